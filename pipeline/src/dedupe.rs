@@ -1,0 +1,225 @@
+//! Dedupe: recognises the copies that producers send, so that they need not be written again.
+//!
+//! It owns an in-memory window of recent marks and, where one is configured, a store of marks that instances share. It
+//! only saves work: a mark is made after success alone, a record that was ever offered before (at or below the highest
+//! offset marked under an earlier assignment) is never skipped, and trouble with the store means "fresh".
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use sha2::{Digest, Sha256};
+
+use crate::batcher::Span;
+use crate::record::{Epoch, TopicPartition};
+use crate::sink::Answer;
+
+/// Names an event and its payload: the same message id with another payload is another mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(pub [u8; 16]);
+
+impl Mark {
+    /// The first half of the SHA-256 over message id and payload.
+    pub fn of(message: &[u8; 32], payload: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update(message).chain_update(payload).finalize();
+        let mut mark = [0; 16];
+        mark.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Self(mark)
+    }
+}
+
+/// Marks of one partition, each with the offset of its record.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    pub at: TopicPartition,
+    pub marks: Vec<(Mark, i64)>,
+}
+
+/// What the store knows of one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The highest offset ever marked.
+    pub highest: Option<i64>,
+    /// For each mark asked for, in order, the lowest offset under which it was made.
+    pub offsets: Vec<Option<i64>>,
+}
+
+/// Where marks outlive the process, for one consumer group, topic and target.
+pub trait MarkStore: Send + Sync + 'static {
+    /// Looks marks up: one answer a partition, in order, in one round trip.
+    ///
+    /// # Errors
+    /// Why the store could not be asked.
+    fn read<'a>(&'a self, asked: &'a [Marks]) -> Answer<'a, Result<Vec<Known>, String>>;
+
+    /// Makes marks and raises the highest offset of their partitions in one transaction.
+    ///
+    /// # Errors
+    /// Why the store could not be told.
+    fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>>;
+}
+
+/// A record that may be a copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub mark: Mark,
+    pub span: usize,
+    pub offset: i64,
+}
+
+/// What is known of the offsets of one assignment.
+#[derive(Debug)]
+struct Horizon {
+    epoch: Epoch,
+    /// At or below this somebody was here before this assignment: never skipped.
+    before: i64,
+    /// The highest offset marked under this assignment.
+    own: i64,
+}
+
+#[derive(Debug)]
+struct Window {
+    /// Mark to the assignment under which it was made.
+    recent: LruCache<Mark, Epoch, FxBuildHasher>,
+    horizons: FxHashMap<TopicPartition, Horizon>,
+}
+
+/// The marks of one system.
+pub struct Dedupe {
+    window: Mutex<Window>,
+    store: Option<Arc<dyn MarkStore>>,
+}
+
+impl Dedupe {
+    /// `window` marks are kept in memory (about 65 bytes each).
+    pub fn new(window: NonZeroUsize, store: Option<Arc<dyn MarkStore>>) -> Self {
+        let window = Window { recent: LruCache::with_hasher(window, FxBuildHasher), horizons: FxHashMap::default() };
+        Self { window: Mutex::new(window), store }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the store about a whole batch, in one round trip: which candidates it knows as copies of earlier records.
+    pub(crate) async fn look_up(&self, spans: &[Span], candidates: &[Candidate]) -> Vec<bool> {
+        let mut copies = vec![false; candidates.len()];
+        let Some(store) = &self.store else { return copies };
+        let asked = by_partition(spans, candidates.iter());
+        if asked.is_empty() {
+            return copies;
+        }
+        let known = match store.read(&asked).await {
+            Ok(known) if known.len() == asked.len() => known,
+            Ok(_) => return copies,
+            Err(why) => {
+                trouble("look up", &why);
+                return copies;
+            }
+        };
+        let mut answers: FxHashMap<&TopicPartition, (i64, std::vec::IntoIter<Option<i64>>)> = FxHashMap::default();
+        {
+            let mut window = self.window();
+            for (marks, known) in asked.iter().zip(known) {
+                let Some(span) = spans.iter().find(|span| span.at == marks.at) else { continue };
+                let before = window.horizon(span).learn(&known);
+                answers.insert(&marks.at, (before, known.offsets.into_iter()));
+            }
+        }
+        for (candidate, copy) in candidates.iter().zip(&mut copies) {
+            let Some((before, offsets)) = spans.get(candidate.span).and_then(|span| answers.get_mut(&span.at)) else {
+                continue;
+            };
+            let made_at = offsets.next().flatten();
+            *copy = candidate.offset > *before && made_at.is_some_and(|made| made < candidate.offset);
+        }
+        copies
+    }
+
+    /// Whether memory knows the candidate as a copy of a record of the same assignment.
+    pub(crate) fn seen(&self, spans: &[Span], candidate: &Candidate) -> bool {
+        let Some(span) = spans.get(candidate.span) else { return false };
+        let mut window = self.window();
+        let before = window.horizons.get(&span.at).filter(|h| h.epoch == span.epoch).map_or(-1, |h| h.before);
+        candidate.offset > before && window.recent.get(&candidate.mark).is_some_and(|epoch| *epoch == span.epoch)
+    }
+
+    /// Remembers successes in memory, so that later records of the same batch can be told.
+    pub(crate) fn learn<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
+        let mut window = self.window();
+        for candidate in successes {
+            if let Some(span) = spans.get(candidate.span) {
+                window.recent.put(candidate.mark, span.epoch);
+            }
+        }
+    }
+
+    /// Makes the marks of a finished batch's successes in the store, in one round trip.
+    pub(crate) async fn remember<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
+        let Some(store) = &self.store else { return };
+        let made = by_partition(spans, successes);
+        if made.is_empty() {
+            return;
+        }
+        {
+            // Raised before the store is told, so that a look-up in between does not take our own marks for foreign ones.
+            let mut window = self.window();
+            for marks in &made {
+                let highest = marks.marks.iter().map(|(_, offset)| *offset).max().unwrap_or(-1);
+                if let Some(span) = spans.iter().find(|span| span.at == marks.at) {
+                    let horizon = window.horizon(span);
+                    horizon.own = horizon.own.max(highest);
+                }
+            }
+        }
+        if let Err(why) = store.write(&made).await {
+            trouble("remember", &why);
+        }
+    }
+}
+
+fn trouble(doing: &'static str, why: &str) {
+    metrics::counter!("millrace_dedupe_errors_total").increment(1);
+    tracing::debug!(doing, why, "Dedupe store not available; treating records as fresh");
+}
+
+impl Window {
+    /// The horizon of a span's assignment; begins anew with each assignment.
+    fn horizon(&mut self, span: &Span) -> &mut Horizon {
+        let horizon =
+            self.horizons.entry(span.at.clone()).or_insert(Horizon { epoch: span.epoch, before: -1, own: -1 });
+        // A batch of an older assignment may still be finishing; it must not wind the horizon back.
+        if span.epoch > horizon.epoch {
+            *horizon = Horizon { epoch: span.epoch, before: -1, own: -1 };
+        }
+        horizon
+    }
+}
+
+impl Horizon {
+    /// Takes in the highest offset that the store knows; returns the offset up to which nothing is skipped.
+    fn learn(&mut self, known: &Known) -> i64 {
+        match known.highest {
+            Some(highest) if highest > self.own => self.before = self.before.max(highest),
+            Some(_) => {}
+            // Marks without a highest offset: it was lost, so nothing can be said of any offset under this assignment.
+            None if known.offsets.iter().any(Option::is_some) => self.before = i64::MAX,
+            None => {}
+        }
+        self.before
+    }
+}
+
+/// Groups candidates by partition, in the order they come.
+fn by_partition<'c>(spans: &[Span], candidates: impl Iterator<Item = &'c Candidate>) -> Vec<Marks> {
+    let mut groups: Vec<Option<Marks>> = vec![None; spans.len()];
+    for candidate in candidates {
+        let (Some(span), Some(group)) = (spans.get(candidate.span), groups.get_mut(candidate.span)) else { continue };
+        group
+            .get_or_insert_with(|| Marks { at: span.at.clone(), marks: Vec::new() })
+            .marks
+            .push((candidate.mark, candidate.offset));
+    }
+    groups.into_iter().flatten().collect()
+}

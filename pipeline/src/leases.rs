@@ -1,0 +1,143 @@
+//! Leases: which assignments of partitions are alive in this process right now.
+//!
+//! The feed grants and ends them; batches ask before each send and wait when the answer is not certain. They guarantee
+//! that nothing is sent for a partition after its assignment was known to be over, nor by a process that slept through
+//! its session: it first has to hear from the group that it is still a member.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::batcher::Span;
+use crate::record::{Epoch, TopicPartition};
+
+#[derive(Debug)]
+struct Lease {
+    epoch: Epoch,
+    /// False once the partition is being revoked: what is in flight may finish, nothing new begins.
+    intake: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    leases: FxHashMap<TopicPartition, Lease>,
+    epochs: u64,
+    polled: Instant,
+}
+
+/// The assignments that are alive, shared by the feed and the batches.
+#[derive(Debug)]
+pub struct Leases {
+    state: Mutex<State>,
+    session_timeout: Duration,
+    /// Counts ended leases and polls after a gap, so that waiters wake up.
+    changes: watch::Sender<u64>,
+}
+
+impl Leases {
+    pub fn new(session_timeout: Duration) -> Self {
+        let state = State { leases: FxHashMap::default(), epochs: 0, polled: Instant::now() };
+        Self { state: Mutex::new(state), session_timeout, changes: watch::Sender::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// A partition was assigned: a new epoch begins.
+    pub fn grant(&self, at: &TopicPartition) -> Epoch {
+        let mut state = self.state();
+        state.epochs += 1;
+        let epoch = Epoch(state.epochs);
+        state.leases.insert(at.clone(), Lease { epoch, intake: true });
+        epoch
+    }
+
+    /// These partitions are being revoked: begin nothing new of theirs.
+    pub fn close_intake(&self, partitions: &[TopicPartition]) {
+        let mut state = self.state();
+        for at in partitions {
+            if let Some(lease) = state.leases.get_mut(at) {
+                lease.intake = false;
+            }
+        }
+    }
+
+    /// These partitions are no longer ours.
+    pub fn end(&self, partitions: &[TopicPartition]) {
+        {
+            let mut state = self.state();
+            for at in partitions {
+                state.leases.remove(at);
+            }
+        }
+        self.changed();
+    }
+
+    /// The group was heard of: the feed polled, and the membership was not found to be over.
+    pub fn polled(&self) {
+        let now = Instant::now();
+        let slept = {
+            let mut state = self.state();
+            let slept = now.duration_since(state.polled) > self.session_timeout;
+            state.polled = now;
+            slept
+        };
+        if slept {
+            self.changed();
+        }
+    }
+
+    /// Whether the feed has not polled for longer than the session lasts: the group may have given the partitions away.
+    pub fn overslept(&self) -> bool {
+        self.state().polled.elapsed() > self.session_timeout
+    }
+
+    /// The epoch under which a partition is assigned now.
+    pub fn epoch(&self, at: &TopicPartition) -> Option<Epoch> {
+        self.state().leases.get(at).map(|lease| lease.epoch)
+    }
+
+    /// Whether any partition is ours.
+    pub fn any(&self) -> bool {
+        !self.state().leases.is_empty()
+    }
+
+    /// Whether what was polled under this assignment may still be sent.
+    pub fn live(&self, span: &Span) -> bool {
+        self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch)
+    }
+
+    /// Whether a batch of this assignment may begin.
+    pub fn open(&self, span: &Span) -> bool {
+        self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch && lease.intake)
+    }
+
+    /// Waits until the feed has polled within the session timeout, then tells whether all of the spans are alive.
+    pub async fn confirm(&self, spans: &[Span]) -> bool {
+        let mut changes = self.changes.subscribe();
+        while self.overslept() {
+            // The feed raises `changes` with its first poll after the gap, so this cannot be missed.
+            if changes.changed().await.is_err() {
+                break;
+            }
+        }
+        spans.iter().all(|span| self.live(span))
+    }
+
+    /// Sleeps, but wakes up early when a lease ends, so that nobody sits out a back-off for a partition that is gone.
+    pub async fn sleep(&self, duration: Duration) {
+        let mut changes = self.changes.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            _ = changes.changed() => {}
+        }
+    }
+}

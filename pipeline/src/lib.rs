@@ -1,0 +1,32 @@
+//! The engine of millrace. One batch goes through it in a straight line:
+//!
+//! poll → batch → decode → dedupe → enrich → write → dead-letter → remember → ledger → commit.
+//!
+//! It knows Kafka, dedupe marks in Redis and dead letters, and nothing of what the records mean: that is a [`System`],
+//! and where they go is a [`Sink`]. ARCHITECTURE.md has the map.
+
+mod batch;
+pub mod batcher;
+mod breaker;
+pub mod dead_letters;
+pub mod dedupe;
+mod engine;
+pub mod feed;
+mod inflight;
+mod leases;
+pub mod ledger;
+mod outcome;
+mod record;
+pub mod sink;
+pub mod status;
+pub mod system;
+mod write;
+
+pub use engine::{Engine, EngineError, Options, Parts, Proceed};
+pub use leases::Leases;
+pub use outcome::{Outcome, Tally};
+pub use record::{Epoch, Header, Record, TopicPartition};
+pub use sink::Sink;
+pub use status::Status;
+pub use system::System;
+pub use write::RetryPolicy;

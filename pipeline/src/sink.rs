@@ -1,0 +1,130 @@
+//! What a store has to offer: take some writes, and give one verdict for each.
+//!
+//! A sink judges and never retries; the retry loop stands once, in `write.rs`. Each write carries its version, and a
+//! sink applies it only if the store holds nothing newer.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future that can be kept behind a trait object.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a store takes in one request.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkLimits {
+    /// Most writes in one request.
+    pub items: usize,
+    /// Most bytes in one request, as `Write::bytes` counts them; a single write may be larger.
+    pub bytes: usize,
+    /// No two batches in flight hold records of one partition.
+    pub ordered: bool,
+    /// One request cannot take two writes of one document (a multi-row SQL upsert cannot).
+    pub one_write_a_document: bool,
+}
+
+/// Which versions a store accepts when it already holds the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Records come in log order: an equal version is a later one, and is accepted.
+    Log,
+    /// Records come in any order (a replay of dead letters, a backfill, a repair): only newer versions are accepted.
+    Any,
+}
+
+/// What went wrong, in words for a person; never holds payload values or secrets.
+pub type Why = Cow<'static, str>;
+
+/// A reason why a record can never be written: it goes to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// A short name of low cardinality, for grouping and metrics, such as `document_parsing_exception`.
+    pub class: Cow<'static, str>,
+    pub why: Why,
+}
+
+impl Reject {
+    pub fn new(class: impl Into<Cow<'static, str>>, why: impl Into<Why>) -> Self {
+        Self { class: class.into(), why: why.into() }
+    }
+}
+
+/// What kind of failure stands in the way of a write, which decides how it is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The store is not there or asks to wait (refused connections, 429, 503): says nothing about the writes. Retried without end.
+    Unavailable,
+    /// The store answers that it is set up wrongly (401, 403, index closed or missing). Retried without end, named loudly.
+    Misconfigured,
+    /// The request broke on the way (timeout, cut connection, 500, an answer that cannot be read): the store's fault or
+    /// that of one write in it. Retried without end, halved while the store is otherwise well, until the suspect stands alone.
+    Broken,
+    /// The request as a whole was refused (413, a 400 for the whole body): halved at once; alone, it is a reject.
+    Refused,
+}
+
+/// A failure that leaves the record unwritten for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: Kind,
+    pub why: Why,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, why: impl Into<Why>) -> Self {
+        Self { kind, why: why.into() }
+    }
+
+    pub fn unavailable(why: impl Into<Why>) -> Self {
+        Self::new(Kind::Unavailable, why)
+    }
+
+    pub fn misconfigured(why: impl Into<Why>) -> Self {
+        Self::new(Kind::Misconfigured, why)
+    }
+
+    pub fn broken(why: impl Into<Why>) -> Self {
+        Self::new(Kind::Broken, why)
+    }
+
+    pub fn refused(why: impl Into<Why>) -> Self {
+        Self::new(Kind::Refused, why)
+    }
+}
+
+/// What became of one write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Applied,
+    /// The store already holds a newer version.
+    Superseded,
+    Retry(Failure),
+    Reject(Reject),
+}
+
+/// A write that a sink can size.
+pub trait Write: Send + Sync + 'static {
+    /// Bytes that this write adds to a request.
+    fn bytes(&self) -> usize;
+}
+
+/// A store.
+pub trait Sink<W: Write>: Send + Sync + 'static {
+    /// A short name for logs and `/readyz`, such as `elasticsearch`.
+    fn name(&self) -> &'static str;
+
+    fn limits(&self) -> SinkLimits;
+
+    /// Applies the writes, in their order where two are of one document. Gives one verdict a write, in the same order;
+    /// any other number of verdicts counts as a broken request.
+    ///
+    /// # Errors
+    /// A failure of the request as a whole.
+    fn write<'a>(&'a self, writes: &'a [&'a W]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
+
+    /// Asks the store whether it is well, without writing.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+}

@@ -1,0 +1,49 @@
+//! What a consumer system has to offer: read a record, and make of a batch of events the writes of its store.
+//!
+//! A system is pure but for the look-ups of `enrich`, which sees a whole batch at once so that a look-up is one round trip.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use crate::record::Record;
+use crate::sink::{Reject, Write};
+
+/// What a record is about.
+#[derive(Clone, Debug)]
+pub struct Identity<'r> {
+    /// The id of the document in the store.
+    pub document: Cow<'r, str>,
+    /// Names the event: the same for every copy that a producer sends of it.
+    pub message: [u8; 32],
+    /// From the event itself, never from an offset or the wall clock. Of two versions the higher wins; of equal ones the
+    /// later in the partition.
+    pub version: i64,
+}
+
+/// What a record turned out to be.
+#[derive(Debug)]
+pub enum Decoded<'r, E> {
+    Event(Identity<'r>, E),
+    /// Can never be read: a dead letter.
+    Reject(Reject),
+    /// Not for this system.
+    Ignore,
+}
+
+/// A consumer system.
+pub trait System: Send + Sync + 'static {
+    /// A decoded record; may borrow from it.
+    type Event<'r>: Send + Sync;
+    type Write: Write;
+
+    /// As in commands, metrics and logs, such as `transactions`.
+    fn name(&self) -> &'static str;
+
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>>;
+
+    /// Turns events into writes, one each and in the same order.
+    fn enrich<'e, 'r: 'e>(
+        &'e self,
+        events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
+    ) -> impl Future<Output = Vec<Result<Self::Write, Reject>>> + Send;
+}
