@@ -1,0 +1,96 @@
+//! What librdkafka tells outside of messages: kept for the poll thread, which acts on it in straight-line code.
+//!
+//! The callbacks only note; they run inside `poll`, where committing or assigning would re-enter the client.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+
+/// A change of the assignment that the poll thread has to act on.
+#[derive(Debug)]
+pub(super) enum Rebalance {
+    Assign(TopicPartitionList),
+    Revoke(TopicPartitionList),
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    rebalances: Vec<Rebalance>,
+    statistics: Option<Statistics>,
+}
+
+/// Notes of the callbacks.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    notes: Mutex<Notes>,
+    /// Counts everything that `poll` served besides messages.
+    served: AtomicU64,
+}
+
+impl Context {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take_rebalances(&self) -> Vec<Rebalance> {
+        std::mem::take(&mut self.notes().rebalances)
+    }
+
+    pub(super) fn take_statistics(&self) -> Option<Statistics> {
+        self.notes().statistics.take()
+    }
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        self.notes().statistics = Some(statistics);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(target: "librdkafka", %error, reason, "Kafka client error");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, _: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let rebalance = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assign(partitions.clone()),
+            // Whatever else is told of an assignment, the answer that is always safe is to give it up.
+            _ => Rebalance::Revoke(partitions.clone()),
+        };
+        self.notes().rebalances.push(rebalance);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = result {
+            metrics::counter!("millrace_commit_errors_total").increment(1);
+            tracing::warn!(%error, "Offsets could not be committed; they are committed again with the next ones");
+        }
+    }
+}

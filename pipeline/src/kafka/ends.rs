@@ -1,0 +1,54 @@
+//! The end of the log as it was when a `--once` run began, and whether the group has got there.
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::REQUEST;
+use super::context::Context;
+
+/// For each partition that held anything, where its log ended.
+#[derive(Debug)]
+pub(super) struct Ends {
+    ends: Vec<(String, i32, i64)>,
+}
+
+impl Ends {
+    /// Asks the brokers; `None` while a topic does not exist.
+    pub(super) fn take(consumer: &BaseConsumer<Context>, topics: &[String]) -> KafkaResult<Option<Self>> {
+        let mut ends = Vec::new();
+        for topic in topics {
+            let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
+            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())
+            else {
+                return Ok(None);
+            };
+            if found.partitions().is_empty() {
+                return Ok(None);
+            }
+            for partition in found.partitions() {
+                let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST)?;
+                if high > low {
+                    ends.push((topic.clone(), partition.id(), high));
+                }
+            }
+        }
+        Ok(Some(Self { ends }))
+    }
+
+    /// Whether what the group has committed covers every end: the group's, so that several members end together.
+    pub(super) fn covered(&self, consumer: &BaseConsumer<Context>) -> KafkaResult<bool> {
+        if self.ends.is_empty() {
+            return Ok(true);
+        }
+        let mut asked = TopicPartitionList::with_capacity(self.ends.len());
+        for (topic, partition, _) in &self.ends {
+            asked.add_partition(topic, *partition);
+        }
+        let committed = consumer.committed_offsets(asked, REQUEST)?;
+        Ok(self.ends.iter().all(|(topic, partition, end)| {
+            let found = committed.find_partition(topic, *partition);
+            found.is_some_and(|found| matches!(found.offset(), Offset::Offset(next) if next >= *end))
+        }))
+    }
+}

@@ -1,0 +1,18 @@
+//! Kafka: the feed that fills the engine, and the producer that takes its dead letters.
+
+mod assignment;
+mod context;
+mod dead_letters;
+mod ends;
+mod monitor;
+mod poll;
+mod topics;
+
+pub use dead_letters::KafkaDeadLetters;
+pub use poll::{FeedError, FeedOptions, KafkaFeed};
+pub use topics::{TopicError, ensure_dead_letter_topics};
+
+use std::time::Duration;
+
+/// How long a request to the brokers may take before it is tried again or reported.
+const REQUEST: Duration = Duration::from_secs(10);

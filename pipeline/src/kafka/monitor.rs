@@ -1,0 +1,178 @@
+//! What the poll thread tells of itself: lag, progress, connection, and records that retention took before they were read.
+//!
+//! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
+//! name the offset at which it saw the end of a partition, and once the queue was seen empty after that, everything below was polled.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Statistics, TopicPartitionList};
+
+use super::REQUEST;
+use super::assignment::Assignment;
+use super::context::Context;
+use super::poll::known;
+use crate::batcher::Batcher;
+use crate::record::{Epoch, TopicPartition};
+use crate::status::Status;
+
+/// Lag without progress for this long is trouble.
+const STUCK: Duration = Duration::from_secs(60);
+/// Statistics from before an assignment have been served by then.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Watches one consumer.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    system: &'static str,
+    status: Arc<Status>,
+    /// Where the end of a partition was seen.
+    ends: Vec<(TopicPartition, Epoch, i64)>,
+    finished: i64,
+    progress: Instant,
+}
+
+impl Monitor {
+    pub(super) fn new(system: &'static str, status: Arc<Status>) -> Self {
+        status.raise("assignment", "waiting for partitions");
+        Self { system, status, ends: Vec::new(), finished: 0, progress: Instant::now() }
+    }
+
+    /// Takes in new statistics, about each second.
+    pub(super) fn look(&mut self, consumer: &BaseConsumer<Context>, assignment: &Assignment) {
+        let Some(statistics) = consumer.context().take_statistics() else { return };
+        if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
+            self.status.clear("kafka");
+        }
+        self.note_ends(&statistics, assignment);
+        self.measure(&statistics, assignment);
+    }
+
+    fn note_ends(&mut self, statistics: &Statistics, assignment: &Assignment) {
+        self.ends.clear();
+        for held in assignment.iter().filter(|held| held.since.elapsed() > SETTLED) {
+            let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
+            if let Some(found) = found
+                && found.eof_offset == found.next_offset
+                && found.eof_offset > held.polled
+            {
+                self.ends.push((held.at.clone(), held.epoch, found.eof_offset));
+            }
+        }
+    }
+
+    /// The queue was seen empty: all that was fetched before the last statistics has been polled.
+    pub(super) fn quiet(&mut self, assignment: &mut Assignment, batcher: &mut Batcher) {
+        for (at, epoch, end) in self.ends.drain(..) {
+            if let Some(held) = assignment.find(&at.topic, at.partition)
+                && held.epoch == epoch
+                && held.polled < end
+            {
+                held.polled = end;
+                batcher.cover(&at, epoch, end, Instant::now());
+            }
+        }
+    }
+
+    /// Pausing throws away what was fetched, so what was seen of the ends says nothing any more.
+    pub(super) fn paused(&mut self) {
+        self.ends.clear();
+    }
+
+    fn measure(&mut self, statistics: &Statistics, assignment: &Assignment) {
+        let (mut lag, mut finished) = (0, 0);
+        for held in assignment.iter() {
+            let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
+            let Some(next) = held.finished.or(held.start) else { continue };
+            let Some(end) = found.map(|found| found.ls_offset).filter(|end| *end >= 0) else { continue };
+            let behind = (end - next).max(0);
+            lag += behind;
+            finished += next;
+            metrics::gauge!("millrace_consumer_lag_records", "system" => self.system, "topic" => held.at.topic.to_string(),
+                "partition" => held.at.partition.to_string())
+            .set(behind as f64);
+        }
+        if finished != self.finished || lag == 0 {
+            self.finished = finished;
+            self.progress = Instant::now();
+            self.status.clear("progress");
+        } else if self.progress.elapsed() > STUCK {
+            let seconds = self.progress.elapsed().as_secs();
+            self.status.raise("progress", format!("no record finished for {} minutes with a backlog", seconds / 60));
+        }
+    }
+
+    /// Where the group stands for each partition of a list; tells of records that retention took.
+    pub(super) fn starts(&self, consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Vec<Option<i64>> {
+        if list.count() == 0 {
+            return Vec::new();
+        }
+        let committed = consumer.committed_offsets(list.clone(), REQUEST).inspect_err(|error| {
+            tracing::warn!(%error, "Committed offsets could not be asked for; records lost to retention go unnoticed");
+        });
+        let mut starts = Vec::new();
+        for element in list.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let found = committed.as_ref().ok().and_then(|list| list.find_partition(topic, partition));
+            let committed = found.and_then(|found| known(found.offset()));
+            let marks = consumer.fetch_watermarks(topic, partition, REQUEST).ok();
+            if let (Some(committed), Some((low, high))) = (committed, marks) {
+                self.compare(topic, partition, committed, low, high);
+            }
+            starts.push(committed.or(marks.map(|(low, _)| low)));
+        }
+        starts
+    }
+
+    fn compare(&self, topic: &str, partition: i32, committed: i64, low: i64, high: i64) {
+        if committed < low {
+            let lost = low - committed;
+            metrics::counter!("millrace_lost_to_retention_total", "system" => self.system).increment(lost as u64);
+            tracing::error!(topic, partition, committed, log_start = low, lost, "Records were lost to retention");
+            self.status.raise(
+                "retention",
+                format!("{lost} records of {topic}[{partition}] were deleted by retention before they were read"),
+            );
+        } else if committed > high {
+            tracing::error!(
+                topic,
+                partition,
+                committed,
+                log_end = high,
+                "The log ends before the committed offset: the topic was made anew; reading it from its start"
+            );
+        }
+    }
+
+    pub(super) fn assigned(&mut self, assignment: &Assignment) {
+        self.paused();
+        let partitions = assignment.iter().count();
+        self.status.clear("assignment");
+        self.progress = Instant::now();
+        tracing::info!(system = self.system, partitions, "Partitions assigned");
+    }
+
+    pub(super) fn revoked(&mut self, assignment: &Assignment, gone: &[TopicPartition], lost: bool) {
+        self.paused();
+        metrics::counter!("millrace_rebalances_total", "system" => self.system).increment(1);
+        tracing::info!(
+            system = self.system,
+            revoked = gone.len(),
+            partitions = assignment.iter().count(),
+            lost,
+            "Partitions revoked"
+        );
+    }
+
+    /// An error that the consumer gets over by itself.
+    pub(super) fn trouble(&self, error: &KafkaError, topics: &[String]) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                self.status.raise("kafka", format!("waiting for the topic {}: it does not exist", topics.join(", ")));
+            }
+            _ => self.status.raise("kafka", error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The poll thread: the only one that talks to the consumer. It polls, cuts batches, offers them to the engine, and commits.
+//!
+//! It owns the consumer and the batcher, and never blocks on the engine: it keeps one batch in hand, and after a second
+//! without room pauses its partitions and goes on polling. It guarantees that what it commits is finished, and that an
+//! assignment is only worked under while the group is known to agree.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::assignment::{Assigned, Assignment, partitions_of};
+use super::context::{Context, Rebalance};
+use super::ends::Ends;
+use super::monitor::Monitor;
+use crate::batcher::{Batch, BatchLimits, Batcher};
+use crate::feed::{Intake, Revocation};
+use crate::ledger::Frontier;
+use crate::record::{Header, Record, TopicPartition};
+use crate::status::Status;
+
+/// The longest poll, which bounds how late a finished batch is noticed.
+const POLL: Duration = Duration::from_millis(50);
+/// How long a batch waits for room before the partitions are paused.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Messages taken in a row before the rest of the loop is looked after.
+const RUN: usize = 500;
+
+/// What a Kafka feed reads and how.
+#[derive(Clone, Debug)]
+pub struct FeedOptions {
+    /// The system, for metrics and logs.
+    pub system: &'static str,
+    pub topics: Vec<String>,
+    pub group: String,
+    pub session_timeout: Duration,
+    pub limits: BatchLimits,
+    /// Bytes that the client may fetch ahead.
+    pub prefetch_bytes: usize,
+    /// Stop when the group has committed what was in the log at the start.
+    pub once: bool,
+}
+
+/// Why the feed cannot go on. Nothing unfinished was committed.
+#[derive(Debug, Error)]
+pub enum FeedError {
+    #[error("the Kafka consumer does not accept its configuration: {0}")]
+    Configuration(KafkaError),
+    #[error("the Kafka consumer failed for good: {0}")]
+    Fatal(KafkaError),
+    #[error("the engine stopped")]
+    EngineStopped,
+}
+
+/// Feeds an engine from Kafka.
+pub struct KafkaFeed {
+    options: FeedOptions,
+    topics: Vec<Arc<str>>,
+    consumer: BaseConsumer<Context>,
+    intake: Intake,
+    runtime: Handle,
+    stop: CancellationToken,
+    stopping: bool,
+    assignment: Assignment,
+    batcher: Batcher,
+    in_hand: VecDeque<Batch>,
+    /// Since when the first batch in hand has had no room.
+    waiting: Option<Instant>,
+    paused: bool,
+    ends: Option<Ends>,
+    ends_checked: Instant,
+    monitor: Monitor,
+    status: Arc<Status>,
+}
+
+impl KafkaFeed {
+    /// Makes the consumer and subscribes. Must be called inside a tokio runtime; `client` has the brokers and their security.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the configuration.
+    pub fn new(
+        client: &ClientConfig,
+        options: FeedOptions,
+        intake: Intake,
+        status: Arc<Status>,
+        stop: CancellationToken,
+    ) -> Result<Self, FeedError> {
+        let consumer: BaseConsumer<Context> = consumer_config(client, &options)
+            .create_with_context(Context::default())
+            .map_err(FeedError::Configuration)?;
+        let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names).map_err(FeedError::Configuration)?;
+        Ok(Self {
+            topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
+            batcher: Batcher::new(options.limits),
+            monitor: Monitor::new(options.system, status.clone()),
+            options,
+            consumer,
+            intake,
+            runtime: Handle::current(),
+            stop,
+            stopping: false,
+            assignment: Assignment::default(),
+            in_hand: VecDeque::new(),
+            waiting: None,
+            paused: false,
+            ends: None,
+            ends_checked: Instant::now(),
+            status,
+        })
+    }
+
+    /// Runs until told to stop, or until the end with `once`. To be called on a thread of its own.
+    ///
+    /// # Errors
+    /// When the consumer or the engine failed for good.
+    pub fn run(mut self) -> Result<(), FeedError> {
+        let ended = self.turn_over();
+        // The consumer has to be closed whatever happened, or its drop would wait for an answer that nobody gives.
+        if !self.consumer.closed() {
+            self.begin_close();
+            while !self.consumer.closed() {
+                self.consumer.poll(POLL);
+                self.rebalance().ok();
+            }
+        }
+        ended
+    }
+
+    fn turn_over(&mut self) -> Result<(), FeedError> {
+        while !self.consumer.closed() {
+            if self.stop.is_cancelled() && !self.stopping {
+                self.begin_close();
+            }
+            if self.intake.batches.is_closed() {
+                return Err(FeedError::EngineStopped);
+            }
+            self.store_frontier();
+            self.offer();
+            self.poll()?;
+            self.rebalance()?;
+            self.monitor.look(&self.consumer, &self.assignment);
+            self.check_end();
+        }
+        Ok(())
+    }
+
+    /// Leaves the group: librdkafka answers with a revocation, which drains and commits as any other.
+    fn begin_close(&mut self) {
+        self.stopping = true;
+        if let Err(error) = self.consumer.close_queue() {
+            tracing::warn!(%error, "The Kafka consumer could not be closed in order");
+        }
+    }
+
+    /// Hands what is finished to librdkafka, which commits it each second.
+    fn store_frontier(&mut self) {
+        if !self.intake.frontier.has_changed().unwrap_or(false) {
+            return;
+        }
+        let moved = self.assignment.advance(&self.intake.frontier.borrow_and_update());
+        self.store(&moved);
+    }
+
+    fn store(&self, offsets: &TopicPartitionList) {
+        if offsets.count() > 0
+            && let Err(error) = self.consumer.store_offsets(offsets)
+        {
+            // Refused for partitions that are not assigned any more; whoever has them next starts from what was committed.
+            tracing::debug!(%error, "Offsets not stored");
+        }
+    }
+
+    /// Offers the batch in hand, waiting a little; pauses when the engine has had no room for long, and resumes when it has.
+    fn offer(&mut self) {
+        if self.batcher.due().is_some_and(|due| due <= Instant::now()) {
+            self.in_hand.extend(self.batcher.cut());
+        }
+        while let Some(batch) = self.in_hand.pop_front() {
+            let batches = self.intake.batches.clone();
+            let wait = if self.paused { Duration::ZERO } else { POLL };
+            let room = self.runtime.block_on(async { tokio::time::timeout(wait, batches.reserve()).await });
+            match room {
+                Ok(Ok(room)) => {
+                    room.send(batch);
+                    self.waiting = None;
+                }
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    self.in_hand.push_front(batch);
+                    let since = *self.waiting.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= PATIENCE && !self.paused {
+                        self.pause(true);
+                    }
+                    return;
+                }
+            }
+        }
+        if self.paused {
+            self.pause(false);
+        }
+    }
+
+    fn pause(&mut self, pause: bool) {
+        let all = self.assignment.list();
+        let done = if pause { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
+        match done {
+            Ok(()) => self.paused = pause,
+            Err(error) => tracing::warn!(%error, pause, "Partitions could not be paused or resumed"),
+        }
+        self.monitor.paused();
+        tracing::debug!(pause, "Partitions paused or resumed");
+    }
+
+    /// Polls until a batch is in hand, a run of messages was taken, or there is nothing more.
+    fn poll(&mut self) -> Result<(), FeedError> {
+        // With a batch in hand and not yet paused, waiting for room is all there is to do.
+        if !self.in_hand.is_empty() && !self.paused && !self.stopping {
+            self.confirm_membership();
+            return Ok(());
+        }
+        for _ in 0..RUN {
+            let now = Instant::now();
+            let wait = self.batcher.due().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
+            let served = self.consumer.context().served();
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let full = take(&mut self.assignment, &mut self.batcher, &self.topics, &message, self.stopping);
+                    self.in_hand.extend(full);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
+                Some(Err(error)) => self.monitor.trouble(&error, &self.options.topics),
+                None => {
+                    if !self.paused && self.consumer.context().served() == served && wait == POLL {
+                        self.monitor.quiet(&mut self.assignment, &mut self.batcher);
+                    }
+                    break;
+                }
+            }
+            if !self.in_hand.is_empty() || self.consumer.context().served() != served {
+                break;
+            }
+        }
+        self.confirm_membership();
+        Ok(())
+    }
+
+    /// Says that the group was heard of. After a sleep longer than the session (a suspended process, a stalled machine)
+    /// the broker has to confirm it first: a commit is only taken from a member.
+    fn confirm_membership(&mut self) {
+        if self.intake.leases.overslept() && self.intake.leases.any() {
+            let positions = self.assignment.positions();
+            if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
+                tracing::warn!(%error, "Slept longer than the session lasts; waiting for the group's word");
+                return;
+            }
+        }
+        self.intake.leases.polled();
+    }
+
+    fn rebalance(&mut self) -> Result<(), FeedError> {
+        for event in self.consumer.context().take_rebalances() {
+            match event {
+                Rebalance::Assign(list) => self.assign(&list)?,
+                Rebalance::Revoke(list) => self.revoke(&list)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn cooperative(&self) -> bool {
+        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+    }
+
+    fn assign(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
+        let starts = self.monitor.starts(&self.consumer, list);
+        let now = Instant::now();
+        for (at, start) in partitions_of(list, &self.topics).into_iter().zip(starts) {
+            let epoch = self.intake.leases.grant(&at);
+            self.assignment.add(Assigned { at, epoch, since: now, start, polled: start.unwrap_or(-1), finished: None });
+        }
+        let done = if self.cooperative() { self.consumer.incremental_assign(list) } else { self.consumer.assign(list) };
+        done.map_err(FeedError::Fatal)?;
+        // Being paused outlives an assignment in librdkafka, so it is set either way.
+        if list.count() > 0 {
+            self.pause(self.paused);
+        }
+        self.monitor.assigned(&self.assignment);
+        Ok(())
+    }
+
+    /// Stops intake, lets the engine drain to a deadline, commits what is finished, gives the partitions back.
+    fn revoke(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
+        let lost = self.consumer.assignment_lost();
+        let partitions = partitions_of(list, &self.topics);
+        self.batcher.forget(&partitions);
+        self.in_hand.iter_mut().for_each(|batch| batch.forget(|span| partitions.contains(&span.at)));
+        self.in_hand.retain(|batch| !batch.is_empty());
+        self.intake.leases.close_intake(&partitions);
+        let grace = if lost { Duration::ZERO } else { (self.options.session_timeout / 2).min(Duration::from_secs(10)) };
+        let last = self.drain(partitions.clone(), grace);
+        if let (Some(last), false) = (&last, lost) {
+            let moved = self.assignment.advance(last);
+            self.store(&moved);
+            self.commit();
+        }
+        self.assignment.remove(&partitions);
+        self.intake.leases.end(&partitions);
+        self.monitor.revoked(&self.assignment, &partitions, lost);
+        let done = if self.cooperative() { self.consumer.incremental_unassign(list) } else { self.consumer.unassign() };
+        done.map_err(FeedError::Fatal)?;
+        last.map(|_| ()).ok_or(FeedError::EngineStopped)
+    }
+
+    /// Asks the engine to finish these partitions; `None` when it is gone.
+    fn drain(&self, partitions: Vec<TopicPartition>, grace: Duration) -> Option<Frontier> {
+        let (done, answer) = oneshot::channel();
+        self.intake.revocations.blocking_send(Revocation { partitions, grace, done }).ok()?;
+        answer.blocking_recv().ok()
+    }
+
+    /// Commits what is stored, and waits for the broker's answer.
+    fn commit(&self) {
+        match self.consumer.commit_consumer_state(CommitMode::Sync) {
+            // Nothing new to commit.
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(error) => tracing::warn!(%error, "Offsets could not be committed; what follows them is read again"),
+        }
+    }
+
+    /// With `once`: stops when the group has committed what was in the log at the start.
+    fn check_end(&mut self) {
+        if !self.options.once || self.stopping || self.ends_checked.elapsed() < Duration::from_millis(250) {
+            return;
+        }
+        self.ends_checked = Instant::now();
+        let covered = match &self.ends {
+            None => Ends::take(&self.consumer, &self.options.topics).map(|ends| {
+                self.ends = ends;
+                false
+            }),
+            Some(ends) => {
+                self.commit();
+                ends.covered(&self.consumer)
+            }
+        };
+        match covered {
+            Ok(true) => self.stop.cancel(),
+            Ok(false) => {}
+            Err(error) => self.status.raise("kafka", format!("the end of the log could not be asked for: {error}")),
+        }
+    }
+}
+
+/// Moves a message into the batcher.
+fn take(
+    assignment: &mut Assignment,
+    batcher: &mut Batcher,
+    topics: &[Arc<str>],
+    message: &BorrowedMessage<'_>,
+    stopping: bool,
+) -> Option<Batch> {
+    let topic = topics.iter().find(|topic| &***topic == message.topic())?;
+    // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
+    let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
+    held.polled = message.offset() + 1;
+    let record = Record {
+        at: held.at.clone(),
+        offset: message.offset(),
+        timestamp_ms: match message.timestamp() {
+            Timestamp::NotAvailable => None,
+            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+        },
+        key: message.key().map(Bytes::copy_from_slice),
+        payload: message.payload().map(Bytes::copy_from_slice),
+        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
+    };
+    batcher.push(record, held.epoch, Instant::now())
+}
+
+fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
+    Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
+}
+
+/// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
+fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // A default that may be changed: new partitions and a missing topic are noticed soon.
+    config.set("topic.metadata.refresh.interval.ms", "10000");
+    config.extend(client.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let session = options.session_timeout.as_millis().to_string();
+    if client.get("group.protocol") != Some("consumer") {
+        config.set("session.timeout.ms", session);
+    }
+    config
+        .set("group.id", &options.group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "1000")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        .set("statistics.interval.ms", "1000")
+        .set("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).clamp(1_024, 2_097_151).to_string());
+    config
+}
+
+/// The offset, where the list has one.
+pub(super) fn known(offset: Offset) -> Option<i64> {
+    match offset {
+        Offset::Offset(next) => Some(next),
+        _ => None,
+    }
+}

@@ -1,0 +1,148 @@
+//! Dedupe marks in Redis, for one consumer group, topic and target.
+//!
+//! A partition has a hash a day (mark to offset), of which today's and yesterday's are asked, and a sorted set that holds
+//! the highest offset ever marked. All trouble ends in an error within a second; while Redis is away it is asked again
+//! every two seconds only.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue, Pipeline, RedisError, Value};
+use tokio::sync::OnceCell;
+
+use crate::dedupe::{Known, MarkStore, Marks};
+use crate::record::TopicPartition;
+use crate::sink::Answer;
+
+const DAY: u64 = 24 * 60 * 60;
+/// A mark is asked for on the day it was made and on the next, so it lives for 24 hours at least.
+const MARK_SECONDS: u64 = 2 * DAY;
+/// Longer than any mark, so that a mark without its partition's highest offset means that the latter was lost.
+const HIGHEST_SECONDS: u64 = 3 * DAY;
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Marks of one group, topic and target.
+pub struct RedisMarks {
+    client: Client,
+    /// Group and target; the partition follows.
+    namespace: String,
+    connection: OnceCell<ConnectionManager>,
+    away_until: Mutex<Option<Instant>>,
+}
+
+impl RedisMarks {
+    /// `target` names what the sink writes to (an index, a database), so that another target starts without marks.
+    pub fn new(client: Client, group: &str, target: &str) -> Self {
+        let namespace = format!("millrace:{group}:{target}");
+        Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) }
+    }
+
+    fn day() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / DAY
+    }
+
+    fn marks_key(&self, at: &TopicPartition, day: u64) -> String {
+        format!("{}:{}:{}:{day}", self.namespace, at.topic, at.partition)
+    }
+
+    fn highest_key(&self, at: &TopicPartition) -> String {
+        format!("{}:{}:{}:highest", self.namespace, at.topic, at.partition)
+    }
+
+    async fn connect(&self) -> Result<ConnectionManager, RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(Duration::from_millis(300)))
+            .set_response_timeout(Some(Duration::from_secs(1)));
+        let made = self.connection.get_or_try_init(|| ConnectionManager::new_with_config(self.client.clone(), config));
+        made.await.cloned()
+    }
+
+    /// Runs a pipeline, unless Redis was found away a moment ago.
+    async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, String> {
+        let away = *self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if away.is_some_and(|until| Instant::now() < until) {
+            return Err("away".into());
+        }
+        let answer = match self.connect().await {
+            Ok(mut connection) => pipeline.query_async(&mut connection).await,
+            Err(error) => Err(error),
+        };
+        let until = answer.is_err().then(|| Instant::now() + RETRY);
+        let before = std::mem::replace(&mut *self.away_until.lock().unwrap_or_else(PoisonError::into_inner), until);
+        match (&answer, before) {
+            (Err(error), None) => {
+                tracing::warn!(%error, "Redis is away; duplicates are only recognised from memory until it is back");
+            }
+            (Ok(_), Some(_)) => tracing::info!("Redis is back"),
+            _ => {}
+        }
+        answer.map_err(|error| error.to_string())
+    }
+
+    async fn look_up(&self, asked: &[Marks]) -> Result<Vec<Known>, String> {
+        let day = Self::day();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        for marks in asked {
+            pipeline.cmd("ZSCORE").arg(self.highest_key(&marks.at)).arg("offset");
+            for day in [day, day.saturating_sub(1)] {
+                let ask = pipeline.cmd("HMGET").arg(self.marks_key(&marks.at, day));
+                marks.marks.iter().for_each(|(mark, _)| {
+                    ask.arg(&mark.0[..]);
+                });
+            }
+        }
+        let answers: Vec<Value> = self.query(&pipeline).await?;
+        let known = asked.iter().zip(answers.chunks_exact(3)).map(|(_, answer)| read(answer));
+        known.collect::<Result<_, _>>().map_err(|error| error.to_string())
+    }
+
+    async fn make(&self, made: &[Marks]) -> Result<(), String> {
+        let day = Self::day();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        for marks in made {
+            let key = self.marks_key(&marks.at, day);
+            let set = pipeline.cmd("HSET").arg(&key);
+            marks.marks.iter().for_each(|(mark, offset)| {
+                set.arg(&mark.0[..]).arg(*offset);
+            });
+            set.ignore();
+            pipeline.cmd("EXPIRE").arg(&key).arg(MARK_SECONDS).ignore();
+            let highest = marks.marks.iter().map(|(_, offset)| *offset).max().unwrap_or(-1);
+            let key = self.highest_key(&marks.at);
+            // A score is a double, exact for offsets up to 2^53; GT never lowers it.
+            pipeline.cmd("ZADD").arg(&key).arg("GT").arg(highest).arg("offset").ignore();
+            pipeline.cmd("EXPIRE").arg(&key).arg(HIGHEST_SECONDS).ignore();
+        }
+        self.query(&pipeline).await
+    }
+}
+
+/// Reads the three answers of a partition: its highest offset, today's marks, yesterday's marks.
+fn read(answer: &[Value]) -> Result<Known, redis::ParsingError> {
+    let [highest, today, yesterday] = answer else { return Ok(Known::default()) };
+    let highest: Option<f64> = FromRedisValue::from_redis_value_ref(highest)?;
+    let today: Vec<Option<i64>> = FromRedisValue::from_redis_value_ref(today)?;
+    let yesterday: Vec<Option<i64>> = FromRedisValue::from_redis_value_ref(yesterday)?;
+    let lowest = |(a, b): (Option<i64>, Option<i64>)| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    Ok(Known {
+        highest: highest.map(|score| score as i64),
+        offsets: today.into_iter().zip(yesterday).map(lowest).collect(),
+    })
+}
+
+impl MarkStore for RedisMarks {
+    fn read<'a>(&'a self, asked: &'a [Marks]) -> Answer<'a, Result<Vec<Known>, String>> {
+        Box::pin(self.look_up(asked))
+    }
+
+    fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>> {
+        Box::pin(self.make(made))
+    }
+}
