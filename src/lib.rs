@@ -1,0 +1,11 @@
+//! The program: configuration, commands, the systems and the stores.
+
+pub mod cli;
+pub mod config;
+pub mod consumer;
+pub mod http;
+pub mod replay;
+pub mod sinks;
+pub mod synthetic;
+pub mod systems;
+pub mod telemetry;

@@ -1,1 +1,14 @@
-fn main() {}
+//! The `millrace` program.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("millrace: a TLS provider is installed already, which is a bug");
+        return ExitCode::from(70);
+    }
+    millrace::cli::main()
+}

@@ -65,6 +65,8 @@ pub struct Engine<S: System> {
     ledger: Ledger,
     tasks: JoinSet<Finished>,
     bytes: usize,
+    /// Records in flight.
+    records: u64,
     /// Completed when the batch opened last has registered its documents.
     last_turn: oneshot::Receiver<()>,
     revoking: Option<(Revocation, Instant)>,
@@ -112,6 +114,7 @@ impl<S: System> Engine<S> {
             ledger: Ledger::default(),
             tasks: JoinSet::new(),
             bytes: 0,
+            records: 0,
             last_turn,
             revoking: None,
             tally: Tally::default(),
@@ -159,6 +162,7 @@ impl<S: System> Engine<S> {
                         // What is still in flight belongs to nobody here; whoever has it next reads it again.
                         next = None;
                         self.tasks.shutdown().await;
+                        self.tally.abandoned += std::mem::take(&mut self.records);
                     }
                 }
             }
@@ -188,6 +192,7 @@ impl<S: System> Engine<S> {
         let turn = Turn { before: std::mem::replace(&mut self.last_turn, last_turn), next };
         let cx = self.cx.clone();
         self.bytes += batch.bytes;
+        self.records += batch.records.len() as u64;
         self.tasks.spawn(async move {
             let begun = Instant::now();
             let tally = process(&cx, seq, &batch, turn).await;
@@ -197,6 +202,7 @@ impl<S: System> Engine<S> {
 
     fn settle(&mut self, finished: Finished) {
         self.bytes -= finished.bytes;
+        self.records -= finished.records as u64;
         self.tally.merge(finished.tally);
         report(self.cx.system.name(), &finished);
         self.settled(finished.seq);

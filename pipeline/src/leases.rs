@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batcher::Span;
@@ -33,14 +33,14 @@ struct State {
 pub struct Leases {
     state: Mutex<State>,
     session_timeout: Duration,
-    /// Counts ended leases and polls after a gap, so that waiters wake up.
-    changes: watch::Sender<u64>,
+    /// Wakes waiters, in the order they came, when a lease ends and at the first poll after a gap.
+    changes: Notify,
 }
 
 impl Leases {
     pub fn new(session_timeout: Duration) -> Self {
         let state = State { leases: FxHashMap::default(), epochs: 0, polled: Instant::now() };
-        Self { state: Mutex::new(state), session_timeout, changes: watch::Sender::new(0) }
+        Self { state: Mutex::new(state), session_timeout, changes: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,7 +48,7 @@ impl Leases {
     }
 
     fn changed(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.changes.notify_waiters();
     }
 
     /// A partition was assigned: a new epoch begins.
@@ -120,24 +120,25 @@ impl Leases {
         self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch && lease.intake)
     }
 
-    /// Waits until the feed has polled within the session timeout, then tells whether all of the spans are alive.
+    /// Waits until the feed has polled within the session timeout, then tells whether all of the spans are alive. For
+    /// spans that are all over there is nothing to wait for: a feed that stopped will not poll again.
     pub async fn confirm(&self, spans: &[Span]) -> bool {
-        let mut changes = self.changes.subscribe();
-        while self.overslept() {
-            // The feed raises `changes` with its first poll after the gap, so this cannot be missed.
-            if changes.changed().await.is_err() {
-                break;
+        loop {
+            // Made before looking: from here on no change is missed.
+            let changed = self.changes.notified();
+            if !self.overslept() || !spans.iter().any(|span| self.live(span)) {
+                return spans.iter().all(|span| self.live(span));
             }
+            changed.await;
         }
-        spans.iter().all(|span| self.live(span))
     }
 
     /// Sleeps, but wakes up early when a lease ends, so that nobody sits out a back-off for a partition that is gone.
     pub async fn sleep(&self, duration: Duration) {
-        let mut changes = self.changes.subscribe();
         tokio::select! {
+            biased;
+            () = self.changes.notified() => {}
             () = tokio::time::sleep(duration) => {}
-            _ = changes.changed() => {}
         }
     }
 }

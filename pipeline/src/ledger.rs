@@ -25,6 +25,8 @@ pub type Frontier = BTreeMap<TopicPartition, Position>;
 #[derive(Debug)]
 struct Slot {
     spans: Vec<Span>,
+    /// What its batch holds, taken away meanwhile or not: a request may still be on its way.
+    held: Vec<TopicPartition>,
     settled: bool,
 }
 
@@ -41,7 +43,8 @@ impl Ledger {
     /// Opens a slot for what a batch covers.
     pub fn open(&mut self, spans: Vec<Span>) -> Seq {
         let seq = Seq(self.front + self.slots.len() as u64);
-        self.slots.push_back(Slot { spans, settled: false });
+        let held = spans.iter().map(|span| span.at.clone()).collect();
+        self.slots.push_back(Slot { spans, held, settled: false });
         seq
     }
 
@@ -82,10 +85,10 @@ impl Ledger {
         self.slots.iter().any(|slot| slot.spans.iter().any(|span| partitions.contains(&span.at)))
     }
 
-    /// Whether a slot that is not settled covers one of these spans' partitions.
+    /// Whether the batch of a slot that is not settled holds one of these spans' partitions, under whichever assignment.
     pub fn busy(&self, spans: &[Span]) -> bool {
         let open = self.slots.iter().filter(|slot| !slot.settled);
-        open.flat_map(|slot| &slot.spans).any(|held| spans.iter().any(|span| span.at == held.at))
+        open.flat_map(|slot| &slot.held).any(|held| spans.iter().any(|span| span.at == *held))
     }
 
     /// Slots that are open, settled behind a hole or not.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, Pipeline, RedisError, Value};
+use redis::{Client, FromRedisValue, Pipeline, RedisError, TlsCertificates, Value};
 use tokio::sync::OnceCell;
 
 use crate::dedupe::{Known, MarkStore, Marks};
@@ -33,9 +33,20 @@ pub struct RedisMarks {
 
 impl RedisMarks {
     /// `target` names what the sink writes to (an index, a database), so that another target starts without marks.
-    pub fn new(client: Client, group: &str, target: &str) -> Self {
+    /// `ca_pem` is the authority behind a `rediss://` URL. Connects nowhere yet.
+    ///
+    /// # Errors
+    /// When the URL or the certificate cannot be used; the error may quote the URL, and with it a password.
+    pub fn new(url: &str, ca_pem: Option<&str>, group: &str, target: &str) -> Result<Self, RedisError> {
+        let client = match ca_pem {
+            None => Client::open(url)?,
+            Some(pem) => {
+                let root_cert = Some(pem.as_bytes().to_vec());
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
+            }
+        };
         let namespace = format!("millrace:{group}:{target}");
-        Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) }
+        Ok(Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) })
     }
 
     fn day() -> u64 {

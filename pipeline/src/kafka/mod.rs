@@ -1,15 +1,19 @@
 //! Kafka: the feed that fills the engine, and the producer that takes its dead letters.
 
 mod assignment;
+mod consumer;
 mod context;
 mod dead_letters;
 mod ends;
 mod monitor;
 mod poll;
+mod read;
 mod topics;
 
+pub use consumer::{FeedError, FeedOptions};
 pub use dead_letters::KafkaDeadLetters;
-pub use poll::{FeedError, FeedOptions, KafkaFeed};
+pub use poll::KafkaFeed;
+pub use read::read_topic;
 pub use topics::{TopicError, ensure_dead_letter_topics};
 
 use std::time::Duration;

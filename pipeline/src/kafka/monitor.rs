@@ -12,8 +12,8 @@ use rdkafka::{Statistics, TopicPartitionList};
 
 use super::REQUEST;
 use super::assignment::Assignment;
+use super::consumer::known;
 use super::context::Context;
-use super::poll::known;
 use crate::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;

@@ -8,25 +8,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rdkafka::ClientConfig;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset, Timestamp, TopicPartitionList};
-use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::assignment::{Assigned, Assignment, partitions_of};
+use super::consumer::{FeedError, FeedOptions, consumer_config, take};
 use super::context::{Context, Rebalance};
 use super::ends::Ends;
 use super::monitor::Monitor;
-use crate::batcher::{Batch, BatchLimits, Batcher};
+use crate::batcher::{Batch, Batcher};
 use crate::feed::{Intake, Revocation};
 use crate::ledger::Frontier;
-use crate::record::{Header, Record, TopicPartition};
+use crate::record::TopicPartition;
 use crate::status::Status;
 
 /// The longest poll, which bounds how late a finished batch is noticed.
@@ -35,32 +33,6 @@ const POLL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Messages taken in a row before the rest of the loop is looked after.
 const RUN: usize = 500;
-
-/// What a Kafka feed reads and how.
-#[derive(Clone, Debug)]
-pub struct FeedOptions {
-    /// The system, for metrics and logs.
-    pub system: &'static str,
-    pub topics: Vec<String>,
-    pub group: String,
-    pub session_timeout: Duration,
-    pub limits: BatchLimits,
-    /// Bytes that the client may fetch ahead.
-    pub prefetch_bytes: usize,
-    /// Stop when the group has committed what was in the log at the start.
-    pub once: bool,
-}
-
-/// Why the feed cannot go on. Nothing unfinished was committed.
-#[derive(Debug, Error)]
-pub enum FeedError {
-    #[error("the Kafka consumer does not accept its configuration: {0}")]
-    Configuration(KafkaError),
-    #[error("the Kafka consumer failed for good: {0}")]
-    Fatal(KafkaError),
-    #[error("the engine stopped")]
-    EngineStopped,
-}
 
 /// Feeds an engine from Kafka.
 pub struct KafkaFeed {
@@ -360,67 +332,5 @@ impl KafkaFeed {
             Ok(false) => {}
             Err(error) => self.status.raise("kafka", format!("the end of the log could not be asked for: {error}")),
         }
-    }
-}
-
-/// Moves a message into the batcher.
-fn take(
-    assignment: &mut Assignment,
-    batcher: &mut Batcher,
-    topics: &[Arc<str>],
-    message: &BorrowedMessage<'_>,
-    stopping: bool,
-) -> Option<Batch> {
-    let topic = topics.iter().find(|topic| &***topic == message.topic())?;
-    // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
-    let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
-    held.polled = message.offset() + 1;
-    let record = Record {
-        at: held.at.clone(),
-        offset: message.offset(),
-        timestamp_ms: match message.timestamp() {
-            Timestamp::NotAvailable => None,
-            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-        },
-        key: message.key().map(Bytes::copy_from_slice),
-        payload: message.payload().map(Bytes::copy_from_slice),
-        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
-    };
-    batcher.push(record, held.epoch, Instant::now())
-}
-
-fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
-    Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
-}
-
-/// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
-fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    // A default that may be changed: new partitions and a missing topic are noticed soon.
-    config.set("topic.metadata.refresh.interval.ms", "10000");
-    config.extend(client.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let session = options.session_timeout.as_millis().to_string();
-    if client.get("group.protocol") != Some("consumer") {
-        config.set("session.timeout.ms", session);
-    }
-    config
-        .set("group.id", &options.group)
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "true")
-        .set("auto.commit.interval.ms", "1000")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
-        .set("allow.auto.create.topics", "false")
-        .set("statistics.interval.ms", "1000")
-        .set("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).clamp(1_024, 2_097_151).to_string());
-    config
-}
-
-/// The offset, where the list has one.
-pub(super) fn known(offset: Offset) -> Option<i64> {
-    match offset {
-        Offset::Offset(next) => Some(next),
-        _ => None,
     }
 }

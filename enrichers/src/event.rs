@@ -1,0 +1,115 @@
+//! Owns what a decoded message is: its kind, identity, time and version, and what a reject says.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Fields, Timestamp};
+
+/// What happened to the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Created,
+    Updated,
+    Deleted,
+}
+
+impl Kind {
+    /// Reads an event type as it stands on the topic; `None` for one that is not known.
+    pub fn parse(event_type: &str) -> Option<Self> {
+        match event_type {
+            "transaction.created" => Some(Self::Created),
+            "transaction.updated" => Some(Self::Updated),
+            "transaction.deleted" => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+
+    /// The event type as it stands on the topic.
+    pub fn event_type(self) -> &'static str {
+        match self {
+            Self::Created => "transaction.created",
+            Self::Updated => "transaction.updated",
+            Self::Deleted => "transaction.deleted",
+        }
+    }
+
+    /// Orders events with one timestamp: a delete after an update after a create.
+    pub fn rank(self) -> i64 {
+        match self {
+            Self::Created => 0,
+            Self::Updated => 1,
+            Self::Deleted => 2,
+        }
+    }
+}
+
+/// A message that was understood; borrows from the payload it was decoded from.
+#[derive(Debug)]
+pub struct Event<'a> {
+    pub kind: Kind,
+    /// The transaction's id, 1 to 512 bytes.
+    pub id: Cow<'a, str>,
+    pub timestamp: Timestamp,
+    /// The timestamp as received: a string's content, a number's digits.
+    pub timestamp_received: Cow<'a, str>,
+    /// SHA-256 over id, event type and timestamp as received.
+    pub message_id: [u8; 32],
+    /// Who sent it, when the envelope says so in a string.
+    pub source: Option<Cow<'a, str>>,
+    /// The transaction's fields in the producer's order, without the dropped ones; may be empty for a delete.
+    pub transaction: Fields<'a>,
+    /// How many of the transaction's fields were left out because their names are reserved.
+    pub dropped_fields: usize,
+    /// Whether the payload holds line breaks that have to be taken out of spliced values.
+    pub(crate) multiline: bool,
+}
+
+impl Event<'_> {
+    /// The event's time in microseconds since 1970, UTC.
+    pub fn timestamp_micros(&self) -> i64 {
+        self.timestamp.micros()
+    }
+
+    /// The document's version: microseconds times four plus the kind's rank. Equal versions are decided by log order.
+    pub fn version(&self) -> i64 {
+        self.timestamp.micros() * 4 + self.kind.rank()
+    }
+
+    pub fn is_delete(&self) -> bool {
+        self.kind == Kind::Deleted
+    }
+}
+
+/// Why a payload cannot become an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// A fixed word to count and group by.
+    pub class: &'static str,
+    /// One sentence for a person; names fields, never values.
+    pub reason: String,
+}
+
+impl Reject {
+    pub(crate) fn new(class: &'static str, reason: impl Into<String>) -> Self {
+        Self { class, reason: reason.into() }
+    }
+}
+
+impl std::fmt::Display for Reject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.class, self.reason)
+    }
+}
+
+impl std::error::Error for Reject {}
+
+/// Identifies a message by its content. Each part goes in behind its length, so that no two triples read the same.
+pub(crate) fn message_id(id: &str, event_type: &str, timestamp: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [id, event_type, timestamp] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}

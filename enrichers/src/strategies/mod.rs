@@ -1,0 +1,140 @@
+//! Owns the table of enrichment strategies and what they work with: facts in, details out.
+//! A new strategy is one file beside this one and its name in the table below.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::search::SearchContent;
+use crate::{Fields, json};
+
+macro_rules! table {
+    ($($file:ident),+ $(,)?) => {
+        $(mod $file;)+
+
+        /// Every strategy; the first that knows a transaction's type takes it.
+        pub(crate) static STRATEGIES: &[Strategy] = &[$($file::STRATEGY),+];
+    };
+}
+
+table! {
+    card,
+    p2p,
+    crypto,
+}
+
+/// How transactions of some types are enriched.
+pub(crate) struct Strategy {
+    /// The values of `transaction_type` it takes, in lower case with underscores.
+    pub(crate) types: &'static [&'static str],
+    pub(crate) enrich: fn(&Facts<'_, '_>, &mut Details<'_>),
+}
+
+impl Strategy {
+    /// The strategy for a transaction's type, in any case, with `_`, `-` or a space between words.
+    pub(crate) fn of(transaction: &Fields<'_>) -> Option<&'static Self> {
+        let given = transaction.text("transaction_type")?;
+        STRATEGIES.iter().find(|strategy| strategy.types.iter().any(|known| same_word(known, &given)))
+    }
+}
+
+/// Compares with a known word in lower case and underscores; `-` and spaces count as underscores.
+fn same_word(known: &str, given: &str) -> bool {
+    let plain = |b: u8| if b == b'-' || b == b' ' { b'_' } else { b.to_ascii_lowercase() };
+    known.len() == given.len() && known.bytes().eq(given.bytes().map(plain))
+}
+
+/// What the producer said: the transaction's fields and those of its metadata.
+pub(crate) struct Facts<'e, 'a> {
+    pub(crate) transaction: &'e Fields<'a>,
+    pub(crate) metadata: &'e Fields<'a>,
+}
+
+impl<'a> Facts<'_, 'a> {
+    /// The first of `names` that holds a text or number, each looked up in metadata before the transaction's own fields.
+    pub(crate) fn text(&self, names: &[&str]) -> Option<Cow<'a, str>> {
+        self.find(names, json::scalar)
+    }
+
+    /// As [`Facts::text`], and a nested object counts by its `name`.
+    pub(crate) fn name(&self, names: &[&str]) -> Option<Cow<'a, str>> {
+        self.find(names, |raw| json::scalar(raw).or_else(|| Self::nested_name(raw)))
+    }
+
+    /// The name inside an object such as `{"name": "Starbucks", "city": "Seattle"}`.
+    pub(crate) fn nested_name(raw: &'a RawValue) -> Option<Cow<'a, str>> {
+        raw.get().starts_with('{').then(|| Fields::parse(raw.get())?.text("name")).flatten()
+    }
+
+    fn find<T>(&self, names: &[&str], read: impl Fn(&'a RawValue) -> Option<T>) -> Option<T> {
+        names.iter().find_map(|name| {
+            let inner = self.metadata.get(name).and_then(&read);
+            inner.or_else(|| self.transaction.get(name).and_then(&read))
+        })
+    }
+
+    /// Whether the transaction's amount is written with a minus; `None` without an amount.
+    pub(crate) fn amount_is_negative(&self) -> Option<bool> {
+        self.transaction.text("amount").map(|amount| amount.starts_with('-'))
+    }
+}
+
+/// Where a strategy puts its results: behind the producer's own metadata, and into the search content.
+pub(crate) struct Details<'d> {
+    own: &'d Fields<'d>,
+    pub(crate) search: &'d mut SearchContent,
+    out: &'d mut Vec<u8>,
+    is_first: bool,
+}
+
+impl<'d> Details<'d> {
+    pub(crate) fn new(own: &'d Fields<'d>, search: &'d mut SearchContent, out: &'d mut Vec<u8>) -> Self {
+        Self { is_first: own.is_empty(), own, search, out }
+    }
+
+    /// Adds a detail; a key of the producer's own of this name wins.
+    pub(crate) fn add(&mut self, key: &'static str, value: &str) {
+        if self.own.get(key).is_some() {
+            return;
+        }
+        if !std::mem::take(&mut self.is_first) {
+            self.out.push(b',');
+        }
+        json::write_string(key, self.out);
+        self.out.push(b':');
+        json::write_string(value, self.out);
+    }
+}
+
+/// A text with runs of white space made single spaces; `None` when nothing remains.
+pub(crate) fn tidy(text: &str) -> Option<String> {
+    let mut tidied = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !tidied.is_empty() {
+            tidied.push(' ');
+        }
+        tidied.push_str(word);
+    }
+    (!tidied.is_empty()).then_some(tidied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_type_is_taken_twice() {
+        let mut types: Vec<_> = STRATEGIES.iter().flat_map(|strategy| strategy.types).collect();
+        let all = types.len();
+        types.sort();
+        types.dedup();
+        assert_eq!(types.len(), all);
+    }
+
+    #[test]
+    fn types_are_known_in_any_spelling() {
+        assert!(same_word("p2p_transfer", "P2P-Transfer"));
+        assert!(same_word("p2p_transfer", "p2p transfer"));
+        assert!(!same_word("p2p_transfer", "p2p"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Whole documents of realistic messages, and what must hold for every document.
+
+use std::fmt::Write;
+
+use super::samples::{CARD_DOCUMENTED, SAMPLES};
+use super::{create, document, sound, written};
+use crate::strategies::{STRATEGIES, Strategy};
+use crate::{Kind, decode};
+
+#[test]
+fn documents_of_realistic_messages() {
+    for (name, payload) in SAMPLES {
+        let line = document(payload.as_bytes());
+        let mut fields = String::new();
+        for (key, raw) in sound(&line).iter() {
+            writeln!(fields, "{key}: {}", raw.get()).unwrap();
+        }
+        insta::assert_snapshot!(*name, fields);
+    }
+}
+
+#[test]
+fn every_strategy_has_a_sample() {
+    for strategy in STRATEGIES {
+        let sampled = SAMPLES.iter().any(|(_, payload)| {
+            let event = decode(payload.as_bytes(), None).unwrap();
+            let found = Strategy::of(&event.transaction);
+            found.is_some_and(|found| std::ptr::eq(found, strategy)) && written(&event).contains("\"_enriched\":true")
+        });
+        assert!(sampled, "no sample of {:?}", strategy.types);
+    }
+}
+
+#[test]
+fn reserved_fields_are_dropped_and_counted() {
+    let (_, payload) = SAMPLES.iter().find(|(name, _)| *name == "reserved_fields").unwrap();
+    assert_eq!(decode(payload.as_bytes(), None).unwrap().dropped_fields, 4);
+    assert_eq!(decode(CARD_DOCUMENTED.as_bytes(), None).unwrap().dropped_fields, 0);
+}
+
+#[test]
+fn the_document_ends_the_buffer_and_begins_nothing() {
+    let event = decode(CARD_DOCUMENTED.as_bytes(), None).unwrap();
+    let mut out = b"before\n".to_vec();
+    crate::write_document(&event, "2024-01-01T12:00:05Z", &mut out);
+    assert_eq!(std::str::from_utf8(&out).unwrap(), format!("before\n{}", written(&event)));
+}
+
+#[test]
+fn a_tombstone_holds_nothing_personal() {
+    let whole = CARD_DOCUMENTED.replace("transaction.created", "transaction.deleted");
+    let bare = r#"{"event_type":"transaction.deleted","transaction":{"id":"uuid"},"timestamp":"2024-01-01T12:00:00Z"}"#;
+    let flat = r#"{"event_type":"transaction.deleted","transaction_id":"uuid","timestamp":"2024-01-01T12:00:00Z"}"#;
+    for payload in [&whole, bare, flat] {
+        let event = decode(payload.as_bytes(), None).unwrap();
+        assert!(event.is_delete());
+        assert_eq!(written(&event), r#"{"id":"uuid","_deleted":true,"_updated_at":"2024-01-01T12:00:00.000000Z"}"#);
+    }
+}
+
+#[test]
+fn an_event_says_what_the_envelope_said() {
+    let event = decode(CARD_DOCUMENTED.as_bytes(), Some(1_704_110_400_000)).unwrap();
+    assert_eq!((event.kind, &*event.id), (Kind::Created, "uuid"));
+    assert_eq!((event.timestamp_micros(), event.version()), (1_704_110_400_000_000, 6_816_441_600_000_000));
+    assert_eq!(&*event.timestamp_received, "2024-01-01T12:00:00Z");
+    assert_eq!(event.source.as_deref(), Some("synthetic_data_generator"));
+    assert_eq!(event.transaction.text("amount").as_deref(), Some("100.50"));
+}
+
+#[test]
+fn message_ids_tell_messages_apart() {
+    let id = |payload: &str| decode(payload.as_bytes(), None).unwrap().message_id;
+    let first = id(CARD_DOCUMENTED);
+    assert_eq!(first, id(&CARD_DOCUMENTED.replace("100.50", "1")), "made of id, type and timestamp alone");
+    assert_ne!(first, id(&CARD_DOCUMENTED.replace("\"uuid\"", "\"uuid2\"")));
+    assert_ne!(first, id(&CARD_DOCUMENTED.replace("created\"", "updated\"")));
+    // The same instant written in another way is another message.
+    assert_ne!(
+        first,
+        id(&CARD_DOCUMENTED
+            .replace("\"timestamp\": \"2024-01-01T12:00:00Z", "\"timestamp\": \"2024-01-01T12:00:00+00:00"))
+    );
+    // SHA-256 over (length as u64 big-endian, bytes) of the three parts, computed apart from this program.
+    let hex: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "7e7f90bae5cef59a2903a525de356090c52b13881d48ab49a426caf37c14b915");
+}
+
+#[test]
+fn the_producers_own_details_win() {
+    let payload = create(r#""metadata":{"card_last_four":"1234","card_masked":"mine"}"#);
+    let line = document(payload.as_bytes());
+    assert!(line.contains(r#""card_masked":"mine"}"#), "{line}");
+    assert_eq!(line.matches("card_masked").count(), 1);
+}
+
+#[test]
+fn a_metadata_object_with_a_name_that_is_no_text_is_left_alone() {
+    let line = document(create(r#""metadata":{"\ud800":1}"#).as_bytes());
+    assert!(line.contains(r#""metadata":{"\ud800":1},"search_content""#), "{line}");
+    assert!(line.contains("\"_enriched\":false"));
+}
+
+#[test]
+fn ten_thousand_metadata_keys() {
+    let keys: Vec<String> = (0..10_000).map(|n| format!("\"key_{n}\":{n}")).collect();
+    let line = document(create(&format!("\"metadata\":{{{}}},\"amount\":5", keys.join(","))).as_bytes());
+    let metadata = sound(&line).get("metadata").unwrap();
+    assert_eq!(crate::Fields::parse(metadata.get()).unwrap().len(), 10_001, "the direction is added");
+}
+
+#[test]
+fn ten_thousand_top_level_fields() {
+    let fields: Vec<String> = (0..10_000).map(|n| format!("\"key_{n}\":{n}")).collect();
+    let line = document(create(&fields.join(",")).as_bytes());
+    assert_eq!(sound(&line).len(), 10_000 + 3 + 5);
+}
+
+#[test]
+fn a_payload_of_five_megabytes() {
+    let note = "Ünï ".repeat(1_000_000);
+    let line =
+        document(create(&format!("\"metadata\":{{\"note\":\"{note}\",\"a\":[{}1]}}", "1,".repeat(50_000))).as_bytes());
+    let search = sound(&line).text("search_content").unwrap();
+    assert!(search.starts_with("Ünï Uni card") && search.len() < 2_048, "{}", search.len());
+    assert!(line.len() > 5_000_000);
+}

@@ -1,0 +1,106 @@
+//! What the consumer is given and what it gives: its options, the configuration that the rules ask for, records of messages.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{ClientConfig, Offset, Timestamp};
+use thiserror::Error;
+
+use super::assignment::Assignment;
+use crate::batcher::{Batch, BatchLimits, Batcher};
+use crate::record::{Header, Record, TopicPartition};
+
+/// What a Kafka feed reads and how.
+#[derive(Clone, Debug)]
+pub struct FeedOptions {
+    /// The system, for metrics and logs.
+    pub system: &'static str,
+    pub topics: Vec<String>,
+    pub group: String,
+    pub session_timeout: Duration,
+    pub heartbeat_interval: Duration,
+    pub limits: BatchLimits,
+    /// Bytes that the client may fetch ahead.
+    pub prefetch_bytes: usize,
+    /// Stop when the group has committed what was in the log at the start.
+    pub once: bool,
+}
+
+/// Why the feed cannot go on. Nothing unfinished was committed.
+#[derive(Debug, Error)]
+pub enum FeedError {
+    #[error("the Kafka consumer does not accept its configuration: {0}")]
+    Configuration(KafkaError),
+    #[error("the Kafka consumer failed for good: {0}")]
+    Fatal(KafkaError),
+    #[error("the engine stopped")]
+    EngineStopped,
+}
+
+/// Moves a message into the batcher.
+pub(super) fn take(
+    assignment: &mut Assignment,
+    batcher: &mut Batcher,
+    topics: &[Arc<str>],
+    message: &BorrowedMessage<'_>,
+    stopping: bool,
+) -> Option<Batch> {
+    let topic = topics.iter().find(|topic| &***topic == message.topic())?;
+    // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
+    let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
+    held.polled = message.offset() + 1;
+    let record = record_of(message, held.at.clone());
+    batcher.push(record, held.epoch, Instant::now())
+}
+
+/// Copies a message out of the client's memory, once.
+pub(super) fn record_of(message: &BorrowedMessage<'_>, at: TopicPartition) -> Record {
+    Record {
+        at,
+        offset: message.offset(),
+        timestamp_ms: match message.timestamp() {
+            Timestamp::NotAvailable => None,
+            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+        },
+        key: message.key().map(Bytes::copy_from_slice),
+        payload: message.payload().map(Bytes::copy_from_slice),
+        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
+    }
+}
+
+fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
+    Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
+}
+
+/// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
+pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // A default that may be changed: new partitions and a missing topic are noticed soon.
+    config.set("topic.metadata.refresh.interval.ms", "10000");
+    config.extend(client.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    config
+        .set("group.id", &options.group)
+        .set("session.timeout.ms", options.session_timeout.as_millis().to_string())
+        .set("heartbeat.interval.ms", options.heartbeat_interval.as_millis().to_string())
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "1000")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        .set("statistics.interval.ms", "1000")
+        .set("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).clamp(1_024, 2_097_151).to_string());
+    config
+}
+
+/// The offset, where the list has one.
+pub(super) fn known(offset: Offset) -> Option<i64> {
+    match offset {
+        Offset::Offset(next) => Some(next),
+        _ => None,
+    }
+}

@@ -1,0 +1,88 @@
+//! The whole engine under virtual time, with seeded faults: nothing lost, nothing brought back, nothing committed early.
+//!
+//! `SIM_SEEDS=n` changes how many seeds are run, `SIM_SEED=n` runs one with a trace.
+#![allow(unreachable_pub, reason = "the modules of one test program")]
+
+mod member;
+mod model;
+mod scenario;
+mod source;
+mod store;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::World;
+
+/// One seed in a runtime of its own, so that nothing is left over for the next.
+fn run(seed: u64, trace: bool) -> Arc<World> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(scenario::simulate(seed, trace))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+/// Each has to happen at least once in so many seeds.
+const HAPPENED: [(&str, u64); 20] = [
+    ("crash", 2),
+    ("restart", 4),
+    ("revoked", 4),
+    ("lost", 5),
+    ("overslept", 2),
+    ("reset", 40),
+    ("reset and wiped", 10),
+    ("store outage", 2),
+    ("met an outage", 1),
+    ("slow", 1),
+    ("suspect", 5),
+    ("refused", 1),
+    ("lost response", 1),
+    ("half a response", 1),
+    ("item retried", 1),
+    ("probed", 2),
+    ("letter refused", 2),
+    ("marks unread", 2),
+    ("marks lost", 2),
+    ("duplicate", 1),
+];
+
+#[test]
+fn no_seed_loses_a_record() {
+    if let Some(seed) = number("SIM_SEED") {
+        let world = run(seed, true);
+        let violations = world.violations.lock().unwrap();
+        assert!(violations.is_empty(), "{violations:#?}");
+        return;
+    }
+    let seeds = number("SIM_SEEDS").unwrap_or(1_000);
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for seed in 0..seeds {
+        let world = run(seed, false);
+        for (what, times) in world.counts.lock().unwrap().iter() {
+            *counts.entry(what).or_default() += times;
+        }
+        let violations = world.violations.lock().unwrap();
+        if let Some(first) = violations.first() {
+            eprintln!("{} violations, the first {first}", violations.len());
+            eprintln!("  SIM_SEED={seed} cargo test -p pipeline --test simulation no_seed_loses_a_record");
+            failed.push(seed);
+        }
+        assert!(failed.len() < 10, "too many seeds fail: {failed:?}");
+    }
+    eprintln!("{seeds} seeds: {counts:?}");
+    assert!(failed.is_empty(), "seeds that fail: {failed:?}");
+    for (what, seldom) in HAPPENED {
+        let times = counts.get(what).copied().unwrap_or(0);
+        assert!(times >= seeds / seldom, "{what} happened {times} times in {seeds} seeds");
+    }
+}
+
+#[test]
+fn a_seed_runs_the_same_way_twice() {
+    let differ: Vec<u64> = (0..30).filter(|seed| run(*seed, false).digest() != run(*seed, false).digest()).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+}

@@ -1,0 +1,278 @@
+//! The store: versioned documents with tombstones, behind a network that loses, delays and breaks requests.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pipeline::sink::{Answer, Failure, Kind as Class, Reject, Sink, SinkLimits, Verdict};
+use pipeline::{Leases, TopicPartition};
+use rand::Rng;
+use rand::rngs::StdRng;
+use tokio::time::Instant;
+
+use crate::model::{Shared, World};
+use crate::world::{Documents, Kind, STORE_BYTES, SimWrite};
+
+/// How likely each fault of a request is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub slow: f64,
+    pub slow_ms: u64,
+    pub unavailable: f64,
+    pub lost_response: f64,
+    pub half_response: f64,
+    pub item_retry: f64,
+}
+
+pub struct Store {
+    pub documents: Documents,
+    pub rng: StdRng,
+    pub faults: Faults,
+    /// Every request fails so until then.
+    pub outage: Option<(Class, Instant)>,
+    /// Requests that may still land, whether or not somebody waits for the answer.
+    pub active: usize,
+    /// Times that a single write was broken by chance; an innocent must not use up its attempts.
+    broken_alone: BTreeMap<(TopicPartition, i64), u32>,
+    /// Writes that are answered 429 so many times more.
+    pub throttled: BTreeMap<(TopicPartition, i64), u32>,
+    /// For directed tests: documents whose next request takes so long before it is applied.
+    pub delays: BTreeMap<String, Duration>,
+    /// For directed tests: everything is rejected, or refused as a whole.
+    pub rejects_all: bool,
+    pub refuses_all: bool,
+    pub requests: u64,
+}
+
+impl Store {
+    pub fn new(rng: StdRng, faults: Faults) -> Self {
+        Self {
+            documents: Documents::new(),
+            rng,
+            faults,
+            outage: None,
+            active: 0,
+            broken_alone: BTreeMap::new(),
+            throttled: BTreeMap::new(),
+            delays: BTreeMap::new(),
+            rejects_all: false,
+            refuses_all: false,
+            requests: 0,
+        }
+    }
+
+    fn down(&self) -> Option<Class> {
+        self.outage.filter(|(_, until)| *until > Instant::now()).map(|(class, _)| class)
+    }
+
+    /// Log order: an equal version is a later one.
+    pub fn apply(&mut self, write: &SimWrite) -> Verdict {
+        if self.rejects_all {
+            return Verdict::Reject(Reject::new("mapping", "everything is rejected"));
+        }
+        match write.kind {
+            Kind::Bad => return Verdict::Reject(Reject::new("bad", "the store rejects it")),
+            Kind::Good | Kind::Suspect | Kind::Big | Kind::Unfit => {}
+        }
+        match self.documents.get(&write.document) {
+            Some((version, _)) if *version > write.version => Verdict::Superseded,
+            _ => {
+                self.documents.insert(write.document.clone(), (write.version, write.body.clone()));
+                Verdict::Applied
+            }
+        }
+    }
+}
+
+/// What will happen to a request, drawn when it is sent.
+enum Plan {
+    Serve {
+        retries: Vec<bool>,
+    },
+    Fail(Class, &'static str),
+    /// Applied, some of it or all, and the answer is lost.
+    Lost(Vec<bool>),
+    /// Applied, and the answer has the wrong number of verdicts.
+    Half,
+}
+
+/// The sink of one engine.
+pub struct SimSink {
+    pub world: Arc<World>,
+    pub limits: SinkLimits,
+    pub leases: Arc<Leases>,
+    pub max_in_flight: usize,
+    pub running: AtomicUsize,
+    /// Which batch the source cut each record into last, and the newest batch of each partition that was sent.
+    pub cuts: Shared<BTreeMap<(TopicPartition, i64), u64>>,
+    pub sent: Shared<BTreeMap<TopicPartition, u64>>,
+    /// Partitions with a request on its way.
+    pub busy: Shared<BTreeMap<TopicPartition, u32>>,
+}
+
+/// How long a client waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+struct Client<'a>(&'a SimSink, Vec<TopicPartition>);
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        let mut busy = self.0.busy.lock().unwrap();
+        self.1.iter().for_each(|at| *busy.get_mut(at).unwrap() -= 1);
+    }
+}
+
+impl SimSink {
+    /// What must hold whenever a request is sent.
+    fn check(&self, writes: &[SimWrite]) -> Client<'_> {
+        let world = &self.world;
+        world.check(!self.leases.overslept(), || "sent by a process that slept through its session".into());
+        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+        world.check(running <= self.max_in_flight, || format!("{running} batches in flight"));
+        let (cuts, mut sent, mut busy) =
+            (self.cuts.lock().unwrap(), self.sent.lock().unwrap(), self.busy.lock().unwrap());
+        let mut partitions: Vec<TopicPartition> = writes.iter().map(|write| write.at.clone()).collect();
+        partitions.sort();
+        partitions.dedup();
+        for at in &partitions {
+            world.check(self.leases.epoch(at).is_some(), || format!("sent for {at}, which is not ours"));
+            let others = busy.entry(at.clone()).or_default();
+            world.check(!self.limits.ordered || *others == 0, || format!("two batches of {at} in flight"));
+            *others += 1;
+        }
+        for write in writes.iter().filter(|_| self.limits.ordered) {
+            let cut = cuts.get(&(write.at.clone(), write.offset)).copied().unwrap_or(0);
+            let newest = sent.entry(write.at.clone()).or_insert(cut);
+            world.check(cut >= *newest, || format!("{}@{} after a later batch", write.at, write.offset));
+            *newest = cut.max(*newest);
+        }
+        let mut documents: Vec<&String> = writes.iter().map(|write| &write.document).collect();
+        documents.sort();
+        let twice = documents.windows(2).any(|pair| pair[0] == pair[1]);
+        world.check(!(twice && self.limits.one_write_a_document), || "one document twice in a request".into());
+        Client(self, partitions)
+    }
+
+    fn plan(&self, writes: &[SimWrite]) -> (Plan, Duration) {
+        let mut store = self.world.store.lock().unwrap();
+        store.requests += 1;
+        let Store { rng, faults, .. } = &mut *store;
+        let mut delay = Duration::from_millis(rng.random_range(1..20));
+        let chance = |rng: &mut StdRng, p: f64| p > 0.0 && rng.random_bool(p);
+        if chance(rng, faults.slow) {
+            delay = Duration::from_millis(rng.random_range(500..faults.slow_ms));
+            self.world.count("slow");
+        }
+        let some: Vec<bool> = writes.iter().map(|_| rng.random_bool(0.5)).collect();
+        let luck = *faults;
+        let retries: Vec<bool> = writes.iter().map(|_| chance(rng, luck.item_retry)).collect();
+        let draws = [luck.unavailable, luck.lost_response, luck.half_response].map(|p| chance(rng, p));
+        for write in writes {
+            delay = store.delays.remove(&write.document).unwrap_or(delay);
+        }
+        if store.refuses_all || writes.iter().map(pipeline::sink::Write::bytes).sum::<usize>() > STORE_BYTES {
+            self.world.count("refused");
+            return (Plan::Fail(Class::Refused, "too large"), delay);
+        }
+        if writes.iter().any(|write| write.kind == Kind::Suspect) {
+            self.world.count("suspect");
+            return (Plan::Lost(some), delay);
+        }
+        if draws[0] {
+            return (Plan::Fail(Class::Unavailable, "503"), delay);
+        }
+        if draws[1] || draws[2] || delay > TIMEOUT {
+            if let [only] = writes {
+                let times = store.broken_alone.entry((only.at.clone(), only.offset)).or_default();
+                *times += 1;
+                if *times > 1 {
+                    return (Plan::Serve { retries: vec![false] }, delay.min(TIMEOUT / 2));
+                }
+            }
+            self.world.count(if draws[1] { "lost response" } else { "half a response" });
+            return (if draws[2] { Plan::Half } else { Plan::Lost(vec![true; writes.len()]) }, delay);
+        }
+        (Plan::Serve { retries }, delay)
+    }
+}
+
+/// Goes on whether or not somebody waits for the answer.
+async fn serve(world: Arc<World>, writes: Vec<SimWrite>, plan: Plan, delay: Duration) -> Result<Vec<Verdict>, Failure> {
+    tokio::time::sleep(delay).await;
+    let mut guard = world.store.lock().unwrap();
+    let store = &mut *guard;
+    store.active -= 1;
+    if let Some(class) = store.down() {
+        world.count("met an outage");
+        return Err(Failure::new(class, "outage"));
+    }
+    let mut answer = Vec::new();
+    match plan {
+        Plan::Fail(class, why) => return Err(Failure::new(class, why)),
+        Plan::Lost(applied) => {
+            for (write, _) in writes.iter().zip(applied).filter(|(w, applied)| *applied && w.kind != Kind::Suspect) {
+                store.apply(write);
+            }
+            return Err(Failure::broken("connection reset"));
+        }
+        Plan::Half => {
+            answer.extend(writes.iter().map(|write| store.apply(write)));
+            answer.pop();
+            return Ok(answer);
+        }
+        Plan::Serve { retries } => {
+            for (write, retry) in writes.iter().zip(retries) {
+                let left = store.throttled.get_mut(&(write.at.clone(), write.offset)).filter(|left| **left > 0);
+                let throttled = left.map(|left| *left -= 1).is_some();
+                if retry || throttled {
+                    world.count("item retried");
+                    answer.push(Verdict::Retry(Failure::unavailable("429")));
+                } else {
+                    answer.push(store.apply(write));
+                }
+            }
+        }
+    }
+    Ok(answer)
+}
+
+impl Sink<SimWrite> for SimSink {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn limits(&self) -> SinkLimits {
+        self.limits
+    }
+
+    fn write<'a>(&'a self, writes: &'a [&'a SimWrite]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        let writes: Vec<SimWrite> = writes.iter().map(|write| (*write).clone()).collect();
+        Box::pin(async move {
+            let _client = self.check(&writes);
+            let (plan, delay) = self.plan(&writes);
+            self.world.note(|| {
+                let names = writes.iter().map(|w| format!("{}@{}={}v{}", w.at, w.offset, w.document, w.version));
+                format!("request of {} for {delay:?}: {}", writes.len(), names.collect::<Vec<_>>().join(" "))
+            });
+            self.world.store.lock().unwrap().active += 1;
+            let answer = tokio::spawn(serve(self.world.clone(), writes, plan, delay));
+            match tokio::time::timeout(TIMEOUT, answer).await {
+                Ok(answer) => answer.unwrap(),
+                Err(_) => Err(Failure::broken("timed out")),
+            }
+        })
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            self.world.count("probed");
+            match self.world.store.lock().unwrap().down() {
+                Some(class) => Err(Failure::new(class, "outage")),
+                None => Ok(()),
+            }
+        })
+    }
+}

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# PostgreSQL as Debian packages it, with a cluster of its own; no password, loopback only, no Unix socket.
+
+readonly POSTGRES_NAME=millrace
+
+postgres_port() { echo 15432; }
+
+# Debian keeps the server's programs off the PATH; the newest version wins.
+postgres_bin() { find /usr/lib/postgresql/*/bin -name postgres -printf '%h\n' 2>/dev/null | sort -V | tail -n 1; }
+
+postgres_install() {
+  [[ -n $(postgres_bin) ]] && return
+  # Keeps the package from making and starting a cluster on port 5432.
+  if [[ $EUID -eq 0 && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  fi
+  apt_install postgresql
+}
+
+postgres_start() {
+  local user home bin
+  user=$(user_or_self postgres)
+  make_home postgres "$user"
+  home=$(home_of postgres)
+  bin=$(postgres_bin)
+  if [[ ! -d $home/data ]]; then
+    rm -rf "$home/data.new"
+    (
+      cd "$home"
+      run_as "$user" "$bin/initdb" -D "$home/data.new" -A trust -U "$POSTGRES_NAME" -E UTF8 --no-locale
+      echo "CREATE DATABASE $POSTGRES_NAME;" | run_as "$user" "$bin/postgres" --single -D "$home/data.new" postgres
+    ) >"$STATE/postgres.log" 2>&1 9>&- || { show_log postgres; die 69 "postgres: initdb failed"; }
+    # A rename, so that an interrupted initdb is not taken for data.
+    mv "$home/data.new" "$home/data"
+  fi
+  launch postgres "$user" "$bin/postgres" -D "$home/data" -p "$(port_of postgres)" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+}
+
+postgres_ready() {
+  timeout 5 "$(postgres_bin)/psql" -h 127.0.0.1 -p "$1" -U "$POSTGRES_NAME" -d "$POSTGRES_NAME" -XtAc 'SELECT 1'
+}
+
+postgres_env() { echo "DATABASE_URL=postgresql://$POSTGRES_NAME@127.0.0.1:$(port_of postgres)/$POSTGRES_NAME"; }

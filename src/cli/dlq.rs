@@ -1,0 +1,227 @@
+//! `millrace dlq`: what is in the dead letters, grouped by cause, one by one, and through the pipeline again.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use pipeline::dead_letters::{header, topic_of};
+use pipeline::kafka::read_topic;
+use pipeline::{Outcome, Record, TopicPartition};
+use serde_json::{Value, json};
+
+use super::Failure;
+use crate::config::Config;
+use crate::systems::{self, Entry};
+
+/// `millrace dlq`
+#[derive(Clone, Debug, Args)]
+pub struct DlqArgs {
+    #[command(subcommand)]
+    pub command: DlqCommand,
+}
+
+/// What to do with dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DlqCommand {
+    /// Count them, grouped by cause
+    List {
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// One JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show them, one JSON object a letter, with headers and payload
+    Show {
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// At most so many
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+    },
+    /// Process them again; a letter whose document has become newer meanwhile changes nothing
+    Replay {
+        #[command(flatten)]
+        filter: LetterFilter,
+        /// Only say which letters would be replayed
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Which letters.
+#[derive(Clone, Debug, Args)]
+pub struct LetterFilter {
+    /// The system whose letters they are
+    #[arg(long, default_value = "transactions", value_name = "SYSTEM")]
+    pub system: String,
+    /// Only those of this class, such as bad_timestamp
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Only the one of the record that stood here
+    #[arg(long, value_name = "TOPIC/PARTITION/OFFSET")]
+    pub at: Option<String>,
+}
+
+/// A letter as it was read: the record as it was before it died, and what its headers tell.
+struct Letter {
+    record: Record,
+    system: String,
+    group: String,
+    class: String,
+    reason: String,
+    attempts: String,
+    failed_at: String,
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When the brokers or the store cannot be reached, or letters are rejected still.
+pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
+    match args.command {
+        DlqCommand::List { filter, json } => list(&letters(&config, &filter).await?, json),
+        DlqCommand::Show { filter, limit } => show(&letters(&config, &filter).await?, limit),
+        DlqCommand::Replay { filter, dry_run } => {
+            let entry = systems::find(&filter.system).map_err(Failure::usage)?;
+            replay(entry, &config, letters(&config, &filter).await?, dry_run).await
+        }
+    }
+}
+
+/// Reads the letters of a system, of a redelivery's several the last one, in the order of their coordinates.
+async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, Failure> {
+    let entry = systems::find(&filter.system).map_err(Failure::usage)?;
+    let (client, topics, group) = (config.kafka.client_config(), (entry.topics)(config), (entry.group)(config));
+    let read = move || {
+        let mut letters: BTreeMap<(TopicPartition, i64), Letter> = BTreeMap::new();
+        for topic in topics {
+            read_topic(&client, &topic_of(&topic), |record| {
+                if let Some(letter) = letter(record).filter(|letter| letter.group == group) {
+                    letters.insert((letter.record.at.clone(), letter.record.offset), letter);
+                }
+            })?;
+        }
+        Ok(letters.into_values().collect::<Vec<_>>())
+    };
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| Failure::internal(error.to_string()))?;
+    let mut letters = read.map_err(|error: rdkafka::error::KafkaError| {
+        let brokers = &config.kafka.bootstrap_servers;
+        Failure::unavailable(format!("Kafka at {brokers} does not answer ({error}): check KAFKA_BOOTSTRAP_SERVERS"))
+    })?;
+    letters.retain(|letter| letter.system == filter.system && filter.class.as_ref().is_none_or(|c| *c == letter.class));
+    if let Some(at) = &filter.at {
+        letters.retain(|letter| coordinates(&letter.record) == *at);
+    }
+    Ok(letters)
+}
+
+/// Reads a letter; `None` for a message that is none of ours.
+fn letter(mut record: Record) -> Option<Letter> {
+    let text = |name: &str| {
+        let found = record.headers.iter().find(|header| header.name == name)?;
+        String::from_utf8(found.value.as_ref()?.to_vec()).ok()
+    };
+    let at =
+        TopicPartition::new(Arc::from(text(header::CONNECT_TOPIC)?), text(header::CONNECT_PARTITION)?.parse().ok()?);
+    let offset = text(header::CONNECT_OFFSET)?.parse().ok()?;
+    let timestamp_ms = text(header::TIMESTAMP).and_then(|text| text.parse().ok());
+    let (system, group, class) = (text(header::SYSTEM)?, text(header::GROUP)?, text(header::CLASS)?);
+    let optional = |name: &str| text(name).unwrap_or_default();
+    let (reason, attempts) = (optional(header::REASON), optional(header::ATTEMPTS));
+    let failed_at = optional(header::FIRST_FAILED_AT);
+    record.headers.retain(|header| !header::ALL.contains(&header.name.as_str()));
+    Some(Letter {
+        record: Record { at, offset, timestamp_ms, ..record },
+        system,
+        group,
+        class,
+        reason,
+        attempts,
+        failed_at,
+    })
+}
+
+/// `topic/partition/offset`, as letters are named on the command line.
+fn coordinates(record: &Record) -> String {
+    format!("{}/{}/{}", record.at.topic, record.at.partition, record.offset)
+}
+
+/// One line a cause, the most frequent first.
+fn list(letters: &[Letter], as_json: bool) -> Result<(), Failure> {
+    let mut causes: BTreeMap<(&str, &str), (usize, &Letter)> = BTreeMap::new();
+    for letter in letters {
+        causes.entry((&letter.class, &letter.reason)).or_insert((0, letter)).0 += 1;
+    }
+    let mut causes: Vec<_> = causes.into_iter().collect();
+    causes.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    if as_json {
+        let cause = |((class, reason), (count, first)): &((&str, &str), (usize, &Letter))| json!({"class": class, "reason": reason, "count": count, "first": coordinates(&first.record)});
+        return print(
+            &json!({"letters": letters.len(), "causes": causes.iter().map(cause).collect::<Value>()}).to_string(),
+        );
+    }
+    if causes.is_empty() {
+        return print("No dead letters.");
+    }
+    print(&format!("{:>8}  {:<28}  {:<32}  REASON", "COUNT", "CLASS", "FIRST"))?;
+    for ((class, reason), (count, first)) in causes {
+        print(&format!("{count:>8}  {class:<28}  {:<32}  {reason}", coordinates(&first.record)))?;
+    }
+    Ok(())
+}
+
+/// One JSON object a letter, with its payload.
+fn show(letters: &[Letter], limit: usize) -> Result<(), Failure> {
+    for letter in letters.iter().take(limit) {
+        let text =
+            |bytes: &Option<bytes::Bytes>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let header = |header: &pipeline::Header| json!({"name": header.name, "value": text(&header.value)});
+        let shown = json!({
+            "at": coordinates(&letter.record),
+            "system": letter.system,
+            "group": letter.group,
+            "class": letter.class,
+            "reason": letter.reason,
+            "attempts": letter.attempts,
+            "first_failed_at": letter.failed_at,
+            "key": text(&letter.record.key),
+            "headers": letter.record.headers.iter().map(header).collect::<Value>(),
+            "payload": text(&letter.record.payload),
+        });
+        print(&shown.to_string())?;
+    }
+    Ok(())
+}
+
+async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
+    let records: Vec<Record> = letters.into_iter().map(|letter| letter.record).collect();
+    if dry_run {
+        records.iter().try_for_each(|record| print(&coordinates(record)))?;
+        return print(&json!({"system": entry.name, "would_replay": records.len()}).to_string());
+    }
+    let replayed = (entry.replay)(config, records).await.map_err(Failure::unavailable)?;
+    for (at, offset, reject) in &replayed.rejected {
+        print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
+    }
+    let counts = [Outcome::Applied, Outcome::Superseded, Outcome::Ignored];
+    let mut summary = json!({"system": entry.name, "rejected": replayed.rejected.len()});
+    if let Some(fields) = summary.as_object_mut() {
+        fields.extend(counts.map(|outcome| (outcome.name().to_owned(), replayed.tally.count(outcome).into())));
+    }
+    print(&summary.to_string())?;
+    match replayed.rejected.len() {
+        0 => Ok(()),
+        rejected => Err(Failure::findings(format!("{rejected} letters are rejected still"))),
+    }
+}
+
+/// A closed pipe (`| head`) is the reader's way to say that it has enough.
+fn print(line: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failure::internal(format!("stdout: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,225 @@
+//! The command line: arguments, dispatch, exit codes.
+//!
+//! One file a command. Data goes to stdout, logs to stderr, and a failure is one line and a code.
+
+pub mod dlq;
+pub mod publish;
+pub mod run;
+
+use std::future::Future;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError, Override};
+use crate::http::HttpError;
+use crate::telemetry::{self, TelemetryError};
+
+/// Why a command did not succeed: an exit code and one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Failure {
+    /// The command worked, and found something.
+    pub fn findings(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// Nobody reads on, as behind `head`: the end, without a word.
+    pub fn quiet() -> Self {
+        Self { code: 0, message: String::new() }
+    }
+
+    /// The command was called wrongly.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: 64, message: message.into() }
+    }
+
+    /// A service does not answer, and the command does not wait.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { code: 69, message: message.into() }
+    }
+
+    /// A fault of the program.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { code: 70, message: message.into() }
+    }
+
+    /// Try again, or: could not tell.
+    pub fn again(message: impl Into<String>) -> Self {
+        Self { code: 75, message: message.into() }
+    }
+
+    /// Configuration that cannot be used.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self { code: 78, message: message.into() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let message = error.to_string();
+        if error.of_command_line { Self::usage(message) } else { Self::config(message) }
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Bind { .. } => Self::unavailable(error.to_string()),
+            HttpError::Serve(_) => Self::internal(error.to_string()),
+        }
+    }
+}
+
+/// Kafka in, enriched and versioned documents out to Elasticsearch.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, propagate_version = true)]
+struct Cli {
+    /// The configuration file [default: millrace.toml in the working directory, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What is logged, such as debug or info,pipeline=debug
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run consumer systems
+    Run(RunArgs),
+    /// Send synthetic events
+    Publish(publish::PublishArgs),
+    /// Look at dead letters and replay them
+    Dlq(dlq::DlqArgs),
+}
+
+/// `millrace run`
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The systems to run [default: those enabled in the configuration]
+    #[arg(value_name = "SYSTEM")]
+    pub systems: Vec<String>,
+    /// Stop at the end of the log
+    #[arg(long)]
+    pub once: bool,
+}
+
+impl Cli {
+    /// What the command line sets of the configuration.
+    fn overrides(&self) -> Vec<Override> {
+        let mut overrides = Vec::new();
+        if let Some(level) = &self.log_level {
+            overrides.push(Override { key: "log.level", flag: "--log-level", value: level.clone() });
+        }
+        if let Command::Publish(args) = &self.command {
+            overrides.extend(args.overrides());
+        }
+        overrides
+    }
+
+    fn run(self) -> Result<(), Failure> {
+        let config = Config::load(self.config.as_deref(), self.overrides())?;
+        telemetry::init(&config.log)?;
+        match self.command {
+            Command::Run(args) => block_on(run::run(args, config)),
+            Command::Publish(args) => publish::run(&args, &config),
+            Command::Dlq(args) => block_on(dlq::dlq(args, config)),
+        }
+    }
+}
+
+/// The whole program: arguments in, exit code out.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 64 } else { 0 };
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(70) };
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                // Nowhere is left to tell that stderr is gone; the code still says it.
+                drop(writeln!(std::io::stderr(), "millrace: {failure}"));
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Runs a command that waits for several things at once.
+///
+/// # Errors
+/// What the command says, or that the runtime does not start.
+pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?.block_on(command)
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// When stdout is closed; quietly, when it is a pipe whose reader has seen enough.
+pub fn print_line(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::quiet()),
+        Err(error) => Err(Failure::internal(format!("cannot write to stdout: {error}"))),
+    }
+}
+
+/// Writes one JSON object on a line of stdout.
+///
+/// # Errors
+/// As [`print_line`].
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print_line(&serde_json::to_string(value).map_err(|error| Failure::internal(error.to_string()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_line_sets_configuration() {
+        let cli = ["millrace", "publish", "--kafka-servers", "a:1", "--topic", "t", "--log-level", "debug"];
+        let overrides = Cli::try_parse_from(cli).unwrap().overrides();
+        let keys: Vec<_> = overrides.iter().map(|given| (given.key, given.value.as_str())).collect();
+        assert_eq!(keys, [("log.level", "debug"), ("kafka.bootstrap_servers", "a:1"), ("transactions.topic", "t")]);
+    }
+
+    #[test]
+    fn run_takes_systems_and_once() {
+        let cli = Cli::try_parse_from(["millrace", "run", "transactions", "users", "--once"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        assert_eq!(
+            (args.systems.as_slice(), args.once),
+            (["transactions".to_owned(), "users".to_owned()].as_slice(), true)
+        );
+    }
+}

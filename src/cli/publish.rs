@@ -1,0 +1,157 @@
+//! `millrace publish`: sends synthetic events and reports how many, and what the stores must hold afterwards.
+//!
+//! It waits for every acknowledgement. It guarantees the order of the events of a user, across retries, and that a
+//! message which did not arrive is a failure.
+
+mod publisher;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde::Serialize;
+
+use super::{Failure, print_json};
+use crate::config::{Config, Override};
+use crate::synthetic::{Counts, Options};
+use crate::systems::transactions;
+use publisher::Publisher;
+
+/// `millrace publish`
+#[derive(Clone, Debug, Args)]
+pub struct PublishArgs {
+    /// Transactions to create
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub count: u64,
+    /// The user of all transactions
+    #[arg(long, default_value = "test_user_123", value_name = "USER_ID", conflicts_with = "users")]
+    pub user_id: String,
+    /// This many users instead: user_000001 and so on
+    #[arg(long, value_name = "N")]
+    pub users: Option<u32>,
+    /// The brokers [default: from the configuration]
+    #[arg(long, value_name = "SERVERS")]
+    pub kafka_servers: Option<String>,
+    /// Updates on top, as a share of the creates
+    #[arg(long, default_value_t = 0.1, value_name = "RATIO")]
+    pub update_ratio: f64,
+    /// Deletes on top, as a share of the creates
+    #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+    pub delete_ratio: f64,
+    /// The share of the messages that is sent twice
+    #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+    pub duplicate_ratio: f64,
+    /// Messages on top that cannot be indexed, as a share of the creates
+    #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+    pub malformed_ratio: f64,
+    /// Messages on top that have no payload, as a share of the creates
+    #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+    pub null_ratio: f64,
+    /// The same seed and --until give the same messages [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// No event is later than this [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<DateTime<Utc>>,
+    /// The system whose events are sent
+    #[arg(long, default_value = "transactions", value_name = "SYSTEM")]
+    pub system: String,
+    /// The topic [default: the system's]
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Partitions of the topic, when it is missing and has to be created
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+}
+
+impl PublishArgs {
+    /// What the arguments set of the configuration.
+    pub fn overrides(&self) -> impl Iterator<Item = Override> {
+        let servers = ("kafka.bootstrap_servers", "--kafka-servers", &self.kafka_servers);
+        let topic = ("transactions.topic", "--topic", &self.topic);
+        [servers, topic]
+            .into_iter()
+            .filter_map(|(key, flag, value)| Some(Override { key, flag, value: value.clone()? }))
+    }
+
+    fn options(&self) -> Result<Options, Failure> {
+        let now = Utc::now();
+        let until = self.until.unwrap_or(now);
+        if until > now {
+            return Err(Failure::usage("--until is in the future: events have happened"));
+        }
+        Ok(Options {
+            count: self.count,
+            user_id: self.user_id.clone(),
+            users: self.users,
+            update_ratio: self.update_ratio,
+            delete_ratio: self.delete_ratio,
+            malformed_ratio: self.malformed_ratio,
+            null_ratio: self.null_ratio,
+            duplicate_ratio: self.duplicate_ratio,
+            // Small enough for every reader of JSON.
+            seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+            until,
+        })
+    }
+}
+
+/// What is printed in the end.
+#[derive(Clone, Debug, Serialize)]
+struct Report {
+    seed: u64,
+    until: String,
+    topic: String,
+    creates: u64,
+    updates: u64,
+    deletes: u64,
+    malformed: u64,
+    nulls: u64,
+    duplicates: u64,
+    records: u64,
+    /// Living documents to expect.
+    documents: u64,
+    seconds: f64,
+    records_per_second: u64,
+}
+
+/// Sends the events and prints the report.
+///
+/// # Errors
+/// Brokers that cannot be reached, a topic that cannot be created, messages that did not arrive.
+pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
+    let options = args.options()?;
+    let counts = options.counts().map_err(Failure::usage)?;
+    if args.system != transactions::NAME {
+        let what = format!("--system {}: no events are made for it; there is {}", args.system, transactions::NAME);
+        return Err(Failure::usage(what));
+    }
+    let topic = &config.transactions.topic;
+    let publisher = Publisher::connect(config, topic)?;
+    publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
+    let start = Instant::now();
+    for event in options.events().map_err(Failure::usage)? {
+        publisher.send(&event)?;
+    }
+    publisher.finish(counts.records())?;
+    print_json(&report(&options, counts, topic, start.elapsed()))
+}
+
+fn report(options: &Options, counts: Counts, topic: &str, time: Duration) -> Report {
+    let seconds = time.as_secs_f64();
+    Report {
+        seed: options.seed,
+        until: options.until.to_rfc3339_opts(SecondsFormat::Micros, true),
+        topic: topic.to_owned(),
+        creates: counts.creates,
+        updates: counts.updates,
+        deletes: counts.deletes,
+        malformed: counts.malformed,
+        nulls: counts.nulls,
+        duplicates: counts.duplicates,
+        records: counts.records(),
+        documents: counts.documents(),
+        seconds: (seconds * 1000.0).round() / 1000.0,
+        records_per_second: (counts.records() as f64 / seconds.max(0.001)).round() as u64,
+    }
+}

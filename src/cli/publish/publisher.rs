@@ -1,0 +1,220 @@
+//! The producer: makes the topic when it is missing, sends, and waits for every acknowledgement.
+//!
+//! It guarantees order within a key, across retries, and that a message which did not arrive is counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+
+use super::super::{Failure, block_on};
+use crate::config::Config;
+use crate::synthetic::Event;
+
+/// How long brokers may take to answer at all.
+const CONNECT: Duration = Duration::from_secs(8);
+/// How long a message may take to be acknowledged.
+const DELIVERY: Duration = Duration::from_secs(60);
+
+/// What was delivered and what was not; shared with librdkafka's callbacks.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Tally>);
+
+#[derive(Default)]
+struct Tally {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    /// The first message that failed.
+    failure: Mutex<Option<KafkaError>>,
+    /// What the client said last of its connections.
+    trouble: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {
+    // One line at the end says it all; the client's own lines are for whoever asks.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down says less than why the last one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => self.0.delivered.fetch_add(1, Ordering::Relaxed),
+            Err((error, _)) => {
+                let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert_with(|| error.clone());
+                self.0.failed.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+}
+
+/// A producer for one topic.
+pub(super) struct Publisher<'a> {
+    topic: &'a str,
+    servers: &'a str,
+    client: ClientConfig,
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, Failure> {
+        let client = config.kafka.client_config();
+        let mut tuned = client.clone();
+        for (name, value) in [
+            ("linger.ms", "20"),
+            ("compression.codec", "lz4"),
+            ("batch.num.messages", "10000"),
+            ("queue.buffering.max.kbytes", "65536"),
+        ] {
+            if tuned.get(name).is_none() {
+                tuned.set(name, value);
+            }
+        }
+        tuned.set("enable.idempotence", "true");
+        // A user's events go where those of the other producers go.
+        tuned.set("partitioner", "murmur2_random");
+        tuned.set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        let deliveries = Deliveries::default();
+        let producer = ThreadedProducer::from_config_and_context(&tuned, deliveries.clone())
+            .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))?;
+        Ok(Self { topic, servers: &config.kafka.bootstrap_servers, client, producer, deliveries })
+    }
+
+    pub(super) fn ensure_topic(&self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
+        let metadata =
+            self.producer.client().fetch_metadata(None, CONNECT).map_err(|error| self.unreachable(&error))?;
+        if metadata.topics().iter().any(|topic| topic.name() == self.topic) {
+            return Ok(());
+        }
+        let copies = TopicReplication::Fixed(replication.map_or(-1, i32::from));
+        let admin: AdminClient<Deliveries> =
+            AdminClient::from_config_and_context(&self.client, self.deliveries.clone())
+                .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))?;
+        let options = AdminOptions::new().request_timeout(Some(CONNECT)).operation_timeout(Some(CONNECT));
+        let topics = [NewTopic::new(self.topic, partitions, copies)];
+        let created = block_on(async { Ok(admin.create_topics(&topics, &options).await) })?;
+        let failure = |why: &str| {
+            let advice = "create it, or allow this client to (TOPIC_REPLICATION sets its copies)";
+            Failure::unavailable(format!("cannot create the topic {} at {}: {why}; {advice}", self.topic, self.servers))
+        };
+        match created.map_err(|error| failure(&error.to_string()))?.first() {
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((_, code))) => Err(failure(&code.to_string())),
+            None => Err(failure("the brokers did not say why")),
+        }
+    }
+
+    pub(super) fn send(&self, event: &Event) -> Result<(), Failure> {
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(&event.key);
+        record.payload = event.payload.as_deref();
+        loop {
+            if self.deliveries.0.failed.load(Ordering::Relaxed) > 0 {
+                return self.finish(0);
+            }
+            record = match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
+                Err((error, _)) => return Err(self.undelivered(1, &error)),
+            };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for every acknowledgement.
+    pub(super) fn finish(&self, records: u64) -> Result<(), Failure> {
+        let flushed = self.producer.flush(DELIVERY + CONNECT);
+        let failure = self.deliveries.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failed = self.deliveries.0.failed.load(Ordering::Relaxed);
+        if let Some(error) = failure.or_else(|| flushed.err()) {
+            let missing = records.saturating_sub(self.deliveries.0.delivered.load(Ordering::Relaxed));
+            return Err(self.undelivered(missing.max(failed), &error));
+        }
+        // The last report may still be on its way through the polling thread.
+        let waited = Instant::now();
+        while self.deliveries.0.delivered.load(Ordering::Relaxed) < records {
+            if waited.elapsed() > CONNECT {
+                let missing = records - self.deliveries.0.delivered.load(Ordering::Relaxed);
+                return Err(Failure::again(format!("{missing} messages were not acknowledged by {}", self.servers)));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn unreachable(&self, error: &KafkaError) -> Failure {
+        let trouble = self.deliveries.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = trouble.unwrap_or_else(|| error.to_string());
+        let advice = "is KAFKA_BOOTSTRAP_SERVERS right?";
+        Failure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.servers))
+    }
+
+    fn undelivered(&self, count: u64, error: &KafkaError) -> Failure {
+        let message = format!("{count} messages were not delivered to {}: {error}", self.servers);
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure,
+            ) => Failure::unavailable(message),
+            _ => Failure::again(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::synthetic::Options;
+
+    fn config(servers: &str) -> Config {
+        Config::from_variables([("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers.to_owned())]).unwrap()
+    }
+
+    fn publish(config: &Config) -> Result<(), Failure> {
+        let options = Options { count: 300, null_ratio: 0.1, ..Options::new(1, Utc::now()) };
+        let publisher = Publisher::connect(config, "events")?;
+        publisher.ensure_topic(1, None)?;
+        options.events().unwrap().try_for_each(|event| publisher.send(&event))?;
+        publisher.finish(options.counts().unwrap().records())
+    }
+
+    #[test]
+    fn every_message_is_acknowledged() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("events", 3, 1).unwrap();
+        publish(&config(&cluster.bootstrap_servers())).unwrap();
+    }
+
+    #[test]
+    fn messages_that_are_refused_are_counted() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("events", 3, 1).unwrap();
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 1];
+        cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        let failure = publish(&config(&cluster.bootstrap_servers())).unwrap_err();
+        assert_eq!(failure.code, 75);
+        assert!(failure.message.contains(" messages were not delivered to 127.0.0.1:"), "{failure}");
+    }
+}

@@ -1,0 +1,158 @@
+//! `millrace run`: the consumers, their HTTP server, and an orderly end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pipeline::{Outcome, Proceed, Status, Tally};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, RunArgs};
+use crate::config::Config;
+use crate::consumer::{Consumer, ConsumerError, RunOptions};
+use crate::http::{Health, Reason, Server};
+use crate::{systems, telemetry};
+
+/// A system as the HTTP server sees it.
+struct Watched {
+    name: &'static str,
+    status: Arc<Status>,
+    proceed: Arc<dyn Proceed>,
+}
+
+struct Systems(Vec<Watched>);
+
+impl Health for Systems {
+    fn reasons(&self) -> Vec<Reason> {
+        let reasons = |system: &Watched| {
+            let name = system.name;
+            let reason = move |standing: pipeline::status::Reason| Reason {
+                source: format!("{name}: {}", standing.source),
+                reason: standing.why,
+            };
+            system.status.standing().into_iter().map(reason).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(reasons).collect()
+    }
+
+    fn details(&self) -> Value {
+        let detail = |system: &Watched| {
+            let standing = system.status.standing();
+            let reasons: Vec<Value> =
+                standing.iter().map(|reason| json!({"source": reason.source, "reason": reason.why})).collect();
+            (system.name.to_owned(), json!({"ready": reasons.is_empty(), "reasons": reasons}))
+        };
+        self.0.iter().map(detail).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    fn proceed(&self) {
+        self.0.iter().for_each(|system| system.proceed.proceed());
+    }
+}
+
+/// Runs the named systems, or those of the configuration, until a signal or, with `--once`, the end of the log.
+///
+/// # Errors
+/// A configuration that does not fit, an address that is taken, or a consumer that failed for good.
+pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
+    let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
+    let options = RunOptions { once: args.once, stop: CancellationToken::new() };
+    let mut consumers = Vec::new();
+    for name in names {
+        let entry = systems::find(name).map_err(Failure::usage)?;
+        consumers.push((entry.consumer)(&config, &options).map_err(Failure::config)?);
+    }
+    let metrics = telemetry::metrics().map_err(|error| Failure::internal(error.to_string()))?;
+    let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let watched = consumers.iter().map(|consumer| Watched {
+        name: consumer.name,
+        status: consumer.status.clone(),
+        proceed: consumer.proceed.clone(),
+    });
+    let health = Arc::new(Systems(watched.collect()));
+    let serving = CancellationToken::new();
+    let http = tokio::spawn(server.serve(health, metrics, serving.clone()));
+    tokio::spawn(stop_on_signal(options.stop.clone()));
+
+    let ended = all(consumers, &options.stop, args.once).await;
+    serving.cancel();
+    // The consumers' answer is the one that counts.
+    http.await.ok();
+    ended
+}
+
+/// Cancels the token at the first SIGTERM or SIGINT.
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("Signals cannot be listened to; stop with SIGKILL, nothing is lost by it");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("Stopping: finishing what is in flight");
+    stop.cancel();
+}
+
+/// Waits for all consumers; one that fails stops the others.
+async fn all(consumers: Vec<Consumer>, stop: &CancellationToken, report: bool) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut running = JoinSet::new();
+    for consumer in consumers {
+        running.spawn(async move { (consumer.name, consumer.task.await) });
+    }
+    let mut failed = None;
+    while let Some(ended) = running.join_next().await {
+        match ended {
+            Ok((name, Ok(tally))) => {
+                said(name, tally);
+                if report {
+                    println!("{}", summary(name, tally, begun));
+                }
+            }
+            Ok((name, Err(error))) => {
+                stop.cancel();
+                failed = Some(failure(name, &error));
+            }
+            Err(error) => {
+                stop.cancel();
+                failed = Some(Failure::internal(format!("a consumer panicked, which is a bug: {error}")));
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn said(system: &str, tally: Tally) {
+    tracing::info!(system, records = tally.total(), outcomes = %tally, "Consumer stopped");
+    if tally.abandoned > 0 {
+        tracing::info!(system, records = tally.abandoned, "Left in flight; will be read again");
+    }
+}
+
+fn summary(system: &str, tally: Tally, begun: Instant) -> Value {
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut summary = json!({
+        "system": system,
+        "records": tally.total(),
+        "seconds": (seconds * 1000.0).round() / 1000.0,
+        "records_per_second": (tally.total() as f64 / seconds).round(),
+    });
+    if let Some(fields) = summary.as_object_mut() {
+        fields.extend(Outcome::ALL.map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())));
+    }
+    summary
+}
+
+fn failure(system: &str, error: &ConsumerError) -> Failure {
+    let message = format!("{system}: {error}");
+    match error {
+        ConsumerError::Feed(pipeline::kafka::FeedError::Configuration(_)) => Failure::config(message),
+        ConsumerError::Feed(pipeline::kafka::FeedError::Fatal(_)) => Failure::again(message),
+        _ => Failure::internal(message),
+    }
+}

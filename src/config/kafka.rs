@@ -1,0 +1,220 @@
+//! Settings of the Kafka clients, and what users may not change about them.
+//!
+//! It guarantees that every client of the program is made from [`Kafka::client_config`], and that no property which
+//! would break a rule against losing data comes through.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::settings::Settings;
+use super::{ConfigError, values};
+
+/// How to reach the brokers.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// Separated by commas.
+    pub bootstrap_servers: String,
+    pub client_id: String,
+    pub session_timeout: Duration,
+    pub heartbeat_interval: Duration,
+    pub security: Security,
+    /// Copies of the topics that are created; `None` leaves it to the cluster.
+    pub topic_replication: Option<u16>,
+    /// librdkafka's own properties, from the file.
+    pub properties: Properties,
+}
+
+/// librdkafka's own properties. Their values may be secrets, so only the names are ever printed.
+#[derive(Clone, Default)]
+pub struct Properties(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// How connections to the brokers are secured.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// librdkafka's name of it.
+    pub protocol: &'static str,
+    pub sasl: Option<Sasl>,
+    /// PEM text.
+    pub ca_cert: Option<String>,
+}
+
+/// Who we are to the brokers.
+#[derive(Clone, Debug)]
+pub struct Sasl {
+    pub mechanism: &'static str,
+    pub username: String,
+    pub password: SecretString,
+}
+
+const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/// What users may not set, and why.
+#[rustfmt::skip]
+const REFUSED: &[(&str, &[&str])] = &[
+    ("it has a variable of its own, KAFKA_BOOTSTRAP_SERVERS", &["bootstrap.servers", "metadata.broker.list"]),
+    ("it has a variable of its own, KAFKA_CLIENT_ID", &["client.id"]),
+    ("it has a variable of its own, CONSUMER_SESSION_TIMEOUT", &["session.timeout.ms"]),
+    ("it has a variable of its own, CONSUMER_HEARTBEAT_INTERVAL", &["heartbeat.interval.ms"]),
+    ("it has a variable of its own, KAFKA_SECURITY_PROTOCOL", &["security.protocol"]),
+    ("it has a variable of its own, KAFKA_SASL_MECHANISM", &["sasl.mechanism", "sasl.mechanisms"]),
+    ("it has a variable of its own, KAFKA_USERNAME", &["sasl.username"]),
+    ("it has a variable of its own, KAFKA_PASSWORD", &["sasl.password"]),
+    ("it has a variable of its own, KAFKA_CA_CERT", &["ssl.ca.pem", "ssl.ca.location"]),
+    ("each system has its own group", &["group.id"]),
+    ("an offset is committed only when everything below it is finished", &[
+        "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.commit.interval.ms",
+        "offset.store.method", "offset.store.path", "offset.store.sync.interval.ms",
+    ]),
+    ("a new group starts at the earliest record, or it would skip some", &["auto.offset.reset"]),
+    ("records of aborted transactions must not be indexed", &["isolation.level"]),
+    ("the end of a partition is how --once and readiness are judged", &["enable.partition.eof"]),
+    ("lag and progress are measured with it", &["statistics.interval.ms"]),
+    ("MEMORY_BUDGET decides what is fetched", &[
+        "queued.max.messages.kbytes", "queued.min.messages", "fetch.max.bytes", "fetch.message.max.bytes",
+        "max.partition.fetch.bytes", "receive.message.max.bytes",
+    ]),
+    ("a dead letter must have room for the largest record", &["message.max.bytes"]),
+    ("a dead letter counts when every replica has it, once", &[
+        "acks", "request.required.acks", "enable.idempotence", "delivery.report.only.error", "transactional.id",
+    ]),
+    ("the order of the records of a document depends on it", &["partitioner", "queuing.strategy"]),
+    ("rebalances are handled for the classic group protocol", &["group.protocol", "group.remote.assignor"]),
+    ("a missing source topic is waited for, not made up", &["allow.auto.create.topics"]),
+    ("a hidden topic is never read", &["topic.blacklist"]),
+    ("it replaces the brokers by a toy in memory", &["test.mock.num.brokers", "test.mock.broker.rtt"]),
+    ("plugins can change and drop records", &["plugin.library.paths"]),
+];
+
+impl Kafka {
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let servers = settings.require("kafka.bootstrap_servers")?;
+        let bootstrap_servers = servers.parse("a list of host:port", |text| {
+            let list = values::list(text);
+            (!list.is_empty()).then(|| list.join(","))
+        })?;
+        let session = settings.require("kafka.session_timeout_ms")?;
+        let session_timeout = session.parse("milliseconds, 1000 to 3600000", |text| {
+            values::millis(text).filter(|time| (1_000..=3_600_000).contains(&time.as_millis()))
+        })?;
+        let heartbeat_interval = settings.require("kafka.heartbeat_interval_ms")?.parse(
+            &format!("milliseconds, at least 1 and less than the session timeout of {}", session_timeout.as_millis()),
+            |text| values::millis(text).filter(|time| !time.is_zero() && *time < session_timeout),
+        )?;
+        let replication = settings.find("kafka.topic_replication")?;
+        let expected = "the number of copies, 1 to 32767";
+        let copies = |text: &str| text.trim().parse::<u16>().ok().filter(|n| (1..=32767).contains(n));
+        let kafka = Self {
+            bootstrap_servers,
+            client_id: settings.require("kafka.client_id")?.text,
+            session_timeout,
+            heartbeat_interval,
+            security: Security::read(settings)?,
+            topic_replication: replication.map(|found| found.parse(expected, copies)).transpose()?,
+            properties: properties(settings)?,
+        };
+        kafka.check(settings)?;
+        Ok(kafka)
+    }
+
+    /// What every client needs: brokers, client id, security, and the properties passed through.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.properties.0 {
+            config.set(name, value);
+        }
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        config.set("client.id", &self.client_id);
+        config.set("security.protocol", self.security.protocol);
+        if let Some(sasl) = &self.security.sasl {
+            config.set("sasl.mechanism", sasl.mechanism);
+            config.set("sasl.username", &sasl.username);
+            config.set("sasl.password", sasl.password.expose_secret());
+        }
+        if let Some(pem) = &self.security.ca_cert {
+            config.set("ssl.ca.pem", pem);
+        }
+        config
+    }
+
+    // librdkafka knows its properties best: what it will not take is said now, not when the client starts.
+    fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let error = match self.client_config().create_native_config() {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let (file, _) = settings.properties();
+        match error {
+            KafkaError::ClientConfig(_, _, name, _) if self.properties.0.contains_key(&name) => {
+                Err(ConfigError::new(format!(
+                    "`kafka.properties.{name}` in {file}: librdkafka does not know the name, or does not take the value"
+                )))
+            }
+            KafkaError::ClientConfig(_, why, name, _) => {
+                Err(ConfigError::new(format!("the Kafka settings are not accepted: {name}: {why}")))
+            }
+            _ => Err(ConfigError::new("the Kafka settings are not accepted by librdkafka".to_owned())),
+        }
+    }
+}
+
+fn properties(settings: &Settings) -> Result<Properties, ConfigError> {
+    let (file, properties) = settings.properties();
+    for name in properties.keys() {
+        if let Some((why, _)) = REFUSED.iter().find(|(_, names)| names.contains(&name.as_str())) {
+            return Err(ConfigError::new(format!("`kafka.properties.{name}` in {file} cannot be set: {why}")));
+        }
+    }
+    Ok(Properties(properties.clone()))
+}
+
+impl Security {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let ca_cert = settings.certificate("kafka.ca_cert")?;
+        let username = settings.find("kafka.username")?;
+        let protocol = match settings.find("kafka.security_protocol")? {
+            Some(found) => {
+                found.parse("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", |text| one_of(&PROTOCOLS, text))?
+            }
+            None if username.is_some() => "SASL_SSL",
+            None if ca_cert.is_some() => "SSL",
+            None => "PLAINTEXT",
+        };
+        let mechanism = settings.require("kafka.sasl_mechanism")?;
+        let mechanism = mechanism.parse("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", |text| one_of(&MECHANISMS, text))?;
+        let sasl = match (username, protocol.starts_with("SASL")) {
+            (None, false) => None,
+            (None, true) => {
+                let what =
+                    format!("KAFKA_SECURITY_PROTOCOL is {protocol}, so KAFKA_USERNAME and KAFKA_PASSWORD must be set");
+                return Err(ConfigError::new(what));
+            }
+            (Some(found), false) => {
+                let what = format!("a user name is of no use with KAFKA_SECURITY_PROTOCOL {protocol}: use SASL_SSL");
+                return Err(found.error(&what));
+            }
+            (Some(found), true) => {
+                let missing = || found.error("a user name needs a password: set KAFKA_PASSWORD");
+                let password = settings.secret("kafka.password")?.ok_or_else(missing)?;
+                Some(Sasl { mechanism, username: found.text, password })
+            }
+        };
+        Ok(Self { protocol, sasl, ca_cert })
+    }
+}
+
+fn one_of<const N: usize>(names: &[&'static str; N], text: &str) -> Option<&'static str> {
+    let text = text.trim().replace('_', "-");
+    names.iter().copied().find(|name| name.replace('_', "-").eq_ignore_ascii_case(&text))
+}

@@ -1,0 +1,232 @@
+//! Configuration: what the program was told, typed.
+//!
+//! Command line over environment over `.env` over `millrace.toml` over defaults; the table of variables is in [`table`].
+//! Everything is read and checked once, at the start: a value that does not fit is an error that names it.
+
+mod file;
+mod kafka;
+mod settings;
+mod stores;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+pub use kafka::{Kafka, Properties, Sasl, Security};
+pub use settings::Override;
+use settings::Settings;
+pub use stores::{Elasticsearch, ElasticsearchAuth, Redis};
+
+/// The configuration file that is read when none is named.
+pub const FILE_NAME: &str = "millrace.toml";
+
+/// One line: what is wrong, where it was said, what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+    /// It was said on the command line.
+    pub of_command_line: bool,
+}
+
+impl ConfigError {
+    fn new(message: String) -> Self {
+        Self { message, of_command_line: false }
+    }
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What `run` runs when no system is named.
+    pub systems: Vec<String>,
+    pub kafka: Kafka,
+    pub batch: Batch,
+    pub retries: Retries,
+    /// Bytes of records held from fetch to write.
+    pub memory_budget: usize,
+    /// Batches written at the same time.
+    pub max_in_flight: usize,
+    pub elasticsearch: Elasticsearch,
+    /// `None`: switched off.
+    pub redis: Option<Redis>,
+    pub transactions: Transactions,
+    pub http: Http,
+    pub log: Log,
+}
+
+/// When a batch is cut: at whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub size: usize,
+    pub timeout: Duration,
+    pub bytes: usize,
+}
+
+/// How a record is tried again that fails alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// After the first try.
+    pub attempts: u32,
+    pub delay: Duration,
+}
+
+/// The system `transactions`.
+#[derive(Clone, Debug)]
+pub struct Transactions {
+    pub topic: String,
+    pub group: String,
+}
+
+/// Where health and metrics are served.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    pub addr: IpAddr,
+    /// 0: a free one.
+    pub port: u16,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// In the syntax of `EnvFilter`.
+    pub level: String,
+    /// `None`: pretty on a terminal, else JSON.
+    pub format: Option<LogFormat>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+impl Config {
+    /// Reads the settings of this process; `file` has to be there when it is named.
+    pub fn load(file: Option<&Path>, overrides: Vec<Override>) -> Result<Self, ConfigError> {
+        Self::read(&Settings::of_process(file, overrides)?)
+    }
+
+    /// Takes the settings from these variables alone: no environment, no files.
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        Self::read(&Settings::of_variables(variables))
+    }
+
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let memory_budget = settings.require("engine.memory_budget")?.parse("a size of at least 16MiB", |text| {
+            values::bytes(text).filter(|size| *size >= 16 << 20).and_then(|size| usize::try_from(size).ok())
+        })?;
+        let max_in_flight = settings
+            .require("engine.max_in_flight")?
+            .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
+        let mut batch = Batch::read(settings, "transactions")?;
+        batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
+        Ok(Self {
+            systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
+                Some(values::list(text)).filter(|names| !names.is_empty())
+            })?,
+            kafka: Kafka::read(settings)?,
+            batch,
+            retries: Retries::read(settings, "transactions")?,
+            memory_budget,
+            max_in_flight,
+            elasticsearch: Elasticsearch::read(settings)?,
+            redis: Redis::read(settings)?,
+            transactions: Transactions::read(settings)?,
+            http: Http::read(settings)?,
+            log: Log::read(settings)?,
+        })
+    }
+}
+
+fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+    text.trim().parse().ok().filter(|number| range.contains(number))
+}
+
+impl Batch {
+    fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
+        let size = settings.require_for(system, "batch.size")?;
+        let timeout = settings.require_for(system, "batch.timeout")?;
+        let bytes = settings.require_for(system, "batch.bytes")?;
+        let longest = Duration::from_secs(3600);
+        Ok(Self {
+            size: size.parse("a number from 1 to 100000", |text| number(text, 1..=100_000))?,
+            timeout: timeout.parse("seconds, more than 0 and at most 3600", |text| {
+                values::seconds(text).filter(|time| !time.is_zero() && *time <= longest)
+            })?,
+            bytes: bytes.parse("a size from 1KiB to 1GiB, such as 8MiB", |text| {
+                values::bytes(text)
+                    .filter(|size| (1 << 10..=1 << 30).contains(size))
+                    .and_then(|size| usize::try_from(size).ok())
+            })?,
+        })
+    }
+}
+
+impl Retries {
+    fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
+        let attempts = settings.require_for(system, "retry.attempts")?;
+        let delay = settings.require_for(system, "retry.delay_ms")?;
+        Ok(Self {
+            attempts: attempts
+                .parse("a number from 0 to 1000", |text| text.trim().parse().ok().filter(|number| *number <= 1000))?,
+            delay: delay.parse("milliseconds, 1 to 3600000", |text| {
+                values::millis(text).filter(|time| (1..=3_600_000).contains(&time.as_millis()))
+            })?,
+        })
+    }
+}
+
+impl Transactions {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
+        Ok(Self {
+            topic: settings.require("transactions.topic")?.parse(expected, topic)?,
+            group: settings.require("transactions.group")?.text,
+        })
+    }
+
+    /// Where records go that cannot be indexed.
+    pub fn dead_letters(&self) -> String {
+        format!("{}.dlq", self.topic)
+    }
+}
+
+/// A name that Kafka takes, with room for the `.dlq` of its dead letters.
+fn topic(text: &str) -> Option<String> {
+    let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    (fits && (1..=245).contains(&text.len()) && text != "." && text != "..").then(|| text.to_owned())
+}
+
+impl Http {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let addr = settings.require("http.addr")?.parse("an IP address such as 127.0.0.1 or 0.0.0.0", |text| {
+            if text == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { text.parse().ok() }
+        })?;
+        let port = settings.require("http.port")?.parse("a port, 0 to 65535", |text| text.trim().parse().ok())?;
+        Ok(Self { addr, port })
+    }
+}
+
+impl Log {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let expected = "error, warn, info, debug, trace, or directives such as info,pipeline=debug";
+        let level = settings.require("log.level")?.parse(expected, |text| {
+            tracing_subscriber::EnvFilter::builder().parse(text).ok().map(|_| text.to_owned())
+        })?;
+        let format = settings.find("log.format")?;
+        let format = format.map(|found| {
+            found.parse("json or pretty", |text| match text.to_ascii_lowercase().as_str() {
+                "json" => Some(LogFormat::Json),
+                "pretty" => Some(LogFormat::Pretty),
+                _ => None,
+            })
+        });
+        Ok(Self { level, format: format.transpose()? })
+    }
+}

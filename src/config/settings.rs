@@ -1,0 +1,336 @@
+//! The look-up: command line over environment over `.env` over the file over defaults.
+//!
+//! It reads its sources once, at the start, and guarantees that a message about a value names where the value came from
+//! and never shows a secret.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::file::File;
+use super::table::{VARIABLES, Variable};
+use super::{ConfigError, values};
+
+/// A setting given on the command line.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// The key in the table.
+    pub key: &'static str,
+    /// The option, as messages name it.
+    pub flag: &'static str,
+    pub value: String,
+}
+
+/// Variables of one place: the environment, or `.env`.
+#[derive(Clone, Debug)]
+struct Layer {
+    /// Follows the name in messages.
+    suffix: &'static str,
+    values: BTreeMap<String, String>,
+}
+
+/// All sources, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    flags: Vec<Override>,
+    layers: Vec<Layer>,
+    file: File,
+}
+
+/// A value and where it came from.
+pub(super) struct Found {
+    pub(super) text: String,
+    pub(super) origin: String,
+    secret: bool,
+    of_command_line: bool,
+}
+
+impl Found {
+    /// The value as its type, or a message that says what was expected.
+    pub(super) fn parse<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        parse(&self.text).ok_or_else(|| self.wrong(expected))
+    }
+
+    pub(super) fn wrong(&self, expected: &str) -> ConfigError {
+        // A URL may hold a password in front of the `@`.
+        let message = if self.secret || self.text.contains('@') {
+            format!("{} has a wrong value (not shown): expected {expected}", self.origin)
+        } else {
+            format!("{} is {:?}: expected {expected}", self.origin, self.text)
+        };
+        ConfigError { message, of_command_line: self.of_command_line }
+    }
+
+    pub(super) fn error(&self, what: &str) -> ConfigError {
+        ConfigError::new(format!("{}: {what}", self.origin))
+    }
+}
+
+impl Settings {
+    /// The sources of this process: its environment, `.env` and `millrace.toml` of the working directory, or the named file.
+    pub(super) fn of_process(path: Option<&Path>, flags: Vec<Override>) -> Result<Self, ConfigError> {
+        let file = match path {
+            Some(path) => File::read(path)?,
+            None if Path::new(super::FILE_NAME).exists() => File::read(Path::new(super::FILE_NAME))?,
+            None => File::default(),
+        };
+        let environment = Layer { suffix: "", values: environment()? };
+        let dot_env = Layer { suffix: " in .env", values: dot_env(Path::new(".env"))? };
+        Ok(Self { flags, layers: vec![environment, dot_env], file })
+    }
+
+    /// These variables and nothing else.
+    pub(super) fn of_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let layer = Layer { suffix: "", values: variables.into_iter().collect() };
+        Self { layers: vec![layer], ..Self::default() }
+    }
+
+    /// This file and nothing else.
+    #[cfg(test)]
+    pub(super) fn of_file(file: File) -> Self {
+        Self { file, ..Self::default() }
+    }
+
+    pub(super) fn properties(&self) -> (&str, &BTreeMap<String, String>) {
+        (&self.file.name, &self.file.properties)
+    }
+
+    /// The value of a key, or its default.
+    pub(super) fn find(&self, key: &str) -> Result<Option<Found>, ConfigError> {
+        let variable = variable(key)?;
+        Ok(self.set(variable)?.or_else(|| default_of(variable)))
+    }
+
+    /// The value of a key that has a default.
+    pub(super) fn require(&self, key: &str) -> Result<Found, ConfigError> {
+        self.find(key)?.ok_or_else(|| ConfigError::new(format!("`{key}` is not set and has no default")))
+    }
+
+    /// The value of a key as one system sees it: its own setting, the common one, its own default, the common default.
+    pub(super) fn require_for(&self, system: &str, key: &str) -> Result<Found, ConfigError> {
+        let own_key = format!("{system}.{key}");
+        let Some(own) = VARIABLES.iter().find(|v| v.system == Some(system) && v.key == own_key) else {
+            return self.require(key);
+        };
+        if let Some(found) = self.set(own)? {
+            return Ok(found);
+        }
+        match (self.set(variable(key)?)?, default_of(own)) {
+            (Some(found), _) | (None, Some(found)) => Ok(found),
+            (None, None) => self.require(key),
+        }
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        Ok(self.find(key)?.map(|found| found.text))
+    }
+
+    pub(super) fn secret(&self, key: &str) -> Result<Option<SecretString>, ConfigError> {
+        Ok(self.text(key)?.map(SecretString::from))
+    }
+
+    /// A certificate: PEM text, or a path.
+    pub(super) fn certificate(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some(found) = self.find(key)? else { return Ok(None) };
+        values::pem(&found.text).map(Some).map_err(|why| found.error(&why))
+    }
+
+    /// What somebody set, defaults left out.
+    fn set(&self, variable: &Variable) -> Result<Option<Found>, ConfigError> {
+        let found = |text: &str, origin: String| Found {
+            text: text.to_owned(),
+            origin,
+            secret: variable.secret,
+            of_command_line: false,
+        };
+        if let Some(flag) = self.flags.iter().find(|flag| flag.key == variable.key) {
+            return Ok(Some(Found { of_command_line: true, ..found(&flag.value, flag.flag.to_owned()) }));
+        }
+        for layer in &self.layers {
+            for name in variable.env {
+                let origin = |name: &str| format!("{name}{}", layer.suffix);
+                let direct = layer.values.get(*name).filter(|text| variable.empty_is_a_value || !text.is_empty());
+                let pointer = format!("{name}_FILE");
+                let path = layer.values.get(&pointer).filter(|path| variable.secret && !path.is_empty());
+                match (direct, path) {
+                    (Some(_), Some(_)) => {
+                        let both = format!("{name} and {pointer} are both set{}: keep one of them", layer.suffix);
+                        return Err(ConfigError::new(both));
+                    }
+                    (Some(text), None) => return Ok(Some(found(text, origin(name)))),
+                    (None, Some(path)) => {
+                        return Ok(Some(found(&secret_file(&origin(&pointer), path)?, origin(&pointer))));
+                    }
+                    (None, None) => {}
+                }
+            }
+        }
+        self.set_in_file(variable)
+    }
+
+    fn set_in_file(&self, variable: &Variable) -> Result<Option<Found>, ConfigError> {
+        let key = variable.key;
+        let pointer = format!("{key}_file");
+        let origin = |key: &str| format!("`{key}` in {}", self.file.name);
+        let found = |text, origin| Found { text, origin, secret: variable.secret, of_command_line: false };
+        match (self.file.values.get(key), self.file.values.get(&pointer).filter(|_| variable.secret)) {
+            (Some(_), Some(_)) => {
+                let both = format!("`{key}` and `{pointer}` are both set in {}: keep one of them", self.file.name);
+                Err(ConfigError::new(both))
+            }
+            (Some(text), None) if text.is_empty() && !variable.empty_is_a_value => Ok(None),
+            (Some(text), None) => Ok(Some(found(text.clone(), origin(key)))),
+            (None, Some(path)) => Ok(Some(found(secret_file(&origin(&pointer), path)?, origin(&pointer)))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn variable(key: &str) -> Result<&'static Variable, ConfigError> {
+    let found = VARIABLES.iter().find(|variable| variable.key == key);
+    found.ok_or_else(|| ConfigError::new(format!("`{key}` is not in the table of variables")))
+}
+
+fn default_of(variable: &Variable) -> Option<Found> {
+    let origin = format!("the default of {}", variable.name());
+    variable.default.map(|text| Found {
+        text: text.to_owned(),
+        origin,
+        secret: variable.secret,
+        of_command_line: false,
+    })
+}
+
+fn secret_file(origin: &str, path: &str) -> Result<String, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(ConfigError::new(format!("{origin}: cannot read {path}: {error}"))),
+    }
+}
+
+/// The variables of the environment that the table knows; whatever else is there is not looked at.
+fn environment() -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut values = BTreeMap::new();
+    let names = VARIABLES.iter().flat_map(|variable| variable.env.iter().map(move |name| (variable.secret, *name)));
+    let pointers = names.clone().filter(|(secret, _)| *secret).map(|(_, name)| format!("{name}_FILE"));
+    for name in names.map(|(_, name)| name.to_owned()).chain(pointers) {
+        match std::env::var(&name) {
+            Ok(value) => {
+                values.insert(name, value);
+            }
+            Err(std::env::VarError::NotPresent) => {}
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(ConfigError::new(format!("{name} is not UTF-8: write it anew")));
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    // The parser's message quotes the value, which may be a secret.
+    let wrong = |error: dotenvy::Error, last: &str| match error {
+        dotenvy::Error::Io(error) => ConfigError::new(format!("cannot read .env: {error}")),
+        _ => {
+            ConfigError::new(format!("the entry after {last} in .env cannot be parsed: put its value in single quotes"))
+        }
+    };
+    let mut last = "the start".to_owned();
+    let mut values = BTreeMap::new();
+    for entry in dotenvy::from_path_iter(path).map_err(|error| wrong(error, &last))? {
+        let (name, value) = entry.map_err(|error| wrong(error, &last))?;
+        last.clone_from(&name);
+        values.insert(name, value);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(suffix: &'static str, values: &[(&str, &str)]) -> Layer {
+        Layer { suffix, values: values.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect() }
+    }
+
+    fn found(settings: &Settings, key: &str) -> (String, String) {
+        let found = settings.find(key).unwrap().unwrap();
+        (found.text, found.origin)
+    }
+
+    fn pair(text: &str, origin: &str) -> (String, String) {
+        (text.to_owned(), origin.to_owned())
+    }
+
+    #[test]
+    fn each_source_wins_over_the_next() {
+        let file = File::parse("m.toml", "[batch]\nsize = 1\ntimeout = 2\nbytes = '3k'\n[http]\nport = 4\n").unwrap();
+        let settings = Settings {
+            flags: vec![Override { key: "batch.size", flag: "--size", value: "40".into() }],
+            layers: vec![
+                layer("", &[("CONSUMER_BATCH_SIZE", "30"), ("CONSUMER_BATCH_TIMEOUT", "30")]),
+                layer(
+                    " in .env",
+                    &[("CONSUMER_BATCH_TIMEOUT", "20"), ("CONSUMER_BATCH_BYTES", "20k"), ("HTTP_PORT", "")],
+                ),
+            ],
+            file,
+        };
+        assert_eq!(found(&settings, "batch.size"), pair("40", "--size"));
+        assert_eq!(found(&settings, "batch.timeout"), pair("30", "CONSUMER_BATCH_TIMEOUT"));
+        assert_eq!(found(&settings, "batch.bytes"), pair("20k", "CONSUMER_BATCH_BYTES in .env"));
+        assert_eq!(found(&settings, "http.port"), pair("4", "`http.port` in m.toml"));
+        assert_eq!(found(&settings, "http.addr"), pair("127.0.0.1", "the default of HTTP_ADDR"));
+    }
+
+    #[test]
+    fn the_first_name_wins_within_a_source() {
+        let both = [("KAFKA_BROKERS", "b:1"), ("KAFKA_SERVICE_URI", "c:1")];
+        let settings = Settings { layers: vec![layer("", &both)], ..Settings::default() };
+        assert_eq!(found(&settings, "kafka.bootstrap_servers"), pair("b:1", "KAFKA_BROKERS"));
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_but_not_from_both() {
+        let path = std::env::temp_dir().join(format!("millrace-secret-{}", std::process::id()));
+        std::fs::write(&path, " s3cret\n").unwrap();
+        let file = ("KAFKA_PASSWORD_FILE", path.to_str().unwrap());
+        let settings = Settings { layers: vec![layer("", &[file])], ..Settings::default() };
+        assert_eq!(found(&settings, "kafka.password"), pair("s3cret", "KAFKA_PASSWORD_FILE"));
+        let settings = Settings { layers: vec![layer("", &[file, ("KAFKA_PASSWORD", "x")])], ..Settings::default() };
+        assert!(settings.find("kafka.password").is_err());
+        std::fs::remove_file(&path).unwrap();
+        let missing = Settings { layers: vec![layer("", &[file])], ..Settings::default() };
+        let error = missing.secret("kafka.password").unwrap_err().to_string();
+        assert!(error.starts_with("KAFKA_PASSWORD_FILE: cannot read"), "{error}");
+    }
+
+    #[test]
+    fn a_message_never_shows_a_secret() {
+        let values = [("REDIS_URL", "redis://:hunter2@h"), ("ELASTICSEARCH_URL", "http://u:hunter2@h")];
+        let settings = Settings { layers: vec![layer("", &values)], ..Settings::default() };
+        for key in ["redis.url", "elasticsearch.url"] {
+            let found = settings.require(key).unwrap();
+            assert!(!found.wrong("a URL").to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn dot_env_takes_quotes_comments_and_certificates() {
+        let path = std::env::temp_dir().join(format!("millrace-env-{}", std::process::id()));
+        let text = "# comment\nA='pa$$ word'\nexport B=2 # two\nC=\"-----BEGIN X\nabc\n-----END X\"\n";
+        std::fs::write(&path, text).unwrap();
+        let values = dot_env(&path).unwrap();
+        assert_eq!(values["A"], "pa$$ word");
+        assert_eq!(values["B"], "2");
+        assert_eq!(values["C"].lines().count(), 3);
+        std::fs::write(&path, "KAFKA_USERNAME=u\nKAFKA_PASSWORD=hunter2 and more\n").unwrap();
+        let error = dot_env(&path).unwrap_err().to_string();
+        assert!(error.contains("after KAFKA_USERNAME") && !error.contains("hunter2"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

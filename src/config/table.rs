@@ -1,0 +1,196 @@
+//! The table of variables: every setting of the program, once.
+//!
+//! The look-up, the check of keys in the file, the `*_FILE` variants of secrets and `.env.example` are all made from it.
+//! It guarantees that keys and environment names are unique within one system.
+
+/// One setting: where it may come from and what it is when it comes from nowhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its key in the configuration file.
+    pub key: &'static str,
+    /// Its names in the environment; the first that is set wins.
+    pub env: &'static [&'static str],
+    /// The value when nothing is set.
+    pub default: Option<&'static str>,
+    /// A secret is never printed, and may come from the file that `NAME_FILE` names.
+    pub secret: bool,
+    /// Set but empty means something else than not set.
+    pub empty_is_a_value: bool,
+    /// The one system that it concerns.
+    pub system: Option<&'static str>,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+impl Variable {
+    const fn new(key: &'static str, env: &'static [&'static str], help: &'static str) -> Self {
+        Self { key, env, default: None, secret: false, empty_is_a_value: false, system: None, help }
+    }
+
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn empty_is_a_value(mut self) -> Self {
+        self.empty_is_a_value = true;
+        self
+    }
+
+    const fn of(mut self, system: &'static str) -> Self {
+        self.system = Some(system);
+        self
+    }
+
+    /// The name that messages use for it.
+    pub fn name(&self) -> &'static str {
+        self.env.first().copied().unwrap_or(self.key)
+    }
+}
+
+const fn var(key: &'static str, env: &'static [&'static str], help: &'static str) -> Variable {
+    Variable::new(key, env, help)
+}
+
+/// Every setting there is.
+#[rustfmt::skip]
+pub const VARIABLES: &[Variable] = &[
+    var("run.systems", &["MILLRACE_SYSTEMS"], "The systems that `millrace run` runs when none is named, separated by commas.").or("transactions"),
+
+    var("kafka.bootstrap_servers", &["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS", "KAFKA_SERVICE_URI"], "The brokers, host:port, separated by commas.").or("localhost:9092"),
+    var("kafka.security_protocol", &["KAFKA_SECURITY_PROTOCOL"], "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Not set: SASL_SSL with a user name, SSL with a CA certificate, else PLAINTEXT."),
+    var("kafka.sasl_mechanism", &["KAFKA_SASL_MECHANISM"], "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.").or("PLAIN"),
+    var("kafka.username", &["KAFKA_USERNAME"], "The SASL user name."),
+    var("kafka.password", &["KAFKA_PASSWORD"], "The SASL password.").secret(),
+    var("kafka.ca_cert", &["KAFKA_CA_CERT"], "The certificate authority of the brokers: a path, or the PEM text itself."),
+    var("kafka.client_id", &["KAFKA_CLIENT_ID"], "The client id that brokers see.").or("millrace"),
+    var("kafka.session_timeout_ms", &["CONSUMER_SESSION_TIMEOUT"], "After this many milliseconds without a heartbeat a consumer loses its partitions.").or("30000"),
+    var("kafka.heartbeat_interval_ms", &["CONSUMER_HEARTBEAT_INTERVAL"], "Milliseconds between heartbeats; less than the session timeout.").or("3000"),
+    var("kafka.topic_replication", &["TOPIC_REPLICATION"], "Copies of the topics that are created. Not set: the cluster's default."),
+
+    var("batch.size", &["CONSUMER_BATCH_SIZE"], "Records in a batch, at most.").or("10"),
+    var("batch.timeout", &["CONSUMER_BATCH_TIMEOUT"], "Seconds until a batch is cut that is not full.").or("5.0"),
+    var("batch.bytes", &["CONSUMER_BATCH_BYTES"], "Size of a batch, at most, such as 8MiB; never more than a batch's share of the memory budget.").or("8MiB"),
+
+    var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "Retries of a record that the store refuses while it takes others; then it is a dead letter.").or("3"),
+    var("retry.delay_ms", &["RETRY_DELAY_MS"], "Milliseconds before the first retry.").or("1000"),
+
+    var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB.").or("256MiB"),
+    var("engine.max_in_flight", &["CONSUMER_MAX_IN_FLIGHT"], "Batches written at the same time, at most.").or("4"),
+
+    var("elasticsearch.url", &["ELASTICSEARCH_URL"], "The nodes, separated by commas.").or("http://localhost:9200"),
+    var("elasticsearch.index", &["ELASTICSEARCH_INDEX"], "The alias that is written to.").or("transactions"),
+    var("elasticsearch.username", &["ELASTICSEARCH_USERNAME"], "The user name, for basic authentication."),
+    var("elasticsearch.password", &["ELASTICSEARCH_PASSWORD"], "The password, for basic authentication.").secret(),
+    var("elasticsearch.api_key", &["ELASTICSEARCH_API_KEY"], "An encoded API key, instead of user name and password.").secret(),
+    var("elasticsearch.ca_cert", &["ELASTICSEARCH_CA_CERT"], "The certificate authority of the nodes: a path, or the PEM text itself."),
+    var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
+
+    var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
+    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL."),
+    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL."),
+    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL.").secret(),
+    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL."),
+    var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
+
+    var("transactions.topic", &["KAFKA_TRANSACTIONS_TOPIC"], "The topic of transaction events.").or("transactions").of("transactions"),
+    var("transactions.group", &["KAFKA_CONSUMER_GROUP"], "The consumer group that indexes them.").or("transaction_indexer").of("transactions"),
+
+    var("http.addr", &["HTTP_ADDR"], "The address for health and metrics; 0.0.0.0 in a container.").or("127.0.0.1"),
+    var("http.port", &["HTTP_PORT"], "The port for health and metrics; 0 picks a free one and logs it.").or("8080"),
+
+    var("log.level", &["LOG_LEVEL"], "error, warn, info, debug or trace; also per target, such as info,pipeline=debug.").or("info"),
+    var("log.format", &["LOG_FORMAT"], "json or pretty. Not set: pretty on a terminal, else json."),
+];
+
+/// The key that a wrong one most probably stands for.
+pub fn nearest_key(wrong: &str) -> Option<&'static str> {
+    let same_name = |variable: &&Variable| variable.env.iter().any(|name| name.eq_ignore_ascii_case(wrong));
+    if let Some(variable) = VARIABLES.iter().find(same_name) {
+        return Some(variable.key);
+    }
+    let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    VARIABLES
+        .iter()
+        .map(|variable| {
+            let whole = strsim::normalized_damerau_levenshtein(wrong, variable.key);
+            // A key in the wrong section is likelier meant than one that merely looks alike.
+            let misplaced = if last(wrong) == last(variable.key) { 0.3 } else { 0.0 };
+            (whole + misplaced, variable.key)
+        })
+        .filter(|(score, _)| *score > 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key)
+}
+
+/// The text of `.env.example`: every variable with its help and its default.
+pub fn env_example() -> String {
+    let mut text = String::from(
+        "# Settings of millrace. Copy to .env and change what differs; what is commented out shows the default.\n\
+         # The command line wins over the environment, that over .env, that over millrace.toml.\n\
+         # Every variable marked as a secret has a NAME_FILE variant that names a file to read it from.\n\
+         # Put values with a dollar sign or a space in single quotes.\n",
+    );
+    let mut section = "";
+    for variable in VARIABLES {
+        let own = variable.key.split('.').next().unwrap_or_default();
+        if own != section {
+            section = own;
+            text.push_str(&format!("\n# ---- {section}\n"));
+        }
+        let mut notes = String::new();
+        if let Some((_, others @ [_, ..])) = variable.env.split_first() {
+            notes.push_str(&format!(" Also: {}.", others.join(", ")));
+        }
+        if variable.secret {
+            notes.push_str(" (secret)");
+        }
+        text.push_str(&format!("# {}{notes}\n", variable.help));
+        text.push_str(&format!("#{}={}\n", variable.name(), variable.default.unwrap_or_default()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_and_names_are_unique() {
+        let keys: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.key).collect();
+        assert_eq!(keys.len(), VARIABLES.len());
+        let mut seen = BTreeSet::new();
+        for variable in VARIABLES {
+            assert!(!variable.env.is_empty(), "{} has no name in the environment", variable.key);
+            for name in variable.env {
+                assert!(seen.insert((variable.system, *name)), "{name} stands twice");
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_shows_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
+        if std::env::var_os("UPDATE_EXAMPLES").is_some() {
+            std::fs::write(path, env_example()).unwrap();
+        }
+        let shipped = std::fs::read_to_string(path).unwrap();
+        assert_eq!(shipped, env_example(), "write it anew with UPDATE_EXAMPLES=1 cargo test --lib config");
+    }
+
+    #[test]
+    fn a_wrong_key_finds_its_neighbour() {
+        assert_eq!(nearest_key("kafka.bootstrap_server"), Some("kafka.bootstrap_servers"));
+        assert_eq!(nearest_key("KAFKA_BROKERS"), Some("kafka.bootstrap_servers"));
+        assert_eq!(nearest_key("bootstrap_servers"), Some("kafka.bootstrap_servers"));
+        assert_eq!(nearest_key("batch.sise"), Some("batch.size"));
+        assert_eq!(nearest_key("xyzzy"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! How the text of a setting becomes a value: numbers, sizes, times, certificates.
+//!
+//! Pure, save that a certificate may be read from a file. A value that does not fit is `None`; the caller knows the name.
+
+use std::time::Duration;
+
+/// A size in bytes: `268435456`, `256MiB`, `256 MB`, `64k`. A bare letter counts in powers of two.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A number of seconds, with a fraction or without.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+}
+
+/// A whole number of milliseconds.
+pub(super) fn millis(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_millis)
+}
+
+/// A switch, as people write it.
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// The parts of a list separated by commas, without the empty ones.
+pub(super) fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// A certificate in PEM: the text itself (line ends may be written `\n`), or the path of a file with it.
+pub(super) fn pem(text: &str) -> Result<String, String> {
+    const BEGIN: &str = "-----BEGIN";
+    if text.contains(BEGIN) {
+        return Ok(text.replace("\\n", "\n"));
+    }
+    match std::fs::read_to_string(text) {
+        Ok(content) if content.contains(BEGIN) => Ok(content),
+        Ok(_) => Err(format!("the file {text} holds no PEM certificate")),
+        Err(error) => Err(format!("cannot read the certificate {text}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes("1024"), Some(1024));
+        assert_eq!(bytes("256MiB"), Some(256 << 20));
+        assert_eq!(bytes("256 MB"), Some(256_000_000));
+        assert_eq!(bytes("1g"), Some(1 << 30));
+        for wrong in ["", "MiB", "1.5GiB", "-1", "12 parsecs", "99999999999999999999", "99999999999g"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_finite_and_positive() {
+        assert_eq!(seconds("5.0"), Some(Duration::from_secs(5)));
+        assert_eq!(seconds("0.25"), Some(Duration::from_millis(250)));
+        for wrong in ["-1", "inf", "NaN", "5s", ""] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn certificates_come_as_text_or_path() {
+        let text = "-----BEGIN CERTIFICATE-----\\nabc\\n-----END CERTIFICATE-----";
+        assert_eq!(pem(text).unwrap().lines().count(), 3);
+        assert!(pem("/nowhere/ca.pem").unwrap_err().contains("/nowhere/ca.pem"));
+    }
+}

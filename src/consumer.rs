@@ -1,0 +1,195 @@
+//! One consumer: an engine, the Kafka feed that fills it, and what has to stand before the first record.
+//!
+//! It waits for the services and does not give up on them. It guarantees that nothing is read before the dead-letter
+//! topics and the store are ready, and that a stop drains, commits and says what stayed behind.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pipeline::batcher::BatchLimits;
+use pipeline::dedupe::MarkStore;
+use pipeline::kafka::{FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics};
+use pipeline::{
+    Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Sink, Status, System, Tally, feed,
+};
+use rdkafka::ClientConfig;
+use secrecy::ExposeSecret;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// Marks of recent records kept in memory, about 65 bytes each.
+const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
+/// The longest pause between two tries.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// How often a service that is not there is asked again before anything is read.
+const PREPARE_AGAIN: Duration = Duration::from_secs(2);
+
+/// A future that can be kept.
+pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Puts in place what a store needs; called until it succeeds.
+pub type Prepare = Box<dyn Fn() -> Task<Result<(), String>> + Send + Sync>;
+
+/// Why a consumer ended otherwise than by a stop.
+#[derive(Debug, Error)]
+pub enum ConsumerError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    #[error("the poll thread could not be started: {0}")]
+    Thread(std::io::Error),
+    #[error("the poll thread ended without a word, which is a bug")]
+    Silent,
+}
+
+/// What differs from system to system.
+pub struct Setup<S: System> {
+    pub system: S,
+    pub sink: Arc<dyn Sink<S::Write>>,
+    pub prepare: Prepare,
+    pub topics: Vec<String>,
+    pub group: String,
+    /// What the sink writes to; dedupe marks are good for this target alone.
+    pub target: String,
+}
+
+/// How a run was asked for.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Stop at the end of the log.
+    pub once: bool,
+    pub stop: CancellationToken,
+}
+
+/// A consumer that is ready to run.
+pub struct Consumer {
+    pub name: &'static str,
+    pub status: Arc<Status>,
+    pub proceed: Arc<dyn Proceed>,
+    pub task: Task<Result<Tally, ConsumerError>>,
+}
+
+impl Consumer {
+    /// Puts the parts together. Must be called inside a tokio runtime; connects nowhere yet.
+    ///
+    /// # Errors
+    /// A sentence about the configuration.
+    pub fn new<S: System>(setup: Setup<S>, config: &Config, run: &RunOptions) -> Result<Self, String> {
+        let client = config.kafka.client_config();
+        let name = setup.system.name();
+        let status = Arc::new(Status::default());
+        status.raise("start", "waiting for the services");
+        let (intake, feed) = feed::channel(config.kafka.session_timeout);
+        let parts = Parts {
+            system: setup.system,
+            sink: setup.sink,
+            dead_letters: Arc::new(KafkaDeadLetters::new(&client).map_err(|error| format!("Kafka: {error}"))?),
+            marks: marks(config, &setup.group, &setup.target)?,
+            status: status.clone(),
+        };
+        let engine = Engine::new(parts, feed, engine_options(config, &setup.group));
+        let proceed = engine.proceed();
+        let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
+        let replication = config.kafka.topic_replication.map(i32::from);
+        let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.prepare);
+        let task = async move {
+            tokio::select! {
+                () = prepared(&client, &feed_options.topics, replication, &prepare, &shared) => {}
+                () = stop.cancelled() => return Ok(Tally::default()),
+            }
+            shared.clear("start");
+            let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
+            drive(engine, feed).await
+        };
+        Ok(Self { name, status, proceed, task: Box::pin(task) })
+    }
+}
+
+/// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.
+async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Tally, ConsumerError> {
+    let (ended, answer) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("poll".into())
+        .spawn(move || ended.send(feed.run()).ok())
+        .map_err(ConsumerError::Thread)?;
+    let tally = engine.run().await;
+    let fed = answer.await.map_err(|_| ConsumerError::Silent)?;
+    let tally = tally?;
+    fed?;
+    Ok(tally)
+}
+
+/// Waits until the dead-letter topics and the store are in place.
+async fn prepared(
+    client: &ClientConfig,
+    topics: &[String],
+    replication: Option<i32>,
+    prepare: &Prepare,
+    status: &Status,
+) {
+    loop {
+        let dead_letters = ensure_dead_letter_topics(client, topics, replication).await;
+        match dead_letters {
+            Ok(()) => status.clear("dead letters"),
+            Err(error) => status.raise("dead letters", error.to_string()),
+        }
+        match prepare().await {
+            Ok(()) => status.clear("store"),
+            Err(why) => status.raise("store", why),
+        }
+        if status.standing().iter().all(|reason| reason.source == "start") {
+            return;
+        }
+        tokio::time::sleep(PREPARE_AGAIN).await;
+    }
+}
+
+fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, String> {
+    let Some(redis) = &config.redis else { return Ok(None) };
+    let marks = RedisMarks::new(redis.url.expose_secret(), redis.ca_cert.as_deref(), group, target)
+        // The error may quote the URL, and with it a password.
+        .map_err(|_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", redis.address))?;
+    Ok(Some(Arc::new(marks)))
+}
+
+pub(crate) fn engine_options(config: &Config, group: &str) -> Options {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Options {
+        group: group.to_owned(),
+        max_in_flight: NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN),
+        max_bytes: config.memory_budget / 2,
+        retry: RetryPolicy {
+            attempts: config.retries.attempts,
+            delay: config.retries.delay,
+            max_delay: MAX_DELAY.max(config.retries.delay),
+        },
+        dedupe_window: DEDUPE_WINDOW,
+        seed: since.as_nanos() as u64,
+    }
+}
+
+/// The byte budget is split in four: the client's prefetch, two for what is in flight (records and the bodies made of
+/// them), and the batches that are filled, in hand and on offer.
+fn feed_options(config: &Config, system: &'static str, topics: &[String], group: &str, once: bool) -> FeedOptions {
+    let quarter = config.memory_budget / 4;
+    FeedOptions {
+        system,
+        topics: topics.to_vec(),
+        group: group.to_owned(),
+        session_timeout: config.kafka.session_timeout,
+        heartbeat_interval: config.kafka.heartbeat_interval,
+        limits: BatchLimits {
+            records: config.batch.size,
+            bytes: config.batch.bytes.min(quarter / 3).max(1),
+            age: config.batch.timeout,
+        },
+        prefetch_bytes: quarter,
+        once,
+    }
+}

@@ -1,0 +1,154 @@
+//! The connection: the official client as transport, with bodies made by us.
+
+use std::error::Error as _;
+use std::io::{ErrorKind, Write as _};
+use std::time::Duration;
+
+use bytes::Bytes;
+use elasticsearch::auth::Credentials;
+use elasticsearch::cert::{Certificate, CertificateValidation};
+use elasticsearch::http::Method;
+use elasticsearch::http::headers::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use elasticsearch::http::transport::{MultiNodeConnectionPool, Transport, TransportBuilder};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use pipeline::sink::Failure;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use crate::config::{Elasticsearch, ElasticsearchAuth};
+
+/// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
+const BULK_TIMEOUT: Duration = Duration::from_secs(75);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client for one cluster.
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Transport,
+    urls: String,
+    gzip: bool,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+impl Client {
+    /// Makes the client; connects nowhere yet.
+    ///
+    /// # Errors
+    /// A sentence that names the variable at fault.
+    pub fn new(settings: &Elasticsearch) -> Result<Self, String> {
+        let shown = settings.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let nodes = MultiNodeConnectionPool::round_robin(settings.urls.clone(), None);
+        let mut builder = TransportBuilder::new(nodes).disable_proxy();
+        if let Some(credentials) = credentials(&settings.auth) {
+            builder = builder.auth(credentials);
+        }
+        if let Some(pem) = &settings.ca_cert {
+            let certificate = Certificate::from_pem(pem.as_bytes())
+                .map_err(|error| format!("ELASTICSEARCH_CA_CERT holds no certificate in PEM form: {error}"))?;
+            builder = builder.cert_validation(CertificateValidation::Full(certificate));
+        }
+        let transport =
+            builder.build().map_err(|error| format!("the Elasticsearch client could not be made: {error}"))?;
+        Ok(Self { transport, urls: shown, gzip: settings.gzip })
+    }
+
+    /// Sends bulk lines.
+    pub(super) async fn bulk(&self, path: &str, body: Bytes) -> Result<Response, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        let body = if self.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            compressed(&body).map_err(|error| Failure::broken(format!("the body could not be compressed: {error}")))?
+        } else {
+            body
+        };
+        self.send(Method::Post, path, headers, Some(body), BULK_TIMEOUT).await
+    }
+
+    /// Sends any other request, with a JSON body or none.
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<String>) -> Result<Response, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.send(method, path, headers, body.map(Bytes::from), CALL_TIMEOUT).await
+    }
+
+    /// Whether the cluster answers and is not red.
+    pub(super) async fn healthy(&self) -> Result<(), Failure> {
+        #[derive(Deserialize)]
+        struct Health {
+            status: String,
+        }
+        let headers = HeaderMap::new();
+        let answer = self.send(Method::Get, "/_cluster/health", headers, None, PROBE_TIMEOUT).await?;
+        match serde_json::from_slice::<Health>(&answer.body) {
+            Ok(health) if answer.status == 200 && health.status != "red" => Ok(()),
+            Ok(health) => Err(Failure::unavailable(format!("the cluster's health is {}", health.status))),
+            Err(_) => Err(Failure::unavailable(format!("the cluster's health answered with status {}", answer.status))),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Option<Bytes>,
+        timeout: Duration,
+    ) -> Result<Response, Failure> {
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let sent = self.transport.send(method, path, headers, None::<&()>, body, Some(timeout)).await;
+        let response = sent.map_err(|error| self.failure(&error))?;
+        let status = response.status_code().as_u16();
+        let body = response.bytes().await.map_err(|error| self.failure(&error))?;
+        Ok(Response { status, body })
+    }
+
+    /// Nobody there is an outage; anything else broke on the way and may be the request's own doing.
+    fn failure(&self, error: &elasticsearch::Error) -> Failure {
+        let mut source = error.source();
+        while let Some(inner) = source {
+            let refused = inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
+                matches!(
+                    io.kind(),
+                    ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+                )
+            });
+            if refused {
+                return Failure::unavailable(format!("no connection to {}: refused", self.urls));
+            }
+            if inner.source().is_none() {
+                return Failure::broken(format!("request to {} failed: {inner}", self.urls));
+            }
+            source = inner.source();
+        }
+        Failure::broken(format!("request to {} failed", self.urls))
+    }
+}
+
+fn credentials(auth: &ElasticsearchAuth) -> Option<Credentials> {
+    match auth {
+        ElasticsearchAuth::None => None,
+        ElasticsearchAuth::Basic { username, password } => {
+            Some(Credentials::Basic(username.clone(), password.expose_secret().to_owned()))
+        }
+        // `id:key`, or both together in base64.
+        ElasticsearchAuth::ApiKey(key) => Some(match key.expose_secret().split_once(':') {
+            Some((id, secret)) => Credentials::ApiKey(id.to_owned(), secret.to_owned()),
+            None => Credentials::EncodedApiKey(key.expose_secret().to_owned()),
+        }),
+    }
+}
+
+fn compressed(body: &[u8]) -> std::io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish().map(Bytes::from)
+}

@@ -1,0 +1,3 @@
+//! The stores, one file or folder each.
+
+pub mod elasticsearch;

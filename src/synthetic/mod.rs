@@ -1,0 +1,227 @@
+//! Synthetic transaction events: what the publisher sends and what tests compare the stores with.
+//!
+//! Pure: the same [`Options`] give the same events, byte for byte. Memory is bounded whatever the count: a transaction is
+//! derived from seed and number, and only a window of recent ones is kept to pick updates and deletes from.
+
+mod catalogue;
+mod duplicates;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use duplicates::Duplicated;
+use plan::Plan;
+
+/// The `source` of every message.
+pub const SOURCE: &str = "synthetic_data_generator";
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Transactions to create.
+    pub count: u64,
+    /// The user of all of them, unless `users` is given.
+    pub user_id: String,
+    /// This many users instead, `user_000001` and so on.
+    pub users: Option<u32>,
+    /// Updates on top, as a share of the creates.
+    pub update_ratio: f64,
+    /// Deletes on top, as a share of the creates.
+    pub delete_ratio: f64,
+    /// Messages that cannot be indexed on top, as a share of the creates.
+    pub malformed_ratio: f64,
+    /// Messages without a payload on top, as a share of the creates.
+    pub null_ratio: f64,
+    /// The share of all messages that is sent a second time.
+    pub duplicate_ratio: f64,
+    pub seed: u64,
+    /// No event is later than this.
+    pub until: DateTime<Utc>,
+}
+
+impl Options {
+    /// The publisher's defaults, with a seed and an end.
+    pub fn new(seed: u64, until: DateTime<Utc>) -> Self {
+        Self {
+            count: 1000,
+            user_id: "test_user_123".to_owned(),
+            users: None,
+            update_ratio: 0.1,
+            delete_ratio: 0.0,
+            malformed_ratio: 0.0,
+            null_ratio: 0.0,
+            duplicate_ratio: 0.0,
+            seed,
+            until,
+        }
+    }
+
+    /// How many messages of each kind there will be.
+    ///
+    /// # Errors
+    /// A ratio or a number that cannot be, by its name on the command line.
+    pub fn counts(&self) -> Result<Counts, String> {
+        if self.count > 10_000_000_000 {
+            return Err("--count is at most 10000000000".to_owned());
+        }
+        if self.users == Some(0) {
+            return Err("--users is at least 1".to_owned());
+        }
+        if self.users.is_none() && self.user_id.is_empty() {
+            return Err("--user-id must not be empty".to_owned());
+        }
+        let mut counts = Counts {
+            creates: self.count,
+            updates: share(self.count, self.update_ratio, 100.0, "--update-ratio")?,
+            deletes: share(self.count, self.delete_ratio, 1.0, "--delete-ratio")?,
+            malformed: share(self.count, self.malformed_ratio, 1.0, "--malformed-ratio")?,
+            nulls: share(self.count, self.null_ratio, 1.0, "--null-ratio")?,
+            duplicates: 0,
+        };
+        counts.duplicates = share(counts.distinct(), self.duplicate_ratio, 1.0, "--duplicate-ratio")?;
+        Ok(counts)
+    }
+
+    /// The events, in the order in which they are to be sent.
+    ///
+    /// # Errors
+    /// As [`Options::counts`].
+    pub fn events(&self) -> Result<Events, String> {
+        let counts = self.counts()?;
+        Ok(Events(Duplicated::new(Plan::new(self, counts), counts, self.seed)))
+    }
+
+    /// What the stores must hold when everything has been indexed, by document id; deleted ones are marked.
+    ///
+    /// # Errors
+    /// As [`Options::counts`].
+    pub fn expected(&self) -> Result<HashMap<String, Expected>, String> {
+        let mut documents = HashMap::new();
+        for event in self.events()? {
+            let Some(document) = event.document() else { continue };
+            let newest = documents.entry(event.id.to_string()).or_insert_with(|| document.clone());
+            if document.version >= newest.version {
+                *newest = document;
+            }
+        }
+        Ok(documents)
+    }
+}
+
+fn share(whole: u64, ratio: f64, most: f64, name: &str) -> Result<u64, String> {
+    if !(0.0..=most).contains(&ratio) {
+        return Err(format!("{name} is a number from 0 to {most}"));
+    }
+    // Both are far below the numbers that a float holds exactly.
+    Ok((whole as f64 * ratio).round() as u64)
+}
+
+/// Messages by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub creates: u64,
+    pub updates: u64,
+    pub deletes: u64,
+    pub malformed: u64,
+    pub nulls: u64,
+    pub duplicates: u64,
+}
+
+impl Counts {
+    /// Messages without their repetitions.
+    pub fn distinct(&self) -> u64 {
+        self.creates + self.updates + self.deletes + self.malformed + self.nulls
+    }
+
+    /// All messages.
+    pub fn records(&self) -> u64 {
+        self.distinct() + self.duplicates
+    }
+
+    /// Living documents in the end.
+    pub fn documents(&self) -> u64 {
+        self.creates - self.deletes
+    }
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Created,
+    Updated,
+    Deleted,
+    /// To be dead-lettered.
+    Malformed,
+    /// Without a payload, to be ignored.
+    Null,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub kind: Kind,
+    /// The transaction; nil for malformed and null messages.
+    pub id: Uuid,
+    /// The key of the record: the user.
+    pub key: String,
+    pub payload: Option<String>,
+    /// The event's time, in microseconds since 1970.
+    pub micros: i64,
+    /// The transaction's status; empty where there is none.
+    pub status: &'static str,
+    /// The amount, digit for digit; empty where there is none.
+    pub amount: String,
+    /// The same message was sent before.
+    pub duplicate: bool,
+}
+
+impl Event {
+    fn document(&self) -> Option<Expected> {
+        let rank = match self.kind {
+            Kind::Created => 0,
+            Kind::Updated => 1,
+            Kind::Deleted => 2,
+            Kind::Malformed | Kind::Null => return None,
+        };
+        Some(Expected {
+            version: self.micros * 4 + rank,
+            micros: self.micros,
+            deleted: self.kind == Kind::Deleted,
+            status: self.status,
+            amount: self.amount.clone(),
+            payload_digest: Sha256::digest(self.payload.as_deref().unwrap_or_default()).into(),
+        })
+    }
+}
+
+/// The final state of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Of the last event: its time in microseconds, times four, plus the rank of its type.
+    pub version: i64,
+    pub micros: i64,
+    pub deleted: bool,
+    pub status: &'static str,
+    pub amount: String,
+    /// SHA-256 of the last event's payload.
+    pub payload_digest: [u8; 32],
+}
+
+/// The events, one by one.
+#[derive(Debug)]
+pub struct Events(Duplicated);
+
+impl Iterator for Events {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.0.next()
+    }
+}

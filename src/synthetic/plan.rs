@@ -1,0 +1,183 @@
+//! The plan: which event comes next, of which transaction, at what time.
+//!
+//! It owns the window of recent living transactions. It guarantees the promised counts, that an update or a delete refers
+//! to a transaction which was created before and not deleted, and that times grow strictly and end before `until`.
+
+use std::collections::VecDeque;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use uuid::Uuid;
+
+use super::transaction::{self, Transaction};
+use super::{Counts, Event, Kind, Options};
+
+/// How far back an update or a delete reaches, in living transactions.
+const WINDOW: usize = 4096;
+/// All events fit into this time before `until`.
+const LONGEST_SPAN: u64 = 24 * 3600 * 1_000_000;
+const SECOND: u64 = 1_000_000;
+/// The stream of random numbers that the plan takes; transactions take the stream of their number.
+const STREAM: u64 = u64::MAX;
+
+/// What is remembered of a transaction to write it again.
+#[derive(Clone, Copy, Debug)]
+struct Living {
+    number: u64,
+    created: i64,
+    revision: u8,
+}
+
+/// Yields the events without their repetitions.
+#[derive(Debug)]
+pub(super) struct Plan {
+    users: Users,
+    counts: Counts,
+    seeded: ChaCha8Rng,
+    rng: ChaCha8Rng,
+    window: VecDeque<Living>,
+    /// What follows the transaction created last.
+    due: VecDeque<Kind>,
+    created: u64,
+    emitted: u64,
+    start: i64,
+    step: u64,
+}
+
+/// Whom transactions belong to.
+#[derive(Debug)]
+enum Users {
+    One(String),
+    Many(u32),
+}
+
+impl Plan {
+    pub(super) fn new(options: &Options, counts: Counts) -> Self {
+        let records = counts.distinct().max(1);
+        let step = (LONGEST_SPAN / records).clamp(1, SECOND);
+        let span = i64::try_from(step.saturating_mul(records)).unwrap_or(i64::MAX);
+        let seeded = ChaCha8Rng::seed_from_u64(options.seed);
+        let users = options.users.map_or_else(|| Users::One(options.user_id.clone()), Users::Many);
+        Self {
+            users,
+            counts,
+            rng: stream(&seeded, STREAM),
+            seeded,
+            window: VecDeque::with_capacity(WINDOW.min(counts.creates as usize) + 1),
+            due: VecDeque::new(),
+            created: 0,
+            emitted: 0,
+            start: options.until.timestamp_micros().saturating_sub(span),
+            step,
+        }
+    }
+
+    fn next_kind(&mut self) -> Option<Kind> {
+        if let Some(kind) = self.due.pop_front() {
+            return Some(kind);
+        }
+        if self.created == self.counts.creates {
+            return None;
+        }
+        let Counts { updates, deletes, malformed, nulls, .. } = self.counts;
+        let shares =
+            [(updates, Kind::Updated), (deletes, Kind::Deleted), (malformed, Kind::Malformed), (nulls, Kind::Null)];
+        for (total, kind) in shares {
+            let due = self.until_now(total, self.created + 1) - self.until_now(total, self.created);
+            self.due.extend(std::iter::repeat_n(kind, due as usize));
+        }
+        Some(Kind::Created)
+    }
+
+    /// How many of `total` belong before create number `creates`, spread evenly.
+    fn until_now(&self, total: u64, creates: u64) -> u64 {
+        (u128::from(total) * u128::from(creates) / u128::from(self.counts.creates)) as u64
+    }
+
+    fn next_time(&mut self) -> i64 {
+        let jitter = self.rng.random_range(0..self.step);
+        let offset = self.emitted.saturating_mul(self.step).saturating_add(jitter);
+        self.emitted += 1;
+        self.start.saturating_add_unsigned(offset)
+    }
+
+    fn create(&mut self, micros: i64) -> Event {
+        let living = Living { number: self.created, created: micros, revision: 0 };
+        self.created += 1;
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(living);
+        self.event(Kind::Created, living, micros)
+    }
+
+    fn update(&mut self, micros: i64) -> Option<Event> {
+        let place = self.pick()?;
+        let living = self.window.get_mut(place)?;
+        living.revision = living.revision.saturating_add(1);
+        let living = *living;
+        Some(self.event(Kind::Updated, living, micros))
+    }
+
+    fn delete(&mut self, micros: i64) -> Option<Event> {
+        let place = self.pick()?;
+        let living = self.window.remove(place)?;
+        Some(self.event(Kind::Deleted, living, micros))
+    }
+
+    // A create always stands in front of its updates and its delete, so the window is never empty here.
+    fn pick(&mut self) -> Option<usize> {
+        (!self.window.is_empty()).then(|| self.rng.random_range(0..self.window.len()))
+    }
+
+    fn event(&mut self, kind: Kind, living: Living, micros: i64) -> Event {
+        let mut rng = stream(&self.seeded, living.number);
+        let key = self.users.pick(&mut rng);
+        let transaction = Transaction::random(&mut rng);
+        let (payload, status, amount) = if kind == Kind::Deleted {
+            (transaction.deleted(&key, micros), "", String::new())
+        } else {
+            let status = transaction.status(living.revision);
+            (transaction.written(kind, &key, status, living.created, micros), status, transaction.amount)
+        };
+        Event { kind, id: transaction.id, key, payload: Some(payload), micros, status, amount, duplicate: false }
+    }
+
+    fn useless(&mut self, kind: Kind, micros: i64) -> Event {
+        let key = self.users.pick(&mut self.rng);
+        let payload = (kind == Kind::Malformed).then(|| transaction::malformed(&mut self.rng, &key, micros));
+        Event { kind, id: Uuid::nil(), key, payload, micros, status: "", amount: String::new(), duplicate: false }
+    }
+}
+
+impl Iterator for Plan {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let kind = self.next_kind()?;
+        let micros = self.next_time();
+        match kind {
+            Kind::Created => Some(self.create(micros)),
+            Kind::Updated => self.update(micros),
+            Kind::Deleted => self.delete(micros),
+            Kind::Malformed | Kind::Null => Some(self.useless(kind, micros)),
+        }
+    }
+}
+
+impl Users {
+    fn pick(&self, rng: &mut ChaCha8Rng) -> String {
+        match self {
+            Self::One(user) => user.clone(),
+            Self::Many(users) => format!("user_{:06}", rng.random_range(0..*users).saturating_add(1)),
+        }
+    }
+}
+
+/// An independent sequence of random numbers of the same seed.
+pub(super) fn stream(seeded: &ChaCha8Rng, number: u64) -> ChaCha8Rng {
+    let mut rng = seeded.clone();
+    rng.set_stream(number);
+    rng
+}
