@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
@@ -194,7 +195,9 @@ pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     }
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("millrace_batch_records".to_owned()), &RECORDS)?;
+        .set_buckets_for_metric(Matcher::Full("millrace_batch_records".to_owned()), &RECORDS)?
+        // What is not measured any more (the lag of a partition that went elsewhere) is left out, not frozen.
+        .idle_timeout(MetricKindMask::GAUGE, Some(Duration::from_secs(15)));
     let handle = builder.install_recorder()?;
     Ok(HANDLE.get_or_init(|| handle).clone())
 }

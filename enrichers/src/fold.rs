@@ -17,6 +17,9 @@ pub(crate) fn fold(word: &str) -> Option<String> {
             None => plain.push(c),
         }
     }
+    if plain.is_ascii() {
+        return Some(plain);
+    }
     // Composed again, or Hangul and kana would differ from the word only in form.
     let folded: String = plain.nfc().collect();
     (folded != word).then_some(folded)

@@ -34,7 +34,8 @@ pub(crate) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// Writes `text` as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+    // Without an early end the loop runs many bytes at a time.
+    if text.bytes().fold(false, |escaped, b| escaped | (b < 0x20) | (b == b'"') | (b == b'\\')) {
         write_escaped(text, out);
     } else {
         out.extend_from_slice(text.as_bytes());

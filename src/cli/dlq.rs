@@ -1,7 +1,6 @@
 //! `millrace dlq`: what is in the dead letters, grouped by cause, one by one, and through the pipeline again.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -10,7 +9,7 @@ use pipeline::kafka::read_topic;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, print_line as print};
 use crate::config::Config;
 use crate::systems::{self, Entry};
 
@@ -214,14 +213,5 @@ async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: b
     match replayed.rejected.len() {
         0 => Ok(()),
         rejected => Err(Failure::findings(format!("{rejected} letters are rejected still"))),
-    }
-}
-
-/// A closed pipe (`| head`) is the reader's way to say that it has enough.
-fn print(line: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Failure::internal(format!("stdout: {error}"))),
-        Ok(()) => Ok(()),
     }
 }

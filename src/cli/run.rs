@@ -111,7 +111,7 @@ async fn all(consumers: Vec<Consumer>, stop: &CancellationToken, report: bool) -
             Ok((name, Ok(tally))) => {
                 said(name, tally);
                 if report {
-                    println!("{}", summary(name, tally, begun));
+                    super::print_json(&summary(name, tally, begun))?;
                 }
             }
             Ok((name, Err(error))) => {

@@ -102,6 +102,13 @@ fn a_metadata_object_with_a_name_that_is_no_text_is_left_alone() {
 }
 
 #[test]
+fn indentation_goes_and_strings_keep_theirs() {
+    let payload = create("\"metadata\":\n{\r\n\t\"note\": \"a\\n  b  c\",\n  \"list\": [\n    1,\n    2\n  ]\n}");
+    let line = document(payload.as_bytes());
+    assert!(line.contains(r#""metadata":{"note": "a\n  b  c","list": [1,2]},"#), "{line}");
+}
+
+#[test]
 fn ten_thousand_metadata_keys() {
     let keys: Vec<String> = (0..10_000).map(|n| format!("\"key_{n}\":{n}")).collect();
     let line = document(create(&format!("\"metadata\":{{{}}},\"amount\":5", keys.join(","))).as_bytes());

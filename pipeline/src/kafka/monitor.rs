@@ -150,6 +150,9 @@ impl Monitor {
         self.paused();
         let partitions = assignment.iter().count();
         self.status.clear("assignment");
+        if partitions > 0 {
+            self.status.clear("topic");
+        }
         self.progress = Instant::now();
         tracing::info!(system = self.system, partitions, "Partitions assigned");
     }
@@ -170,7 +173,7 @@ impl Monitor {
     pub(super) fn trouble(&self, error: &KafkaError, topics: &[String]) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.status.raise("kafka", format!("waiting for the topic {}: it does not exist", topics.join(", ")));
+                self.status.raise("topic", format!("waiting for the topic {}: it does not exist", topics.join(", ")));
             }
             _ => self.status.raise("kafka", error.to_string()),
         }

@@ -3,6 +3,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use thiserror::Error;
@@ -47,7 +48,11 @@ pub async fn ensure_dead_letter_topics(
             match result {
                 Ok(_) => tracing::info!(topic, "Dead-letter topic created"),
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(TopicError::Refused { topic, code }),
+                // Whoever may not create topics may still write to one that is there.
+                Err((topic, code)) if !exists(client, &topic).await? => {
+                    return Err(TopicError::Refused { topic, code });
+                }
+                Err(_) => {}
             }
         }
     }
@@ -63,4 +68,16 @@ async fn max_message_bytes(
     let found = admin.describe_configs([&ResourceSpecifier::Topic(topic)], options).await?;
     let entries = found.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries);
     Ok(entries.filter(|entry| entry.name == "max.message.bytes").find_map(|entry| entry.value?.parse().ok()))
+}
+
+/// Whether a topic is there. Lists all topics: asking for one by name could make some brokers create it.
+async fn exists(client: &ClientConfig, topic: &str) -> Result<bool, KafkaError> {
+    let (client, topic) = (client.clone(), topic.to_owned());
+    let ask = move || {
+        let consumer: BaseConsumer = client.create()?;
+        let metadata = consumer.fetch_metadata(None, REQUEST)?;
+        Ok(metadata.topics().iter().any(|found| found.name() == topic))
+    };
+    // The task does not panic, so it can only fail by being cancelled at the end of the program.
+    tokio::task::spawn_blocking(ask).await.unwrap_or(Ok(false))
 }

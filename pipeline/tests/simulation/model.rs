@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 use crate::store::{Faults, Store};
-use crate::world::{Log, What};
+use crate::world::{Event, Log, What};
 
 pub type Shared<T> = Arc<Mutex<T>>;
 
@@ -47,6 +47,8 @@ pub struct Broker {
     pub committed: BTreeMap<TopicPartition, i64>,
     /// Below this the store was wiped and the group does not read again.
     pub floor: BTreeMap<TopicPartition, i64>,
+    /// The highest offset marked when the floor was set.
+    pub seen: BTreeMap<TopicPartition, i64>,
     last: BTreeMap<TopicPartition, (u64, Epoch, i64)>,
 }
 
@@ -125,15 +127,24 @@ impl World {
             return;
         }
         self.check(next > committed, || format!("commit of {at} went back from {committed} to {next}"));
-        self.check_finished(at, committed, next);
+        self.check_finished(&broker, at, committed, next);
         (at, next, self.begun.elapsed()).hash(&mut *self.digest.lock().unwrap());
         self.note(|| format!("commit {at} {next}"));
         broker.last.insert(at.clone(), (run, epoch, next));
         broker.committed.insert(at.clone(), next);
     }
 
+    /// Whether a record may be skipped as a copy of one that was wiped and is not read again: its offset is first seen.
+    pub fn excused(broker: &Broker, log: &Log, event: &Event) -> bool {
+        let record = &event.record;
+        let (floor, seen) = (broker.floor.get(&record.at), broker.seen.get(&record.at).copied().unwrap_or(-1));
+        let Some(floor) = floor.filter(|_| record.offset > seen) else { return false };
+        let below = log.partitions[&record.at].events.iter().take_while(|e| e.record.offset < *floor);
+        below.into_iter().any(|earlier| earlier.record.payload == record.payload)
+    }
+
     /// Each record of the range is in the store, or superseded there, or a dead letter, or nobody's.
-    fn check_finished(&self, at: &TopicPartition, from: i64, to: i64) {
+    fn check_finished(&self, broker: &Broker, at: &TopicPartition, from: i64, to: i64) {
         let log = self.log.lock().unwrap();
         let store = self.store.lock().unwrap();
         let letters = self.letters.lock().unwrap();
@@ -145,7 +156,10 @@ impl World {
                 What::Ignored => true,
                 _ if event.dead().is_some() => letters.kept.contains_key(&(at.clone(), offset)),
                 What::Poison => false,
-                What::Write(write) => store.documents.get(&write.document).is_some_and(|(v, _)| *v >= write.version),
+                What::Write(write) => {
+                    let holds = store.documents.get(&write.document).is_some_and(|(v, _)| *v >= write.version);
+                    holds || Self::excused(broker, &log, event)
+                }
             };
             self.check(done, || {
                 format!("{at}@{offset} committed ({from} to {to}) before it was finished: {:?}", event.what)

@@ -93,11 +93,14 @@ impl Log {
     }
 
     /// What the store has to hold: the newest version of each document, of equal ones the later in its partition.
-    pub fn fold(&self, from: &BTreeMap<TopicPartition, i64>) -> Documents {
+    pub fn fold(&self, from: &BTreeMap<TopicPartition, i64>, without: impl Fn(&Event) -> bool) -> Documents {
         let mut documents = Documents::new();
         for (at, partition) in &self.partitions {
             let from = from.get(at).copied().unwrap_or(0);
             for event in partition.events.iter().filter(|e| e.record.offset >= from && e.dead().is_none()) {
+                if without(event) {
+                    continue;
+                }
                 let What::Write(write) = &event.what else { continue };
                 if documents.get(&write.document).is_none_or(|(version, _)| write.version >= *version) {
                     documents.insert(write.document.clone(), (write.version, write.body.clone()));
