@@ -3,6 +3,9 @@
 //! `SIM_SEEDS=n` changes how many seeds are run, `SIM_SEED=n` runs one with a trace.
 #![allow(unreachable_pub, reason = "the modules of one test program")]
 
+mod directed;
+mod directed_group;
+mod directed_store;
 mod member;
 mod model;
 mod scenario;
@@ -57,7 +60,7 @@ fn no_seed_loses_a_record() {
         assert!(violations.is_empty(), "{violations:#?}");
         return;
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(1_000);
+    let seeds = number("SIM_SEEDS").unwrap_or(5_000);
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut failed = Vec::new();
     for seed in 0..seeds {
