@@ -15,7 +15,7 @@ use crate::inflight::{InFlight, Place};
 use crate::leases::Leases;
 use crate::ledger::Seq;
 use crate::outcome::{Outcome, Tally};
-use crate::sink::Reject;
+use crate::sink::{Failure, Reject};
 use crate::status::Status;
 use crate::system::{Decoded, Identity, System};
 use crate::write::{Fate, Pending, Writer};
@@ -73,7 +73,7 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
     for wave in 0..waves {
         let members: Vec<usize> =
             places.iter().enumerate().filter(|(_, place)| place.wave == wave).map(|(item, _)| item).collect();
-        earlier_batches(cx, spans, members.iter().filter_map(|&item| places.get(item))).await;
+        earlier_batches(members.iter().filter_map(|&item| places.get(item))).await;
         let fresh: Vec<&Item<'_, _>> = members
             .into_iter()
             .filter_map(|item| items.get(item).zip(copies.get(item)))
@@ -91,8 +91,9 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
     }
 
     bury(cx, batch, &mut ends).await;
-    let successes = items.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate);
-    cx.dedupe.remember(spans, successes).await;
+    // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
+    let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
+    cx.dedupe.remember(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     tally(&ends)
 }
@@ -105,6 +106,10 @@ fn set(ends: &mut [End], record: usize, end: End) {
 
 fn succeeded(ends: &[End], record: usize) -> bool {
     matches!(ends.get(record), Some(End::Is(Outcome::Applied | Outcome::Superseded)))
+}
+
+fn copied(ends: &[End], record: usize) -> bool {
+    matches!(ends.get(record), Some(End::Is(Outcome::Duplicate)))
 }
 
 /// Reads every record; what is no event of this system gets its end here.
@@ -128,16 +133,11 @@ fn decode<'r, S: System>(cx: &Context<S>, batch: &'r Batch, ends: &mut [End]) ->
     items
 }
 
-/// Waits for the earlier batches that hold equal versions, unless the partitions are taken away meanwhile.
-async fn earlier_batches<S: System>(cx: &Context<S>, spans: &[Span], places: impl Iterator<Item = &Place>) {
-    const LOOK: Duration = Duration::from_millis(200);
+/// Waits for the earlier batches that hold equal versions, even if the partition is taken away meanwhile: a request of
+/// theirs may still land, and when the partition is back, whoever comes next waits for us alone.
+async fn earlier_batches(places: impl Iterator<Item = &Place>) {
     for done in places.filter_map(|place| place.after.as_ref()) {
-        while !done.is_cancelled() && spans.iter().any(|span| cx.leases.live(span)) {
-            tokio::select! {
-                () = done.cancelled() => {}
-                () = cx.leases.sleep(LOOK) => {}
-            }
-        }
+        done.cancelled().await;
     }
 }
 
@@ -199,7 +199,8 @@ async fn bury<S: System>(cx: &Context<S>, batch: &Batch, ends: &mut [End]) {
             continue;
         }
         let answers = cx.dead_letters.send(&letters).await;
-        let mut open = None;
+        let silent = || Failure::broken("the dead letters gave fewer answers than there were letters");
+        let mut open = (answers.len() < letters.len()).then(silent);
         for ((index, letter), answer) in dead.into_iter().zip(&letters).zip(answers) {
             match answer {
                 Ok(()) => {

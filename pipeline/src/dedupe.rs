@@ -76,6 +76,8 @@ struct Horizon {
     before: i64,
     /// The highest offset marked under this assignment.
     own: i64,
+    /// Whether the store was asked under this assignment, and so told of marks that are not ours.
+    asked: bool,
 }
 
 #[derive(Debug)]
@@ -168,8 +170,7 @@ impl Dedupe {
             for marks in &made {
                 let highest = marks.marks.iter().map(|(_, offset)| *offset).max().unwrap_or(-1);
                 if let Some(span) = spans.iter().find(|span| span.at == marks.at) {
-                    let horizon = window.horizon(span);
-                    horizon.own = horizon.own.max(highest);
+                    window.horizon(span).mark(span.epoch, highest);
                 }
             }
         }
@@ -187,19 +188,34 @@ fn trouble(doing: &'static str, why: &str) {
 impl Window {
     /// The horizon of a span's assignment; begins anew with each assignment.
     fn horizon(&mut self, span: &Span) -> &mut Horizon {
-        let horizon =
-            self.horizons.entry(span.at.clone()).or_insert(Horizon { epoch: span.epoch, before: -1, own: -1 });
+        let horizon = self.horizons.entry(span.at.clone()).or_insert_with(|| Horizon::new(span.epoch));
         // A batch of an older assignment may still be finishing; it must not wind the horizon back.
         if span.epoch > horizon.epoch {
-            *horizon = Horizon { epoch: span.epoch, before: -1, own: -1 };
+            *horizon = Horizon::new(span.epoch);
         }
         horizon
     }
 }
 
 impl Horizon {
+    fn new(epoch: Epoch) -> Self {
+        Self { epoch, before: -1, own: -1, asked: false }
+    }
+
+    /// Notes an offset that is about to be marked. What a late batch of an older assignment marks is not ours.
+    fn mark(&mut self, epoch: Epoch, highest: i64) {
+        if epoch == self.epoch {
+            if !self.asked {
+                // Our own mark will hide what the store knew before, which was never asked.
+                self.before = self.before.max(highest);
+            }
+            self.own = self.own.max(highest);
+        }
+    }
+
     /// Takes in the highest offset that the store knows; returns the offset up to which nothing is skipped.
     fn learn(&mut self, known: &Known) -> i64 {
+        self.asked = true;
         match known.highest {
             Some(highest) if highest > self.own => self.before = self.before.max(highest),
             Some(_) => {}
@@ -222,4 +238,43 @@ fn by_partition<'c>(spans: &[Span], candidates: impl Iterator<Item = &'c Candida
             .push((candidate.mark, candidate.offset));
     }
     groups.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(highest: Option<i64>, offsets: &[Option<i64>]) -> Known {
+        Known { highest, offsets: offsets.to_vec() }
+    }
+
+    #[test]
+    fn only_what_others_marked_raises_the_horizon() {
+        let mut horizon = Horizon::new(Epoch(1));
+        assert_eq!(horizon.learn(&known(None, &[None])), -1);
+        horizon.mark(Epoch(1), 50);
+        assert_eq!(horizon.learn(&known(Some(50), &[])), -1);
+        assert_eq!(horizon.learn(&known(Some(60), &[])), 60);
+    }
+
+    #[test]
+    fn marks_made_before_the_store_was_asked_hide_nothing() {
+        let mut horizon = Horizon::new(Epoch(1));
+        horizon.mark(Epoch(1), 180);
+        assert_eq!(horizon.learn(&known(Some(180), &[])), 180);
+    }
+
+    #[test]
+    fn a_late_batch_of_an_older_assignment_marks_nothing_of_ours() {
+        let mut horizon = Horizon::new(Epoch(2));
+        horizon.learn(&known(None, &[]));
+        horizon.mark(Epoch(1), 150);
+        assert_eq!(horizon.learn(&known(Some(150), &[])), 150);
+    }
+
+    #[test]
+    fn marks_whose_highest_offset_is_lost_skip_nothing() {
+        let mut horizon = Horizon::new(Epoch(1));
+        assert_eq!(horizon.learn(&known(None, &[None, Some(3)])), i64::MAX);
+    }
 }

@@ -122,7 +122,7 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     /// A failure of the request as a whole.
     fn write<'a>(&'a self, writes: &'a [&'a W]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
 
-    /// Asks the store whether it is well, without writing.
+    /// Sends the store a write that it takes and that changes nothing: whether a write that fails has itself to blame.
     ///
     /// # Errors
     /// Why it is not.

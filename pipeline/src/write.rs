@@ -60,8 +60,9 @@ struct Group {
     broken: u32,
     /// Times that the single write failed while others succeeded.
     attempts: u32,
-    /// The store's successes at the last failure.
+    /// The store's successes, and its failures, as of the last failure of this group.
     successes: u64,
+    troubles: u64,
     not_before: Option<Instant>,
 }
 
@@ -73,6 +74,8 @@ pub(crate) struct Writer<W: Write> {
     breaker: Mutex<Breaker>,
     /// Requests in which at least one write was settled.
     successes: AtomicU64,
+    /// Requests that failed, whatever the reason.
+    troubles: AtomicU64,
     jitter: Mutex<StdRng>,
 }
 
@@ -84,6 +87,7 @@ impl<W: Write> Writer<W> {
             status,
             breaker: Mutex::default(),
             successes: AtomicU64::new(0),
+            troubles: AtomicU64::new(0),
             jitter: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
@@ -204,16 +208,27 @@ impl<W: Write> Writer<W> {
     }
 
     /// Puts what failed back into the queue, or gives up on a write that failed alone too often.
-    async fn again(&self, mut group: Group, failure: Failure, queue: &mut VecDeque<Group>, fates: &mut [Option<Fate>]) {
+    async fn again(
+        &self,
+        mut group: Group,
+        mut failure: Failure,
+        queue: &mut VecDeque<Group>,
+        fates: &mut [Option<Fate>],
+    ) {
         metrics::counter!("millrace_write_failures_total", "sink" => self.sink.name(), "kind" => kind_name(failure.kind))
             .increment(1);
         let alone = group.items.len() == 1;
         if failure.kind == Kind::Refused {
-            if alone {
-                return reject(&group, Reject::new("refused_by_store", failure.why), fates);
+            if !alone {
+                return halve(group, queue);
             }
-            return halve(group, queue);
+            let why = Reject::new("refused_by_store", failure.why);
+            if !self.trips() {
+                return reject(&group, why, fates);
+            }
+            failure = self.breaker_failure(&why);
         }
+        let troubles = self.troubles.fetch_add(1, Ordering::Relaxed) + 1;
         self.status.raise(self.sink.name(), failure.why.clone());
         group.failures += 1;
         if failure.kind == Kind::Broken {
@@ -221,18 +236,32 @@ impl<W: Write> Writer<W> {
             if !alone && group.broken >= 2 && self.sink.probe().await.is_ok() {
                 return halve(group, queue);
             }
-            let successes = self.successes.load(Ordering::Relaxed);
-            if alone && group.broken >= 2 && successes > group.successes {
+            if alone && group.broken >= 2 && self.others_fare_well(&group, troubles).await {
                 group.attempts += 1;
-                if group.attempts > self.policy.attempts {
+                if group.attempts > self.policy.attempts && !self.trips() {
                     self.status.clear(self.sink.name());
                     return reject(&group, Reject::new("attempts_exhausted", failure.why), fates);
                 }
             }
-            group.successes = successes;
+            group.successes = self.successes.load(Ordering::Relaxed);
+            group.troubles = troubles;
         }
         group.not_before = Some(Instant::now() + self.pause(group.failures));
         queue.push_back(group);
+    }
+
+    /// Whether the store took other writes since the group failed last; where there were none to take, whether it would
+    /// have: nothing else failed meanwhile, and it takes a write that changes nothing.
+    async fn others_fare_well(&self, group: &Group, troubles: u64) -> bool {
+        let successes = self.successes.load(Ordering::Relaxed);
+        successes > group.successes || (troubles == group.troubles + 1 && self.sink.probe().await.is_ok())
+    }
+
+    /// Notes a reject that no verdict told of. Returns whether the breaker keeps it from the dead letters.
+    fn trips(&self) -> bool {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        breaker.note(true);
+        breaker.is_open()
     }
 
     /// Doubles with each failure up to the cap, drawn from the upper half so that instances spread out.
@@ -256,8 +285,8 @@ fn kind_name(kind: Kind) -> &'static str {
 /// Both halves go to the front at once, in their order; each keeps the history that led here.
 fn halve(mut group: Group, queue: &mut VecDeque<Group>) {
     let second = group.items.split_off(group.items.len() / 2);
-    let (failures, broken, successes) = (group.failures, group.broken, group.successes);
-    queue.push_front(Group { items: second, failures, broken, successes, ..Group::default() });
+    let Group { failures, broken, successes, troubles, .. } = group;
+    queue.push_front(Group { items: second, failures, broken, successes, troubles, ..Group::default() });
     queue.push_front(Group { not_before: None, ..group });
 }
 

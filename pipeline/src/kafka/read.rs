@@ -7,6 +7,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::REQUEST;
 use super::consumer::record_of;
+use super::context::Context;
 use crate::record::{Record, TopicPartition};
 
 /// Reads every record of a topic, partition by partition in offset order but partitions mixed; blocks the thread.
@@ -24,7 +25,7 @@ pub fn read_topic(client: &ClientConfig, topic: &str, mut each: impl FnMut(Recor
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false");
-    let consumer: BaseConsumer = config.create()?;
+    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     let mut open: Vec<i32> = found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();

@@ -8,9 +8,9 @@ use pipeline::sink::SinkLimits;
 use pipeline::{Tally, TopicPartition};
 use tokio::time::Instant;
 
+use crate::judge::judge;
 use crate::member::{Member, Setup};
 use crate::model::World;
-use crate::scenario::judge;
 use crate::source::Command;
 use crate::store::Faults;
 use crate::world::{Kind, Log, STORE_BYTES};
@@ -71,7 +71,7 @@ pub async fn wait(world: &World, what: &str, holds: impl Fn() -> bool) {
 
 pub fn no_violations(world: &World) {
     let violations = world.violations.lock().unwrap();
-    assert!(violations.is_empty(), "{violations:#?}");
+    assert!(violations.is_empty(), "{} violations, the first {:?}", violations.len(), violations.first());
 }
 
 /// Everything has to be finished, and right.

@@ -154,7 +154,8 @@ impl World {
             let offset = event.record.offset;
             let done = match &event.what {
                 What::Ignored => true,
-                _ if event.dead().is_some() => letters.kept.contains_key(&(at.clone(), offset)),
+                _ if letters.kept.contains_key(&(at.clone(), offset)) => true,
+                _ if event.dead().is_some() => false,
                 What::Poison => false,
                 What::Write(write) => {
                     let holds = store.documents.get(&write.document).is_some_and(|(v, _)| *v >= write.version);

@@ -14,14 +14,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 
 use crate::config::{Elasticsearch, ElasticsearchAuth};
 
 /// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
-const BULK_TIMEOUT: Duration = Duration::from_secs(75);
+pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(75);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client for one cluster.
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ impl Client {
     }
 
     /// Sends bulk lines.
-    pub(super) async fn bulk(&self, path: &str, body: Bytes) -> Result<Response, Failure> {
+    pub(super) async fn bulk(&self, path: &str, body: Bytes, timeout: Duration) -> Result<Response, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         let body = if self.gzip {
@@ -70,7 +69,7 @@ impl Client {
         } else {
             body
         };
-        self.send(Method::Post, path, headers, Some(body), BULK_TIMEOUT).await
+        self.send(Method::Post, path, headers, Some(body), timeout).await
     }
 
     /// Sends any other request, with a JSON body or none.
@@ -78,21 +77,6 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.send(method, path, headers, body.map(Bytes::from), CALL_TIMEOUT).await
-    }
-
-    /// Whether the cluster answers and is not red.
-    pub(super) async fn healthy(&self) -> Result<(), Failure> {
-        #[derive(Deserialize)]
-        struct Health {
-            status: String,
-        }
-        let headers = HeaderMap::new();
-        let answer = self.send(Method::Get, "/_cluster/health", headers, None, PROBE_TIMEOUT).await?;
-        match serde_json::from_slice::<Health>(&answer.body) {
-            Ok(health) if answer.status == 200 && health.status != "red" => Ok(()),
-            Ok(health) => Err(Failure::unavailable(format!("the cluster's health is {}", health.status))),
-            Err(_) => Err(Failure::unavailable(format!("the cluster's health answered with status {}", answer.status))),
-        }
     }
 
     async fn send(

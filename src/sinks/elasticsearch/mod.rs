@@ -17,6 +17,7 @@ pub use client::Client;
 pub use install::{InstallError, install};
 
 use answer::{Bulk, judge_request};
+use client::{BULK_TIMEOUT, PROBE_TIMEOUT};
 
 /// Writes a body may hold; more brings no throughput and longer tails.
 const MAX_ITEMS: usize = 5_000;
@@ -76,13 +77,28 @@ impl ElasticsearchSink {
     }
 
     async fn bulk(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
-        let answer = self.client.bulk(&self.path, body(documents)).await?;
+        let answer = self.client.bulk(&self.path, body(documents), BULK_TIMEOUT).await?;
         if let Some(failure) = judge_request(&answer) {
             return Err(failure);
         }
         let bulk = Bulk::read(&answer.body)?;
         let no_write_index = bulk.may_lack_write_index() && !self.has_write_index().await?;
         Ok(bulk.verdicts(&self.alias, no_write_index))
+    }
+
+    /// A write on a condition that never holds: it goes the way of every write and ends in a conflict.
+    async fn take_nothing(&self) -> Result<(), Failure> {
+        const LINES: &str =
+            concat!(r#"{"index":{"_id":"millrace-probe","if_seq_no":0,"if_primary_term":9007199254740991}}"#, "\n{}\n");
+        let answer = self.client.bulk(&self.path, Bytes::from_static(LINES.as_bytes()), PROBE_TIMEOUT).await?;
+        if let Some(failure) = judge_request(&answer) {
+            return Err(failure);
+        }
+        match Bulk::read(&answer.body)?.verdicts(&self.alias, false).as_slice() {
+            [Verdict::Superseded] => Ok(()),
+            [Verdict::Retry(failure)] => Err(failure.clone()),
+            other => Err(Failure::broken(format!("an empty write was answered with {other:?}"))),
+        }
     }
 
     /// Whether the alias has an index to write to; the bulk answer itself only says so in words.
@@ -106,7 +122,7 @@ impl Sink<Document> for ElasticsearchSink {
     }
 
     fn probe(&self) -> Answer<'_, Result<(), Failure>> {
-        Box::pin(self.client.healthy())
+        Box::pin(self.take_nothing())
     }
 }
 
