@@ -1,0 +1,115 @@
+//! The commands around the main job: dead letters, errors as a person meets them, waiting for what is not there.
+
+use serde_json::{Value, json};
+
+use crate::program::printed;
+use crate::services::elasticsearch;
+use crate::world::World;
+
+/// Puts one event into the topic, whatever its shape.
+fn send(world: &World, event: &Value) {
+    use rdkafka::producer::{FutureProducer, FutureRecord};
+    let producer: FutureProducer = world.client().create().unwrap();
+    let payload = event.to_string();
+    let record = FutureRecord::to(&world.name).key("u").payload(&payload).partition(0);
+    crate::world::block_on(producer.send(record, std::time::Duration::from_secs(20))).unwrap();
+}
+
+fn event(id: &str, second: u32, status: &Value) -> Value {
+    json!({"event_type": "transaction.updated", "timestamp": format!("2026-01-01T00:00:{second:02}Z"),
+        "transaction": {"id": id, "user_id": "u", "transaction_type": "card", "status": status}})
+}
+
+#[test]
+fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
+    let world = World::new("letters");
+    world.create_topic(&[]);
+    // An object does not fit the mapping of `status`; later one of the two documents gets a good update.
+    send(&world, &event("mended", 1, &json!({"a": 1})));
+    send(&world, &event("overtaken", 1, &json!({"a": 1})));
+    send(&world, &event("overtaken", 2, &json!("completed")));
+    send(&world, &json!({"event_type": "transaction.updated"}));
+    assert_eq!(world.run_once()["dead_lettered"], 3);
+    let list = printed(&world.output(&["dlq", "list", "--json"]));
+    assert_eq!(list["letters"], 3);
+    assert_eq!(list["causes"][0]["class"], "document_parsing_exception");
+    assert_eq!(list["causes"][0]["count"], 2);
+    let shown = world.output(&["dlq", "show", "--class", "document_parsing_exception", "--limit", "1"]);
+    assert_eq!(printed(&shown)["payload"], event("mended", 1, &json!({"a": 1})).to_string());
+
+    let before = world.documents();
+    assert!(world.output(&["dlq", "replay", "--dry-run"]).status.success());
+    let still = world.output(&["dlq", "replay"]);
+    assert_eq!(still.status.code(), Some(1), "nothing was mended yet");
+    assert_eq!(printed(&still)["rejected"], 3);
+    assert_eq!(world.documents(), before);
+
+    // Mended: an index whose mapping takes objects there, with the documents that stood before.
+    let index = format!("/{}-000001", world.name);
+    elasticsearch("DELETE", &index, None);
+    let lenient = json!({"mappings": {"dynamic": false, "properties": {"status": {"type": "object", "enabled": false}}},
+        "aliases": {&world.name: {"is_write_index": true}}});
+    assert_eq!(elasticsearch("PUT", &index, Some(&lenient)).0, 200);
+    let version = before["overtaken"].0;
+    let path = format!("{index}/_doc/overtaken?version={version}&version_type=external");
+    assert_eq!(elasticsearch("PUT", &path, Some(&json!({"status": "completed", "_enriched_at": 0}))).0, 201);
+    let replayed = world.output(&["dlq", "replay", "--class", "document_parsing_exception"]);
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
+    let replayed = printed(&replayed);
+    assert_eq!((&replayed["applied"], &replayed["superseded"]), (&json!(1), &json!(1)));
+    let documents = world.documents();
+    assert_eq!(documents["mended"].1["status"], json!({"a": 1}));
+    assert_eq!(documents["overtaken"].1["status"], "completed", "a replay never overwrites a newer document");
+}
+
+fn fails(world: &World, args: &[&str], code: i32, says: &[&str]) {
+    let output = world.output(args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{errors}");
+    let last = errors.lines().last().unwrap();
+    says.iter().for_each(|part| assert!(last.contains(part), "{last:?} says {part:?}"));
+}
+
+#[test]
+fn errors_are_one_line_that_says_what_and_where() {
+    let mut world = World::new("errors");
+    fails(&world, &["run", "transaction"], 64, &["transactions"]);
+    std::fs::write(world.dir.join("millrace.toml"), "[kafka]\nbootstrap_server = 'x:1'\n").unwrap();
+    fails(&world, &["run"], 78, &["bootstrap_server", "kafka.bootstrap_servers", "millrace.toml"]);
+    std::fs::remove_file(world.dir.join("millrace.toml")).unwrap();
+    world.set("CONSUMER_BATCH_SIZE", "many");
+    fails(&world, &["run"], 78, &["CONSUMER_BATCH_SIZE", "many"]);
+    world.set("CONSUMER_BATCH_SIZE", "10");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    world.set("HTTP_PORT", &port);
+    fails(&world, &["run"], 69, &["HTTP_PORT", &port]);
+    world.set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1");
+    fails(&world, &["publish", "--count", "1"], 69, &["127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS"]);
+}
+
+#[test]
+fn a_missing_topic_is_waited_for() {
+    let world = World::new("waits");
+    let running = world.start();
+    running.await_reason(&world.name);
+    world.publish(&["--count", "10", "--update-ratio", "0"]);
+    running.await_events("Batch processed", 1);
+    running.await_ready();
+    world.await_drained();
+    let applied = running.metric(r#"millrace_records_total{system="transactions",outcome="applied"}"#);
+    assert_eq!(applied, Some(10.0));
+    assert!(running.terminate().success());
+    assert_eq!(world.documents().len(), 10);
+}
+
+#[test]
+fn an_index_under_the_aliass_name_is_named() {
+    let world = World::new("index");
+    world.create_topic(&[]);
+    assert_eq!(elasticsearch("PUT", &format!("/{}", world.name), None).0, 200);
+    let running = world.start();
+    running.await_reason("is an index");
+    assert!(running.terminate().success());
+    elasticsearch("DELETE", &format!("/{}", world.name), None);
+}

@@ -1,0 +1,23 @@
+//! The real program on the real services: Kafka, Elasticsearch and Redis as the environment names them.
+//!
+//! `scripts/test e2e` starts them and runs this. Each test has topics, groups and aliases of its own; those that stop a
+//! shared service run alone. `E2E_SCALE` multiplies the numbers of messages.
+
+#![allow(unreachable_pub, reason = "the modules of one test program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
+    reason = "in a test a panic is the answer"
+)]
+
+mod bad_input;
+mod commands;
+mod faults;
+mod flow;
+mod program;
+mod rebalance;
+mod services;
+mod world;

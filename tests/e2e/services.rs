@@ -1,0 +1,63 @@
+//! The services: where they are, how to ask them, how to disturb them.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Tests that stop a service take it for writing.
+static SERVICES: RwLock<()> = RwLock::new(());
+
+pub enum Hold {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
+
+impl Hold {
+    pub fn shared() -> Self {
+        Self::Shared { _guard: SERVICES.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    pub fn alone() -> Self {
+        Self::Alone { _guard: SERVICES.write().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+/// Where a service is.
+pub fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `scripts/test e2e`, which starts the services"))
+}
+
+/// Sends a request to Elasticsearch.
+pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let url = format!("{}{path}", variable("ELASTICSEARCH_URL").trim_end_matches('/'));
+    let mut request = reqwest::blocking::Client::new().request(method.parse().unwrap(), url);
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    let answer = request.send().unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_slice(&answer.bytes().unwrap()).unwrap_or(Value::Null))
+}
+
+/// Runs `scripts/services VERB NAME`.
+pub fn services(verb: &str, name: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
+    let done = Command::new(script).args([verb, name]).output().unwrap();
+    assert!(done.status.success(), "services {verb} {name}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Asks until the answer is there.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited two minutes for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,225 @@
+//! A world of its own for each test: topic, group, alias, working directory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use millrace::synthetic::{Expected, Options};
+use pipeline::Record;
+use pipeline::kafka::read_topic;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use crate::program::{Running, printed};
+use crate::services::{Hold, elasticsearch, eventually, variable};
+
+const PARTITIONS: i32 = 6;
+const WAIT: Duration = Duration::from_secs(20);
+
+pub struct World {
+    /// Names the topic, the group and the alias.
+    pub name: String,
+    pub dir: PathBuf,
+    pub env: HashMap<String, String>,
+    _hold: Hold,
+}
+
+/// A number of messages, scaled.
+pub fn scaled(count: u64) -> u64 {
+    count * std::env::var("E2E_SCALE").map_or(1, |scale| scale.parse().unwrap())
+}
+
+impl World {
+    pub fn new(name: &str) -> Self {
+        Self::with(name, Hold::shared())
+    }
+
+    /// Nobody else uses the services meanwhile.
+    pub fn alone(name: &str) -> Self {
+        Self::with(name, Hold::alone())
+    }
+
+    fn with(name: &str, hold: Hold) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("e2e-{name}-{id}");
+        let dir = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let services = ["KAFKA_BOOTSTRAP_SERVERS", "ELASTICSEARCH_URL", "REDIS_URL"];
+        let mut env: HashMap<String, String> = services.map(|name| (name.to_owned(), variable(name))).into();
+        for variable in ["KAFKA_TRANSACTIONS_TOPIC", "KAFKA_CONSUMER_GROUP", "ELASTICSEARCH_INDEX"] {
+            env.insert(variable.to_owned(), name.clone());
+        }
+        let settings = [
+            ("CONSUMER_BATCH_SIZE", "500"),
+            ("CONSUMER_BATCH_TIMEOUT", "0.2"),
+            ("CONSUMER_SESSION_TIMEOUT", "6000"),
+            ("CONSUMER_HEARTBEAT_INTERVAL", "500"),
+            ("RETRY_DELAY_MS", "100"),
+            ("HTTP_PORT", "0"),
+            ("LOG_FORMAT", "json"),
+        ];
+        env.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Self { name, dir, env, _hold: hold }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.env_clear().envs(&self.env).current_dir(&self.dir).args(args);
+        command
+    }
+
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Publishes, and gives the report.
+    pub fn publish(&self, args: &[&str]) -> Value {
+        let output = self.output(&[&["publish"], args].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        printed(&output)
+    }
+
+    /// Runs to the end of the log, and gives the counts.
+    pub fn run_once(&self) -> Value {
+        let output = self.output(&["run", "transactions", "--once"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let summary = printed(&output);
+        assert_eq!(self.lag(), 0, "the group's commits cover the log");
+        summary
+    }
+
+    pub fn start(&self) -> Running {
+        Running::start(self.command(&["run", "transactions"]))
+    }
+
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", variable("KAFKA_BOOTSTRAP_SERVERS"));
+        client
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().unwrap()
+    }
+
+    pub fn create_topic(&self, config: &[(&str, &str)]) {
+        let new = NewTopic::new(&self.name, PARTITIONS, TopicReplication::Fixed(1));
+        let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let made = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
+        made.unwrap().into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
+    }
+
+    /// Forgets the group's offsets, so that it begins at the start of the log; waits until nobody is in it.
+    pub fn reset(&self) {
+        eventually("an empty group", || {
+            let gone = block_on(self.admin().delete_groups(&[&self.name], &AdminOptions::new())).unwrap();
+            gone.into_iter().all(|gone| gone.is_ok()).then_some(())
+        });
+    }
+
+    fn group(&self) -> BaseConsumer {
+        self.client().set("group.id", &self.name).create().unwrap()
+    }
+
+    /// Records of the log that the group has not committed.
+    pub fn lag(&self) -> i64 {
+        let group = self.group();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(&self.name, 0, PARTITIONS - 1);
+        let committed = group.committed_offsets(asked, WAIT).unwrap();
+        let behind = committed.elements().into_iter().map(|element| {
+            let (low, high) = group.fetch_watermarks(&self.name, element.partition(), WAIT).unwrap();
+            match element.offset() {
+                Offset::Offset(next) => high - next,
+                _ => high - low,
+            }
+        });
+        behind.sum()
+    }
+
+    /// Waits until the group has committed the whole log.
+    pub fn await_drained(&self) {
+        eventually("lag 0", || (self.lag() == 0).then_some(()));
+    }
+
+    /// The letters, as they lie in the dead-letter topic.
+    pub fn letters(&self) -> Vec<Record> {
+        let mut letters = Vec::new();
+        read_topic(&self.client(), &format!("{}.dlq", self.name), |record| letters.push(record)).unwrap();
+        letters
+    }
+
+    /// The living documents with their versions, without the time of enrichment.
+    pub fn documents(&self) -> BTreeMap<String, (i64, Value)> {
+        elasticsearch("POST", &format!("/{}/_refresh", self.name), None);
+        let first = json!({"size": 5000, "sort": ["_doc"], "version": true});
+        let (status, mut page) = elasticsearch("POST", &format!("/{}/_search?scroll=1m", self.name), Some(&first));
+        assert_eq!(status, 200, "{page}");
+        let mut documents = BTreeMap::new();
+        while let Some(hits) = page["hits"]["hits"].as_array().filter(|hits| !hits.is_empty()) {
+            for hit in hits {
+                let mut source = hit["_source"].clone();
+                source.as_object_mut().unwrap().remove("_enriched_at").expect("every document has _enriched_at");
+                documents.insert(hit["_id"].as_str().unwrap().to_owned(), (hit["_version"].as_i64().unwrap(), source));
+            }
+            let next = json!({"scroll": "1m", "scroll_id": page["_scroll_id"]});
+            page = elasticsearch("POST", "/_search/scroll", Some(&next)).1;
+        }
+        documents
+    }
+
+    /// Holds the documents against what the publisher's events come to.
+    pub fn assert_complete(&self, expected: &HashMap<String, Expected>) {
+        let documents = self.documents();
+        let living = expected.values().filter(|expected| !expected.deleted).count();
+        for (id, expected) in expected {
+            match documents.get(id) {
+                None => assert!(expected.deleted, "{id} is missing"),
+                Some(_) if expected.deleted => panic!("{id} was deleted and is back"),
+                Some((version, source)) => {
+                    assert_eq!(*version, expected.version, "{id} is stale or ahead: {source}");
+                    assert_eq!(source["status"], *expected.status, "{id}");
+                }
+            }
+        }
+        assert_eq!(documents.len(), living);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What a failed test leaves is worth looking at.
+        if std::thread::panicking() {
+            return;
+        }
+        elasticsearch("DELETE", &format!("/{}-000001", self.name), None);
+        elasticsearch("DELETE", &format!("/_index_template/{}", self.name), None);
+        let letters = format!("{}.dlq", self.name);
+        block_on(self.admin().delete_topics(&[&self.name, &letters], &AdminOptions::new())).ok();
+        std::fs::remove_dir_all(&self.dir).ok();
+    }
+}
+
+/// The publisher's options for a report of it.
+pub fn options_of(report: &Value, change: impl FnOnce(&mut Options)) -> Options {
+    let until: DateTime<Utc> = report["until"].as_str().unwrap().parse().unwrap();
+    let mut options = Options::new(report["seed"].as_u64().unwrap(), until);
+    options.count = report["creates"].as_u64().unwrap();
+    change(&mut options);
+    options
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
