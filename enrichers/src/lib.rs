@@ -8,6 +8,7 @@ mod decode;
 mod depth;
 mod document;
 mod event;
+mod facts;
 mod fields;
 mod fold;
 mod json;

@@ -2,8 +2,8 @@
 //! Guarantees: no word twice, at most [`MAX_BYTES`], no full card number.
 
 use crate::card_numbers::without_card_numbers;
+use crate::facts::Facts;
 use crate::fold::fold;
-use crate::strategies::Facts;
 use crate::{Fields, json};
 
 /// Longest search content of a document, in bytes.
