@@ -69,7 +69,8 @@ require_free_ports() {
 # "STATE STARTTIME" of a live process. The start time tells our process from a later one with the same number.
 process_facts() {
   local line fields
-  { line=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+  # Not $(<file): where the file is gone, that ends the whole script.
+  { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
   # The command name in parentheses may hold anything; what follows the last one is regular.
   read -ra fields <<<"${line##*) }"
   [[ ${fields[0]} != [ZX] ]] && echo "${fields[0]} ${fields[19]}"
