@@ -67,12 +67,20 @@ pub struct RunOptions {
     pub stop: CancellationToken,
 }
 
+/// What a consumer came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Finished {
+    pub tally: Tally,
+    /// Whether a run to the end of the log got there.
+    pub reached_end: bool,
+}
+
 /// A consumer that is ready to run.
 pub struct Consumer {
     pub name: &'static str,
     pub status: Arc<Status>,
     pub proceed: Arc<dyn Proceed>,
-    pub task: Task<Result<Tally, ConsumerError>>,
+    pub task: Task<Result<Finished, ConsumerError>>,
 }
 
 impl Consumer {
@@ -101,7 +109,7 @@ impl Consumer {
         let task = async move {
             tokio::select! {
                 () = prepared(&client, &feed_options.topics, replication, &prepare, &shared) => {}
-                () = stop.cancelled() => return Ok(Tally::default()),
+                () = stop.cancelled() => return Ok(Finished::default()),
             }
             shared.clear("start");
             let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
@@ -112,7 +120,7 @@ impl Consumer {
 }
 
 /// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.
-async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Tally, ConsumerError> {
+async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Finished, ConsumerError> {
     let (ended, answer) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("poll".into())
@@ -121,8 +129,7 @@ async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Tally, C
     let tally = engine.run().await;
     let fed = answer.await.map_err(|_| ConsumerError::Silent)?;
     let tally = tally?;
-    fed?;
-    Ok(tally)
+    Ok(Finished { tally, reached_end: fed? })
 }
 
 /// Waits until the dead-letter topics and the store are in place.

@@ -86,11 +86,11 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
             })
             .map(|(item, _)| item)
             .collect();
-        write(cx, spans, &fresh, &mut ends).await;
+        write(cx, seq, spans, &fresh, &mut ends).await;
         cx.dedupe.learn(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
 
-    bury(cx, batch, &mut ends).await;
+    bury(cx, seq, batch, &mut ends).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
     let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
     cx.dedupe.remember(spans, known.map(|item| &item.candidate)).await;
@@ -142,7 +142,13 @@ async fn earlier_batches(places: impl Iterator<Item = &Place>) {
 }
 
 /// Enriches and writes; what the store or the enrichment rejects is dead.
-async fn write<'r, S: System>(cx: &Context<S>, spans: &[Span], fresh: &[&Item<'r, S::Event<'r>>], ends: &mut [End]) {
+async fn write<'r, S: System>(
+    cx: &Context<S>,
+    seq: Seq,
+    spans: &[Span],
+    fresh: &[&Item<'r, S::Event<'r>>],
+    ends: &mut [End],
+) {
     if fresh.is_empty() {
         return;
     }
@@ -159,7 +165,7 @@ async fn write<'r, S: System>(cx: &Context<S>, spans: &[Span], fresh: &[&Item<'r
             Err(reject) => set(ends, item.record, End::Dead(reject, 0)),
         }
     }
-    let fates = cx.writer.write(&cx.leases, spans, &writes).await;
+    let fates = cx.writer.write(seq, &cx.leases, spans, &writes).await;
     for (record, fate) in records.into_iter().zip(fates) {
         let end = match fate {
             Fate::Applied => End::Is(Outcome::Applied),
@@ -172,7 +178,7 @@ async fn write<'r, S: System>(cx: &Context<S>, spans: &[Span], fresh: &[&Item<'r
 }
 
 /// Sends the dead letters and waits until the broker has each.
-async fn bury<S: System>(cx: &Context<S>, batch: &Batch, ends: &mut [End]) {
+async fn bury<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch, ends: &mut [End]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
@@ -193,7 +199,7 @@ async fn bury<S: System>(cx: &Context<S>, batch: &Batch, ends: &mut [End]) {
             }
         }
         if letters.is_empty() {
-            return cx.status.clear(PART);
+            return cx.status.clear_by(seq.0, PART);
         }
         if !cx.leases.confirm(&batch.spans).await && abandon_dead(cx, batch, ends) {
             continue;
@@ -211,7 +217,7 @@ async fn bury<S: System>(cx: &Context<S>, batch: &Batch, ends: &mut [End]) {
             }
         }
         if let Some(failure) = open {
-            cx.status.raise(PART, failure.why);
+            cx.status.raise_by(seq.0, PART, failure.why);
             cx.leases.sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(10));
         }

@@ -17,26 +17,49 @@ pub struct Reason {
 /// The reasons that stand now.
 #[derive(Debug, Default)]
 pub struct Status {
-    reasons: Mutex<BTreeMap<String, String>>,
+    /// By part, then by who raised it.
+    reasons: Mutex<BTreeMap<String, BTreeMap<u64, String>>>,
 }
 
 impl Status {
-    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<u64, String>>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Raises a reason, or replaces what the source raised before.
     pub fn raise(&self, source: &str, why: impl Into<String>) {
+        self.raise_by(0, source, why);
+    }
+
+    /// As `raise`, for one of several that share a source: it stands until each of them has cleared its own.
+    pub fn raise_by(&self, who: u64, source: &str, why: impl Into<String>) {
         let why = why.into();
-        let before = self.reasons().insert(source.to_owned(), why.clone());
-        if before.as_deref() != Some(&why) {
+        let known = {
+            let mut reasons = self.reasons();
+            let raised = reasons.entry(source.to_owned()).or_default();
+            let known = raised.values().any(|standing| *standing == why);
+            raised.insert(who, why.clone());
+            known
+        };
+        if !known {
             tracing::warn!(source, why, "Not ready");
         }
     }
 
     /// The source is well again.
     pub fn clear(&self, source: &str) {
-        if self.reasons().remove(source).is_some() {
+        self.clear_by(0, source);
+    }
+
+    /// As `clear`, for one of several that share a source.
+    pub fn clear_by(&self, who: u64, source: &str) {
+        let gone = {
+            let mut reasons = self.reasons();
+            let Some(raised) = reasons.get_mut(source) else { return };
+            raised.remove(&who);
+            raised.is_empty() && reasons.remove(source).is_some()
+        };
+        if gone {
             tracing::info!(source, "Ready again");
         }
     }
@@ -44,6 +67,9 @@ impl Status {
     /// All that stands in the way; empty when ready.
     pub fn standing(&self) -> Vec<Reason> {
         let reasons = self.reasons();
-        reasons.iter().map(|(source, why)| Reason { source: source.clone(), why: why.clone() }).collect()
+        let one = |(source, raised): (&String, &BTreeMap<u64, String>)| {
+            Some(Reason { source: source.clone(), why: raised.values().next_back()?.clone() })
+        };
+        reasons.iter().filter_map(one).collect()
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::batcher::Span;
 use crate::breaker::{Breaker, WINDOW};
 use crate::leases::Leases;
+use crate::ledger::Seq;
 use crate::sink::{Failure, Kind, Reject, Sink, Verdict, Write};
 use crate::status::Status;
 
@@ -102,7 +103,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes until each write has a fate; gives the fates in the order of the writes.
-    pub(crate) async fn write(&self, leases: &Leases, spans: &[Span], writes: &[Pending<W>]) -> Vec<Fate> {
+    pub(crate) async fn write(&self, seq: Seq, leases: &Leases, spans: &[Span], writes: &[Pending<W>]) -> Vec<Fate> {
         let mut fates: Vec<Option<Fate>> = vec![None; writes.len()];
         let mut queue = self.requests(writes);
         while let Some(mut group) = queue.pop_front() {
@@ -124,10 +125,11 @@ impl<W: Write> Writer<W> {
                 Err(failure) => Some(failure),
             };
             match failure {
-                None => self.status.clear(self.sink.name()),
-                Some(failure) => self.again(group, failure, &mut queue, &mut fates).await,
+                None => self.status.clear_by(seq.0, self.sink.name()),
+                Some(failure) => self.again(seq, group, failure, &mut queue, &mut fates).await,
             }
         }
+        self.status.clear_by(seq.0, self.sink.name());
         // Every group leaves the queue only when its items have fates, so nothing is left to default.
         fates.into_iter().map(|fate| fate.unwrap_or(Fate::Abandoned)).collect()
     }
@@ -210,6 +212,7 @@ impl<W: Write> Writer<W> {
     /// Puts what failed back into the queue, or gives up on a write that failed alone too often.
     async fn again(
         &self,
+        seq: Seq,
         mut group: Group,
         mut failure: Failure,
         queue: &mut VecDeque<Group>,
@@ -219,17 +222,19 @@ impl<W: Write> Writer<W> {
             .increment(1);
         let alone = group.items.len() == 1;
         if failure.kind == Kind::Refused {
-            if !alone {
-                return halve(group, queue);
-            }
+            // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
-            if !self.trips() {
-                return reject(&group, why, fates);
-            }
-            failure = self.breaker_failure(&why);
+            failure = match self.sink.probe().await {
+                Ok(()) if !alone => return halve(group, queue),
+                Ok(()) if !self.trips() => return reject(&group, why, fates),
+                Ok(()) => self.breaker_failure(&why),
+                Err(probe) => {
+                    Failure::misconfigured(format!("{}, and an empty write fails as well: {}", why.why, probe.why))
+                }
+            };
         }
         let troubles = self.troubles.fetch_add(1, Ordering::Relaxed) + 1;
-        self.status.raise(self.sink.name(), failure.why.clone());
+        self.status.raise_by(seq.0, self.sink.name(), failure.why.clone());
         group.failures += 1;
         if failure.kind == Kind::Broken {
             group.broken += 1;
@@ -239,7 +244,6 @@ impl<W: Write> Writer<W> {
             if alone && group.broken >= 2 && self.others_fare_well(&group, troubles).await {
                 group.attempts += 1;
                 if group.attempts > self.policy.attempts && !self.trips() {
-                    self.status.clear(self.sink.name());
                     return reject(&group, Reject::new("attempts_exhausted", failure.why), fates);
                 }
             }

@@ -94,11 +94,13 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
     let entry = systems::find(&filter.system).map_err(Failure::usage)?;
     let (client, topics, group) = (config.kafka.client_config(), (entry.topics)(config), (entry.group)(config));
     let read = move || {
-        let mut letters: BTreeMap<(TopicPartition, i64), Letter> = BTreeMap::new();
+        // The record's own timestamp tells apart what stood at one place before and after a topic was made anew.
+        let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), Letter> = BTreeMap::new();
         for topic in topics {
             read_topic(&client, &topic_of(&topic), |record| {
                 if let Some(letter) = letter(record).filter(|letter| letter.group == group) {
-                    letters.insert((letter.record.at.clone(), letter.record.offset), letter);
+                    let record = &letter.record;
+                    letters.insert((record.at.clone(), record.offset, record.timestamp_ms), letter);
                 }
             })?;
         }
@@ -204,10 +206,14 @@ async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: b
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
-    let counts = [Outcome::Applied, Outcome::Superseded, Outcome::Ignored];
     let mut summary = json!({"system": entry.name, "rejected": replayed.rejected.len()});
     if let Some(fields) = summary.as_object_mut() {
-        fields.extend(counts.map(|outcome| (outcome.name().to_owned(), replayed.tally.count(outcome).into())));
+        fields.extend(
+            Outcome::ALL
+                .into_iter()
+                .filter(|outcome| *outcome != Outcome::DeadLettered)
+                .map(|outcome| (outcome.name().to_owned(), replayed.tally.count(outcome).into())),
+        );
     }
     print(&summary.to_string())?;
     match replayed.rejected.len() {

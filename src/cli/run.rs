@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, RunArgs};
 use crate::config::Config;
-use crate::consumer::{Consumer, ConsumerError, RunOptions};
+use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions};
 use crate::http::{Health, Reason, Server};
 use crate::{systems, telemetry};
 
@@ -108,10 +108,15 @@ async fn all(consumers: Vec<Consumer>, stop: &CancellationToken, report: bool) -
     let mut failed = None;
     while let Some(ended) = running.join_next().await {
         match ended {
-            Ok((name, Ok(tally))) => {
-                said(name, tally);
+            Ok((name, Ok(finished))) => {
+                said(name, finished.tally);
                 if report {
-                    super::print_json(&summary(name, tally, begun))?;
+                    super::print_json(&summary(name, finished, begun))?;
+                }
+                if report && !finished.reached_end {
+                    let stopped =
+                        format!("{name}: stopped before the end of the log; what is left is read by the next run");
+                    failed = failed.or(Some(Failure::again(stopped)));
                 }
             }
             Ok((name, Err(error))) => {
@@ -134,10 +139,11 @@ fn said(system: &str, tally: Tally) {
     }
 }
 
-fn summary(system: &str, tally: Tally, begun: Instant) -> Value {
+fn summary(system: &str, Finished { tally, reached_end }: Finished, begun: Instant) -> Value {
     let seconds = begun.elapsed().as_secs_f64();
     let mut summary = json!({
         "system": system,
+        "reached_end": reached_end,
         "records": tally.total(),
         "seconds": (seconds * 1000.0).round() / 1000.0,
         "records_per_second": (tally.total() as f64 / seconds).round(),

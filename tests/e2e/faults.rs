@@ -127,3 +127,32 @@ fn a_stop_during_an_outage_ends_all_the_same() {
     world.run_once();
     assert_nothing_lost(&world, &expected);
 }
+
+#[test]
+fn a_run_to_the_end_that_is_stopped_says_so() {
+    let mut world = World::new("stop-once");
+    let expected = published(&world, 10_000);
+    world.set("CONSUMER_BATCH_SIZE", "20");
+    let running = Running::start(world.command(&["run", "transactions", "--once"]));
+    running.await_events("Batch processed", 5);
+    assert_eq!(running.terminate().code(), Some(75), "half a backlog is not the end");
+    world.run_once();
+    assert_nothing_lost(&world, &expected);
+}
+
+#[test]
+fn a_program_that_slept_through_its_session_does_no_harm() {
+    let mut world = World::new("slept");
+    let expected = published(&world, 10_000);
+    let sleeper = in_the_middle(&mut world);
+    sleeper.signal("STOP");
+    // Its session (6 s) runs out, and the other takes the partitions over.
+    let other = world.start();
+    world.await_drained();
+    sleeper.signal("CONT");
+    sleeper.await_events("Partitions revoked", 1);
+    assert!(sleeper.terminate().success());
+    assert!(other.terminate().success());
+    assert_eq!(world.lag(), 0, "nobody winds the offsets back");
+    assert_nothing_lost(&world, &expected);
+}

@@ -139,3 +139,15 @@ fn a_run_to_the_end_gets_past_an_aborted_transaction() {
     let documents: BTreeMap<_, _> = world.documents();
     assert_eq!(documents.keys().collect::<Vec<_>>(), ["kept"]);
 }
+
+#[test]
+fn a_topic_made_anew_is_read_from_its_start() {
+    let world = World::new("anew");
+    world.publish(&["--count", "300", "--update-ratio", "0", "--seed", "1"]);
+    assert_eq!(world.run_once()["records"], 300);
+    world.delete_topic();
+    world.publish(&["--count", "20", "--update-ratio", "0", "--seed", "2"]);
+    assert_eq!(world.run_once()["records"], 20, "the committed offsets belong to a log that is gone");
+    assert_eq!(world.documents().len(), 320);
+    assert_eq!(world.run_once()["records"], 0);
+}

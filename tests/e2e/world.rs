@@ -120,6 +120,15 @@ impl World {
         made.unwrap().into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
     }
 
+    /// Deletes the topic and waits until it is gone.
+    pub fn delete_topic(&self) {
+        block_on(self.admin().delete_topics(&[&self.name], &AdminOptions::new())).unwrap();
+        eventually("the topic to be gone", || {
+            let metadata = self.group().fetch_metadata(None, WAIT).unwrap();
+            (!metadata.topics().iter().any(|found| found.name() == self.name)).then_some(())
+        });
+    }
+
     /// Forgets the group's offsets, so that it begins at the start of the log; waits until nobody is in it.
     pub fn reset(&self) {
         eventually("an empty group", || {

@@ -1,7 +1,6 @@
 //! What the poll thread knows of the partitions that are assigned to it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -13,7 +12,8 @@ use crate::record::{Epoch, TopicPartition};
 pub(super) struct Assigned {
     pub at: TopicPartition,
     pub epoch: Epoch,
-    pub since: Instant,
+    /// Whether the end was polled since the partition was assigned, paused or resumed: what was fetched before is gone with that.
+    pub end_seen: bool,
     /// Where the group stood when the assignment began: its committed offset, or the start of the log. `None` when not known.
     pub start: Option<i64>,
     /// Everything below was polled.
@@ -45,6 +45,19 @@ impl Assignment {
             self.last = self.partitions.iter().position(is)?;
         }
         self.partitions.get_mut(self.last)
+    }
+
+    /// The end of a partition was polled. The event does not name the topic, so with several it says nothing.
+    pub(super) fn saw_end(&mut self, partition: i32) {
+        let mut held = self.partitions.iter_mut().filter(|held| held.at.partition == partition);
+        if let (Some(only), None) = (held.next(), held.next()) {
+            only.end_seen = true;
+        }
+    }
+
+    /// What was fetched ahead is thrown away.
+    pub(super) fn forget_ends(&mut self) {
+        self.partitions.iter_mut().for_each(|held| held.end_seen = false);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Assigned> {

@@ -5,6 +5,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::REQUEST;
+use super::assignment::Assignment;
 use super::context::Context;
 
 /// For each partition that held anything, where its log ended.
@@ -34,6 +35,16 @@ impl Ends {
             }
         }
         Ok(Some(Self { ends }))
+    }
+
+    /// Whether everything of the partitions assigned here is finished up to its end.
+    pub(super) fn reached(&self, assignment: &Assignment) -> bool {
+        assignment.iter().all(|held| {
+            let is = |(topic, partition, _): &&(String, i32, i64)| {
+                *topic == *held.at.topic && *partition == held.at.partition
+            };
+            self.ends.iter().find(is).is_none_or(|(_, _, end)| held.finished.or(held.start) >= Some(*end))
+        })
     }
 
     /// Whether what the group has committed covers every end: the group's, so that several members end together.

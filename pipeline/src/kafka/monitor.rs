@@ -1,7 +1,8 @@
 //! What the poll thread tells of itself: lag, progress, connection, and records that retention took before they were read.
 //!
 //! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
-//! name the offset at which it saw the end of a partition, and once the queue was seen empty after that, everything below was polled.
+//! name the offset at which it saw the end of a partition. Once an end was polled since the last pause or assignment, and the
+//! queue was seen empty after the statistics, everything below was polled.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +21,15 @@ use crate::status::Status;
 
 /// Lag without progress for this long is trouble.
 const STUCK: Duration = Duration::from_secs(60);
-/// Statistics from before an assignment have been served by then.
-const SETTLED: Duration = Duration::from_secs(3);
+
+/// Where a partition is read from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    /// `None` when not known; librdkafka then finds it by itself.
+    pub next: Option<i64>,
+    /// The committed offset belongs to a log that is gone.
+    pub anew: bool,
+}
 
 /// Watches one consumer.
 #[derive(Debug)]
@@ -52,7 +60,7 @@ impl Monitor {
 
     fn note_ends(&mut self, statistics: &Statistics, assignment: &Assignment) {
         self.ends.clear();
-        for held in assignment.iter().filter(|held| held.since.elapsed() > SETTLED) {
+        for held in assignment.iter().filter(|held| held.end_seen) {
             let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
             if let Some(found) = found
                 && found.eof_offset == found.next_offset
@@ -76,8 +84,8 @@ impl Monitor {
         }
     }
 
-    /// Pausing throws away what was fetched, so what was seen of the ends says nothing any more.
-    pub(super) fn paused(&mut self) {
+    /// What was fetched ahead is thrown away, so what was seen of the ends says nothing any more.
+    pub(super) fn forget_ends(&mut self) {
         self.ends.clear();
     }
 
@@ -104,11 +112,13 @@ impl Monitor {
         }
     }
 
-    /// Where the group stands for each partition of a list; tells of records that retention took.
-    pub(super) fn starts(&self, consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Vec<Option<i64>> {
+    /// Where the group stands for each partition of a list; tells of records that retention took. What the brokers do
+    /// not answer in time stays unknown.
+    pub(super) fn starts(&self, consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Vec<Start> {
         if list.count() == 0 {
             return Vec::new();
         }
+        let deadline = Instant::now() + REQUEST;
         let committed = consumer.committed_offsets(list.clone(), REQUEST).inspect_err(|error| {
             tracing::warn!(%error, "Committed offsets could not be asked for; records lost to retention go unnoticed");
         });
@@ -117,16 +127,17 @@ impl Monitor {
             let (topic, partition) = (element.topic(), element.partition());
             let found = committed.as_ref().ok().and_then(|list| list.find_partition(topic, partition));
             let committed = found.and_then(|found| known(found.offset()));
-            let marks = consumer.fetch_watermarks(topic, partition, REQUEST).ok();
-            if let (Some(committed), Some((low, high))) = (committed, marks) {
-                self.compare(topic, partition, committed, low, high);
-            }
-            starts.push(committed.or(marks.map(|(low, _)| low)));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let marks = (!left.is_zero()).then(|| consumer.fetch_watermarks(topic, partition, left).ok()).flatten();
+            starts.push(match (committed, marks) {
+                (Some(committed), Some((low, high))) => self.compare(topic, partition, committed, low, high),
+                (committed, marks) => Start { next: committed.or(marks.map(|(low, _)| low)), anew: false },
+            });
         }
         starts
     }
 
-    fn compare(&self, topic: &str, partition: i32, committed: i64, low: i64, high: i64) {
+    fn compare(&self, topic: &str, partition: i32, committed: i64, low: i64, high: i64) -> Start {
         if committed < low {
             let lost = low - committed;
             metrics::counter!("millrace_lost_to_retention_total", "system" => self.system).increment(lost as u64);
@@ -143,11 +154,13 @@ impl Monitor {
                 log_end = high,
                 "The log ends before the committed offset: the topic was made anew; reading it from its start"
             );
+            return Start { next: Some(low), anew: true };
         }
+        Start { next: Some(committed), anew: false }
     }
 
     pub(super) fn assigned(&mut self, assignment: &Assignment) {
-        self.paused();
+        self.forget_ends();
         let partitions = assignment.iter().count();
         self.status.clear("assignment");
         if partitions > 0 {
@@ -158,7 +171,7 @@ impl Monitor {
     }
 
     pub(super) fn revoked(&mut self, assignment: &Assignment, gone: &[TopicPartition], lost: bool) {
-        self.paused();
+        self.forget_ends();
         metrics::counter!("millrace_rebalances_total", "system" => self.system).increment(1);
         tracing::info!(
             system = self.system,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::assignment::{Assigned, Assignment, partitions_of};
 use super::consumer::{FeedError, FeedOptions, consumer_config, take};
 use super::context::{Context, Rebalance};
 use super::ends::Ends;
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Start};
 use crate::batcher::{Batch, Batcher};
 use crate::feed::{Intake, Revocation};
 use crate::ledger::Frontier;
@@ -31,6 +31,8 @@ use crate::status::Status;
 const POLL: Duration = Duration::from_millis(50);
 /// How long a batch waits for room before the partitions are paused.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a run to the end looks whether it is there.
+const ASK_END: Duration = Duration::from_millis(250);
 /// Messages taken in a row before the rest of the loop is looked after.
 const RUN: usize = 500;
 
@@ -50,6 +52,8 @@ pub struct KafkaFeed {
     waiting: Option<Instant>,
     paused: bool,
     ends: Option<Ends>,
+    /// The group has committed what was in the log at the start.
+    ended: bool,
     ends_checked: Instant,
     monitor: Monitor,
     status: Arc<Status>,
@@ -87,16 +91,18 @@ impl KafkaFeed {
             waiting: None,
             paused: false,
             ends: None,
+            ended: false,
             ends_checked: Instant::now(),
             status,
         })
     }
 
-    /// Runs until told to stop, or until the end with `once`. To be called on a thread of its own.
+    /// Runs until told to stop, or until the end with `once`; returns whether that end was reached. To be called on a
+    /// thread of its own.
     ///
     /// # Errors
     /// When the consumer or the engine failed for good.
-    pub fn run(mut self) -> Result<(), FeedError> {
+    pub fn run(mut self) -> Result<bool, FeedError> {
         let ended = self.turn_over();
         // The consumer has to be closed whatever happened, or its drop would wait for an answer that nobody gives.
         if !self.consumer.closed() {
@@ -106,7 +112,7 @@ impl KafkaFeed {
                 self.rebalance().ok();
             }
         }
-        ended
+        ended.map(|()| self.ended)
     }
 
     fn turn_over(&mut self) -> Result<(), FeedError> {
@@ -130,6 +136,7 @@ impl KafkaFeed {
     /// Leaves the group: librdkafka answers with a revocation, which drains and commits as any other.
     fn begin_close(&mut self) {
         self.stopping = true;
+        self.monitor.forget_ends();
         if let Err(error) = self.consumer.close_queue() {
             tracing::warn!(%error, "The Kafka consumer could not be closed in order");
         }
@@ -190,7 +197,8 @@ impl KafkaFeed {
             Ok(()) => self.paused = pause,
             Err(error) => tracing::warn!(%error, pause, "Partitions could not be paused or resumed"),
         }
-        self.monitor.paused();
+        self.monitor.forget_ends();
+        self.assignment.forget_ends();
         tracing::debug!(pause, "Partitions paused or resumed");
     }
 
@@ -210,11 +218,11 @@ impl KafkaFeed {
                     let full = take(&mut self.assignment, &mut self.batcher, &self.topics, &message, self.stopping);
                     self.in_hand.extend(full);
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(KafkaError::PartitionEOF(partition))) => self.assignment.saw_end(partition),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
                 Some(Err(error)) => self.monitor.trouble(&error, &self.options.topics),
                 None => {
-                    if !self.paused && self.consumer.context().served() == served && wait == POLL {
+                    if !self.paused && !self.stopping && self.consumer.context().served() == served && wait == POLL {
                         self.monitor.quiet(&mut self.assignment, &mut self.batcher);
                     }
                     break;
@@ -257,17 +265,28 @@ impl KafkaFeed {
 
     fn assign(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
         let starts = self.monitor.starts(&self.consumer, list);
-        let now = Instant::now();
-        for (at, start) in partitions_of(list, &self.topics).into_iter().zip(starts) {
+        let (mut list, mut anew) = (list.clone(), TopicPartitionList::new());
+        for (at, start) in partitions_of(&list, &self.topics).into_iter().zip(starts) {
             let epoch = self.intake.leases.grant(&at);
-            self.assignment.add(Assigned { at, epoch, since: now, start, polled: start.unwrap_or(-1), finished: None });
+            if let Start { next: Some(next), anew: true } = start {
+                let (topic, partition, offset) = (&at.topic, at.partition, Offset::Offset(next));
+                let set = list.set_partition_offset(topic, partition, offset);
+                set.and_then(|()| anew.add_partition_offset(topic, partition, offset)).map_err(FeedError::Fatal)?;
+            }
+            let polled = start.next.unwrap_or(-1);
+            self.assignment.add(Assigned { at, epoch, end_seen: false, start: start.next, polled, finished: None });
         }
-        let done = if self.cooperative() { self.consumer.incremental_assign(list) } else { self.consumer.assign(list) };
+        let done =
+            if self.cooperative() { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         done.map_err(FeedError::Fatal)?;
-        // Being paused outlives an assignment in librdkafka, so it is set either way.
-        if list.count() > 0 {
-            self.pause(self.paused);
+        if anew.count() > 0
+            && let Err(error) = self.consumer.commit(&anew, CommitMode::Sync)
+        {
+            tracing::warn!(%error, "The offsets of the old log could not be taken back; the new one is read anew after a restart");
         }
+        // Being paused outlives an assignment in librdkafka, so it is set either way.
+        let set = if self.paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        set.map_err(FeedError::Fatal)?;
         self.monitor.assigned(&self.assignment);
         Ok(())
     }
@@ -313,7 +332,7 @@ impl KafkaFeed {
 
     /// With `once`: stops when the group has committed what was in the log at the start.
     fn check_end(&mut self) {
-        if !self.options.once || self.stopping || self.ends_checked.elapsed() < Duration::from_millis(250) {
+        if !self.options.once || self.stopping || self.ends_checked.elapsed() < ASK_END {
             return;
         }
         self.ends_checked = Instant::now();
@@ -322,13 +341,18 @@ impl KafkaFeed {
                 self.ends = ends;
                 false
             }),
+            // The brokers are only asked when our own part is done.
+            Some(ends) if !ends.reached(&self.assignment) => Ok(false),
             Some(ends) => {
                 self.commit();
                 ends.covered(&self.consumer)
             }
         };
         match covered {
-            Ok(true) => self.stop.cancel(),
+            Ok(true) => {
+                self.ended = true;
+                self.stop.cancel();
+            }
             Ok(false) => {}
             Err(error) => self.status.raise("kafka", format!("the end of the log could not be asked for: {error}")),
         }

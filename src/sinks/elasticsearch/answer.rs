@@ -66,7 +66,8 @@ impl Written<'_> {
         }
         match self.status {
             200..300 => Verdict::Applied,
-            409 => Verdict::Superseded,
+            409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
+            409 => Verdict::Retry(Failure::broken(format!("a conflict that is not about versions ({kind})"))),
             401 | 403 => Verdict::Retry(refused_access(self.status)),
             429 | 503 => Verdict::Retry(busy(self.status, kind)),
             500.. => Verdict::Retry(Failure::broken(format!("a document failed with status {} {kind}", self.status))),
@@ -178,6 +179,7 @@ mod tests {
         assert_eq!(kind(404, "index_not_found_exception"), Some(Kind::Misconfigured));
         assert_eq!(kind(403, "security_exception"), Some(Kind::Misconfigured));
         assert_eq!(kind(500, "null_pointer_exception"), Some(Kind::Broken));
+        assert_eq!(kind(409, "some_other_conflict"), Some(Kind::Broken));
         assert_eq!(kind(400, "document_parsing_exception"), None);
         assert_eq!(kind(400, "some_exception_of_a_later_version"), None);
     }

@@ -1,7 +1,7 @@
 //! The connection: the official client as transport, with bodies made by us.
 
-use std::error::Error as _;
-use std::io::{ErrorKind, Write as _};
+use std::error::Error;
+use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,25 +95,20 @@ impl Client {
         Ok(Response { status, body })
     }
 
-    /// Nobody there is an outage; anything else broke on the way and may be the request's own doing.
+    /// Whatever kept a connection from being made (a name, a port, TLS) is an outage; anything later broke on the way and
+    /// may be the request's own doing.
     fn failure(&self, error: &elasticsearch::Error) -> Failure {
-        let mut source = error.source();
-        while let Some(inner) = source {
-            let refused = inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
-                matches!(
-                    io.kind(),
-                    ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
-                )
-            });
-            if refused {
-                return Failure::unavailable(format!("no connection to {}: refused", self.urls));
-            }
-            if inner.source().is_none() {
-                return Failure::broken(format!("request to {} failed: {inner}", self.urls));
-            }
-            source = inner.source();
+        let mut cause: &dyn Error = error;
+        let mut connected = true;
+        while let Some(inner) = cause.source() {
+            connected &= !inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
+            cause = inner;
         }
-        Failure::broken(format!("request to {} failed", self.urls))
+        if connected {
+            Failure::broken(format!("request to {} failed: {cause}", self.urls))
+        } else {
+            Failure::unavailable(format!("no connection to {}: {cause}", self.urls))
+        }
     }
 }
 
