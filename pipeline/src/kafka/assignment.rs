@@ -27,9 +27,20 @@ pub(super) struct Assigned {
 pub(super) struct Assignment {
     partitions: Vec<Assigned>,
     last: usize,
+    begun: bool,
 }
 
 impl Assignment {
+    /// The group gave us our share, which may be nothing.
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    /// Whether the group ever gave us our share.
+    pub(super) fn begun(&self) -> bool {
+        self.begun
+    }
+
     pub(super) fn add(&mut self, assigned: Assigned) {
         self.partitions.retain(|held| held.at != assigned.at);
         self.partitions.push(assigned);

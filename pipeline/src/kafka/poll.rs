@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::assignment::{Assigned, Assignment, partitions_of};
 use super::consumer::{FeedError, FeedOptions, consumer_config, take};
 use super::context::{Context, Rebalance};
-use super::ends::Ends;
+use super::ends::Goal;
 use super::monitor::{Monitor, Start};
 use crate::batcher::{Batch, Batcher};
 use crate::feed::{Intake, Revocation};
@@ -31,8 +31,6 @@ use crate::status::Status;
 const POLL: Duration = Duration::from_millis(50);
 /// How long a batch waits for room before the partitions are paused.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a run to the end looks whether it is there.
-const ASK_END: Duration = Duration::from_millis(250);
 /// Messages taken in a row before the rest of the loop is looked after.
 const RUN: usize = 500;
 
@@ -51,10 +49,8 @@ pub struct KafkaFeed {
     /// Since when the first batch in hand has had no room.
     waiting: Option<Instant>,
     paused: bool,
-    ends: Option<Ends>,
-    /// The group has committed what was in the log at the start.
-    ended: bool,
-    ends_checked: Instant,
+    /// With `once`.
+    goal: Option<Goal>,
     monitor: Monitor,
     status: Arc<Status>,
 }
@@ -80,6 +76,7 @@ impl KafkaFeed {
             topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
             batcher: Batcher::new(options.limits),
             monitor: Monitor::new(options.system, status.clone()),
+            goal: options.once.then(|| Goal::new(&options.topics)),
             options,
             consumer,
             intake,
@@ -90,9 +87,6 @@ impl KafkaFeed {
             in_hand: VecDeque::new(),
             waiting: None,
             paused: false,
-            ends: None,
-            ended: false,
-            ends_checked: Instant::now(),
             status,
         })
     }
@@ -112,7 +106,7 @@ impl KafkaFeed {
                 self.rebalance().ok();
             }
         }
-        ended.map(|()| self.ended)
+        ended.map(|()| self.goal.is_some_and(|goal| goal.reached))
     }
 
     fn turn_over(&mut self) -> Result<(), FeedError> {
@@ -276,6 +270,7 @@ impl KafkaFeed {
             let polled = start.next.unwrap_or(-1);
             self.assignment.add(Assigned { at, epoch, end_seen: false, start: start.next, polled, finished: None });
         }
+        self.assignment.begin();
         let done =
             if self.cooperative() { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         done.map_err(FeedError::Fatal)?;
@@ -332,29 +327,12 @@ impl KafkaFeed {
 
     /// With `once`: stops when the group has committed what was in the log at the start.
     fn check_end(&mut self) {
-        if !self.options.once || self.stopping || self.ends_checked.elapsed() < ASK_END {
-            return;
-        }
-        self.ends_checked = Instant::now();
-        let covered = match &self.ends {
-            None => Ends::take(&self.consumer, &self.options.topics).map(|ends| {
-                self.ends = ends;
-                false
-            }),
-            // The brokers are only asked when our own part is done.
-            Some(ends) if !ends.reached(&self.assignment) => Ok(false),
-            Some(ends) => {
-                self.commit();
-                ends.covered(&self.consumer)
-            }
-        };
-        match covered {
-            Ok(true) => {
-                self.ended = true;
-                self.stop.cancel();
-            }
+        let Some(mut goal) = self.goal.take_if(|_| !self.stopping) else { return };
+        match goal.look(&self.consumer, &self.assignment, || self.commit()) {
+            Ok(true) => self.stop.cancel(),
             Ok(false) => {}
             Err(error) => self.status.raise("kafka", format!("the end of the log could not be asked for: {error}")),
         }
+        self.goal = Some(goal);
     }
 }
