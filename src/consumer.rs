@@ -18,6 +18,7 @@ use pipeline::{
 use rdkafka::ClientConfig;
 use secrecy::ExposeSecret;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -80,6 +81,8 @@ pub struct Consumer {
     pub name: &'static str,
     pub status: Arc<Status>,
     pub proceed: Arc<dyn Proceed>,
+    /// The counts so far.
+    pub tally: watch::Receiver<Tally>,
     pub task: Task<Result<Finished, ConsumerError>>,
 }
 
@@ -102,7 +105,7 @@ impl Consumer {
             status: status.clone(),
         };
         let engine = Engine::new(parts, feed, engine_options(config, &setup.group));
-        let proceed = engine.proceed();
+        let (proceed, tally) = (engine.proceed(), engine.tally());
         let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.prepare);
@@ -115,7 +118,7 @@ impl Consumer {
             let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
             drive(engine, feed).await
         };
-        Ok(Self { name, status, proceed, task: Box::pin(task) })
+        Ok(Self { name, status, proceed, tally, task: Box::pin(task) })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Reason {
 pub trait Health: Send + Sync + 'static {
     /// Why it is not ready; empty when it is.
     fn reasons(&self) -> Vec<Reason>;
+    /// What is wrong with projections that were brought along; they are never in the way, so readiness leaves them out.
+    fn projections(&self) -> Vec<Reason>;
     /// Details per system, as JSON.
     fn details(&self) -> Value;
     /// Lets work go on that an open breaker stopped.
@@ -97,7 +99,12 @@ fn answer(health: &dyn Health) -> (StatusCode, Value) {
     let reasons = health.reasons();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, json!({ "ready": ready, "reasons": reasons }))
+    let mut body = json!({ "ready": ready, "reasons": reasons });
+    let projections = health.projections();
+    if let (Some(body), false) = (body.as_object_mut(), projections.is_empty()) {
+        body.insert("projections".to_owned(), json!(projections));
+    }
+    (status, body)
 }
 
 async fn ready(State(health): State<Arc<dyn Health>>) -> Response {
@@ -137,12 +144,17 @@ mod tests {
     #[derive(Default)]
     struct Fake {
         reasons: Mutex<Vec<Reason>>,
+        projections: Mutex<Vec<Reason>>,
         proceeded: AtomicUsize,
     }
 
     impl Health for Fake {
         fn reasons(&self) -> Vec<Reason> {
             self.reasons.lock().unwrap().clone()
+        }
+
+        fn projections(&self) -> Vec<Reason> {
+            self.projections.lock().unwrap().clone()
         }
 
         fn details(&self) -> Value {
@@ -177,6 +189,14 @@ mod tests {
         assert_eq!(call(addr, "GET /livez").await.0, 200);
         let (status, body) = call(addr, "GET /readyz").await;
         assert_eq!((status, serde_json::from_str(&body).unwrap()), (200, json!({ "ready": true, "reasons": [] })));
+
+        let away = Reason { source: "postgres".into(), reason: "away".into() };
+        health.projections.lock().unwrap().push(away);
+        let (status, body) = call(addr, "GET /readyz").await;
+        let projections = json!([{ "source": "postgres", "reason": "away" }]);
+        let expected = json!({ "ready": true, "reasons": [], "projections": projections });
+        assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, expected));
+        health.projections.lock().unwrap().clear();
 
         let why = Reason { source: "elasticsearch".into(), reason: "refused".into() };
         health.reasons.lock().unwrap().push(why);

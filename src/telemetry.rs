@@ -49,11 +49,12 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-// librdkafka is talkative at info; whoever wants that names its target. The binding complains about a consumer that was
+// librdkafka and sqlx are talkative at info; whoever wants that names their targets. The binding complains about a consumer that was
 // closed in order before it is dropped.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     let quieter = level.trim().parse::<LevelFilter>().is_ok_and(|plain| plain < LevelFilter::WARN);
-    let directives = if quieter { level.to_owned() } else { format!("librdkafka=warn,rdkafka::consumer=off,{level}") };
+    let directives =
+        if quieter { level.to_owned() } else { format!("librdkafka=warn,rdkafka::consumer=off,sqlx=warn,{level}") };
     EnvFilter::builder().parse(directives)
 }
 

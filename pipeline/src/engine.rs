@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ pub struct Engine<S: System> {
     /// Completed when the batch opened last has registered its documents.
     last_turn: oneshot::Receiver<()>,
     revoking: Option<(Revocation, Instant)>,
-    tally: Tally,
+    tally: watch::Sender<Tally>,
 }
 
 struct Finished {
@@ -117,13 +117,18 @@ impl<S: System> Engine<S> {
             records: 0,
             last_turn,
             revoking: None,
-            tally: Tally::default(),
+            tally: watch::Sender::default(),
         }
     }
 
     /// A handle that tells an open breaker to go on.
     pub fn proceed(&self) -> Arc<dyn Proceed> {
         self.cx.writer.clone()
+    }
+
+    /// The counts so far.
+    pub fn tally(&self) -> watch::Receiver<Tally> {
+        self.tally.subscribe()
     }
 
     /// Runs until the feed ends and everything that may still be finished is; gives the counts of all outcomes.
@@ -139,7 +144,7 @@ impl<S: System> Engine<S> {
                 continue;
             }
             if ended && next.is_none() && self.tasks.is_empty() {
-                return Ok(self.tally);
+                return Ok(*self.tally.borrow());
             }
             let deadline = self.revoking.as_ref().map(|(_, deadline)| *deadline);
             tokio::select! {
@@ -162,7 +167,8 @@ impl<S: System> Engine<S> {
                         // What is still in flight belongs to nobody here; whoever has it next reads it again.
                         next = None;
                         self.tasks.shutdown().await;
-                        self.tally.abandoned += std::mem::take(&mut self.records);
+                        let left = std::mem::take(&mut self.records);
+                        self.tally.send_modify(|tally| tally.abandoned += left);
                     }
                 }
             }
@@ -203,7 +209,7 @@ impl<S: System> Engine<S> {
     fn settle(&mut self, finished: Finished) {
         self.bytes -= finished.bytes;
         self.records -= finished.records as u64;
-        self.tally.merge(finished.tally);
+        self.tally.send_modify(|tally| tally.merge(finished.tally));
         report(self.cx.system.name(), &finished);
         self.settled(finished.seq);
     }

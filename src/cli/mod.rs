@@ -115,6 +115,9 @@ pub struct RunArgs {
     /// The systems to run [default: those enabled in the configuration]
     #[arg(value_name = "SYSTEM")]
     pub systems: Vec<String>,
+    /// Where the documents of transactions go: elasticsearch, or sqlite:PATH [default: from the configuration]
+    #[arg(long, value_name = "STORE")]
+    pub store: Option<String>,
     /// Stop at the end of the log
     #[arg(long)]
     pub once: bool,
@@ -127,8 +130,14 @@ impl Cli {
         if let Some(level) = &self.log_level {
             overrides.push(Override { key: "log.level", flag: "--log-level", value: level.clone() });
         }
-        if let Command::Publish(args) = &self.command {
-            overrides.extend(args.overrides());
+        match &self.command {
+            Command::Run(args) => overrides.extend(args.store.iter().map(|store| Override {
+                key: "transactions.store",
+                flag: "--store",
+                value: store.clone(),
+            })),
+            Command::Publish(args) => overrides.extend(args.overrides()),
+            Command::Dlq(_) => {}
         }
         overrides
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pipeline::{Outcome, Proceed, Status, Tally};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -13,19 +14,22 @@ use super::{Failure, RunArgs};
 use crate::config::Config;
 use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions};
 use crate::http::{Health, Reason, Server};
-use crate::{systems, telemetry};
+use crate::systems::{self, Chosen};
+use crate::telemetry;
 
 /// A system as the HTTP server sees it.
 struct Watched {
     name: &'static str,
+    brought_along: bool,
     status: Arc<Status>,
     proceed: Arc<dyn Proceed>,
+    tally: watch::Receiver<Tally>,
 }
 
 struct Systems(Vec<Watched>);
 
-impl Health for Systems {
-    fn reasons(&self) -> Vec<Reason> {
+impl Systems {
+    fn reasons_of(&self, brought_along: bool) -> Vec<Reason> {
         let reasons = |system: &Watched| {
             let name = system.name;
             let reason = move |standing: pipeline::status::Reason| Reason {
@@ -34,7 +38,17 @@ impl Health for Systems {
             };
             system.status.standing().into_iter().map(reason).collect::<Vec<_>>()
         };
-        self.0.iter().flat_map(reasons).collect()
+        self.0.iter().filter(|system| system.brought_along == brought_along).flat_map(reasons).collect()
+    }
+}
+
+impl Health for Systems {
+    fn reasons(&self) -> Vec<Reason> {
+        self.reasons_of(false)
+    }
+
+    fn projections(&self) -> Vec<Reason> {
+        self.reasons_of(true)
     }
 
     fn details(&self) -> Value {
@@ -42,7 +56,8 @@ impl Health for Systems {
             let standing = system.status.standing();
             let reasons: Vec<Value> =
                 standing.iter().map(|reason| json!({"source": reason.source, "reason": reason.why})).collect();
-            (system.name.to_owned(), json!({"ready": reasons.is_empty(), "reasons": reasons}))
+            let outcomes = outcomes(*system.tally.borrow());
+            (system.name.to_owned(), json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes}))
         };
         self.0.iter().map(detail).collect::<serde_json::Map<_, _>>().into()
     }
@@ -58,18 +73,21 @@ impl Health for Systems {
 /// A configuration that does not fit, an address that is taken, or a consumer that failed for good.
 pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
+    let chosen = systems::choose(names, &config).map_err(Failure::usage)?;
+    let config = config.shared_by(chosen.len());
     let options = RunOptions { once: args.once, stop: CancellationToken::new() };
     let mut consumers = Vec::new();
-    for name in names {
-        let entry = systems::find(name).map_err(Failure::usage)?;
-        consumers.push((entry.consumer)(&config, &options).map_err(Failure::config)?);
+    for Chosen { entry, brought_along } in chosen {
+        consumers.push(((entry.consumer)(&config, &options).map_err(Failure::config)?, brought_along));
     }
     let metrics = telemetry::metrics().map_err(|error| Failure::internal(error.to_string()))?;
     let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
-    let watched = consumers.iter().map(|consumer| Watched {
+    let watched = consumers.iter().map(|(consumer, brought_along)| Watched {
         name: consumer.name,
+        brought_along: *brought_along,
         status: consumer.status.clone(),
         proceed: consumer.proceed.clone(),
+        tally: consumer.tally.clone(),
     });
     let health = Arc::new(Systems(watched.collect()));
     let serving = CancellationToken::new();
@@ -98,17 +116,19 @@ async fn stop_on_signal(stop: CancellationToken) {
     stop.cancel();
 }
 
-/// Waits for all consumers; one that fails stops the others.
-async fn all(consumers: Vec<Consumer>, stop: &CancellationToken, report: bool) -> Result<(), Failure> {
+/// Waits for all consumers. One that fails stops the others, save a projection that was brought along: it is never in
+/// the way.
+async fn all(consumers: Vec<(Consumer, bool)>, stop: &CancellationToken, report: bool) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut running = JoinSet::new();
-    for consumer in consumers {
-        running.spawn(async move { (consumer.name, consumer.task.await) });
+    for (consumer, brought_along) in consumers {
+        let Consumer { name, status, task, .. } = consumer;
+        running.spawn(async move { (name, brought_along, status, task.await) });
     }
     let mut failed = None;
     while let Some(ended) = running.join_next().await {
         match ended {
-            Ok((name, Ok(finished))) => {
+            Ok((name, _, _, Ok(finished))) => {
                 said(name, finished.tally);
                 if report {
                     super::print_json(&summary(name, finished, begun))?;
@@ -119,7 +139,11 @@ async fn all(consumers: Vec<Consumer>, stop: &CancellationToken, report: bool) -
                     failed = failed.or(Some(Failure::again(stopped)));
                 }
             }
-            Ok((name, Err(error))) => {
+            Ok((name, true, status, Err(error))) => {
+                status.raise("consumer", format!("failed for good, until a restart: {error}"));
+                failed = failed.or(Some(failure(name, &error)));
+            }
+            Ok((name, false, _, Err(error))) => {
                 stop.cancel();
                 failed = Some(failure(name, &error));
             }
@@ -149,9 +173,13 @@ fn summary(system: &str, Finished { tally, reached_end }: Finished, begun: Insta
         "records_per_second": (tally.total() as f64 / seconds).round(),
     });
     if let Some(fields) = summary.as_object_mut() {
-        fields.extend(Outcome::ALL.map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())));
+        fields.extend(outcomes(tally));
     }
     summary
+}
+
+fn outcomes(tally: Tally) -> Map<String, Value> {
+    Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())).collect()
 }
 
 fn failure(system: &str, error: &ConsumerError) -> Failure {

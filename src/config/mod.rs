@@ -3,6 +3,7 @@
 //! Command line over environment over `.env` over `millrace.toml` over defaults; the table of variables is in [`table`].
 //! Everything is read and checked once, at the start: a value that does not fit is an error that names it.
 
+mod databases;
 mod file;
 mod kafka;
 mod settings;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+pub use databases::{Database, Store};
 pub use kafka::{Kafka, Properties, Sasl, Security};
 pub use settings::Override;
 use settings::Settings;
@@ -54,6 +56,8 @@ pub struct Config {
     pub elasticsearch: Elasticsearch,
     /// `None`: switched off.
     pub redis: Option<Redis>,
+    /// Of the audit.
+    pub database: Option<Database>,
     pub transactions: Transactions,
     pub http: Http,
     pub log: Log,
@@ -80,6 +84,9 @@ pub struct Retries {
 pub struct Transactions {
     pub topic: String,
     pub group: String,
+    pub store: Store,
+    /// Whether the audit is brought along.
+    pub audit: bool,
 }
 
 /// Where health and metrics are served.
@@ -117,6 +124,13 @@ impl Config {
         Self::read(&Settings::of_variables(variables))
     }
 
+    /// The same for each of several systems in one process, which share the memory.
+    pub fn shared_by(&self, systems: usize) -> Self {
+        let memory_budget = self.memory_budget / systems.max(1);
+        let batch = Batch { bytes: self.batch.bytes.min(memory_budget / self.max_in_flight), ..self.batch };
+        Self { memory_budget, batch, ..self.clone() }
+    }
+
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let memory_budget = settings.require("engine.memory_budget")?.parse("a size of at least 16MiB", |text| {
             values::bytes(text).filter(|size| *size >= 16 << 20).and_then(|size| usize::try_from(size).ok())
@@ -126,6 +140,7 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = Batch::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
+        let database = Database::read(settings)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
@@ -137,7 +152,8 @@ impl Config {
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings)?,
             redis: Redis::read(settings)?,
-            transactions: Transactions::read(settings)?,
+            transactions: Transactions::read(settings, database.as_ref())?,
+            database,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
         })
@@ -183,11 +199,13 @@ impl Retries {
 }
 
 impl Transactions {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+    fn read(settings: &Settings, database: Option<&Database>) -> Result<Self, ConfigError> {
         let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
         Ok(Self {
             topic: settings.require("transactions.topic")?.parse(expected, topic)?,
             group: settings.require("transactions.group")?.text,
+            store: Store::read(settings)?,
+            audit: databases::audit(settings, database)?,
         })
     }
 

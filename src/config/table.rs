@@ -98,8 +98,12 @@ pub const VARIABLES: &[Variable] = &[
     var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
+    var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name (sslmode and sslrootcert as parameters), or sqlite:PATH.").secret(),
+
     var("transactions.topic", &["KAFKA_TRANSACTIONS_TOPIC"], "The topic of transaction events.").or("transactions").of("transactions"),
     var("transactions.group", &["KAFKA_CONSUMER_GROUP"], "The consumer group that indexes them.").or("transaction_indexer").of("transactions"),
+    var("transactions.store", &["TRANSACTIONS_STORE"], "Where documents go: elasticsearch, or sqlite:PATH for a file.").or("elasticsearch").of("transactions"),
+    var("transactions.audit", &["CONSUMER_ENABLE_AUDIT_DB"], "Whether `run transactions` brings transactions-audit along. Not set: when there is a DATABASE_URL.").of("transactions"),
 
     var("http.addr", &["HTTP_ADDR"], "The address for health and metrics; 0.0.0.0 in a container.").or("127.0.0.1"),
     var("http.port", &["HTTP_PORT"], "The port for health and metrics; 0 picks a free one and logs it.").or("8080"),

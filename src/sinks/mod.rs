@@ -1,3 +1,8 @@
 //! The stores, one file or folder each.
 
+pub mod audit;
+pub mod document;
 pub mod elasticsearch;
+mod migrations;
+pub mod postgres;
+pub mod sqlite;

@@ -7,6 +7,7 @@ use crate::consumer::{Consumer, RunOptions, Task};
 use crate::replay::Replayed;
 
 pub mod transactions;
+pub mod transactions_audit;
 
 /// A replay under way; its error is a sentence about the configuration or the store.
 pub type Replay = Task<Result<Replayed, String>>;
@@ -14,6 +15,8 @@ pub type Replay = Task<Result<Replayed, String>>;
 /// A system that can be run by name.
 pub struct Entry {
     pub name: &'static str,
+    /// Of which system it is a projection.
+    pub projection: Option<Projection>,
     /// Makes a consumer that reads the system's topic.
     pub consumer: fn(&Config, &RunOptions) -> Result<Consumer, String>,
     /// Writes these records anew, in any order; gives those that are rejected still.
@@ -22,8 +25,43 @@ pub struct Entry {
     pub group: fn(&Config) -> String,
 }
 
+/// A system that reads what another reads, and is brought along by it.
+pub struct Projection {
+    pub of: &'static str,
+    /// Whether the configuration asks for it.
+    pub on: fn(&Config) -> bool,
+}
+
 /// Every system there is.
-pub const SYSTEMS: &[Entry] = &[transactions::ENTRY];
+pub const SYSTEMS: &[Entry] = &[transactions::ENTRY, transactions_audit::ENTRY];
+
+/// A system to run.
+pub struct Chosen {
+    pub entry: &'static Entry,
+    /// Nobody named it: it is a projection that its primary brings along, and never in the primary's way.
+    pub brought_along: bool,
+}
+
+/// The named systems, and the projections that they bring along.
+///
+/// # Errors
+/// As [`find`].
+pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    for name in names {
+        let entry = find(name)?;
+        if !chosen.iter().any(|known| known.entry.name == entry.name) {
+            chosen.push(Chosen { entry, brought_along: false });
+        }
+    }
+    let named: Vec<&str> = chosen.iter().map(|chosen| chosen.entry.name).collect();
+    let wanted = |entry: &&Entry| {
+        let by = |projection: &Projection| named.contains(&projection.of) && (projection.on)(config);
+        entry.projection.as_ref().is_some_and(by) && !named.contains(&entry.name)
+    };
+    chosen.extend(SYSTEMS.iter().filter(wanted).map(|entry| Chosen { entry, brought_along: true }));
+    Ok(chosen)
+}
 
 /// Finds a system by its name.
 ///
@@ -34,4 +72,29 @@ pub fn find(name: &str) -> Result<&'static Entry, String> {
         let names: Vec<&str> = SYSTEMS.iter().map(|entry| entry.name).collect();
         format!("there is no system {name}; there is {}", names.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str], variables: &[(&str, &str)]) -> Vec<(&'static str, bool)> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = Config::from_variables(variables).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        choose(&names, &config).unwrap().iter().map(|chosen| (chosen.entry.name, chosen.brought_along)).collect()
+    }
+
+    #[test]
+    fn a_primary_brings_its_projections_along_while_they_are_on() {
+        let database = ("DATABASE_URL", "postgresql://u:p@localhost/x");
+        let off = ("CONSUMER_ENABLE_AUDIT_DB", "false");
+        assert_eq!(chosen(&["transactions"], &[]), [("transactions", false)]);
+        let both = [("transactions", false), ("transactions-audit", true)];
+        assert_eq!(chosen(&["transactions"], &[database]), both);
+        assert_eq!(chosen(&["transactions"], &[database, off]), [("transactions", false)]);
+        assert_eq!(chosen(&["transactions-audit"], &[database, off]), [("transactions-audit", false)]);
+        let named = [("transactions-audit", false), ("transactions", false)];
+        assert_eq!(chosen(&["transactions-audit", "transactions", "transactions"], &[database]), named);
+    }
 }

@@ -1,5 +1,7 @@
 //! Dead-letter topics: created where they are missing, large enough for what the source topic may hold.
 
+use std::collections::HashSet;
+
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -35,10 +37,16 @@ pub async fn ensure_dead_letter_topics(
     topics: &[String],
     replication: Option<i32>,
 ) -> Result<(), TopicError> {
+    // Whoever may not create topics may still write to those that are there.
+    let known = list(client).await?;
+    let missing: Vec<(&String, String)> =
+        topics.iter().map(|source| (source, topic_of(source))).filter(|(_, topic)| !known.contains(topic)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
     let admin: AdminClient<DefaultClientContext> = client.create()?;
     let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
-    for source in topics {
-        let topic = topic_of(source);
+    for (source, topic) in missing {
         let bytes =
             (max_message_bytes(&admin, &options, source).await?.unwrap_or(1_048_588) + HEADERS_BYTES).to_string();
         let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(replication.unwrap_or(-1)))
@@ -47,12 +55,9 @@ pub async fn ensure_dead_letter_topics(
         for result in admin.create_topics([&new], &options).await? {
             match result {
                 Ok(_) => tracing::info!(topic, "Dead-letter topic created"),
+                // By another instance, a moment ago.
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                // Whoever may not create topics may still write to one that is there.
-                Err((topic, code)) if !exists(client, &topic).await? => {
-                    return Err(TopicError::Refused { topic, code });
-                }
-                Err(_) => {}
+                Err((topic, code)) => return Err(TopicError::Refused { topic, code }),
             }
         }
     }
@@ -70,14 +75,14 @@ async fn max_message_bytes(
     Ok(entries.filter(|entry| entry.name == "max.message.bytes").find_map(|entry| entry.value?.parse().ok()))
 }
 
-/// Whether a topic is there. Lists all topics: asking for one by name could make some brokers create it.
-async fn exists(client: &ClientConfig, topic: &str) -> Result<bool, KafkaError> {
-    let (client, topic) = (client.clone(), topic.to_owned());
+/// The topics there are. Asking for one by name could make some brokers create it.
+async fn list(client: &ClientConfig) -> Result<HashSet<String>, KafkaError> {
+    let client = client.clone();
     let ask = move || {
         let consumer: BaseConsumer = client.create()?;
         let metadata = consumer.fetch_metadata(None, REQUEST)?;
-        Ok(metadata.topics().iter().any(|found| found.name() == topic))
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     };
     // The task does not panic, so it can only fail by being cancelled at the end of the program.
-    tokio::task::spawn_blocking(ask).await.unwrap_or(Ok(false))
+    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|_| Ok(HashSet::new()))
 }

@@ -1,21 +1,20 @@
 //! Elasticsearch and OpenSearch: versioned bulk requests through an alias.
 //!
 //! It owns the request and its judgement. Documents arrive as finished bulk lines in one shared buffer, which is sent as
-//! it is; what has to be tried again is cut out of it. Deletes are tombstone documents that the alias filters out.
+//! it is. Deletes are tombstone documents that the alias filters out.
 
 mod answer;
 mod client;
 mod install;
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict, Write};
+use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 
 pub use client::Client;
 pub use install::{InstallError, install};
 
+use super::document::{Document, body};
 use answer::{Bulk, judge_request};
 use client::{BULK_TIMEOUT, PROBE_TIMEOUT};
 
@@ -23,42 +22,6 @@ use client::{BULK_TIMEOUT, PROBE_TIMEOUT};
 const MAX_ITEMS: usize = 5_000;
 /// Bytes a body may hold; Elasticsearch's default limit is 100 MB, proxies in front of it often allow 10.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// One document as bulk lines: the action and the source, each ending in a newline, within the buffer of its batch.
-#[derive(Clone, Debug)]
-pub struct Document {
-    buffer: Bytes,
-    lines: Range<usize>,
-}
-
-impl Document {
-    /// The documents of a buffer, given where each one's lines end.
-    pub fn cut(buffer: Vec<u8>, ends: impl IntoIterator<Item = usize>) -> Vec<Self> {
-        let buffer = Bytes::from(buffer);
-        let mut start = 0;
-        let document = |end| {
-            let lines = start..end;
-            start = end;
-            Self { buffer: buffer.clone(), lines }
-        };
-        ends.into_iter().map(document).collect()
-    }
-
-    pub(crate) fn lines(&self) -> &[u8] {
-        self.buffer.get(self.lines.clone()).unwrap_or_default()
-    }
-
-    /// Whether `next` follows directly in the same buffer.
-    fn adjoins(&self, next: &Self) -> bool {
-        self.lines.end == next.lines.start && self.buffer.as_ptr() == next.buffer.as_ptr()
-    }
-}
-
-impl Write for Document {
-    fn bytes(&self) -> usize {
-        self.lines.len()
-    }
-}
 
 /// Writes documents through an alias.
 pub struct ElasticsearchSink {
@@ -123,35 +86,5 @@ impl Sink<Document> for ElasticsearchSink {
 
     fn probe(&self) -> Answer<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
-    }
-}
-
-/// The documents' lines: their own buffer where they adjoin in it, a copy where they do not.
-fn body(documents: &[&Document]) -> Bytes {
-    let (Some(first), Some(last)) = (documents.first(), documents.last()) else { return Bytes::new() };
-    if documents.is_sorted_by(|one, next| one.adjoins(next)) {
-        return first.buffer.slice(first.lines.start..last.lines.end);
-    }
-    let mut body = Vec::with_capacity(documents.iter().map(|document| document.bytes()).sum());
-    documents.iter().for_each(|document| body.extend_from_slice(document.lines()));
-    Bytes::from(body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_the_batchs_own_buffer_unless_something_was_cut_out() {
-        let buffer = b"a\nA\nb\nB\nc\nC\n".to_vec();
-        let start = buffer.as_ptr();
-        let documents = Document::cut(buffer, [4, 8, 12]);
-        let [a, b, c] = &documents[..] else { panic!() };
-        let whole = body(&[a, b, c]);
-        assert_eq!(whole.as_ptr(), start);
-        assert_eq!(&whole[..], b"a\nA\nb\nB\nc\nC\n");
-        assert_eq!(&body(&[b, c])[..], b"b\nB\nc\nC\n");
-        assert_eq!(&body(&[a, c])[..], b"a\nA\nc\nC\n");
-        assert_eq!(&body(&[c, a])[..], b"c\nC\na\nA\n");
     }
 }

@@ -1,0 +1,91 @@
+//! PostgreSQL: the connection, the tables, and what its errors mean.
+//!
+//! It waits for the server at most a few seconds at a time; the engine tries again.
+
+mod audit;
+mod judge;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use pipeline::sink::Failure;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::timeout;
+
+use super::migrations::{self, Migration};
+pub use audit::PostgresAudit;
+use judge::judge;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a statement may take.
+const STATEMENT: Duration = Duration::from_secs(60);
+
+const AUDIT: &[Migration] = &[Migration {
+    version: 1,
+    name: "transactions",
+    sql: include_str!("../../../migrations/audit/0001_transactions.sql"),
+}];
+
+/// A database.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    options: PgConnectOptions,
+    pool: PgPool,
+    /// Host, port and database, for messages.
+    address: String,
+}
+
+impl Postgres {
+    /// `address` is the URL without credentials, for messages. Must be called inside a tokio runtime; connects nowhere yet.
+    ///
+    /// # Errors
+    /// A sentence that names the variable at fault.
+    pub fn new(url: &SecretString, address: &str, connections: u32) -> Result<Self, String> {
+        let options = PgConnectOptions::from_str(url.expose_secret())
+            // The error may quote the URL, and with it a password.
+            .map_err(|_| format!("DATABASE_URL for {address} cannot be used: check its parameters"))?
+            .application_name("millrace")
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
+        Ok(Self { pool: pool.connect_lazy_with(options.clone()), options, address: address.to_owned() })
+    }
+
+    /// Connects, and makes the tables of the audit where they are missing or old.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn install_audit(&self) -> Result<(), Failure> {
+        let mut connection = self.connect().await?;
+        let migrated = self.within(migrations::run(AUDIT, "millrace_audit_migrations", &mut connection)).await;
+        let migrated =
+            migrated?.map_err(|error| migrations::failure(error, &self.address, |e| judge(e, &self.address)));
+        connection.close().await.ok();
+        migrated
+    }
+
+    /// The server's version, such as `17.2`.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn version(&self) -> Result<String, Failure> {
+        let mut connection = self.connect().await?;
+        let asked = self.within(sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection)).await?;
+        asked.map_err(|error| judge(&error, &self.address))
+    }
+
+    async fn connect(&self) -> Result<PgConnection, Failure> {
+        match timeout(CONNECT, PgConnection::connect_with(&self.options)).await {
+            Ok(connected) => connected.map_err(|error| judge(&error, &self.address)),
+            Err(_) => Err(Failure::unavailable(format!("no answer from PostgreSQL at {}", self.address))),
+        }
+    }
+
+    /// A statement that hangs is a broken request.
+    async fn within<T>(&self, statement: impl Future<Output = T>) -> Result<T, Failure> {
+        let late = |_| Failure::broken(format!("PostgreSQL at {} did not answer within {STATEMENT:?}", self.address));
+        timeout(STATEMENT, statement).await.map_err(late)
+    }
+}

@@ -1,0 +1,102 @@
+//! The system `transactions-audit`: transaction events from Kafka, raw, into a database: present state and whole history.
+//!
+//! A projection of `transactions` with a group of its own, so that an outage of the database is lag on that group and
+//! nothing else. What cannot be decoded is ignored here; the primary dead-letters it.
+
+use std::sync::Arc;
+
+use enrichers::Event;
+use pipeline::sink::{Order, Reject};
+use pipeline::system::{Decoded, Identity};
+use pipeline::{Record, Sink, System};
+
+use super::transactions;
+use crate::config::{Config, Database};
+use crate::consumer::{Consumer, Prepare, Setup, engine_options};
+use crate::replay::replay;
+use crate::sinks::audit::Row;
+use crate::sinks::postgres::{Postgres, PostgresAudit};
+use crate::sinks::sqlite::{Sqlite, SqliteAudit};
+use crate::systems::{Entry, Projection};
+
+/// As in commands, metrics and logs.
+pub const NAME: &str = "transactions-audit";
+
+/// The system's line in the table.
+pub const ENTRY: Entry = Entry {
+    name: NAME,
+    projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
+    consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
+    replay: |config, records| {
+        let (setup, options) = (setup(config, Order::Any), engine_options(config, &group(config)));
+        Box::pin(async move { replay(setup?, options, records).await })
+    },
+    topics: |config| vec![config.transactions.topic.clone()],
+    group,
+};
+
+fn group(config: &Config) -> String {
+    format!("{}.audit", config.transactions.group)
+}
+
+/// Puts the system together with its topic, its group and its database.
+fn setup(config: &Config, order: Order) -> Result<Setup<Audit>, String> {
+    let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
+    let (sink, prepare): (Arc<dyn Sink<Row>>, Prepare) = match database {
+        Database::Postgres { url, address } => {
+            // One connection a batch, and one for probes.
+            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
+            let postgres = Postgres::new(url, address, connections)?;
+            let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
+            let prepare: Prepare = Box::new(move || {
+                let postgres = postgres.clone();
+                Box::pin(async move { postgres.install_audit().await.map_err(|failure| failure.why.into_owned()) })
+            });
+            (sink, prepare)
+        }
+        Database::Sqlite { path } => {
+            let sqlite = Sqlite::new(path);
+            let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
+            let prepare: Prepare = Box::new(move || {
+                let sqlite = sqlite.clone();
+                Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
+            });
+            (sink, prepare)
+        }
+    };
+    Ok(Setup {
+        system: Audit,
+        sink,
+        prepare,
+        topics: vec![config.transactions.topic.clone()],
+        group: group(config),
+        target: database.target(),
+    })
+}
+
+/// Reads transaction events and keeps them as they are.
+#[derive(Clone, Debug)]
+pub struct Audit;
+
+impl System for Audit {
+    type Event<'r> = (Event<'r>, &'r Record);
+    type Write = Row;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>> {
+        match transactions::decode(NAME, record) {
+            Decoded::Event(identity, event) => Decoded::Event(identity, (event, record)),
+            Decoded::Reject(_) | Decoded::Ignore => Decoded::Ignore,
+        }
+    }
+
+    async fn enrich<'e, 'r: 'e>(
+        &'e self,
+        events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
+    ) -> Vec<Result<Row, Reject>> {
+        events.into_iter().map(|(_, (event, record))| Row::new(event, record)).collect()
+    }
+}
