@@ -94,7 +94,7 @@ impl Consumer {
     pub fn new<S: System>(setup: Setup<S>, config: &Config, run: &RunOptions) -> Result<Self, String> {
         let client = config.kafka.client_config();
         let name = setup.system.name();
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::of(name));
         status.raise("start", "waiting for the services");
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
         let parts = Parts {

@@ -17,11 +17,17 @@ pub struct Reason {
 /// The reasons that stand now.
 #[derive(Debug, Default)]
 pub struct Status {
+    system: &'static str,
     /// By part, then by who raised it.
     reasons: Mutex<BTreeMap<String, BTreeMap<u64, String>>>,
 }
 
 impl Status {
+    /// The status of a system, which log lines name.
+    pub fn of(system: &'static str) -> Self {
+        Self { system, ..Self::default() }
+    }
+
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<u64, String>>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,7 +48,7 @@ impl Status {
             known
         };
         if !known {
-            tracing::warn!(source, why, "Not ready");
+            tracing::warn!(system = self.system, source, why, "Not ready");
         }
     }
 
@@ -60,7 +66,7 @@ impl Status {
             raised.is_empty() && reasons.remove(source).is_some()
         };
         if gone {
-            tracing::info!(source, "Ready again");
+            tracing::info!(system = self.system, source, "Ready again");
         }
     }
 

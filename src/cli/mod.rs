@@ -2,6 +2,7 @@
 //!
 //! One file a command. Data goes to stdout, logs to stderr, and a failure is one line and a code.
 
+pub mod demo;
 pub mod dlq;
 pub mod publish;
 pub mod run;
@@ -103,6 +104,8 @@ struct Cli {
 enum Command {
     /// Run consumer systems
     Run(RunArgs),
+    /// The whole main job with nothing installed: a broker in this process, a file as index and audit
+    Demo(demo::DemoArgs),
     /// Send synthetic events
     Publish(publish::PublishArgs),
     /// Look at dead letters and replay them
@@ -137,16 +140,20 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Dlq(_) => {}
+            Command::Demo(_) | Command::Dlq(_) => {}
         }
         overrides
     }
 
     fn run(self) -> Result<(), Failure> {
+        if let Command::Demo(args) = &self.command {
+            return demo::run(args, self.log_level.as_deref());
+        }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;
         match self.command {
             Command::Run(args) => block_on(run::run(args, config)),
+            Command::Demo(_) => Ok(()),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
         }

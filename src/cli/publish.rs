@@ -15,7 +15,7 @@ use super::{Failure, print_json};
 use crate::config::{Config, Override};
 use crate::synthetic::{Counts, Options};
 use crate::systems::transactions;
-use publisher::Publisher;
+pub(super) use publisher::Publisher;
 
 /// `millrace publish`
 #[derive(Clone, Debug, Args)]
@@ -38,6 +38,9 @@ pub struct PublishArgs {
     /// Deletes on top, as a share of the creates
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub delete_ratio: f64,
+    /// Updates on top that come late, after a newer event of their transaction, as a share of the creates
+    #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
+    pub late_ratio: f64,
     /// The share of the messages that is sent twice
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub duplicate_ratio: f64,
@@ -86,6 +89,7 @@ impl PublishArgs {
             users: self.users,
             update_ratio: self.update_ratio,
             delete_ratio: self.delete_ratio,
+            late_ratio: self.late_ratio,
             malformed_ratio: self.malformed_ratio,
             null_ratio: self.null_ratio,
             duplicate_ratio: self.duplicate_ratio,
@@ -105,6 +109,7 @@ struct Report {
     creates: u64,
     updates: u64,
     deletes: u64,
+    late: u64,
     malformed: u64,
     nulls: u64,
     duplicates: u64,
@@ -146,6 +151,7 @@ fn report(options: &Options, counts: Counts, topic: &str, time: Duration) -> Rep
         creates: counts.creates,
         updates: counts.updates,
         deletes: counts.deletes,
+        late: counts.late,
         malformed: counts.malformed,
         nulls: counts.nulls,
         duplicates: counts.duplicates,

@@ -73,15 +73,46 @@ impl Health for Systems {
 /// A configuration that does not fit, an address that is taken, or a consumer that failed for good.
 pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
-    let chosen = systems::choose(names, &config).map_err(Failure::usage)?;
-    let config = config.shared_by(chosen.len());
     let options = RunOptions { once: args.once, stop: CancellationToken::new() };
-    let mut consumers = Vec::new();
-    for Chosen { entry, brought_along } in chosen {
-        consumers.push(((entry.consumer)(&config, &options).map_err(Failure::config)?, brought_along));
-    }
+    let begun = Instant::now();
+    let consumers = consumers(names, &config, &options)?;
     let metrics = telemetry::metrics().map_err(|error| Failure::internal(error.to_string()))?;
     let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let serving = CancellationToken::new();
+    let http = tokio::spawn(server.serve(health(&consumers), metrics, serving.clone()));
+    tokio::spawn(stop_on_signal(options.stop.clone()));
+
+    let (ended, failed) = all(consumers, &options.stop).await;
+    serving.cancel();
+    // The consumers' answer is the one that counts.
+    http.await.ok();
+    let mut short = None;
+    for (name, finished) in ended.into_iter().filter(|_| args.once) {
+        super::print_json(&summary(name, finished, begun))?;
+        if !finished.reached_end {
+            let stopped = format!("{name}: stopped before the end of the log; what is left is read by the next run");
+            short = Some(Failure::again(stopped));
+        }
+    }
+    failed.or(short).map_or(Ok(()), Err)
+}
+
+/// A consumer, and whether its primary brought it along.
+pub(super) type Member = (Consumer, bool);
+
+/// Makes the consumers of these systems and of the projections that they bring along.
+pub(super) fn consumers(names: &[String], config: &Config, options: &RunOptions) -> Result<Vec<Member>, Failure> {
+    let chosen = systems::choose(names, config).map_err(Failure::usage)?;
+    let config = config.shared_by(chosen.len());
+    let made = |Chosen { entry, brought_along }| {
+        let consumer = (entry.consumer)(&config, options).map_err(Failure::config)?;
+        Ok((consumer, brought_along))
+    };
+    chosen.into_iter().map(made).collect()
+}
+
+/// What the HTTP server says of them.
+pub(super) fn health(consumers: &[Member]) -> Arc<dyn Health> {
     let watched = consumers.iter().map(|(consumer, brought_along)| Watched {
         name: consumer.name,
         brought_along: *brought_along,
@@ -89,20 +120,11 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
         proceed: consumer.proceed.clone(),
         tally: consumer.tally.clone(),
     });
-    let health = Arc::new(Systems(watched.collect()));
-    let serving = CancellationToken::new();
-    let http = tokio::spawn(server.serve(health, metrics, serving.clone()));
-    tokio::spawn(stop_on_signal(options.stop.clone()));
-
-    let ended = all(consumers, &options.stop, args.once).await;
-    serving.cancel();
-    // The consumers' answer is the one that counts.
-    http.await.ok();
-    ended
+    Arc::new(Systems(watched.collect()))
 }
 
 /// Cancels the token at the first SIGTERM or SIGINT.
-async fn stop_on_signal(stop: CancellationToken) {
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("Signals cannot be listened to; stop with SIGKILL, nothing is lost by it");
@@ -117,27 +139,22 @@ async fn stop_on_signal(stop: CancellationToken) {
 }
 
 /// Waits for all consumers. One that fails stops the others, save a projection that was brought along: it is never in
-/// the way.
-async fn all(consumers: Vec<(Consumer, bool)>, stop: &CancellationToken, report: bool) -> Result<(), Failure> {
-    let begun = Instant::now();
+/// the way. Gives what those that did not fail came to, and why one failed.
+pub(super) async fn all(
+    consumers: Vec<Member>,
+    stop: &CancellationToken,
+) -> (Vec<(&'static str, Finished)>, Option<Failure>) {
     let mut running = JoinSet::new();
     for (consumer, brought_along) in consumers {
         let Consumer { name, status, task, .. } = consumer;
         running.spawn(async move { (name, brought_along, status, task.await) });
     }
-    let mut failed = None;
+    let (mut all, mut failed) = (Vec::new(), None);
     while let Some(ended) = running.join_next().await {
         match ended {
             Ok((name, _, _, Ok(finished))) => {
                 said(name, finished.tally);
-                if report {
-                    super::print_json(&summary(name, finished, begun))?;
-                }
-                if report && !finished.reached_end {
-                    let stopped =
-                        format!("{name}: stopped before the end of the log; what is left is read by the next run");
-                    failed = failed.or(Some(Failure::again(stopped)));
-                }
+                all.push((name, finished));
             }
             Ok((name, true, status, Err(error))) => {
                 status.raise("consumer", format!("failed for good, until a restart: {error}"));
@@ -153,7 +170,7 @@ async fn all(consumers: Vec<(Consumer, bool)>, stop: &CancellationToken, report:
             }
         }
     }
-    failed.map_or(Ok(()), Err)
+    (all, failed)
 }
 
 fn said(system: &str, tally: Tally) {

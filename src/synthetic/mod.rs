@@ -35,6 +35,8 @@ pub struct Options {
     pub update_ratio: f64,
     /// Deletes on top, as a share of the creates.
     pub delete_ratio: f64,
+    /// Updates on top that are older than what was sent before, as a share of the creates.
+    pub late_ratio: f64,
     /// Messages that cannot be indexed on top, as a share of the creates.
     pub malformed_ratio: f64,
     /// Messages without a payload on top, as a share of the creates.
@@ -55,6 +57,7 @@ impl Options {
             users: None,
             update_ratio: 0.1,
             delete_ratio: 0.0,
+            late_ratio: 0.0,
             malformed_ratio: 0.0,
             null_ratio: 0.0,
             duplicate_ratio: 0.0,
@@ -81,6 +84,7 @@ impl Options {
             creates: self.count,
             updates: share(self.count, self.update_ratio, 100.0, "--update-ratio")?,
             deletes: share(self.count, self.delete_ratio, 1.0, "--delete-ratio")?,
+            late: share(self.count, self.late_ratio, 1.0, "--late-ratio")?,
             malformed: share(self.count, self.malformed_ratio, 1.0, "--malformed-ratio")?,
             nulls: share(self.count, self.null_ratio, 1.0, "--null-ratio")?,
             duplicates: 0,
@@ -129,6 +133,7 @@ pub struct Counts {
     pub creates: u64,
     pub updates: u64,
     pub deletes: u64,
+    pub late: u64,
     pub malformed: u64,
     pub nulls: u64,
     pub duplicates: u64,
@@ -137,7 +142,7 @@ pub struct Counts {
 impl Counts {
     /// Messages without their repetitions.
     pub fn distinct(&self) -> u64 {
-        self.creates + self.updates + self.deletes + self.malformed + self.nulls
+        self.creates + self.updates + self.deletes + self.late + self.malformed + self.nulls
     }
 
     /// All messages.
@@ -157,6 +162,8 @@ pub enum Kind {
     Created,
     Updated,
     Deleted,
+    /// An update that is older than what was sent of its transaction before.
+    Late,
     /// To be dead-lettered.
     Malformed,
     /// Without a payload, to be ignored.
@@ -186,7 +193,7 @@ impl Event {
     fn document(&self) -> Option<Expected> {
         let rank = match self.kind {
             Kind::Created => 0,
-            Kind::Updated => 1,
+            Kind::Updated | Kind::Late => 1,
             Kind::Deleted => 2,
             Kind::Malformed | Kind::Null => return None,
         };

@@ -1,7 +1,8 @@
 //! The plan: which event comes next, of which transaction, at what time.
 //!
 //! It owns the window of recent living transactions. It guarantees the promised counts, that an update or a delete refers
-//! to a transaction which was created before and not deleted, and that times grow strictly and end before `until`.
+//! to a transaction which was created before and not deleted, and that times, save of late events, grow strictly and end
+//! before `until`.
 
 use std::collections::VecDeque;
 
@@ -26,7 +27,11 @@ const STREAM: u64 = u64::MAX;
 struct Living {
     number: u64,
     created: i64,
+    /// The time of its newest event.
+    newest: i64,
     revision: u8,
+    /// Late events so far.
+    late: u8,
 }
 
 /// Yields the events without their repetitions.
@@ -37,6 +42,8 @@ pub(super) struct Plan {
     seeded: ChaCha8Rng,
     rng: ChaCha8Rng,
     window: VecDeque<Living>,
+    /// Recently deleted ones, for events that come too late.
+    deleted: VecDeque<Living>,
     /// What follows the transaction created last.
     due: VecDeque<Kind>,
     created: u64,
@@ -65,6 +72,7 @@ impl Plan {
             rng: stream(&seeded, STREAM),
             seeded,
             window: VecDeque::with_capacity(WINDOW.min(counts.creates as usize) + 1),
+            deleted: VecDeque::new(),
             due: VecDeque::new(),
             created: 0,
             emitted: 0,
@@ -80,9 +88,14 @@ impl Plan {
         if self.created == self.counts.creates {
             return None;
         }
-        let Counts { updates, deletes, malformed, nulls, .. } = self.counts;
-        let shares =
-            [(updates, Kind::Updated), (deletes, Kind::Deleted), (malformed, Kind::Malformed), (nulls, Kind::Null)];
+        let Counts { updates, deletes, late, malformed, nulls, .. } = self.counts;
+        let shares = [
+            (updates, Kind::Updated),
+            (deletes, Kind::Deleted),
+            (late, Kind::Late),
+            (malformed, Kind::Malformed),
+            (nulls, Kind::Null),
+        ];
         for (total, kind) in shares {
             let due = self.until_now(total, self.created + 1) - self.until_now(total, self.created);
             self.due.extend(std::iter::repeat_n(kind, due as usize));
@@ -103,7 +116,7 @@ impl Plan {
     }
 
     fn create(&mut self, micros: i64) -> Event {
-        let living = Living { number: self.created, created: micros, revision: 0 };
+        let living = Living { number: self.created, created: micros, newest: micros, revision: 0, late: 0 };
         self.created += 1;
         if self.window.len() == WINDOW {
             self.window.pop_front();
@@ -116,14 +129,30 @@ impl Plan {
         let place = self.pick()?;
         let living = self.window.get_mut(place)?;
         living.revision = living.revision.saturating_add(1);
+        living.newest = micros;
         let living = *living;
         Some(self.event(Kind::Updated, living, micros))
     }
 
     fn delete(&mut self, micros: i64) -> Option<Event> {
         let place = self.pick()?;
-        let living = self.window.remove(place)?;
+        let living = Living { newest: micros, ..self.window.remove(place)? };
+        if self.deleted.len() == WINDOW {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back(living);
         Some(self.event(Kind::Deleted, living, micros))
+    }
+
+    /// An update that is older than its transaction's newest event: of a deleted one, where there is one, every other time.
+    fn late(&mut self) -> Option<Event> {
+        let of_deleted = !self.deleted.is_empty() && (self.window.is_empty() || self.rng.random_bool(0.5));
+        let among = if of_deleted { &mut self.deleted } else { &mut self.window };
+        let place = (!among.is_empty()).then(|| self.rng.random_range(0..among.len()))?;
+        let living = among.get_mut(place)?;
+        living.late = living.late.saturating_add(1);
+        let living = *living;
+        Some(self.event(Kind::Late, living, living.newest - i64::from(living.late)))
     }
 
     // A create always stands in front of its updates and its delete, so the window is never empty here.
@@ -161,6 +190,7 @@ impl Iterator for Plan {
             Kind::Created => Some(self.create(micros)),
             Kind::Updated => self.update(micros),
             Kind::Deleted => self.delete(micros),
+            Kind::Late => self.late(),
             Kind::Malformed | Kind::Null => Some(self.useless(kind, micros)),
         }
     }

@@ -17,6 +17,7 @@ fn rich(count: u64) -> Options {
         users: Some(50),
         update_ratio: 0.7,
         delete_ratio: 0.2,
+        late_ratio: 0.1,
         malformed_ratio: 0.05,
         null_ratio: 0.02,
         duplicate_ratio: 0.1,
@@ -43,13 +44,14 @@ fn the_same_options_give_the_same_bytes() {
 fn the_counts_are_exact() {
     for options in [options(0), options(1), options(1000), rich(9999), Options { update_ratio: 3.0, ..rich(100) }] {
         let counts = options.counts().unwrap();
-        let mut seen = Counts { creates: 0, updates: 0, deletes: 0, malformed: 0, nulls: 0, duplicates: 0 };
+        let mut seen = Counts { creates: 0, updates: 0, deletes: 0, late: 0, malformed: 0, nulls: 0, duplicates: 0 };
         for event in all(&options) {
             let slot = match event.kind {
                 _ if event.duplicate => &mut seen.duplicates,
                 Kind::Created => &mut seen.creates,
                 Kind::Updated => &mut seen.updates,
                 Kind::Deleted => &mut seen.deletes,
+                Kind::Late => &mut seen.late,
                 Kind::Malformed => &mut seen.malformed,
                 Kind::Null => &mut seen.nulls,
             };
@@ -74,17 +76,27 @@ fn the_expected_state_is_what_the_counts_promise() {
 #[test]
 fn an_event_refers_to_a_living_transaction_and_is_newer() {
     let mut living: HashMap<Uuid, i64> = HashMap::new();
+    let mut deleted: HashMap<Uuid, i64> = HashMap::new();
+    let mut late_of_deleted = 0;
     let mut times = HashSet::new();
     for event in all(&rich(5000)).iter().filter(|event| !event.duplicate) {
-        assert!(times.insert(event.micros));
+        assert!(event.kind == Kind::Late || times.insert(event.micros));
         assert!(event.micros < until().timestamp_micros());
         match event.kind {
             Kind::Created => assert!(living.insert(event.id, event.micros).is_none()),
             Kind::Updated => assert!(living.insert(event.id, event.micros).unwrap() < event.micros),
-            Kind::Deleted => assert!(living.remove(&event.id).unwrap() < event.micros),
+            Kind::Deleted => {
+                assert!(living.remove(&event.id).unwrap() < event.micros);
+                deleted.insert(event.id, event.micros);
+            }
+            Kind::Late => {
+                late_of_deleted += u64::from(deleted.contains_key(&event.id));
+                assert!(living.get(&event.id).or(deleted.get(&event.id)).unwrap() > &event.micros);
+            }
             Kind::Malformed | Kind::Null => assert!(event.id.is_nil()),
         }
     }
+    assert!(late_of_deleted > 100, "{late_of_deleted}");
 }
 
 #[test]
@@ -133,7 +145,7 @@ fn the_messages_have_the_documented_form() {
             _ => assert_eq!(decimals, 2),
         }
         types.insert(transaction["transaction_type"].to_string());
-        states.insert((event.kind == Kind::Updated, event.status));
+        states.insert((event.kind != Kind::Created, event.status));
     }
     assert_eq!(types.len(), 3);
     assert!(states.contains(&(false, "pending")) && states.contains(&(true, "completed")));

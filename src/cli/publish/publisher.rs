@@ -66,7 +66,7 @@ impl ProducerContext for Deliveries {
 }
 
 /// A producer for one topic.
-pub(super) struct Publisher<'a> {
+pub(in crate::cli) struct Publisher<'a> {
     topic: &'a str,
     servers: &'a str,
     client: ClientConfig,
@@ -75,7 +75,7 @@ pub(super) struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    pub(super) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, Failure> {
+    pub(in crate::cli) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, Failure> {
         let client = config.kafka.client_config();
         let mut tuned = client.clone();
         for (name, value) in [
@@ -98,7 +98,7 @@ impl<'a> Publisher<'a> {
         Ok(Self { topic, servers: &config.kafka.bootstrap_servers, client, producer, deliveries })
     }
 
-    pub(super) fn ensure_topic(&self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
+    pub(in crate::cli) fn ensure_topic(&self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
         let metadata =
             self.producer.client().fetch_metadata(None, CONNECT).map_err(|error| self.unreachable(&error))?;
         if metadata.topics().iter().any(|topic| topic.name() == self.topic) {
@@ -122,7 +122,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    pub(super) fn send(&self, event: &Event) -> Result<(), Failure> {
+    pub(in crate::cli) fn send(&self, event: &Event) -> Result<(), Failure> {
         let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(&event.key);
         record.payload = event.payload.as_deref();
         loop {
@@ -139,7 +139,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Waits for every acknowledgement.
-    pub(super) fn finish(&self, records: u64) -> Result<(), Failure> {
+    pub(in crate::cli) fn finish(&self, records: u64) -> Result<(), Failure> {
         let flushed = self.producer.flush(DELIVERY + CONNECT);
         let failure = self.deliveries.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let failed = self.deliveries.0.failed.load(Ordering::Relaxed);
