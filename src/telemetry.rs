@@ -53,8 +53,8 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 // closed in order before it is dropped.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     let quieter = level.trim().parse::<LevelFilter>().is_ok_and(|plain| plain < LevelFilter::WARN);
-    let directives =
-        if quieter { level.to_owned() } else { format!("librdkafka=warn,rdkafka::consumer=off,sqlx=warn,{level}") };
+    let chatter = if quieter { "" } else { "librdkafka=warn,sqlx=warn," };
+    let directives = format!("rdkafka::consumer=off,{chatter}{level}");
     EnvFilter::builder().parse(directives)
 }
 

@@ -28,7 +28,7 @@ END;
 
 -- The audit, as in PostgreSQL: the present state of each transaction, with tombstones.
 CREATE TABLE transaction_state (
-    id                TEXT PRIMARY KEY,
+    id                TEXT NOT NULL UNIQUE,
     version           INTEGER NOT NULL,
     deleted           INTEGER NOT NULL,
     event_type        TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE transaction_state (
     kafka_partition   INTEGER NOT NULL,
     kafka_offset      INTEGER NOT NULL,
     written_at        TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-) WITHOUT ROWID;
+);
 
 -- The living.
 CREATE VIEW transactions AS
@@ -66,8 +66,8 @@ CREATE TABLE transaction_events (
     kafka_partition   INTEGER NOT NULL,
     kafka_offset      INTEGER NOT NULL,
     recorded_at       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    PRIMARY KEY (message_id, payload_digest)
-) WITHOUT ROWID;
+    UNIQUE (message_id, payload_digest)
+);
 
 CREATE INDEX transaction_events_transaction ON transaction_events (transaction_id, version);
 

@@ -34,6 +34,9 @@ postgres_start() {
     # A rename, so that an interrupted initdb is not taken for data.
     mv "$home/data.new" "$home/data"
   fi
+  # After a kill the server refuses to start while its old process is still in the process table, dead or not.
+  local old
+  if { read -r old <"$home/data/postmaster.pid"; } 2>/dev/null && ! is_alive "$old"; then rm -f "$home/data/postmaster.pid"; fi
   launch postgres "$user" "$bin/postgres" -D "$home/data" -p "$(port_of postgres)" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories=
 }

@@ -100,6 +100,9 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
 /// A consumer, and whether its primary brought it along.
 pub(super) type Member = (Consumer, bool);
 
+/// What the consumers came to, by their names, and why one of them failed.
+pub(super) type Ended = (Vec<(&'static str, Finished)>, Option<Failure>);
+
 /// Makes the consumers of these systems and of the projections that they bring along.
 pub(super) fn consumers(names: &[String], config: &Config, options: &RunOptions) -> Result<Vec<Member>, Failure> {
     let chosen = systems::choose(names, config).map_err(Failure::usage)?;
@@ -139,11 +142,8 @@ pub(super) async fn stop_on_signal(stop: CancellationToken) {
 }
 
 /// Waits for all consumers. One that fails stops the others, save a projection that was brought along: it is never in
-/// the way. Gives what those that did not fail came to, and why one failed.
-pub(super) async fn all(
-    consumers: Vec<Member>,
-    stop: &CancellationToken,
-) -> (Vec<(&'static str, Finished)>, Option<Failure>) {
+/// the way.
+pub(super) async fn all(consumers: Vec<Member>, stop: &CancellationToken) -> Ended {
     let mut running = JoinSet::new();
     for (consumer, brought_along) in consumers {
         let Consumer { name, status, task, .. } = consumer;

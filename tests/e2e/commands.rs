@@ -7,7 +7,7 @@ use crate::services::elasticsearch;
 use crate::world::World;
 
 /// Puts one event into the topic, whatever its shape.
-fn send(world: &World, event: &Value) {
+pub fn send(world: &World, event: &Value) {
     use rdkafka::producer::{FutureProducer, FutureRecord};
     let producer: FutureProducer = world.client().create().unwrap();
     let payload = event.to_string();

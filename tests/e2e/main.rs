@@ -1,4 +1,4 @@
-//! The real program on the real services: Kafka, Elasticsearch and Redis as the environment names them.
+//! The real program on the real services: Kafka, Elasticsearch, Redis and PostgreSQL as the environment names them.
 //!
 //! `scripts/test e2e` starts them and runs this. Each test has topics, groups and aliases of its own; those that stop a
 //! shared service run alone. `E2E_SCALE` multiplies the numbers of messages.
@@ -13,6 +13,7 @@
     reason = "in a test a panic is the answer"
 )]
 
+mod audit;
 mod bad_input;
 mod commands;
 mod faults;

@@ -95,11 +95,23 @@ impl World {
 
     /// Runs to the end of the log, and gives the counts.
     pub fn run_once(&self) -> Value {
+        self.run_all_once().remove("transactions").unwrap()
+    }
+
+    /// Runs to the end of the log, and gives the counts of each system.
+    pub fn run_all_once(&self) -> HashMap<String, Value> {
         let output = self.output(&["run", "transactions", "--once"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let summary = printed(&output);
-        assert_eq!(self.lag(), 0, "the group's commits cover the log");
-        summary
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let summaries = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let by_system: HashMap<_, _> =
+            summaries.map(|summary| (summary["system"].as_str().unwrap().to_owned(), summary)).collect();
+        for system in by_system.keys() {
+            let group = system.strip_prefix("transactions").unwrap().replace('-', ".");
+            let group = format!("{}{group}", self.name);
+            assert_eq!(self.lag_of(&group), 0, "the commits of {group} cover the log");
+        }
+        by_system
     }
 
     pub fn start(&self) -> Running {
@@ -127,26 +139,34 @@ impl World {
     pub fn delete_topic(&self) {
         block_on(self.admin().delete_topics(&[&self.name], &AdminOptions::new())).unwrap();
         eventually("the topic to be gone", || {
-            let metadata = self.group().fetch_metadata(None, WAIT).unwrap();
+            let metadata = self.group(&self.name).fetch_metadata(None, WAIT).unwrap();
             (!metadata.topics().iter().any(|found| found.name() == self.name)).then_some(())
         });
     }
 
     /// Forgets the group's offsets, so that it begins at the start of the log; waits until nobody is in it.
     pub fn reset(&self) {
+        self.reset_group(&self.name);
+    }
+
+    pub fn reset_group(&self, group: &str) {
         eventually("an empty group", || {
-            let gone = block_on(self.admin().delete_groups(&[&self.name], &AdminOptions::new())).unwrap();
+            let gone = block_on(self.admin().delete_groups(&[group], &AdminOptions::new())).unwrap();
             gone.into_iter().all(|gone| gone.is_ok()).then_some(())
         });
     }
 
-    fn group(&self) -> BaseConsumer {
-        self.client().set("group.id", &self.name).create().unwrap()
+    fn group(&self, name: &str) -> BaseConsumer {
+        self.client().set("group.id", name).create().unwrap()
     }
 
     /// Records of the log that the group has not committed.
     pub fn lag(&self) -> i64 {
-        let group = self.group();
+        self.lag_of(&self.name)
+    }
+
+    pub fn lag_of(&self, group: &str) -> i64 {
+        let group = self.group(group);
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(&self.name, 0, PARTITIONS - 1);
         let committed = group.committed_offsets(asked, WAIT).unwrap();
@@ -162,7 +182,11 @@ impl World {
 
     /// Waits until the group has committed the whole log.
     pub fn await_drained(&self) {
-        eventually("lag 0", || (self.lag() == 0).then_some(()));
+        self.await_drained_by(&self.name);
+    }
+
+    pub fn await_drained_by(&self, group: &str) {
+        eventually("lag 0", || (self.lag_of(group) == 0).then_some(()));
     }
 
     /// The letters, as they lie in the dead-letter topic.

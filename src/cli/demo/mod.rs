@@ -15,13 +15,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipeline::Tally;
 use rdkafka::mocking::MockCluster;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::publish::Publisher;
-use super::run::{all, consumers, health, stop_on_signal};
+use super::run::{Ended, all, consumers, health, stop_on_signal};
 use super::{Failure, print_line as print};
 use crate::config::{Config, Database, LogFormat, Store};
-use crate::consumer::{Finished, RunOptions};
+use crate::consumer::RunOptions;
 use crate::http::Server;
 use crate::sinks::sqlite::Sqlite;
 use crate::synthetic::Options;
@@ -147,19 +148,12 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
     let consumers = consumers(&[transactions::NAME.to_owned()], config, &run)?;
     let health = health(&consumers);
     let tallies: Vec<_> = consumers.iter().map(|(consumer, _)| (consumer.name, consumer.tally.clone())).collect();
-    let begun = Instant::now();
     let stop = run.stop.clone();
     let running = tokio::spawn(async move { all(consumers, &stop).await });
     tokio::spawn(stop_on_signal(run.stop.clone()));
-    let took = progress(&tallies, records, begun, &run.stop).await?;
-    let ended = |ended: Result<(Vec<(&'static str, Finished)>, Option<Failure>), tokio::task::JoinError>| match ended {
-        Ok((_, Some(failure))) => Err(failure),
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::internal(error.to_string())),
-    };
+    let took = progress(&tallies, records, &run.stop).await?;
     if !keep {
-        let answer = ended(running.await);
-        answer?;
+        ended(running.await)?;
         return report(config, options, &tallies, &took).await;
     }
     report(config, options, &tallies, &took).await?;
@@ -174,11 +168,15 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
     answer
 }
 
-/// Shows how far the systems are; returns how long each took to see all records.
+fn ended(ended: Result<Ended, JoinError>) -> Result<(), Failure> {
+    let (_, failed) = ended.map_err(|error| Failure::internal(error.to_string()))?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// Shows how far the systems are; returns how long each took, from its first outcome to its last.
 async fn progress(
     tallies: &[(&'static str, watch::Receiver<Tally>)],
     records: u64,
-    begun: Instant,
     stop: &CancellationToken,
 ) -> Result<Vec<Duration>, Failure> {
     let bars = MultiProgress::new();
@@ -188,16 +186,20 @@ async fn progress(
         .iter()
         .map(|(name, _)| bars.add(ProgressBar::new(records).with_style(style.clone()).with_prefix(*name)))
         .collect();
+    let mut begun = vec![None; tallies.len()];
     let mut took = vec![None; tallies.len()];
     let (mut moved, mut seen) = (Instant::now(), 0);
     while took.iter().any(Option::is_none) {
         let mut sum = 0;
-        for (((_, tally), bar), took) in tallies.iter().zip(&shown).zip(&mut took) {
+        for (((_, tally), bar), (begun, took)) in tallies.iter().zip(&shown).zip(begun.iter_mut().zip(&mut took)) {
             let done = tally.borrow().total();
             sum += done;
             bar.set_position(done);
+            if done == 0 {
+                *begun = Some(Instant::now());
+            }
             if done >= records && took.is_none() {
-                *took = Some(begun.elapsed());
+                *took = Some(begun.map_or(Duration::ZERO, |begun: Instant| begun.elapsed()));
                 bar.finish();
             }
         }

@@ -49,11 +49,11 @@ fn line(document: &Value) -> String {
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let names = ["/metadata/merchant_name", "/metadata/peer_name", "/metadata/asset"];
-    let name = names.into_iter().map(text).find(|name| !name.is_empty()).unwrap_or_default();
+    let names = ["merchant_name", "peer_name", "asset", "note"].map(|name| text(&format!("/metadata/{name}")));
+    let name = names.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>().join(": ");
     let time = text("/created_at");
     format!(
-        "{}  {:<7} {name:<32} {:>16} {:<5} {:<10} {}",
+        "{}  {:<7} {name:<40} {:>22} {:<5} {:<10} {}",
         time.get(..10).unwrap_or_default(),
         text("/transaction_type"),
         text("/amount"),

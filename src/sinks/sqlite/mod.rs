@@ -20,6 +20,9 @@ pub use documents::{Hits, SqliteDocuments, Stored};
 /// How long to wait for another writer.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Negative, as SQLite has it for sizes: <https://www.sqlite.org/pragma.html#pragma_cache_size>.
+const CACHE_KIBIBYTES: &str = "-32768";
+
 const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "transactions",
@@ -42,6 +45,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
+            // A batch touches more pages than the default of 2 MB holds, and what does not fit is written twice.
+            .pragma("cache_size", CACHE_KIBIBYTES)
             .disable_statement_logging();
         // One connection: SQLite has one writer at a time anyway, and our own never wait for each other's locks.
         let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30));

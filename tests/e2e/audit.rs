@@ -1,0 +1,245 @@
+//! The audit: complete whatever happens, and never in the primary's way.
+
+use std::collections::HashMap;
+
+use millrace::synthetic::{Expected, Options};
+use pipeline::sink::Order;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use crate::program::Running;
+use crate::services::{eventually, services, variable};
+use crate::world::{World, block_on, options_of, scaled};
+
+/// A world with a database of its own.
+struct Audited {
+    world: World,
+    database: String,
+    url: String,
+}
+
+impl Audited {
+    fn new(world: World) -> Self {
+        let database = world.name.replace('-', "_");
+        let (server, _) = variable("DATABASE_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
+        let url = format!("{server}/{database}");
+        let mut audited = Self { world, database, url };
+        audited.admin(&format!("CREATE DATABASE {}", audited.database));
+        audited.world.set("DATABASE_URL", &audited.url);
+        audited
+    }
+
+    fn admin(&self, statement: &str) {
+        let run = async {
+            let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        };
+        block_on(run);
+    }
+
+    /// The first column of the first row.
+    fn ask(&self, query: &'static str) -> i64 {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+        };
+        block_on(run)
+    }
+
+    /// Holds state and history against what the publisher's events come to.
+    fn assert_complete(&self, expected: &HashMap<String, Expected>, events: u64) {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let state = "SELECT id, version, deleted, payload::text FROM transaction_state";
+            sqlx::query_as::<_, (String, i64, bool, Option<String>)>(state).fetch_all(&mut connection).await.unwrap()
+        };
+        let rows = block_on(run);
+        assert_eq!(rows.len(), expected.len());
+        for (id, version, deleted, payload) in rows {
+            let expected = &expected[&id];
+            assert_eq!((version, deleted), (expected.version, expected.deleted), "{id}");
+            assert_eq!(payload.is_none(), deleted, "{id}");
+            if let Some(payload) = payload {
+                let digest = <sha2::Sha256 as sha2::Digest>::digest(payload);
+                assert_eq!(digest[..], expected.payload_digest, "{id} byte for byte");
+            }
+        }
+        let living = expected.values().filter(|expected| !expected.deleted).count() as i64;
+        assert_eq!(self.ask("SELECT count(*) FROM transactions"), living);
+        assert_eq!(self.ask("SELECT count(*) FROM transaction_events"), events as i64);
+    }
+}
+
+impl Drop for Audited {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.database));
+        }
+    }
+}
+
+/// Publishes a stream with everything in it.
+fn publish(world: &World, count: u64) -> Options {
+    let count = scaled(count).to_string();
+    let args = [
+        ["--count", &count].as_slice(),
+        &["--update-ratio", "0.3", "--delete-ratio", "0.2", "--late-ratio", "0.1"],
+        &["--duplicate-ratio", "0.02", "--malformed-ratio", "0.01", "--null-ratio", "0.01", "--users", "50"],
+    ]
+    .concat();
+    options_of(&world.publish(&args), |options| {
+        (options.update_ratio, options.delete_ratio, options.late_ratio) = (0.3, 0.2, 0.1);
+        (options.duplicate_ratio, options.malformed_ratio, options.null_ratio) = (0.02, 0.01, 0.01);
+        options.users = Some(50);
+    })
+}
+
+fn distinct(options: &Options) -> u64 {
+    let counts = options.counts().unwrap();
+    counts.creates + counts.updates + counts.deletes + counts.late
+}
+
+#[test]
+fn state_and_history_are_complete_and_nothing_deleted_comes_back() {
+    let audited = Audited::new(World::new("audit"));
+    let options = publish(&audited.world, 5_000);
+    let summaries = audited.world.run_all_once();
+    let expected = options.expected().unwrap();
+    audited.world.assert_complete(&expected);
+    audited.assert_complete(&expected, distinct(&options));
+    let (primary, audit) = (&summaries["transactions"], &summaries["transactions-audit"]);
+    assert_eq!(primary["records"], audit["records"]);
+    let counts = options.counts().unwrap();
+    assert!(
+        audit["ignored"].as_u64().unwrap() >= counts.malformed + counts.nulls,
+        "the primary buries what is no event"
+    );
+    assert_eq!(audit["dead_lettered"], 0);
+    assert_eq!(audited.world.letters().len() as u64, primary["dead_lettered"].as_u64().unwrap());
+}
+
+#[test]
+fn a_reset_of_its_group_rewrites_every_row() {
+    let audited = Audited::new(World::new("audit-reset"));
+    let options = publish(&audited.world, 2_000);
+    audited.world.run_all_once();
+    let first = audited.ask("SELECT (extract(epoch FROM max(written_at)) * 1000000)::bigint FROM transaction_state");
+    audited.world.reset_group(&format!("{}.audit", audited.world.name));
+    let again = audited.world.run_all_once();
+    assert_eq!(again["transactions"]["records"], 0, "the primary's group was not touched");
+    assert_eq!(again["transactions-audit"]["duplicate"], 0, "the marks are full, and nothing is skipped");
+    let oldest = audited.ask("SELECT (extract(epoch FROM min(written_at)) * 1000000)::bigint FROM transaction_state");
+    assert!(oldest > first, "every row was written again");
+    audited.assert_complete(&options.expected().unwrap(), distinct(&options));
+}
+
+#[test]
+fn an_outage_of_its_database_is_lag_on_its_group_and_nothing_else() {
+    let mut audited = Audited::new(World::alone("audit-outage"));
+    audited.world.set("CONSUMER_BATCH_SIZE", "50");
+    let options = publish(&audited.world, 5_000);
+    let running = audited.world.start();
+    running.await_events("Batch processed", 10);
+    services("kill", "postgres");
+    eventually("the audit's reason", || {
+        let (status, text) = running.ready();
+        let body: Value = serde_json::from_str(&text).unwrap();
+        let named = |reason: &Value| reason["source"] == "transactions-audit: postgres";
+        (status == 200 && body["projections"].as_array().is_some_and(|reasons| reasons.iter().any(named))).then_some(())
+    });
+    audited.world.await_drained();
+    let audit = format!("{}.audit", audited.world.name);
+    assert!(audited.world.lag_of(&audit) > 0, "it waits, and commits nothing that is not written");
+    assert_eq!(running.ready().0, 200);
+    services("start", "postgres");
+    audited.world.await_drained_by(&audit);
+    assert!(running.terminate().success());
+    let expected = options.expected().unwrap();
+    audited.world.assert_complete(&expected);
+    audited.assert_complete(&expected, distinct(&options));
+    let names: Vec<_> = audited.world.letters().iter().map(|letter| system_of(letter)).collect();
+    assert!(names.iter().all(|name| name == "transactions"), "an outage buries nothing");
+}
+
+fn system_of(letter: &pipeline::Record) -> String {
+    let header = letter.headers.iter().find(|header| header.name == pipeline::dead_letters::header::SYSTEM).unwrap();
+    String::from_utf8(header.value.clone().unwrap().to_vec()).unwrap()
+}
+
+#[test]
+fn switched_off_it_leaves_no_trace() {
+    let mut audited = Audited::new(World::new("audit-off"));
+    audited.world.set("CONSUMER_ENABLE_AUDIT_DB", "false");
+    let options = publish(&audited.world, 500);
+    let summaries = audited.world.run_all_once();
+    assert_eq!(summaries.keys().collect::<Vec<_>>(), ["transactions"]);
+    audited.world.assert_complete(&options.expected().unwrap());
+    assert_eq!(audited.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), 0);
+}
+
+#[test]
+fn what_the_database_cannot_hold_is_a_letter_of_the_audit_alone() {
+    let audited = Audited::new(World::new("audit-letter"));
+    audited.world.create_topic(&[]);
+    let event = |id: &str, amount: Value| {
+        json!({"event_type": "transaction.created", "timestamp": "2026-01-01T00:00:01Z",
+            "transaction": {"id": id, "user_id": "u\u{0}", "transaction_type": "card", "amount": amount}})
+    };
+    for (id, amount) in [("good", json!("1.50")), ("nul\u{0}", json!(1)), ("large", json!("1e400000"))] {
+        crate::commands::send(&audited.world, &event(id, amount));
+    }
+    let summaries = audited.world.run_all_once();
+    assert_eq!(
+        (&summaries["transactions"]["applied"], &summaries["transactions-audit"]["applied"]),
+        (&json!(3), &json!(2))
+    );
+    let letters = audited.world.letters();
+    assert_eq!(letters.iter().map(system_of).collect::<Vec<_>>(), ["transactions-audit"]);
+    assert_eq!(audited.ask("SELECT count(*) FROM transactions WHERE amount IS NULL"), 1, "it stays in the payload");
+    let listed = audited.world.output(&["dlq", "list", "--system", "transactions-audit", "--json"]);
+    assert_eq!(crate::program::printed(&listed)["causes"][0]["class"], "nul_in_id");
+}
+
+#[test]
+fn one_file_can_be_index_and_audit_on_a_real_broker() {
+    let mut world = World::new("sqlite");
+    let file = world.dir.join("store.db");
+    world.set("DATABASE_URL", &format!("sqlite:{}", file.display()));
+    let options = publish(&world, 3_000);
+    let store = format!("sqlite:{}", file.display());
+    let output = world.output(&["run", "transactions", "--store", &store, "--once"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let expected = options.expected().unwrap();
+    let read = async {
+        let sqlite = millrace::sinks::sqlite::Sqlite::new(&file);
+        let documents = millrace::sinks::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
+        (documents, millrace::sinks::sqlite::SqliteAudit::new(sqlite, Order::Log).all().await.unwrap())
+    };
+    let (documents, states) = block_on(read);
+    assert_eq!((documents.len(), states.len()), (expected.len(), expected.len()));
+    for document in documents {
+        let expected = &expected[&document.id];
+        assert_eq!((document.version, document.deleted), (expected.version, expected.deleted));
+    }
+    for state in states {
+        let expected = &expected[&state.id];
+        assert_eq!((state.version, state.deleted), (expected.version, expected.deleted));
+    }
+}
+
+#[test]
+fn two_groups_write_the_same_rows_without_locking_each_other_out() {
+    let mut audited = Audited::new(World::new("audit-two"));
+    audited.world.set("CONSUMER_BATCH_SIZE", "50");
+    let options = publish(&audited.world, 5_000);
+    let mut other = audited.world.command(&["run", "transactions-audit"]);
+    let group = format!("{}-other", audited.world.name);
+    other.env("KAFKA_CONSUMER_GROUP", &group);
+    let one = Running::start(audited.world.command(&["run", "transactions-audit"]));
+    let other = Running::start(other);
+    for group in [&audited.world.name, &group] {
+        audited.world.await_drained_by(&format!("{group}.audit"));
+    }
+    assert!(one.terminate().success() && other.terminate().success());
+    audited.assert_complete(&options.expected().unwrap(), distinct(&options));
+}
