@@ -161,11 +161,15 @@ async fn prepared(
 }
 
 fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, String> {
+    Ok(redis(config, group, target)?.map(|marks| Arc::new(marks) as Arc<dyn MarkStore>))
+}
+
+pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option<RedisMarks>, String> {
     let Some(redis) = &config.redis else { return Ok(None) };
-    let marks = RedisMarks::new(redis.url.expose_secret(), redis.ca_cert.as_deref(), group, target)
-        // The error may quote the URL, and with it a password.
-        .map_err(|_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", redis.address))?;
-    Ok(Some(Arc::new(marks)))
+    let marks = RedisMarks::new(redis.url.expose_secret(), redis.ca_cert.as_deref(), group, target);
+    // The error may quote the URL, and with it a password.
+    let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", redis.address);
+    marks.map(Some).map_err(unusable)
 }
 
 pub(crate) fn engine_options(config: &Config, group: &str) -> Options {

@@ -22,6 +22,14 @@ const MARK_SECONDS: u64 = 2 * DAY;
 const HIGHEST_SECONDS: u64 = 3 * DAY;
 const RETRY: Duration = Duration::from_secs(2);
 
+/// A Redis server.
+#[derive(Clone, Debug)]
+pub struct RedisServer {
+    pub version: String,
+    /// What it does when its memory is full; `noeviction` keeps every mark.
+    pub eviction: String,
+}
+
 /// Marks of one group, topic and target.
 pub struct RedisMarks {
     client: Client,
@@ -47,6 +55,21 @@ impl RedisMarks {
         };
         let namespace = format!("millrace:{group}:{target}");
         Ok(Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) })
+    }
+
+    /// What the server says of itself.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn server(&self) -> Result<RedisServer, String> {
+        let mut info = redis::pipe();
+        info.cmd("INFO");
+        let (text,): (String,) = self.query(&info).await?;
+        let value = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.unwrap_or_default().trim().to_owned()
+        };
+        Ok(RedisServer { version: value("redis_version"), eviction: value("maxmemory_policy") })
     }
 
     fn day() -> u64 {

@@ -31,6 +31,8 @@ postgres_start() {
       run_as "$user" "$bin/initdb" -D "$home/data.new" -A trust -U "$POSTGRES_NAME" -E UTF8 --no-locale
       echo "CREATE DATABASE $POSTGRES_NAME;" | run_as "$user" "$bin/postgres" --single -D "$home/data.new" postgres
     ) >"$STATE/postgres.log" 2>&1 9>&- || { show_log postgres; die 69 "postgres: initdb failed"; }
+    # Everybody is trusted save this user, who tests that a password is asked for.
+    sed -i '1i host all guarded 127.0.0.1/32 scram-sha-256' "$home/data.new/pg_hba.conf"
     # A rename, so that an interrupted initdb is not taken for data.
     mv "$home/data.new" "$home/data"
   fi

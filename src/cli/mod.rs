@@ -4,6 +4,7 @@
 
 pub mod demo;
 pub mod dlq;
+pub mod doctor;
 pub mod publish;
 pub mod run;
 
@@ -110,6 +111,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Look at dead letters and replay them
     Dlq(dlq::DlqArgs),
+    /// Look at the configuration and every connection, and say what to change
+    Doctor(doctor::DoctorArgs),
 }
 
 /// `millrace run`
@@ -140,7 +143,7 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Demo(_) | Command::Dlq(_) => {}
+            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) => {}
         }
         overrides
     }
@@ -156,6 +159,7 @@ impl Cli {
             Command::Demo(_) => Ok(()),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
+            Command::Doctor(args) => block_on(doctor::doctor(args, config)),
         }
     }
 }

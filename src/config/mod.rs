@@ -61,6 +61,8 @@ pub struct Config {
     pub transactions: Transactions,
     pub http: Http,
     pub log: Log,
+    /// Settings that somebody made and nobody reads, because another wins; a sentence each.
+    pub unheard: Vec<String>,
 }
 
 /// When a batch is cut: at whichever comes first.
@@ -156,6 +158,7 @@ impl Config {
             database,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
+            unheard: settings.unheard(),
         })
     }
 }

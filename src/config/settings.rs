@@ -92,6 +92,28 @@ impl Settings {
         Self { file, ..Self::default() }
     }
 
+    /// Settings that another one hides: names of one thing in the same place, and Redis by its parts beside its URL.
+    pub(super) fn unheard(&self) -> Vec<String> {
+        let mut unheard = Vec::new();
+        for layer in &self.layers {
+            let set = |name: &str| layer.values.get(name).is_some_and(|value| !value.is_empty());
+            for variable in VARIABLES {
+                let mut names = variable.env.iter().filter(|name| set(name));
+                let Some(first) = names.next() else { continue };
+                let suffix = layer.suffix;
+                unheard.extend(names.map(|name| format!("{name}{suffix} is not read, because {first} is set")));
+            }
+            let parts = VARIABLES
+                .iter()
+                .filter(|v| v.key.starts_with("redis.") && !["redis.url", "redis.ca_cert"].contains(&v.key));
+            if self.layers.iter().any(|layer| layer.values.contains_key("REDIS_URL")) {
+                let names = parts.map(Variable::name).filter(|name| set(name));
+                unheard.extend(names.map(|name| format!("{name} is not read, because REDIS_URL is set")));
+            }
+        }
+        unheard
+    }
+
     pub(super) fn properties(&self) -> (&str, &BTreeMap<String, String>) {
         (&self.file.name, &self.file.properties)
     }

@@ -157,7 +157,7 @@ fn an_outage_of_its_database_is_lag_on_its_group_and_nothing_else() {
     let expected = options.expected().unwrap();
     audited.world.assert_complete(&expected);
     audited.assert_complete(&expected, distinct(&options));
-    let names: Vec<_> = audited.world.letters().iter().map(|letter| system_of(letter)).collect();
+    let names: Vec<_> = audited.world.letters().iter().map(system_of).collect();
     assert!(names.iter().all(|name| name == "transactions"), "an outage buries nothing");
 }
 

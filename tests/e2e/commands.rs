@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::program::printed;
-use crate::services::elasticsearch;
+use crate::services::{elasticsearch, eventually, variable};
 use crate::world::World;
 
 /// Puts one event into the topic, whatever its shape.
@@ -86,6 +86,116 @@ fn errors_are_one_line_that_says_what_and_where() {
     fails(&world, &["run"], 69, &["HTTP_PORT", &port]);
     world.set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1");
     fails(&world, &["publish", "--count", "1"], 69, &["127.0.0.1:1", "KAFKA_BOOTSTRAP_SERVERS"]);
+    world.set("DATABASE_URL", "mysql://u:hunter2@127.0.0.1/x");
+    fails(&world, &["run"], 78, &["DATABASE_URL", "postgresql://"]);
+}
+
+#[test]
+fn a_wrong_host_is_named_with_its_variable_and_waited_for() {
+    for (variable, value, says) in [
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1", "127.0.0.1:1"),
+        ("ELASTICSEARCH_URL", "http://127.0.0.1:1", "no connection to http://127.0.0.1:1/"),
+        ("DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/x", "no connection to PostgreSQL at 127.0.0.1:1/x"),
+    ] {
+        let mut world = World::new("host");
+        world.create_topic(&[]);
+        world.set(variable, value);
+        let running = world.start();
+        eventually(says, || {
+            let (_, text) = running.ready();
+            (text.contains(says) && text.contains(variable) && !text.contains("hunter2")).then_some(())
+        });
+        assert!(running.terminate().success());
+    }
+}
+
+/// The lines of `doctor` that are no "ok".
+fn complaints(world: &World) -> Vec<String> {
+    let output = world.output(&["doctor"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let complaints: Vec<_> = text.lines().filter(|line| !line.starts_with("ok ")).map(str::to_owned).collect();
+    let faults = complaints.iter().any(|line| line.starts_with("FAULT"));
+    assert_eq!(output.status.code(), Some(i32::from(faults)), "{text}");
+    complaints
+}
+
+fn complains(world: &World, part: &str, says: &[&str]) {
+    let complaints = complaints(world);
+    let found =
+        |line: &String| line.starts_with(&format!("FAULT {part} ")) && says.iter().all(|part| line.contains(part));
+    assert!(complaints.iter().any(found), "{part} {says:?}: {complaints:#?}");
+}
+
+#[test]
+fn doctor_has_nothing_to_say_where_all_is_well_and_names_what_is_not() {
+    let mut world = World::new("doctor");
+    complains(&world, "kafka", &[&world.name, "does not exist"]);
+    world.publish(&["--count", "100"]);
+    world.run_once();
+    assert_eq!(complaints(&world), Vec::<String>::new());
+
+    let index = format!("/{}-000001", world.name);
+    let blocked = |on: bool| {
+        let settings = json!({"index.blocks.read_only_allow_delete": if on { json!(true) } else { Value::Null }});
+        assert_eq!(elasticsearch("PUT", &format!("{index}/_settings"), Some(&settings)).0, 200);
+    };
+    blocked(true);
+    complains(&world, "elasticsearch", &["read_only_allow_delete"]);
+    blocked(false);
+    let alias =
+        |change: Value| assert_eq!(elasticsearch("POST", "/_aliases", Some(&json!({"actions": [change]}))).0, 200);
+    let (name, concrete) = (world.name.clone(), index.trim_start_matches('/').to_owned());
+    alias(json!({"remove": {"index": concrete, "alias": name}}));
+    alias(json!({"add": {"index": concrete, "alias": name}}));
+    complains(&world, "elasticsearch", &["no filter"]);
+    assert_eq!(elasticsearch("DELETE", &index, None).0, 200);
+    assert_eq!(elasticsearch("PUT", &format!("/{name}"), None).0, 200);
+    complains(&world, "elasticsearch", &["is an index", "ELASTICSEARCH_INDEX"]);
+    elasticsearch("DELETE", &format!("/{name}"), None);
+
+    for (variable, value, part) in [
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1", "kafka"),
+        ("ELASTICSEARCH_URL", "http://127.0.0.1:1", "elasticsearch"),
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:1", "redis"),
+        ("DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/x", "postgres"),
+    ] {
+        let good = world.env.get(variable).cloned();
+        world.set(variable, value);
+        complains(&world, part, &["127.0.0.1:1", variable]);
+        assert!(!complaints(&world).concat().contains("hunter2"));
+        match good {
+            Some(good) => world.set(variable, &good),
+            None => drop(world.env.remove(variable)),
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_is_named_and_never_shown() {
+    let mut world = World::new("password");
+    world.create_topic(&[]);
+    let database = variable("DATABASE_URL");
+    let (_, address) = database.split_once('@').unwrap();
+    let make = async {
+        use sqlx::Connection;
+        let mut connection = sqlx::PgConnection::connect(&database).await.unwrap();
+        let role =
+            "DO $$ BEGIN CREATE ROLE guarded LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+        sqlx::raw_sql(role).execute(&mut connection).await.unwrap();
+    };
+    crate::world::block_on(make);
+    world.set("DATABASE_URL", &format!("postgresql://guarded:hunter2@{address}"));
+    complains(&world, "postgres", &["refuses the login", "DATABASE_URL", "28P01"]);
+    let running = world.start();
+    eventually("the refused login", || {
+        let (_, text) = running.ready();
+        (text.contains("refuses the login") && !text.contains("hunter2")).then_some(())
+    });
+    assert!(running.terminate().success());
+    let redis = world.env["REDIS_URL"].replace("redis://", "redis://nobody:hunter2@");
+    world.set("REDIS_URL", &redis);
+    complains(&world, "redis", &["AuthenticationFailed", "REDIS_URL"]);
+    assert!(!complaints(&world).concat().contains("hunter2"));
 }
 
 #[test]

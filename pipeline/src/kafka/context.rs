@@ -22,6 +22,8 @@ pub(super) enum Rebalance {
 struct Notes {
     rebalances: Vec<Rebalance>,
     statistics: Option<Statistics>,
+    /// What the client said last of its connections.
+    trouble: Option<String>,
 }
 
 /// Notes of the callbacks.
@@ -46,8 +48,22 @@ impl Context {
         std::mem::take(&mut self.notes().rebalances)
     }
 
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
     pub(super) fn take_statistics(&self) -> Option<Statistics> {
         self.notes().statistics.take()
+    }
+}
+
+/// What the client says of a connection; `None` where it says nothing that helps: that all brokers are down says less than
+/// why the last one is, and the end of a partition passes by here on its way to `poll`.
+pub(super) fn trouble(error: &KafkaError, reason: &str) -> Option<String> {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF) => None,
+        // How often and in which state says nothing to a person.
+        _ => Some(reason.split(" (after ").next().unwrap_or(reason).to_owned()),
     }
 }
 
@@ -71,8 +87,11 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.served.fetch_add(1, Ordering::Relaxed);
-        // Passes by here on its way to `poll`, and is no error.
+        if let Some(trouble) = trouble(&error, reason) {
+            self.notes().trouble = Some(trouble);
+        } else {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             tracing::warn!(target: "librdkafka", %error, reason, "Kafka client error");
         }

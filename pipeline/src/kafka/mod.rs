@@ -5,6 +5,7 @@ mod consumer;
 mod context;
 mod dead_letters;
 mod ends;
+mod inspect;
 mod monitor;
 mod poll;
 mod read;
@@ -12,9 +13,10 @@ mod topics;
 
 pub use consumer::{FeedError, FeedOptions};
 pub use dead_letters::KafkaDeadLetters;
+pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::read_topic;
-pub use topics::{TopicError, ensure_dead_letter_topics};
+pub use topics::{HEADERS_BYTES, TopicError, ensure_dead_letter_topics};
 
 use std::time::Duration;
 

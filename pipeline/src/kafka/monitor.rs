@@ -183,12 +183,15 @@ impl Monitor {
     }
 
     /// An error that the consumer gets over by itself.
-    pub(super) fn trouble(&self, error: &KafkaError, topics: &[String]) {
+    pub(super) fn trouble(&self, error: &KafkaError, context: &Context, topics: &[String]) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 self.status.raise("topic", format!("waiting for the topic {}: it does not exist", topics.join(", ")));
             }
-            _ => self.status.raise("kafka", error.to_string()),
+            _ => {
+                let why = context.trouble().unwrap_or_else(|| error.to_string());
+                self.status.raise("kafka", format!("{why}; check KAFKA_BOOTSTRAP_SERVERS, and that the brokers run"));
+            }
         }
     }
 }

@@ -214,7 +214,7 @@ impl KafkaFeed {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.assignment.saw_end(partition),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
-                Some(Err(error)) => self.monitor.trouble(&error, &self.options.topics),
+                Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context(), &self.options.topics),
                 None => {
                     if !self.paused && !self.stopping && self.consumer.context().served() == served && wait == POLL {
                         self.monitor.quiet(&mut self.assignment, &mut self.batcher);

@@ -5,22 +5,24 @@ use std::collections::HashSet;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use thiserror::Error;
 
 use super::REQUEST;
+use super::inspect::metadata;
 use crate::dead_letters::topic_of;
 
-/// A letter adds headers to its record; the topic has to take both.
-const HEADERS_BYTES: u64 = 64 * 1024;
+/// A letter adds headers to its record; its topic has to take messages larger than the source's by so many bytes.
+pub const HEADERS_BYTES: u64 = 64 * 1024;
 /// Long enough to notice and mend; letters are data that is nowhere else.
 const RETENTION_MS: &str = "2592000000";
 
 /// Why a topic could not be made.
 #[derive(Debug, Error)]
 pub enum TopicError {
+    #[error("{0}; check KAFKA_BOOTSTRAP_SERVERS, and that the brokers run")]
+    Away(String),
     #[error("the brokers could not be asked: {0}")]
     Kafka(#[from] KafkaError),
     #[error("the dead-letter topic {topic} could not be created: {code}; create it by hand, or allow it to this user")]
@@ -75,14 +77,11 @@ async fn max_message_bytes(
     Ok(entries.filter(|entry| entry.name == "max.message.bytes").find_map(|entry| entry.value?.parse().ok()))
 }
 
-/// The topics there are. Asking for one by name could make some brokers create it.
-async fn list(client: &ClientConfig) -> Result<HashSet<String>, KafkaError> {
+/// The topics there are.
+async fn list(client: &ClientConfig) -> Result<HashSet<String>, TopicError> {
     let client = client.clone();
-    let ask = move || {
-        let consumer: BaseConsumer = client.create()?;
-        let metadata = consumer.fetch_metadata(None, REQUEST)?;
-        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
-    };
     // The task does not panic, so it can only fail by being cancelled at the end of the program.
-    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|_| Ok(HashSet::new()))
+    let asked = tokio::task::spawn_blocking(move || metadata(&client)).await;
+    let metadata = asked.unwrap_or_else(|_| Err("stopped".to_owned())).map_err(TopicError::Away)?;
+    Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
 }

@@ -107,7 +107,7 @@ impl Client {
         if connected {
             Failure::broken(format!("request to {} failed: {cause}", self.urls))
         } else {
-            Failure::unavailable(format!("no connection to {}: {cause}", self.urls))
+            Failure::unavailable(format!("no connection to {}: {cause}; check ELASTICSEARCH_URL", self.urls))
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+mod inspect;
 mod install;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use elasticsearch::http::Method;
 use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 
 pub use client::Client;
+pub use inspect::{Cluster, Name, inspect};
 pub use install::{InstallError, install};
 
 use super::document::{Document, body};

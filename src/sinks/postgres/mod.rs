@@ -38,6 +38,19 @@ pub struct Postgres {
     address: String,
 }
 
+/// What the server says.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Such as `17.2`.
+    pub version: String,
+    /// Whether the tables of the audit are there.
+    pub has_tables: bool,
+    /// Whether this user may make tables.
+    pub may_create: bool,
+    /// Whether it only follows another server and takes no writes.
+    pub is_standby: bool,
+}
+
 impl Postgres {
     /// `address` is the URL without credentials, for messages. Must be called inside a tokio runtime; connects nowhere yet.
     ///
@@ -66,14 +79,18 @@ impl Postgres {
         migrated
     }
 
-    /// The server's version, such as `17.2`.
+    /// Looks at the server; changes nothing.
     ///
     /// # Errors
     /// Why it cannot be asked.
-    pub async fn version(&self) -> Result<String, Failure> {
+    pub async fn inspect(&self) -> Result<Server, Failure> {
+        const LOOK: &str = "SELECT current_setting('server_version'), to_regclass('transaction_state') IS NOT NULL,
+            has_schema_privilege(current_schema(), 'CREATE'), pg_is_in_recovery()";
         let mut connection = self.connect().await?;
-        let asked = self.within(sqlx::query_scalar("SHOW server_version").fetch_one(&mut connection)).await?;
-        asked.map_err(|error| judge(&error, &self.address))
+        let asked = self.within(sqlx::query_as(LOOK).fetch_one(&mut connection)).await?;
+        let (version, has_tables, may_create, is_standby): (String, bool, Option<bool>, bool) =
+            asked.map_err(|error| judge(&error, &self.address))?;
+        Ok(Server { version, has_tables, may_create: may_create.unwrap_or(false), is_standby })
     }
 
     async fn connect(&self) -> Result<PgConnection, Failure> {

@@ -1,0 +1,178 @@
+//! A look at brokers, topics and a group, for whoever wants to know what is wrong. It changes nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
+use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
+
+use super::REQUEST;
+use super::consumer::known;
+use super::context::trouble;
+use crate::record::TopicPartition;
+
+/// How long brokers have after the client said that something is wrong.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the brokers say.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    pub brokers: usize,
+    /// Those asked for, in their order; `None` for one that does not exist.
+    pub topics: Vec<Option<Topic>>,
+}
+
+/// A topic.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: String,
+    pub partitions: usize,
+    /// Copies of its least copied partition.
+    pub copies: usize,
+    /// The largest message it takes, in bytes.
+    pub max_message_bytes: Option<u64>,
+    /// How long it keeps messages, in milliseconds; `-1` for ever.
+    pub retention_ms: Option<i64>,
+    pub compacted: bool,
+}
+
+/// Where a group stands in a partition.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub at: TopicPartition,
+    pub low: i64,
+    pub high: i64,
+    pub committed: Option<i64>,
+}
+
+impl Standing {
+    /// Records that the group has not committed and that are still there.
+    pub fn lag(&self) -> i64 {
+        self.high - self.committed.unwrap_or(self.low).max(self.low)
+    }
+
+    /// Records that were deleted before the group committed them.
+    pub fn lost(&self) -> i64 {
+        self.committed.map_or(0, |committed| (self.low - committed).max(0))
+    }
+}
+
+/// Keeps what the client says of its connections; the error that a call ends with is only that time was up.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn heard(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn why(&self, error: &KafkaError) -> String {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        said.unwrap_or_else(|| error.to_string())
+    }
+}
+
+impl ClientContext for Trouble {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(trouble) = trouble(&error, reason) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        }
+    }
+}
+
+impl ConsumerContext for Trouble {}
+
+fn consumer(client: &ClientConfig, group: &str) -> Result<(BaseConsumer<Trouble>, Trouble), String> {
+    let trouble = Trouble::default();
+    let mut config = client.clone();
+    config.set("group.id", group).set("allow.auto.create.topics", "false").set("enable.auto.commit", "false");
+    let consumer =
+        BaseConsumer::from_config_and_context(&config, trouble.clone()).map_err(|error| error.to_string())?;
+    Ok((consumer, trouble))
+}
+
+/// Asks for the brokers and all topics; asking for one by name could make some brokers create it. Blocks the thread for
+/// some seconds at most.
+pub(super) fn metadata(client: &ClientConfig) -> Result<Metadata, String> {
+    let (consumer, trouble) = consumer(client, "millrace-inspector")?;
+    let mut deadline = Instant::now() + REQUEST;
+    loop {
+        match consumer.fetch_metadata(None, Duration::from_secs(1)) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => {
+                // Serves the connection's troubles, which no other call does.
+                drop(consumer.poll(Duration::from_millis(10)));
+                if Instant::now() > deadline {
+                    return Err(trouble.why(&error));
+                }
+                deadline = deadline.min(Instant::now() + if trouble.heard() { PATIENCE } else { REQUEST });
+            }
+        }
+    }
+}
+
+/// Asks for the brokers and these topics; blocks the thread for some seconds at most.
+///
+/// # Errors
+/// Why the brokers do not answer, in the client's words.
+pub fn inspect(client: &ClientConfig, topics: &[String]) -> Result<Inspection, String> {
+    let metadata = metadata(client)?;
+    let found = |name: &String| {
+        let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
+        let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+        let entries = settings(client, name);
+        let value = |name: &str| entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.clone());
+        Some(Topic {
+            name: name.clone(),
+            partitions: topic.partitions().len(),
+            copies,
+            max_message_bytes: value("max.message.bytes").and_then(|text| text.parse().ok()),
+            retention_ms: value("retention.ms").and_then(|text| text.parse().ok()),
+            compacted: value("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+        })
+    };
+    Ok(Inspection { brokers: metadata.brokers().len(), topics: topics.iter().map(found).collect() })
+}
+
+/// The settings of a topic; none where the user may not see them.
+fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
+    let asked = async {
+        let admin: AdminClient<DefaultClientContext> = client.create()?;
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await
+    };
+    // A runtime of its own: the caller's thread is a blocking one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answers = runtime.ok().and_then(|runtime| runtime.block_on(asked).ok()).unwrap_or_default();
+    answers.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries).collect()
+}
+
+/// Asks where a group stands in a topic; blocks the thread.
+///
+/// # Errors
+/// Why the brokers do not tell, in the client's words.
+pub fn standings(client: &ClientConfig, topic: &Topic, group: &str) -> Result<Vec<Standing>, String> {
+    let (consumer, trouble) = consumer(client, group)?;
+    let ask = || {
+        let mut list = TopicPartitionList::new();
+        let last = i32::try_from(topic.partitions).unwrap_or(i32::MAX) - 1;
+        list.add_partition_range(&topic.name, 0, last);
+        let mut standings = Vec::new();
+        for element in consumer.committed_offsets(list, REQUEST)?.elements() {
+            let (low, high) = consumer.fetch_watermarks(&topic.name, element.partition(), REQUEST)?;
+            let at = TopicPartition::new(topic.name.as_str(), element.partition());
+            standings.push(Standing { at, low, high, committed: known(element.offset()) });
+        }
+        Ok(standings)
+    };
+    ask().map_err(|error: KafkaError| trouble.why(&error))
+}

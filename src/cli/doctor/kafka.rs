@@ -1,0 +1,134 @@
+//! Brokers, topics, dead-letter topics and where the groups stand.
+
+use pipeline::dead_letters::topic_of;
+use pipeline::kafka::{HEADERS_BYTES, Topic, inspect, standings};
+use rdkafka::ClientConfig;
+
+use super::Finding;
+use crate::config::Config;
+use crate::systems::Chosen;
+
+const PART: &str = "kafka";
+/// Letters are data that is nowhere else; a week is little to notice and mend.
+const SHORT_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
+
+pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
+    let client = config.kafka.client_config();
+    let groups: Vec<(String, Vec<String>)> =
+        chosen.iter().map(|chosen| ((chosen.entry.group)(config), (chosen.entry.topics)(config))).collect();
+    let servers = config.kafka.bootstrap_servers.clone();
+    let user = config.kafka.security.sasl.is_some();
+    // librdkafka blocks; the task does not panic, so it only fails at the end of the program.
+    tokio::task::spawn_blocking(move || ask(&client, &servers, user, &groups)).await.unwrap_or_default()
+}
+
+fn ask(client: &ClientConfig, servers: &str, user: bool, groups: &[(String, Vec<String>)]) -> Vec<Finding> {
+    let mut topics: Vec<String> = groups.iter().flat_map(|(_, topics)| topics.clone()).collect();
+    topics.sort();
+    topics.dedup();
+    let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
+    let found = match inspect(client, &names) {
+        Ok(found) => found,
+        Err(why) => {
+            let login = if user { ", KAFKA_USERNAME and KAFKA_PASSWORD" } else { "" };
+            let advice = format!("check KAFKA_BOOTSTRAP_SERVERS{login}, and that the brokers run");
+            return vec![Finding::fault(PART, format!("{servers} does not answer ({why})"), advice)];
+        }
+    };
+    let mut findings = vec![Finding::ok(PART, format!("brokers at {servers}: {}", found.brokers))];
+    for (name, pair) in topics.iter().zip(found.topics.chunks_exact(2)) {
+        let [source, letters] = pair else { continue };
+        findings.push(source_topic(name, source.as_ref(), found.brokers));
+        findings.extend(letter_topic(name, source.as_ref(), letters.as_ref()));
+    }
+    for (group, topics) in groups {
+        let there = found.topics.iter().flatten().filter(|topic| topics.contains(&topic.name));
+        findings.extend(there.map(|topic| standing(client, topic, group)));
+    }
+    findings
+}
+
+fn source_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Finding {
+    let Some(topic) = topic else {
+        let what = format!("the topic {name} does not exist; run waits for it");
+        return Finding::fault(PART, what, "create it, or let `millrace publish` make it");
+    };
+    let what = format!("topic {name}: partitions {}, copies {}", topic.partitions, topic.copies);
+    if topic.compacted {
+        return Finding::note(
+            PART,
+            what,
+            "it is compacted, so a rebuilt store or audit misses what was compacted away",
+        );
+    }
+    if topic.copies < 2 && brokers > 1 {
+        return Finding::note(PART, what, "a broker's disk can take records with it: give it more copies");
+    }
+    Finding::ok(PART, what)
+}
+
+fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> Option<Finding> {
+    let dead_letters = topic_of(name);
+    let Some(letters) = letters else {
+        return Some(Finding::note(PART, format!("the topic {dead_letters} does not exist"), "run creates it"));
+    };
+    let needs = source?.max_message_bytes.map(|bytes| bytes + HEADERS_BYTES);
+    if let (Some(needs), Some(takes)) = (needs, letters.max_message_bytes)
+        && takes < needs
+    {
+        let what = format!("{dead_letters} takes messages of {takes} bytes, and a letter may have {needs}");
+        let advice = format!("kafka-configs --alter --topic {dead_letters} --add-config max.message.bytes={needs}");
+        return Some(Finding::fault(PART, what, advice));
+    }
+    if letters.retention_ms.is_some_and(|ms| (0..SHORT_RETENTION_MS).contains(&ms)) {
+        let what = format!("{dead_letters} forgets letters in less than a week");
+        return Some(Finding::note(PART, what, "raise its retention.ms; they are nowhere else"));
+    }
+    Some(Finding::ok(PART, format!("topic {dead_letters}: room for every letter")))
+}
+
+fn standing(client: &ClientConfig, topic: &Topic, group: &str) -> Finding {
+    let standings = match standings(client, topic, group) {
+        Ok(standings) => standings,
+        Err(why) => {
+            return Finding::fault(PART, format!("group {group} cannot be asked for ({why})"), "check its rights");
+        }
+    };
+    let lost: i64 = standings.iter().map(pipeline::kafka::Standing::lost).sum();
+    if lost > 0 {
+        let what = format!("group {group}: {lost} records of {} were deleted before they were read", topic.name);
+        return Finding::fault(PART, what, "raise the topic's retention; what is gone has to be sent again");
+    }
+    let lag: i64 = standings.iter().map(pipeline::kafka::Standing::lag).sum();
+    let begun = standings.iter().any(|standing| standing.committed.is_some());
+    let state = if begun { "" } else { ", nothing committed yet" };
+    Finding::ok(PART, format!("group {group}: lag {lag}{state}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    fn topic(max_message_bytes: u64, retention_ms: i64) -> Topic {
+        let (max_message_bytes, retention_ms) = (Some(max_message_bytes), Some(retention_ms));
+        Topic { name: "t".into(), partitions: 1, copies: 1, max_message_bytes, retention_ms, compacted: false }
+    }
+
+    #[test]
+    fn letters_need_room_and_time() {
+        let level = |letters: Option<&Topic>| letter_topic("t", Some(&topic(1_000, -1)), letters).unwrap().level;
+        assert_eq!(level(None), Level::Note);
+        assert_eq!(level(Some(&topic(1_000, -1))), Level::Fault);
+        assert_eq!(level(Some(&topic(1_000 + HEADERS_BYTES, 1_000))), Level::Note);
+        assert_eq!(level(Some(&topic(1_000 + HEADERS_BYTES, -1))), Level::Ok);
+    }
+
+    #[test]
+    fn a_source_topic_is_there_or_waited_for() {
+        assert_eq!(source_topic("t", None, 1).level, Level::Fault);
+        assert_eq!(source_topic("t", Some(&topic(1, 1)), 1).level, Level::Ok);
+        assert_eq!(source_topic("t", Some(&topic(1, 1)), 3).level, Level::Note);
+        assert_eq!(source_topic("t", Some(&Topic { compacted: true, ..topic(1, 1) }), 1).level, Level::Note);
+    }
+}

@@ -1,0 +1,221 @@
+//! The stores: Elasticsearch, Redis, the audit's database.
+
+use pipeline::Sink;
+
+use super::{Finding, Level};
+use crate::config::{Config, Database, Store};
+use crate::consumer::redis;
+use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
+use crate::sinks::postgres::{Postgres, Server};
+use crate::systems::{Chosen, transactions, transactions_audit};
+
+const ELASTICSEARCH: &str = "elasticsearch";
+const REDIS: &str = "redis";
+const POSTGRES: &str = "postgres";
+const SQLITE: &str = "sqlite";
+
+pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
+    let runs = |name: &str| chosen.iter().any(|chosen| chosen.entry.name == name);
+    let mut findings = Vec::new();
+    if runs(transactions::NAME) {
+        match &config.transactions.store {
+            Store::Elasticsearch => findings.extend(elasticsearch(config).await),
+            Store::Sqlite(path) => findings.push(file(path)),
+        }
+    }
+    if runs(transactions_audit::NAME) {
+        match &config.database {
+            Some(Database::Postgres { url, address }) => {
+                let looked = match Postgres::new(url, address, 1) {
+                    Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
+                    Err(why) => Err(why),
+                };
+                findings.push(
+                    looked.map_or_else(|why| Finding::failed(POSTGRES, why), |server| postgres(&server, address)),
+                );
+            }
+            Some(Database::Sqlite { path }) => findings.push(file(path)),
+            None => findings.push(Finding::fault(POSTGRES, "the audit has no database", "set DATABASE_URL")),
+        }
+    }
+    findings.push(marks(config).await);
+    findings
+}
+
+async fn elasticsearch(config: &Config) -> Vec<Finding> {
+    let alias = &config.elasticsearch.index;
+    let client = match Client::new(&config.elasticsearch) {
+        Ok(client) => client,
+        Err(why) => return vec![Finding::failed(ELASTICSEARCH, why)],
+    };
+    let cluster = match inspect(&client, alias).await {
+        Ok(cluster) => cluster,
+        Err(failure) => return vec![Finding::failed(ELASTICSEARCH, failure.why)],
+    };
+    let mut findings = judged(&cluster, alias);
+    let stands = matches!(cluster.name, Name::Alias { .. });
+    if stands && findings.iter().all(|finding| finding.level != Level::Fault) {
+        match ElasticsearchSink::new(client, alias).probe().await {
+            Ok(()) => findings.push(Finding::ok(ELASTICSEARCH, "takes writes")),
+            Err(failure) => findings.push(Finding::failed(ELASTICSEARCH, failure.why)),
+        }
+    }
+    findings
+}
+
+fn judged(cluster: &Cluster, alias: &str) -> Vec<Finding> {
+    let at = |level, what: String, advice: Option<&str>| Finding {
+        level,
+        part: ELASTICSEARCH,
+        what,
+        advice: advice.map(str::to_owned),
+    };
+    let mut findings = Vec::new();
+    let known = format!("version {}, {}", cluster.versions.join(" and "), cluster.health);
+    findings.push(match cluster.health.as_str() {
+        "red" => at(Level::Fault, known, Some("a primary shard is away: see GET /_cluster/allocation/explain")),
+        _ => at(Level::Ok, known, None),
+    });
+    let ours = serde_json::from_str::<serde_json::Value>(transactions::TEMPLATE);
+    let ours = ours.ok().and_then(|template| template.get("version")?.as_u64());
+    findings.push(match cluster.template {
+        None => at(Level::Note, format!("the index template {alias} is not there"), Some("run installs it")),
+        theirs if theirs < ours => {
+            at(Level::Note, format!("the index template {alias} is old"), Some("run updates it"))
+        }
+        Some(version) => at(Level::Ok, format!("index template {alias}, version {version}"), None),
+    });
+    findings.push(match &cluster.name {
+        Name::Nothing => at(Level::Note, format!("the alias {alias} is not there"), Some("run makes it")),
+        Name::Index => at(
+            Level::Fault,
+            format!("{alias} is an index, and an alias is needed under that name"),
+            Some("rename the index, or set ELASTICSEARCH_INDEX to another name"),
+        ),
+        Name::Alias { write_index: None, .. } => at(
+            Level::Fault,
+            format!("the alias {alias} has no write index"),
+            Some("set is_write_index on one of its indices"),
+        ),
+        Name::Alias { filtered: false, .. } => at(
+            Level::Fault,
+            format!("the alias {alias} has no filter, so deleted documents show"),
+            Some(r#"add it anew with the filter {"bool":{"must_not":{"term":{"_deleted":true}}}}"#),
+        ),
+        Name::Alias { write_index: Some(index), .. } => at(Level::Ok, format!("alias {alias} writes to {index}"), None),
+    });
+    let blocked = |block: &String| {
+        at(Level::Fault, format!("writes are blocked ({block})"), Some("free the disk, then set it to null"))
+    };
+    findings.extend(cluster.blocks.iter().map(blocked));
+    findings
+}
+
+fn postgres(server: &Server, address: &str) -> Finding {
+    let known = format!("version {} at {address}", server.version);
+    match server {
+        Server { is_standby: true, .. } => {
+            Finding::fault(POSTGRES, format!("{known} is a standby"), "name the primary in DATABASE_URL")
+        }
+        Server { has_tables: false, may_create: false, .. } => Finding::fault(
+            POSTGRES,
+            format!("{known} has no tables of ours, and this user may not make them"),
+            "grant CREATE on the schema",
+        ),
+        Server { has_tables: false, .. } => {
+            Finding::note(POSTGRES, format!("{known} has no tables of ours"), "run makes them")
+        }
+        _ => Finding::ok(POSTGRES, format!("{known}, tables in place")),
+    }
+}
+
+fn file(path: &std::path::Path) -> Finding {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let shown = path.display();
+    match (path.exists(), folder) {
+        (true, _) => Finding::ok(SQLITE, format!("{shown}")),
+        (false, Some(folder)) if !folder.is_dir() => {
+            Finding::fault(SQLITE, format!("the folder {} does not exist", folder.display()), "make it")
+        }
+        (false, _) => Finding::note(SQLITE, format!("{shown} is not there"), "run makes it"),
+    }
+}
+
+async fn marks(config: &Config) -> Finding {
+    let Some(settings) = &config.redis else {
+        return Finding::note(
+            REDIS,
+            "switched off",
+            "copies are recognised from memory alone, and not after a restart",
+        );
+    };
+    let server = match redis(config, "doctor", "doctor") {
+        Ok(Some(marks)) => marks.server().await,
+        Ok(None) => return Finding::ok(REDIS, "switched off"),
+        Err(why) => Err(why),
+    };
+    match server {
+        Err(why) => Finding::fault(
+            REDIS,
+            format!("{} does not answer ({why})", settings.address),
+            "check REDIS_URL; without it nothing is lost, and copies are written again",
+        ),
+        Ok(server) if !["", "noeviction"].contains(&server.eviction.as_str()) => Finding::note(
+            REDIS,
+            format!("version {}, maxmemory-policy {}", server.version, server.eviction),
+            "marks may be evicted, and copies are then written again; noeviction keeps them",
+        ),
+        Ok(server) => Finding::ok(REDIS, format!("version {} at {}", server.version, settings.address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(name: Name) -> Cluster {
+        let alias = |name| Cluster {
+            versions: vec!["9.2.0".into()],
+            health: "green".into(),
+            name,
+            template: Some(1),
+            blocks: Vec::new(),
+        };
+        alias(name)
+    }
+
+    fn worst(cluster: &Cluster) -> Level {
+        let rank = |finding: &Finding| finding.level as u8;
+        judged(cluster, "t").into_iter().max_by_key(rank).unwrap().level
+    }
+
+    #[test]
+    fn an_alias_needs_a_write_index_and_its_filter() {
+        let alias = |write_index: Option<&str>, filtered| {
+            worst(&cluster(Name::Alias { write_index: write_index.map(str::to_owned), filtered }))
+        };
+        assert_eq!(alias(Some("t-1"), true), Level::Ok);
+        assert_eq!(alias(None, true), Level::Fault);
+        assert_eq!(alias(Some("t-1"), false), Level::Fault);
+        assert_eq!(worst(&cluster(Name::Index)), Level::Fault);
+        assert_eq!(worst(&cluster(Name::Nothing)), Level::Note);
+    }
+
+    #[test]
+    fn blocks_and_red_are_faults_and_an_old_template_is_a_note() {
+        let good = cluster(Name::Alias { write_index: Some("t-1".into()), filtered: true });
+        assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
+        assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
+        assert_eq!(worst(&Cluster { template: Some(0), ..good }), Level::Note);
+    }
+
+    #[test]
+    fn a_database_must_be_writable() {
+        let server = Server { version: "17".into(), has_tables: true, may_create: true, is_standby: false };
+        assert_eq!(postgres(&server, "h").level, Level::Ok);
+        assert_eq!(postgres(&Server { has_tables: false, ..server.clone() }, "h").level, Level::Note);
+        let neither = Server { has_tables: false, may_create: false, ..server.clone() };
+        assert_eq!(postgres(&neither, "h").level, Level::Fault);
+        assert_eq!(postgres(&Server { is_standby: true, ..server }, "h").level, Level::Fault);
+    }
+}
