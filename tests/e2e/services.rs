@@ -43,8 +43,10 @@ pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Va
     (status, serde_json::from_slice(&answer.bytes().unwrap()).unwrap_or(Value::Null))
 }
 
-/// Runs `scripts/services VERB NAME`.
+/// Runs `scripts/services VERB NAME`; `elasticsearch` is whichever engine these tests run against.
 pub fn services(verb: &str, name: &str) {
+    let engine = std::env::var("E2E_ENGINE").unwrap_or_else(|_| name.to_owned());
+    let name = if name == "elasticsearch" { &engine } else { name };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
     let done = Command::new(script).args([verb, name]).output().unwrap();
     assert!(done.status.success(), "services {verb} {name}: {}", String::from_utf8_lossy(&done.stderr));
