@@ -7,6 +7,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
+use crate::services::mapping_reject;
 use crate::world::{World, block_on};
 
 /// What has to become of a payload.
@@ -65,7 +66,7 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, End)> {
         (
             "conflict",
             Some(event("conflict", |event| event["transaction"]["status"] = json!({"a": 1}))),
-            Dead("document_parsing_exception"),
+            Dead(mapping_reject()),
         ),
         ("large", Some(event("large", |event| event["transaction"]["note"] = json!("x".repeat(5_000_000)))), Indexed),
         ("keys", Some(set("keys", "/transaction/metadata", keys.into())), Indexed),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::program::printed;
-use crate::services::{elasticsearch, eventually, variable};
+use crate::services::{elasticsearch, eventually, mapping_reject, variable};
 use crate::world::World;
 
 /// Puts one event into the topic, whatever its shape.
@@ -32,9 +32,9 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     assert_eq!(world.run_once()["dead_lettered"], 3);
     let list = printed(&world.output(&["dlq", "list", "--json"]));
     assert_eq!(list["letters"], 3);
-    assert_eq!(list["causes"][0]["class"], "document_parsing_exception");
+    assert_eq!(list["causes"][0]["class"], mapping_reject());
     assert_eq!(list["causes"][0]["count"], 2);
-    let shown = world.output(&["dlq", "show", "--class", "document_parsing_exception", "--limit", "1"]);
+    let shown = world.output(&["dlq", "show", "--class", mapping_reject(), "--limit", "1"]);
     assert_eq!(printed(&shown)["payload"], event("mended", 1, &json!({"a": 1})).to_string());
 
     let before = world.documents();
@@ -53,7 +53,7 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     let version = before["overtaken"].0;
     let path = format!("{index}/_doc/overtaken?version={version}&version_type=external");
     assert_eq!(elasticsearch("PUT", &path, Some(&json!({"status": "completed", "_enriched_at": 0}))).0, 201);
-    let replayed = world.output(&["dlq", "replay", "--class", "document_parsing_exception"]);
+    let replayed = world.output(&["dlq", "replay", "--class", mapping_reject()]);
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stdout));
     let replayed = printed(&replayed);
     assert_eq!((&replayed["applied"], &replayed["superseded"]), (&json!(1), &json!(1)));

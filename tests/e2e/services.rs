@@ -43,6 +43,12 @@ pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Va
     (status, serde_json::from_slice(&answer.bytes().unwrap()).unwrap_or(Value::Null))
 }
 
+/// What the search engine calls a document that does not fit its mapping.
+pub fn mapping_reject() -> &'static str {
+    let opensearch = std::env::var("E2E_ENGINE").is_ok_and(|engine| engine == "opensearch");
+    if opensearch { "mapper_parsing_exception" } else { "document_parsing_exception" }
+}
+
 /// Runs `scripts/services VERB NAME`; `elasticsearch` is whichever engine these tests run against.
 pub fn services(verb: &str, name: &str) {
     let engine = std::env::var("E2E_ENGINE").unwrap_or_else(|_| name.to_owned());
