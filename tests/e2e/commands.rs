@@ -47,6 +47,8 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     // Mended: an index whose mapping takes objects there, with the documents that stood before.
     let index = format!("/{}-000001", world.name);
     elasticsearch("DELETE", &index, None);
+    // OpenSearch would merge the template's field into ours.
+    elasticsearch("DELETE", &format!("/_index_template/{}", world.name), None);
     let lenient = json!({"mappings": {"dynamic": false, "properties": {"status": {"type": "object", "enabled": false}}},
         "aliases": {&world.name: {"is_write_index": true}}});
     assert_eq!(elasticsearch("PUT", &index, Some(&lenient)).0, 200);
