@@ -1,7 +1,7 @@
 //! `millrace run`: the consumers, their HTTP server, and an orderly end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pipeline::{Outcome, Proceed, Status, Tally};
 use serde_json::{Map, Value, json};
@@ -74,7 +74,6 @@ impl Health for Systems {
 pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
     let options = RunOptions { once: args.once, stop: CancellationToken::new() };
-    let begun = Instant::now();
     let consumers = consumers(names, &config, &options)?;
     let metrics = telemetry::metrics().map_err(|error| Failure::internal(error.to_string()))?;
     let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
@@ -87,8 +86,8 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     // The consumers' answer is the one that counts.
     http.await.ok();
     let mut short = None;
-    for (name, finished) in ended.into_iter().filter(|_| args.once) {
-        super::print_json(&summary(name, finished, begun))?;
+    for (name, finished, took) in ended.into_iter().filter(|_| args.once) {
+        super::print_json(&summary(name, finished, took))?;
         if !finished.reached_end {
             let stopped = format!("{name}: stopped before the end of the log; what is left is read by the next run");
             short = Some(Failure::again(stopped));
@@ -100,8 +99,8 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
 /// A consumer, and whether its primary brought it along.
 pub(super) type Member = (Consumer, bool);
 
-/// What the consumers came to, by their names, and why one of them failed.
-pub(super) type Ended = (Vec<(&'static str, Finished)>, Option<Failure>);
+/// What the consumers came to and how long they took, by their names, and why one of them failed.
+pub(super) type Ended = (Vec<(&'static str, Finished, Duration)>, Option<Failure>);
 
 /// Makes the consumers of these systems and of the projections that they bring along.
 pub(super) fn consumers(names: &[String], config: &Config, options: &RunOptions) -> Result<Vec<Member>, Failure> {
@@ -144,6 +143,7 @@ pub(super) async fn stop_on_signal(stop: CancellationToken) {
 /// Waits for all consumers. One that fails stops the others, save a projection that was brought along: it is never in
 /// the way.
 pub(super) async fn all(consumers: Vec<Member>, stop: &CancellationToken) -> Ended {
+    let begun = Instant::now();
     let mut running = JoinSet::new();
     for (consumer, brought_along) in consumers {
         let Consumer { name, status, task, .. } = consumer;
@@ -154,7 +154,7 @@ pub(super) async fn all(consumers: Vec<Member>, stop: &CancellationToken) -> End
         match ended {
             Ok((name, _, _, Ok(finished))) => {
                 said(name, finished.tally);
-                all.push((name, finished));
+                all.push((name, finished, begun.elapsed()));
             }
             Ok((name, true, status, Err(error))) => {
                 status.raise("consumer", format!("failed for good, until a restart: {error}"));
@@ -180,8 +180,8 @@ fn said(system: &str, tally: Tally) {
     }
 }
 
-fn summary(system: &str, Finished { tally, reached_end }: Finished, begun: Instant) -> Value {
-    let seconds = begun.elapsed().as_secs_f64();
+fn summary(system: &str, Finished { tally, reached_end }: Finished, took: Duration) -> Value {
+    let seconds = took.as_secs_f64();
     let mut summary = json!({
         "system": system,
         "reached_end": reached_end,

@@ -108,7 +108,7 @@ impl Monitor {
             self.status.clear("progress");
         } else if self.progress.elapsed() > STUCK {
             let seconds = self.progress.elapsed().as_secs();
-            self.status.raise("progress", format!("no record finished for {} minutes with a backlog", seconds / 60));
+            self.status.raise("progress", format!("no record finished for {} min with a backlog", seconds / 60));
         }
     }
 
