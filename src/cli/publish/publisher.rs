@@ -45,6 +45,8 @@ impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         // That all brokers are down says less than why the last one is.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            // How often and in which state says nothing to a person.
+            let reason = reason.split(" (after ").next().unwrap_or(reason);
             *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
