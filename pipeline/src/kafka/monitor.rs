@@ -186,7 +186,13 @@ impl Monitor {
     pub(super) fn trouble(&self, error: &KafkaError, context: &Context, topics: &[String]) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.status.raise("topic", format!("waiting for the topic {}: create it, or correct its name in the settings", topics.join(", ")));
+                self.status.raise(
+                    "topic",
+                    format!(
+                        "waiting for the topic {}: create it, or correct its name in the settings",
+                        topics.join(", ")
+                    ),
+                );
             }
             _ => {
                 let why = context.trouble().unwrap_or_else(|| error.to_string());
