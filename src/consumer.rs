@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::sinks::shelf::Shelf;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
@@ -53,6 +54,8 @@ pub enum ConsumerError {
 pub struct Setup<S: System> {
     pub system: S,
     pub sink: Arc<dyn Sink<S::Write>>,
+    /// The same store, read back.
+    pub shelf: Arc<dyn Shelf>,
     pub prepare: Prepare,
     pub topics: Vec<String>,
     pub group: String,

@@ -9,3 +9,4 @@ pub mod sinks;
 pub mod synthetic;
 pub mod systems;
 pub mod telemetry;
+pub mod verify;

@@ -43,7 +43,7 @@ impl DeadLetters for Findings {
 /// # Errors
 /// A sentence about the configuration or the store.
 pub async fn replay<S: System + Clone>(
-    setup: Setup<S>,
+    setup: &Setup<S>,
     options: Options,
     records: Vec<Record>,
 ) -> Result<Replayed, String> {

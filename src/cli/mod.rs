@@ -7,6 +7,7 @@ pub mod dlq;
 pub mod doctor;
 pub mod publish;
 pub mod run;
+pub mod verify;
 
 use std::future::Future;
 use std::io::Write;
@@ -113,6 +114,8 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Look at the configuration and every connection, and say what to change
     Doctor(doctor::DoctorArgs),
+    /// Compare a store with the log, document by document
+    Verify(verify::VerifyArgs),
 }
 
 /// `millrace run`
@@ -143,7 +146,7 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) => {}
+            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) | Command::Verify(_) => {}
         }
         overrides
     }
@@ -159,6 +162,7 @@ impl Cli {
             Command::Demo(_) => Ok(()),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
+            Command::Verify(args) => block_on(verify::verify(args, config)),
             Command::Doctor(args) => block_on(doctor::doctor(args, config)),
         }
     }

@@ -11,7 +11,7 @@ mod stores;
 pub mod table;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(crate) mod values;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

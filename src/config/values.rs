@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// A size in bytes: `268435456`, `256MiB`, `256 MB`, `64k`. A bare letter counts in powers of two.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

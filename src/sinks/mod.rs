@@ -5,4 +5,5 @@ pub mod document;
 pub mod elasticsearch;
 mod migrations;
 pub mod postgres;
+pub mod shelf;
 pub mod sqlite;

@@ -5,12 +5,16 @@ use pipeline::Record;
 use crate::config::Config;
 use crate::consumer::{Consumer, RunOptions, Task};
 use crate::replay::Replayed;
+use crate::verify::{self, Listener, Report, VerifyError};
 
 pub mod transactions;
 pub mod transactions_audit;
 
 /// A replay under way; its error is a sentence about the configuration or the store.
 pub type Replay = Task<Result<Replayed, String>>;
+
+/// A verification under way.
+pub type Verification = Task<Result<Report, VerifyError>>;
 
 /// A system that can be run by name.
 pub struct Entry {
@@ -21,6 +25,8 @@ pub struct Entry {
     pub consumer: fn(&Config, &RunOptions) -> Result<Consumer, String>,
     /// Writes these records anew, in any order; gives those that are rejected still.
     pub replay: fn(&Config, Vec<Record>) -> Replay,
+    /// Compares its store with its log.
+    pub verify: fn(&Config, verify::Options, Box<dyn Listener>) -> Verification,
     pub topics: fn(&Config) -> Vec<String>,
     pub group: fn(&Config) -> String,
 }

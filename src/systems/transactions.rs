@@ -13,9 +13,11 @@ use crate::config::{Config, Store};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
 use crate::replay::replay;
 use crate::sinks::document::{Document, Documents};
-use crate::sinks::elasticsearch::{Client, ElasticsearchSink, install};
-use crate::sinks::sqlite::{Sqlite, SqliteDocuments};
+use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
+use crate::sinks::shelf::Shelf;
+use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
 use crate::systems::Entry;
+use crate::verify::verification;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
@@ -30,7 +32,11 @@ pub const ENTRY: Entry = Entry {
     consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
     replay: |config, records| {
         let (setup, options) = (setup(config, Order::Any), engine_options(config, &config.transactions.group));
-        Box::pin(async move { replay(setup?, options, records).await })
+        Box::pin(async move { replay(&setup?, options, records).await })
+    },
+    verify: |config, options, listener| {
+        let engine = engine_options(config, &config.transactions.group);
+        verification(setup(config, Order::Any), config, engine, options, listener)
     },
     topics: |config| vec![config.transactions.topic.clone()],
     group: |config| config.transactions.group.clone(),
@@ -38,13 +44,14 @@ pub const ENTRY: Entry = Entry {
 
 /// Puts the system together with its topic, its group and its store.
 fn setup(config: &Config, order: Order) -> Result<Setup<Transactions>, String> {
-    let (sink, prepare, target) = match &config.transactions.store {
+    let Target { sink, shelf, prepare, target } = match &config.transactions.store {
         Store::Elasticsearch => elasticsearch(config)?,
         Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
     };
     Ok(Setup {
         system: Transactions::new(order),
         sink,
+        shelf,
         prepare,
         topics: vec![config.transactions.topic.clone()],
         group: config.transactions.group.clone(),
@@ -52,28 +59,36 @@ fn setup(config: &Config, order: Order) -> Result<Setup<Transactions>, String> {
     })
 }
 
-type Target = (Arc<dyn Sink<Document>>, Prepare, String);
+/// Where documents go.
+struct Target {
+    sink: Arc<dyn Sink<Document>>,
+    shelf: Arc<dyn Shelf>,
+    prepare: Prepare,
+    target: String,
+}
 
 fn elasticsearch(config: &Config) -> Result<Target, String> {
     let alias = config.elasticsearch.index.clone();
     let client = Client::new(&config.elasticsearch)?;
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
+    let shelf = Arc::new(ElasticsearchShelf::new(client.clone(), &alias));
     let target = format!("elasticsearch/{alias}");
     let prepare: Prepare = Box::new(move || {
         let (client, alias) = (client.clone(), alias.clone());
         Box::pin(async move { install(&client, &alias, TEMPLATE).await.map_err(|error| error.to_string()) })
     });
-    Ok((sink, prepare, target))
+    Ok(Target { sink, shelf, prepare, target })
 }
 
 fn sqlite(sqlite: Sqlite, order: Order) -> Target {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
+    let shelf = Arc::new(SqliteShelf::documents(sqlite.clone()));
     let target = format!("sqlite/{}", sqlite.path().display());
     let prepare: Prepare = Box::new(move || {
         let sqlite = sqlite.clone();
         Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
     });
-    (sink, prepare, target)
+    Target { sink, shelf, prepare, target }
 }
 
 /// Reads a transaction event for one of the systems that have them.

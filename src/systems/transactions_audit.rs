@@ -15,9 +15,11 @@ use crate::config::{Config, Database};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
 use crate::replay::replay;
 use crate::sinks::audit::Row;
-use crate::sinks::postgres::{Postgres, PostgresAudit};
-use crate::sinks::sqlite::{Sqlite, SqliteAudit};
+use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
+use crate::sinks::shelf::Shelf;
+use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
 use crate::systems::{Entry, Projection};
+use crate::verify::verification;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-audit";
@@ -29,7 +31,10 @@ pub const ENTRY: Entry = Entry {
     consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
     replay: |config, records| {
         let (setup, options) = (setup(config, Order::Any), engine_options(config, &group(config)));
-        Box::pin(async move { replay(setup?, options, records).await })
+        Box::pin(async move { replay(&setup?, options, records).await })
+    },
+    verify: |config, options, listener| {
+        verification(setup(config, Order::Any), config, engine_options(config, &group(config)), options, listener)
     },
     topics: |config| vec![config.transactions.topic.clone()],
     group,
@@ -42,31 +47,34 @@ fn group(config: &Config) -> String {
 /// Puts the system together with its topic, its group and its database.
 fn setup(config: &Config, order: Order) -> Result<Setup<Audit>, String> {
     let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
-    let (sink, prepare): (Arc<dyn Sink<Row>>, Prepare) = match database {
+    let (sink, shelf, prepare): (Arc<dyn Sink<Row>>, Arc<dyn Shelf>, Prepare) = match database {
         Database::Postgres { url, address } => {
             // One connection a batch, and one for probes.
             let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
             let postgres = Postgres::new(url, address, connections)?;
             let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
+            let shelf = Arc::new(PostgresShelf(postgres.clone()));
             let prepare: Prepare = Box::new(move || {
                 let postgres = postgres.clone();
                 Box::pin(async move { postgres.install_audit().await.map_err(|failure| failure.why.into_owned()) })
             });
-            (sink, prepare)
+            (sink, shelf, prepare)
         }
         Database::Sqlite { path } => {
             let sqlite = Sqlite::new(path);
             let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
+            let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
             let prepare: Prepare = Box::new(move || {
                 let sqlite = sqlite.clone();
                 Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
             });
-            (sink, prepare)
+            (sink, shelf, prepare)
         }
     };
     Ok(Setup {
         system: Audit,
         sink,
+        shelf,
         prepare,
         topics: vec![config.transactions.topic.clone()],
         group: group(config),

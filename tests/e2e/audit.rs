@@ -12,14 +12,14 @@ use crate::services::{eventually, services, variable};
 use crate::world::{World, block_on, options_of, scaled};
 
 /// A world with a database of its own.
-struct Audited {
-    world: World,
+pub struct Audited {
+    pub world: World,
     database: String,
     url: String,
 }
 
 impl Audited {
-    fn new(world: World) -> Self {
+    pub fn new(world: World) -> Self {
         let database = world.name.replace('-', "_");
         let (server, _) = variable("DATABASE_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
         let url = format!("{server}/{database}");
@@ -33,6 +33,15 @@ impl Audited {
         let run = async {
             let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        };
+        block_on(run);
+    }
+
+    /// Runs a statement in the database itself.
+    pub fn run(&self, statement: &'static str) {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
         };
         block_on(run);
     }
@@ -209,6 +218,11 @@ fn one_file_can_be_index_and_audit_on_a_real_broker() {
     let store = format!("sqlite:{}", file.display());
     let output = world.output(&["run", "transactions", "--store", &store, "--once"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    world.set("TRANSACTIONS_STORE", &store);
+    for system in ["transactions", "transactions-audit"] {
+        let verified = world.output(&["verify", system, "--json"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    }
     let expected = options.expected().unwrap();
     let read = async {
         let sqlite = millrace::sinks::sqlite::Sqlite::new(&file);

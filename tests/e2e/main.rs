@@ -21,4 +21,5 @@ mod flow;
 mod program;
 mod rebalance;
 mod services;
+mod verify;
 mod world;

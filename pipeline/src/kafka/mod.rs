@@ -15,7 +15,7 @@ pub use consumer::{FeedError, FeedOptions};
 pub use dead_letters::KafkaDeadLetters;
 pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;
-pub use read::read_topic;
+pub use read::{Ranges, ranges, read_ranges, read_topic};
 pub use topics::{HEADERS_BYTES, TopicError, ensure_dead_letter_topics};
 
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! Reads a topic from its start to its present end, outside of any consumer group.
+//! Reads a topic outside of any consumer group: from its start to its present end, or to where somebody saw its end.
+
+use std::collections::BTreeMap;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -10,12 +12,10 @@ use super::consumer::record_of;
 use super::context::Context;
 use crate::record::{Record, TopicPartition};
 
-/// Reads every record of a topic, partition by partition in offset order but partitions mixed; blocks the thread.
-/// Returns how many there were; 0 for a topic that does not exist.
-///
-/// # Errors
-/// When the brokers cannot be reached, or fail for good.
-pub fn read_topic(client: &ClientConfig, topic: &str, mut each: impl FnMut(Record)) -> Result<u64, KafkaError> {
+/// From which offset to which, by partition; the second is not read any more.
+pub type Ranges = BTreeMap<i32, (i64, i64)>;
+
+fn reader(client: &ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
     let mut config = client.clone();
     // The client asks for a name, but with assigned partitions and no commits there is no group.
     config
@@ -25,23 +25,67 @@ pub fn read_topic(client: &ClientConfig, topic: &str, mut each: impl FnMut(Recor
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false");
-    let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
+    config.create_with_context(Context::default())
+}
+
+/// Where a topic begins and ends now; nothing for one that does not exist. Blocks the thread.
+///
+/// # Errors
+/// When the brokers cannot be reached.
+pub fn ranges(client: &ClientConfig, topic: &str) -> Result<Ranges, KafkaError> {
+    let consumer = reader(client)?;
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    let mut open: Vec<i32> = found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
+    let partitions = found.map(|found| found.partitions()).unwrap_or_default();
+    let range = |id| Ok((id, consumer.fetch_watermarks(topic, id, REQUEST)?));
+    partitions.iter().map(|partition| range(partition.id())).collect()
+}
+
+/// Reads every record of a topic, partition by partition in offset order but partitions mixed; blocks the thread.
+/// Returns how many there were; 0 for a topic that does not exist.
+///
+/// # Errors
+/// When the brokers cannot be reached, or fail for good.
+pub fn read_topic(client: &ClientConfig, topic: &str, each: impl FnMut(Record)) -> Result<u64, KafkaError> {
+    read_ranges(client, topic, &ranges(client, topic)?, each)
+}
+
+/// As [`read_topic`], for a part of it.
+///
+/// # Errors
+/// As [`read_topic`].
+pub fn read_ranges(
+    client: &ClientConfig,
+    topic: &str,
+    ranges: &Ranges,
+    mut each: impl FnMut(Record),
+) -> Result<u64, KafkaError> {
+    let mut open: BTreeMap<i32, i64> =
+        ranges.iter().filter(|(_, (from, to))| from < to).map(|(id, (_, to))| (*id, *to)).collect();
     let mut list = TopicPartitionList::new();
-    for partition in &open {
-        list.add_partition_offset(topic, *partition, Offset::Beginning)?;
+    for (partition, (from, _)) in ranges.iter().filter(|(id, _)| open.contains_key(id)) {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*from))?;
     }
+    let consumer = reader(client)?;
     consumer.assign(&list)?;
     let mut records = 0;
     while !open.is_empty() {
         match consumer.poll(REQUEST) {
             Some(Ok(message)) => {
-                records += 1;
-                each(record_of(&message, TopicPartition::new(topic, message.partition())));
+                let (partition, offset) = (message.partition(), message.offset());
+                let Some(&to) = open.get(&partition) else { continue };
+                if offset < to {
+                    records += 1;
+                    each(record_of(&message, TopicPartition::new(topic, partition)));
+                }
+                if offset + 1 >= to {
+                    open.remove(&partition);
+                }
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => open.retain(|held| *held != partition),
+            // Offsets without records lie at the end.
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
             Some(Err(error)) => return Err(error),
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
         }

@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod inspect;
 mod install;
+mod shelf;
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
@@ -15,6 +16,7 @@ use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 pub use client::Client;
 pub use inspect::{Cluster, Name, inspect};
 pub use install::{InstallError, install};
+pub use shelf::ElasticsearchShelf;
 
 use super::document::{Document, body};
 use answer::{Bulk, judge_request};

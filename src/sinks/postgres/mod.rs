@@ -4,6 +4,7 @@
 
 mod audit;
 mod judge;
+mod shelf;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use super::migrations::{self, Migration};
 pub use audit::PostgresAudit;
 use judge::judge;
+pub use shelf::PostgresShelf;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);

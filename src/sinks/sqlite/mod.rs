@@ -5,6 +5,7 @@
 
 mod audit;
 mod documents;
+mod shelf;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use sqlx::{ConnectOptions, Error};
 use super::migrations::{self, Migration};
 pub use audit::{AuditState, SqliteAudit};
 pub use documents::{Hits, SqliteDocuments, Stored};
+pub use shelf::SqliteShelf;
 
 /// How long to wait for another writer.
 const BUSY: Duration = Duration::from_secs(5);

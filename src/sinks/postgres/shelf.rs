@@ -1,0 +1,65 @@
+//! The audit's state, read back row by row.
+
+use pipeline::sink::{Answer, Failure};
+
+use super::super::shelf::{Shelf, Visit, text_content};
+use super::Postgres;
+use super::judge::judge;
+use crate::verify::fold::Held;
+
+/// Rows in one page.
+const PAGE: i64 = 5_000;
+
+/// Reads `transaction_state`.
+pub struct PostgresShelf(pub Postgres);
+
+type StateRow = (String, i64, bool, Option<String>);
+
+impl PostgresShelf {
+    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        let Self(postgres) = self;
+        let mut after: Option<String> = None;
+        loop {
+            let page = sqlx::query_as::<_, StateRow>(
+                "SELECT id, version, deleted, payload::text FROM transaction_state
+                 WHERE $1::text IS NULL OR id > $1 ORDER BY id LIMIT $2",
+            );
+            let page = postgres.within(page.bind(&after).bind(PAGE).fetch_all(&postgres.pool)).await?;
+            let page = page.map_err(|error| judge(&error, &postgres.address))?;
+            for (id, version, deleted, payload) in &page {
+                let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
+                visit(id, Held { version: *version, deleted: *deleted, content })?;
+            }
+            match page.into_iter().last() {
+                Some((id, ..)) => after = Some(id),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
+        let Self(postgres) = self;
+        let (ids, versions): (Vec<&str>, Vec<i64>) =
+            documents.iter().map(|(id, version)| (id.as_str(), version)).unzip();
+        let delete = sqlx::query(
+            "DELETE FROM transaction_state USING UNNEST($1::text[], $2::bigint[]) AS gone (id, version)
+             WHERE transaction_state.id = gone.id AND transaction_state.version = gone.version",
+        );
+        let deleted = postgres.within(delete.bind(ids).bind(versions).execute(&postgres.pool)).await?;
+        deleted.map(|done| done.rows_affected()).map_err(|error| judge(&error, &postgres.address))
+    }
+}
+
+impl Shelf for PostgresShelf {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.all(visit))
+    }
+
+    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(self.delete(documents))
+    }
+}

@@ -1,0 +1,104 @@
+//! A store as it is read back: everything it holds, tombstones too, for whoever compares it with the log.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use pipeline::sink::{Answer, Failure};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::audit::Row;
+use super::document::Document;
+use crate::verify::fold::Held;
+
+/// The field that differs each time a document is made.
+const ENRICHED_AT: &str = "_enriched_at";
+
+/// Takes what a store holds, one by one.
+pub type Visit<'a> = &'a mut (dyn FnMut(&str, Held) -> Result<(), Failure> + Send);
+
+/// Reads a store.
+pub trait Shelf: Send + Sync + 'static {
+    /// As the sink is called.
+    fn name(&self) -> &'static str;
+
+    /// Gives everything it holds, in any order.
+    ///
+    /// # Errors
+    /// Why it cannot be read, or what the visitor says.
+    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>>;
+
+    /// Removes documents that still have these versions, leaving no tombstone; returns how many.
+    ///
+    /// # Errors
+    /// Why they cannot be removed.
+    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>>;
+}
+
+/// A write whose effect can be recognised when the store is read.
+pub trait Content {
+    /// Whether it leaves a tombstone.
+    fn is_deleted(&self) -> bool;
+
+    /// Tells contents apart; the same for what is written and for what is read back.
+    fn content(&self) -> u64;
+}
+
+impl Content for Document {
+    fn is_deleted(&self) -> bool {
+        Self::is_deleted(self)
+    }
+
+    fn content(&self) -> u64 {
+        document_content(self.source())
+    }
+}
+
+impl Content for Row {
+    fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    fn content(&self) -> u64 {
+        if self.deleted { 0 } else { text_content(&self.payload) }
+    }
+}
+
+/// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.
+pub(super) fn document_content(source: &str) -> u64 {
+    let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(source) else { return u64::MAX };
+    if fields.get("_deleted").is_some_and(|raw| raw.get() == "true") {
+        return 0;
+    }
+    let mut hash = Sha256::new();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != ENRICHED_AT) {
+        for part in [name.as_bytes(), value.get().as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    first_bytes(&hash.finalize())
+}
+
+/// Of a text: all its bytes.
+pub(super) fn text_content(text: &[u8]) -> u64 {
+    first_bytes(&Sha256::digest(text))
+}
+
+fn first_bytes(digest: &[u8]) -> u64 {
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_leaves_out_the_time_of_enrichment_and_nothing_else() {
+        let one = document_content(r#"{"id":"a","amount":1.50,"_enriched_at":"2026-01-01"}"#);
+        assert_eq!(one, document_content(r#"{"_enriched_at":"2027-01-01","amount":1.50,"id":"a"}"#));
+        assert_ne!(one, document_content(r#"{"id":"a","amount":1.5}"#));
+        assert_ne!(one, document_content(r#"{"id":"a","amount":1.50,"x":null}"#));
+        assert_eq!(document_content(r#"{"id":"a","_deleted":true,"_updated_at":"x"}"#), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! The file's tables, read back row by row.
+
+use pipeline::sink::{Answer, Failure};
+
+use super::super::shelf::{Shelf, Visit, document_content, text_content};
+use super::Sqlite;
+use crate::verify::fold::Held;
+
+/// Rows in one page.
+const PAGE: i64 = 5_000;
+
+/// Which of the file's tables.
+#[derive(Clone, Copy, Debug)]
+enum Table {
+    Documents,
+    State,
+}
+
+/// Reads `documents`, or the audit's `transaction_state`.
+pub struct SqliteShelf {
+    sqlite: Sqlite,
+    table: Table,
+}
+
+/// A row's place in the table comes first.
+type Row = (i64, String, i64, bool, Option<String>);
+
+impl SqliteShelf {
+    pub fn documents(sqlite: Sqlite) -> Self {
+        Self { sqlite, table: Table::Documents }
+    }
+
+    pub fn audit(sqlite: Sqlite) -> Self {
+        Self { sqlite, table: Table::State }
+    }
+
+    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        let query = match self.table {
+            Table::Documents => {
+                "SELECT number, id, version, deleted, source FROM documents WHERE number > ?1 ORDER BY number LIMIT ?2"
+            }
+            Table::State => {
+                "SELECT rowid, id, version, deleted, payload FROM transaction_state WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"
+            }
+        };
+        let mut after = i64::MIN;
+        loop {
+            let page = sqlx::query_as::<_, Row>(query).bind(after).bind(PAGE).fetch_all(&self.sqlite.pool).await;
+            let page = page.map_err(|error| self.sqlite.judge(&error))?;
+            for (_, id, version, deleted, text) in &page {
+                let content = match (self.table, text) {
+                    (Table::Documents, Some(source)) => document_content(source),
+                    (Table::State, Some(payload)) => text_content(payload.as_bytes()),
+                    (_, None) => 0,
+                };
+                visit(id, Held { version: *version, deleted: *deleted, content })?;
+            }
+            match page.last() {
+                Some((number, ..)) => after = *number,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
+        let query = match self.table {
+            Table::Documents => "DELETE FROM documents WHERE id = ?1 AND version = ?2",
+            Table::State => "DELETE FROM transaction_state WHERE id = ?1 AND version = ?2",
+        };
+        let mut removed = 0;
+        for (id, version) in documents {
+            let deleted = sqlx::query(query).bind(id).bind(version).execute(&self.sqlite.pool).await;
+            removed += deleted.map_err(|error| self.sqlite.judge(&error))?.rows_affected();
+        }
+        Ok(removed)
+    }
+}
+
+impl Shelf for SqliteShelf {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.all(visit))
+    }
+
+    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(self.delete(documents))
+    }
+}

@@ -1,0 +1,241 @@
+//! The log: its ends, its records as what they say of documents, its dead letters.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use pipeline::dead_letters::{header, topic_of};
+use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::system::{Decoded, Identity};
+use pipeline::{Record, System};
+use rdkafka::ClientConfig;
+
+use super::buckets::Buckets;
+use super::fold::{Place, Told};
+use super::{Listener, Step, VerifyError};
+use crate::sinks::shelf::Content;
+
+/// Records that are enriched together.
+const CHUNK: usize = 1_000;
+/// How often the group is asked how far it is.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The coordinates of dead letters.
+pub(super) type Letters = HashSet<(String, i32, i64)>;
+
+/// The topics of a system, up to an end that was seen.
+pub(super) struct Log {
+    client: ClientConfig,
+    group: String,
+    topics: Vec<(Topic, Ranges)>,
+    whole: bool,
+}
+
+/// Runs what blocks its thread.
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
+) -> Result<T, VerifyError> {
+    // The task does not panic, so it only fails at the end of the program.
+    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(VerifyError::Kafka(error.to_string())))
+}
+
+impl Log {
+    /// Takes the ends of the topics.
+    pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
+        blocking(move || {
+            let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
+            let mut topics = Vec::new();
+            for (topic, name) in found.into_iter().zip(names) {
+                let topic = topic.ok_or(VerifyError::NoTopic(name))?;
+                let ranges = ranges(&client, &topic.name)?;
+                topics.push((topic, ranges));
+            }
+            let begins = topics.iter().flat_map(|(_, ranges)| ranges.values()).all(|(from, _)| *from == 0);
+            let whole = begins && topics.iter().all(|(topic, _)| !topic.compacted);
+            Ok(Self { client, group, topics, whole })
+        })
+        .await
+    }
+
+    /// Whether every event that ever was is still there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    pub(super) fn offsets(&self) -> u64 {
+        let lengths = self.topics.iter().flat_map(|(_, ranges)| ranges.values()).map(|(from, to)| to - from);
+        lengths.sum::<i64>().unsigned_abs()
+    }
+
+    /// Waits until the group has committed up to the ends.
+    pub(super) async fn await_committed(&self, wait: Duration) -> Result<(), VerifyError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            // The brokers may have to find the group's coordinator first.
+            let behind = match self.lag().await {
+                Ok(0) => return Ok(()),
+                Ok(lag) => VerifyError::Behind { group: self.group.clone(), lag },
+                Err(error) => error,
+            };
+            if Instant::now() > deadline {
+                return Err(behind);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Records below the ends that the group has not committed.
+    async fn lag(&self) -> Result<i64, VerifyError> {
+        let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
+        blocking(move || {
+            let mut lag = 0;
+            for (topic, ranges) in &topics {
+                for standing in standings(&client, topic, &group).map_err(VerifyError::Kafka)? {
+                    let (from, to) = ranges.get(&standing.at.partition).copied().unwrap_or_default();
+                    lag += (to - standing.committed.unwrap_or(from).max(from)).max(0);
+                }
+            }
+            Ok(lag)
+        })
+        .await
+    }
+
+    /// Goes on from the ends to where they are now.
+    pub(super) async fn go_on(&mut self) -> Result<(), VerifyError> {
+        let (client, mut topics) = (self.client.clone(), self.topics.clone());
+        self.topics = blocking(move || {
+            for (topic, known) in &mut topics {
+                let now = ranges(&client, &topic.name)?;
+                let later =
+                    |(id, (from, to)): (i32, (i64, i64))| (id, (known.get(&id).map_or(from, |(_, end)| *end), to));
+                *known = now.into_iter().map(later).collect();
+            }
+            Ok(topics)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The coordinates of the system's dead letters.
+    pub(super) async fn letters(&self, system: &'static str) -> Result<Letters, VerifyError> {
+        let (client, group) = (self.client.clone(), self.group.clone());
+        let topics: Vec<String> = self.topics.iter().map(|(topic, _)| topic_of(&topic.name)).collect();
+        blocking(move || {
+            let mut letters = Letters::new();
+            for topic in topics {
+                read_topic(&client, &topic, |letter| letters.extend(coordinates(&letter, system, &group)))?;
+            }
+            Ok(letters)
+        })
+        .await
+    }
+
+    /// Reads what lies in the ranges, and puts what it says of documents into the buckets.
+    pub(super) async fn read<S: System + Clone>(
+        &self,
+        system: &S,
+        letters: &Letters,
+        buckets: &mut Buckets,
+        optional: bool,
+        listener: &mut dyn Listener,
+    ) -> Result<u64, VerifyError>
+    where
+        S::Write: Content,
+    {
+        let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                read_ranges(&client, &topic.name, ranges, |record| {
+                    chunk.push(record);
+                    if chunk.len() == CHUNK {
+                        // Nobody listens any more: the other end says why.
+                        sender.blocking_send((number, std::mem::take(&mut chunk))).ok();
+                    }
+                })?;
+                sender.blocking_send((number, chunk)).ok();
+            }
+            Ok::<_, VerifyError>(())
+        });
+        let mut records = 0;
+        while let Some((topic, chunk)) = chunks.recv().await {
+            records += chunk.len() as u64;
+            put(system, topic, &chunk, letters, buckets, optional).await?;
+            if !optional {
+                listener.at(Step::Log(records, self.offsets()));
+            }
+        }
+        reading.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
+        Ok(records)
+    }
+
+    /// The records at these places.
+    pub(super) async fn fetch(&self, places: HashSet<(u8, i32, i64)>) -> Result<Vec<Record>, VerifyError> {
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        blocking(move || {
+            let mut records = Vec::with_capacity(places.len());
+            for (number, (topic, _)) in (0_u8..).zip(&topics) {
+                let mut wanted: Ranges = BTreeMap::new();
+                for (_, partition, offset) in places.iter().filter(|(topic, ..)| *topic == number) {
+                    let range = wanted.entry(*partition).or_insert((*offset, offset + 1));
+                    *range = (range.0.min(*offset), range.1.max(offset + 1));
+                }
+                read_ranges(&client, &topic.name, &wanted, |record| {
+                    if places.contains(&(number, record.at.partition, record.offset)) {
+                        records.push(record);
+                    }
+                })?;
+            }
+            Ok(records)
+        })
+        .await
+    }
+}
+
+/// Where the record of a letter stood, when the letter is of this system and group.
+fn coordinates(letter: &Record, system: &str, group: &str) -> Option<(String, i32, i64)> {
+    let text = |name: &str| {
+        let found = letter.headers.iter().find(|header| header.name == name)?;
+        std::str::from_utf8(found.value.as_deref()?).ok()
+    };
+    let ours = text(header::SYSTEM)? == system && text(header::GROUP)? == group;
+    let topic = text(header::CONNECT_TOPIC)?.to_owned();
+    ours.then_some((topic, text(header::CONNECT_PARTITION)?.parse().ok()?, text(header::CONNECT_OFFSET)?.parse().ok()?))
+}
+
+/// Decodes and enriches as the consumer does, and keeps what that says of documents.
+async fn put<S: System>(
+    system: &S,
+    topic: u8,
+    records: &[Record],
+    letters: &Letters,
+    buckets: &mut Buckets,
+    optional: bool,
+) -> Result<(), VerifyError>
+where
+    S::Write: Content,
+{
+    let decoded: Vec<(&Record, Identity<'_>, S::Event<'_>)> = records
+        .iter()
+        .filter_map(|record| match system.decode(record) {
+            Decoded::Event(identity, event) => Some((record, identity, event)),
+            Decoded::Reject(_) | Decoded::Ignore => None,
+        })
+        .collect();
+    let writes = system.enrich(decoded.iter().map(|(_, identity, event)| (identity, event)).collect()).await;
+    for ((record, identity, _), write) in decoded.iter().zip(writes) {
+        // What enrichment rejects is a dead letter.
+        let Ok(write) = write else { continue };
+        let at = Place { topic, partition: record.at.partition, offset: record.offset };
+        let buried = letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
+        let told = Told {
+            at,
+            version: identity.version,
+            deleted: write.is_deleted(),
+            content: write.content(),
+            optional: optional || buried,
+        };
+        buckets.told(&identity.document, &told)?;
+    }
+    Ok(())
+}

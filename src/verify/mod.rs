@@ -1,0 +1,299 @@
+//! Verification: the log against a store, document by document.
+//!
+//! It takes the log's end first, waits until the consumer group has committed it, reads the log up to there, the store, and
+//! what was written to the log meanwhile. Memory stays bounded whatever the number of documents. It only reads, unless a
+//! repair is asked for.
+
+pub mod buckets;
+pub mod fold;
+mod log;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipeline::sink::Failure as StoreFailure;
+use pipeline::{Options as EngineOptions, Record, System};
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+
+use crate::config::Config;
+use crate::consumer::{Setup, Task};
+use crate::replay::replay;
+use crate::sinks::shelf::Content;
+use buckets::Buckets;
+use fold::{Difference, Kind, Place, Told, compare};
+use log::Log;
+
+/// Findings that are repaired at once, so that their records fit into memory.
+const REPAIRED_AT_ONCE: usize = 5_000;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of memory to stay within, about.
+    pub memory: u64,
+    /// How long to wait for the consumer group to commit the end of the log.
+    pub wait: Duration,
+    pub repair: bool,
+    /// Whether a repair removes what no event of a whole log is about.
+    pub delete_phantoms: bool,
+}
+
+/// Why it could not be told.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
+    Kafka(String),
+    #[error("the topic {0} does not exist, so there is nothing to compare with")]
+    NoTopic(String),
+    #[error("the group {group} has {lag} records to go: start the consumer, or wait longer with --wait")]
+    Behind { group: String, lag: i64 },
+    #[error("{}", .0.why)]
+    Store(StoreFailure),
+    #[error("the temporary folder cannot be used: {0}")]
+    Disk(#[from] io::Error),
+    #[error("{0}")]
+    Setup(String),
+    #[error("the repair failed: {0}")]
+    Repair(String),
+}
+
+impl From<KafkaError> for VerifyError {
+    fn from(error: KafkaError) -> Self {
+        Self::Kafka(error.to_string())
+    }
+}
+
+impl From<StoreFailure> for VerifyError {
+    fn from(failure: StoreFailure) -> Self {
+        Self::Store(failure)
+    }
+}
+
+/// What a difference is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    Missing,
+    Stale,
+    Resurrected,
+    Different,
+    Ahead,
+    /// No event of the whole log is about it.
+    Phantom,
+    /// No event is about it, and the log is not whole: it may be older than the log.
+    Unexplained,
+    /// It is in two indices of the store.
+    Twice,
+}
+
+impl Name {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Stale => "stale",
+            Self::Resurrected => "resurrected",
+            Self::Different => "different",
+            Self::Ahead => "ahead",
+            Self::Phantom => "phantom",
+            Self::Unexplained => "unexplained",
+            Self::Twice => "twice",
+        }
+    }
+
+    fn of(kind: Kind, whole: bool) -> Self {
+        match kind {
+            Kind::Missing => Self::Missing,
+            Kind::Stale => Self::Stale,
+            Kind::Resurrected => Self::Resurrected,
+            Kind::Different => Self::Different,
+            Kind::Ahead => Self::Ahead,
+            Kind::Unknown if whole => Self::Phantom,
+            Kind::Unknown => Self::Unexplained,
+        }
+    }
+}
+
+/// One document that is not as the log says.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub name: Name,
+    pub id: String,
+    /// Topic, partition and offset of the event that the store should hold.
+    pub at: Option<(String, i32, i64)>,
+    pub expected: Option<i64>,
+    pub held: Option<i64>,
+}
+
+/// What it came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub store: &'static str,
+    /// Records of the log that were looked at.
+    pub records: u64,
+    /// Documents that the log or the store knows.
+    pub documents: u64,
+    /// Documents that the store holds, tombstones among them.
+    pub held: u64,
+    pub tombstones: u64,
+    pub letters: u64,
+    pub findings: BTreeMap<Name, u64>,
+    pub repaired: u64,
+    pub removed: u64,
+}
+
+impl Report {
+    /// Findings, without what could not be told.
+    pub fn wrong(&self) -> u64 {
+        self.findings.iter().filter(|(name, _)| **name != Name::Unexplained).map(|(_, count)| count).sum()
+    }
+
+    pub fn unexplained(&self) -> u64 {
+        self.findings.get(&Name::Unexplained).copied().unwrap_or(0)
+    }
+}
+
+/// How far it is, for a progress bar.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Records read, of so many offsets.
+    Log(u64, u64),
+    /// Documents read.
+    Store(u64),
+    /// Comparing.
+    Compare,
+}
+
+/// Hears of what is found and how far it is.
+pub trait Listener: Send {
+    fn found(&mut self, finding: &Finding);
+    fn at(&mut self, step: Step);
+}
+
+/// A verification of a system that may not be set up.
+pub(crate) fn verification<S: System + Clone>(
+    setup: Result<Setup<S>, String>,
+    config: &Config,
+    engine: EngineOptions,
+    options: Options,
+    mut listener: Box<dyn Listener>,
+) -> Task<Result<Report, VerifyError>>
+where
+    S::Write: Content,
+{
+    let client = config.kafka.client_config();
+    Box::pin(async move {
+        let setup = setup.map_err(VerifyError::Setup)?;
+        verify(setup, client, engine, options, &mut *listener).await
+    })
+}
+
+/// Compares the store of a system with its log.
+///
+/// # Errors
+/// Why it could not be told.
+pub async fn verify<S: System + Clone>(
+    setup: Setup<S>,
+    client: ClientConfig,
+    engine: EngineOptions,
+    options: Options,
+    listener: &mut dyn Listener,
+) -> Result<Report, VerifyError>
+where
+    S::Write: Content,
+{
+    let (shelf, topics) = (setup.shelf.clone(), setup.topics.clone());
+    let mut log = Log::open(client.clone(), topics.clone(), setup.group.clone()).await?;
+    log.await_committed(options.wait).await?;
+    let letters = Arc::new(log.letters(setup.system.name()).await?);
+    let mut report = Report { store: shelf.name(), letters: letters.len() as u64, ..Report::default() };
+
+    let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
+    report.records = log.read(&setup.system, &letters, &mut buckets, false, listener).await?;
+    let (mut held, mut tombstones) = (0, 0);
+    let mut broken = None;
+    let mut visit = |id: &str, one: fold::Held| {
+        held += 1;
+        tombstones += u64::from(one.deleted);
+        if held % 5_000 == 0 {
+            listener.at(Step::Store(held));
+        }
+        if let Err(error) = buckets.held(id, &one) {
+            broken = Some(error);
+        }
+        Ok(())
+    };
+    shelf.read(&mut visit).await?;
+    broken.map_or(Ok(()), Err)?;
+    (report.held, report.tombstones) = (held, tombstones);
+    // What was written while the store was read may be in it, and need not.
+    log.go_on().await?;
+    log.read(&setup.system, &letters, &mut buckets, true, listener).await?;
+
+    listener.at(Step::Compare);
+    let whole = log.is_whole();
+    let mut wanted: Vec<Place> = Vec::new();
+    let mut phantoms: Vec<(String, i64)> = Vec::new();
+    let repair = options.repair;
+    buckets.each(|id, document| {
+        report.documents += 1;
+        if document.twice {
+            note(&mut report, listener, finding(Name::Twice, id, &topics, None));
+        }
+        let Some(difference) = compare(&document.told, document.held) else { return };
+        let name = Name::of(difference.kind, whole);
+        note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
+        match (name, difference.expected, difference.held) {
+            (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
+            (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
+                phantoms.push((id.to_owned(), held.version));
+            }
+            _ => {}
+        }
+    })?;
+    if repair {
+        report.repaired = repaired(setup, &log, engine, wanted).await?;
+        report.removed = shelf.remove(&phantoms).await?;
+    }
+    Ok(report)
+}
+
+fn note(report: &mut Report, listener: &mut dyn Listener, finding: Finding) {
+    *report.findings.entry(finding.name).or_default() += 1;
+    listener.found(&finding);
+}
+
+fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Difference>) -> Finding {
+    let expected: Option<Told> = difference.and_then(|difference| difference.expected);
+    let coordinates = |told: Told| {
+        let topic = topics.get(usize::from(told.at.topic)).cloned().unwrap_or_default();
+        (topic, told.at.partition, told.at.offset)
+    };
+    Finding {
+        name,
+        id: id.to_owned(),
+        at: expected.map(coordinates),
+        expected: expected.map(|told| told.version),
+        held: difference.and_then(|difference| difference.held).map(|held| held.version),
+    }
+}
+
+/// Writes the events of these places anew; the store takes them where it holds nothing newer.
+async fn repaired<S: System + Clone>(
+    setup: Setup<S>,
+    log: &Log,
+    engine: EngineOptions,
+    mut wanted: Vec<Place>,
+) -> Result<u64, VerifyError> {
+    wanted.sort();
+    let mut repaired = 0;
+    for places in wanted.chunks(REPAIRED_AT_ONCE) {
+        let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
+        let records: Vec<Record> = log.fetch(places).await?;
+        let replayed = replay(&setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
+        repaired += replayed.tally.applied;
+    }
+    Ok(repaired)
+}

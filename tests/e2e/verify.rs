@@ -1,0 +1,125 @@
+//! Verify: silent where all is well, exact where it is not, and able to mend it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::audit::Audited;
+use crate::services::elasticsearch;
+use crate::world::{World, scaled};
+
+/// Runs `verify`, and gives its exit code, its findings as `name id`, and the sums.
+fn verify(world: &World, args: &[&str]) -> (i32, BTreeSet<String>, Value) {
+    verify_system(world, "transactions", args)
+}
+
+fn verify_system(world: &World, system: &str, args: &[&str]) -> (i32, BTreeSet<String>, Value) {
+    let output = world.output(&[&["verify", system, "--json"], args].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sums = lines.pop().unwrap_or_else(|| panic!("{errors}"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let findings = lines.iter().map(|line| format!("{} {}", text(&line["finding"]), text(&line["id"]))).collect();
+    (output.status.code().unwrap(), findings, sums)
+}
+
+fn filled(name: &str) -> World {
+    let world = World::new(name);
+    fill(&world);
+    world
+}
+
+fn fill(world: &World) {
+    let count = scaled(3_000).to_string();
+    let ratios = ["--update-ratio", "0.3", "--delete-ratio", "0.2", "--late-ratio", "0.1", "--duplicate-ratio", "0.02"];
+    world.publish(&[&["--count", &count, "--malformed-ratio", "0.01", "--users", "50"], &ratios[..]].concat());
+    world.run_all_once();
+}
+
+/// Puts a document into the index by hand, whatever version it had.
+fn put(world: &World, id: &str, version: i64, source: &Value) {
+    let index = format!("/{}-000001", world.name);
+    // A deleted document's version is remembered for a while, unless the index is told not to.
+    let forget = json!({"index.gc_deletes": "0s"});
+    assert_eq!(elasticsearch("PUT", &format!("{index}/_settings"), Some(&forget)).0, 200);
+    elasticsearch("DELETE", &format!("{index}/_doc/{id}"), None);
+    let path = format!("{index}/_doc/{id}?version={version}&version_type=external");
+    crate::services::eventually("the old version to be forgotten", || {
+        let (status, _) = elasticsearch("PUT", &path, Some(source));
+        (status == 201).then_some(())
+    });
+}
+
+#[test]
+fn six_wrongs_are_named_and_mended() {
+    let world = filled("verify");
+    let (code, findings, sums) = verify(&world, &[]);
+    assert_eq!((code, findings.len()), (0, 0), "{findings:?} {sums}");
+    let documents = world.documents();
+    let mut living = documents.iter();
+    let mut expected = BTreeSet::new();
+    for _ in 0..3 {
+        let (id, _) = living.next().unwrap();
+        elasticsearch("DELETE", &format!("/{}-000001/_doc/{id}", world.name), None);
+        expected.insert(format!("missing {id}"));
+    }
+    let (id, (version, source)) = living.next().unwrap();
+    put(&world, id, version - 4, source);
+    expected.insert(format!("stale {id}"));
+    put(&world, "foreign", 7, &json!({"id": "foreign"}));
+    expected.insert("phantom foreign".to_owned());
+    elasticsearch("POST", &format!("/{}-000001/_refresh", world.name), None);
+    let tombstones = json!({"size": 1, "version": true, "query": {"term": {"_deleted": true}}});
+    let (_, found) = elasticsearch("POST", &format!("/{}-000001/_search", world.name), Some(&tombstones));
+    let hit = &found["hits"]["hits"][0];
+    let id = hit["_id"].as_str().unwrap();
+    put(&world, id, hit["_version"].as_i64().unwrap() - 4, &json!({"id": id, "status": "completed"}));
+    expected.insert(format!("resurrected {id}"));
+
+    let (code, findings, sums) = verify(&world, &[]);
+    assert_eq!((code, findings), (1, expected.clone()), "{sums}");
+    let (code, findings, sums) = verify(&world, &["--repair"]);
+    assert_eq!((code, findings), (1, expected), "nothing that cannot be explained is removed: {sums}");
+    assert_eq!((&sums["repaired"], &sums["removed"]), (&json!(5), &json!(0)));
+    let (code, findings, _) = verify(&world, &["--repair", "--delete-phantoms"]);
+    assert_eq!((code, findings), (0, BTreeSet::from(["phantom foreign".to_owned()])));
+    assert_eq!(verify(&world, &[]).0, 0);
+    assert_eq!(world.documents(), documents);
+}
+
+#[test]
+fn a_group_that_is_behind_is_waited_for_and_then_said_to_be() {
+    let world = World::new("verify-behind");
+    world.publish(&["--count", "100"]);
+    let output = world.output(&["verify", "--wait", "10"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{errors}");
+    assert!(errors.contains(&world.name) && errors.contains("110 records to go"), "{errors}");
+}
+
+#[test]
+fn the_audit_is_held_to_the_same() {
+    let audited = Audited::new(World::new("verify-audit"));
+    fill(&audited.world);
+    let audit = |args: &[&str]| verify_system(&audited.world, "transactions-audit", args);
+    let (code, findings, sums) = audit(&[]);
+    assert_eq!((code, findings.len()), (0, 0), "{findings:?} {sums}");
+    audited.run("DELETE FROM transaction_state WHERE id IN (SELECT id FROM transactions ORDER BY id LIMIT 2)");
+    audited.run("UPDATE transaction_state SET version = version - 4 WHERE id = (SELECT id FROM transactions ORDER BY id LIMIT 1)");
+    audited.run(
+        "UPDATE transaction_state SET payload = '{}' WHERE id = (SELECT id FROM transactions ORDER BY id DESC LIMIT 1)",
+    );
+    audited.run(
+        "UPDATE transaction_state SET deleted = false, version = version - 4, payload = '{}'
+         WHERE id = (SELECT id FROM transaction_state WHERE deleted ORDER BY id LIMIT 1)",
+    );
+    let kinds = |findings: &BTreeSet<String>| -> Vec<String> {
+        findings.iter().map(|finding| finding.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let (code, findings, _) = audit(&["--repair"]);
+    assert_eq!(kinds(&findings), ["different", "missing", "missing", "resurrected", "stale"]);
+    assert_eq!(code, 1, "the right version with another content cannot be mended by a newer one");
+    let (code, findings, _) = audit(&[]);
+    assert_eq!((code, kinds(&findings)), (1, vec!["different".to_owned()]));
+}
