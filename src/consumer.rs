@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::sinks::shelf::Shelf;
+use crate::shelf::Shelf;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();

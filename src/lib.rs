@@ -5,6 +5,7 @@ pub mod config;
 pub mod consumer;
 pub mod http;
 pub mod replay;
+pub mod shelf;
 pub mod sinks;
 pub mod synthetic;
 pub mod systems;

@@ -11,6 +11,8 @@ use pipeline::sink::{Reject, Write};
 use pipeline::{Record, TopicPartition};
 use sha2::{Digest, Sha256};
 
+use crate::shelf::{Content, text_content};
+
 /// Events in one request; more brings no throughput and longer locks.
 pub(super) const MAX_ITEMS: usize = 2_000;
 /// Bytes in one request.
@@ -94,6 +96,16 @@ impl Row {
 impl Write for Row {
     fn bytes(&self) -> usize {
         self.payload.len() + ROW_BYTES
+    }
+}
+
+impl Content for Row {
+    fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    fn content(&self) -> u64 {
+        if self.deleted { 0 } else { text_content(&self.payload) }
     }
 }
 

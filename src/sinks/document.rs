@@ -9,6 +9,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use pipeline::sink::{Order, Write};
 
+use crate::shelf::{Content, document_content};
+
 /// A little more than a typical document, to reserve the buffer in one go.
 const TYPICAL_BYTES: usize = 1_200;
 
@@ -73,6 +75,16 @@ impl Document {
 impl Write for Document {
     fn bytes(&self) -> usize {
         self.place.lines.len()
+    }
+}
+
+impl Content for Document {
+    fn is_deleted(&self) -> bool {
+        Self::is_deleted(self)
+    }
+
+    fn content(&self) -> u64 {
+        document_content(self.source())
     }
 }
 

@@ -5,5 +5,4 @@ pub mod document;
 pub mod elasticsearch;
 mod migrations;
 pub mod postgres;
-pub mod shelf;
 pub mod sqlite;

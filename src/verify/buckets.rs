@@ -9,7 +9,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use tempfile::TempDir;
 
-use super::fold::{Held, Place, Told};
+use super::fold::{Place, Told};
+use crate::shelf::Held;
 
 /// What an entry takes in memory while its bucket is compared, about.
 const ENTRY_BYTES: u64 = 200;

@@ -1,5 +1,7 @@
 //! What the log says of a document, against what the store holds of it. Pure.
 
+use crate::shelf::Held;
+
 /// Where a record stands. Topics are numbered in the order in which the system names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -18,14 +20,6 @@ pub struct Told {
     pub content: u64,
     /// It may be in the store and need not: a dead letter holds it, or it came while the store was read.
     pub optional: bool,
-}
-
-/// What the store holds under an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    pub version: i64,
-    pub deleted: bool,
-    pub content: u64,
 }
 
 /// How log and store differ.

@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 use super::buckets::Buckets;
 use super::fold::{Place, Told};
 use super::{Listener, Step, VerifyError};
-use crate::sinks::shelf::Content;
+use crate::shelf::Content;
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;

@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::consumer::{Setup, Task};
 use crate::replay::replay;
-use crate::sinks::shelf::Content;
+use crate::shelf::{Content, Held};
 use buckets::Buckets;
 use fold::{Difference, Kind, Place, Told, compare};
 use log::Log;
@@ -214,7 +214,7 @@ where
     report.records = log.read(&setup.system, &letters, &mut buckets, false, listener).await?;
     let (mut held, mut tombstones) = (0, 0);
     let mut broken = None;
-    let mut visit = |id: &str, one: fold::Held| {
+    let mut visit = |id: &str, one: Held| {
         held += 1;
         tombstones += u64::from(one.deleted);
         if held % 5_000 == 0 {

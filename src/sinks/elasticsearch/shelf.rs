@@ -9,10 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::shelf::{Shelf, Visit, document_content};
 use super::answer::judge_request;
 use super::client::{Client, Response};
-use crate::verify::fold::Held;
+use crate::shelf::{Held, Shelf, Visit, document_content};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;

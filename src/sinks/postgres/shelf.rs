@@ -2,10 +2,9 @@
 
 use pipeline::sink::{Answer, Failure};
 
-use super::super::shelf::{Shelf, Visit, text_content};
 use super::Postgres;
 use super::judge::judge;
-use crate::verify::fold::Held;
+use crate::shelf::{Held, Shelf, Visit, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;

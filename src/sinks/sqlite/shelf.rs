@@ -2,9 +2,8 @@
 
 use pipeline::sink::{Answer, Failure};
 
-use super::super::shelf::{Shelf, Visit, document_content, text_content};
 use super::Sqlite;
-use crate::verify::fold::Held;
+use crate::shelf::{Held, Shelf, Visit, document_content, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;

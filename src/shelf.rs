@@ -7,12 +7,17 @@ use pipeline::sink::{Answer, Failure};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::audit::Row;
-use super::document::Document;
-use crate::verify::fold::Held;
-
 /// The field that differs each time a document is made.
 const ENRICHED_AT: &str = "_enriched_at";
+
+/// What a store holds under an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub version: i64,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    pub content: u64,
+}
 
 /// Takes what a store holds, one by one.
 pub type Visit<'a> = &'a mut (dyn FnMut(&str, Held) -> Result<(), Failure> + Send);
@@ -44,28 +49,8 @@ pub trait Content {
     fn content(&self) -> u64;
 }
 
-impl Content for Document {
-    fn is_deleted(&self) -> bool {
-        Self::is_deleted(self)
-    }
-
-    fn content(&self) -> u64 {
-        document_content(self.source())
-    }
-}
-
-impl Content for Row {
-    fn is_deleted(&self) -> bool {
-        self.deleted
-    }
-
-    fn content(&self) -> u64 {
-        if self.deleted { 0 } else { text_content(&self.payload) }
-    }
-}
-
 /// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.
-pub(super) fn document_content(source: &str) -> u64 {
+pub(crate) fn document_content(source: &str) -> u64 {
     let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(source) else { return u64::MAX };
     if fields.get("_deleted").is_some_and(|raw| raw.get() == "true") {
         return 0;
@@ -81,7 +66,7 @@ pub(super) fn document_content(source: &str) -> u64 {
 }
 
 /// Of a text: all its bytes.
-pub(super) fn text_content(text: &[u8]) -> u64 {
+pub(crate) fn text_content(text: &[u8]) -> u64 {
     first_bytes(&Sha256::digest(text))
 }
 
