@@ -210,6 +210,51 @@ fn what_the_database_cannot_hold_is_a_letter_of_the_audit_alone() {
 }
 
 #[test]
+fn a_row_that_the_database_refuses_is_found_alone() {
+    let audited = Audited::new(World::new("audit-refused"));
+    let options = publish(&audited.world, 500);
+    audited.world.run_all_once();
+    audited.run("ALTER TABLE transaction_state ADD CONSTRAINT not_bad CHECK (id <> 'bad')");
+    let event = |id: &str| {
+        json!({"event_type": "transaction.created", "timestamp": "2026-01-01T00:00:01Z",
+            "transaction": {"id": id, "user_id": "u", "transaction_type": "card"}})
+    };
+    for id in ["one", "two", "bad", "three"] {
+        crate::commands::send(&audited.world, &event(id));
+    }
+    let audit = &audited.world.run_all_once()["transactions-audit"];
+    assert_eq!((&audit["applied"], &audit["dead_lettered"]), (&json!(3), &json!(1)));
+    let listed = audited.world.output(&["dlq", "list", "--system", "transactions-audit", "--json"]);
+    let listed = crate::program::printed(&listed);
+    assert_eq!(listed["causes"][0]["class"], "refused_by_store");
+    let reason = listed["causes"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("not_bad") && reason.contains("transaction_state"), "{reason}");
+    // Mended, and replayed.
+    audited.run("ALTER TABLE transaction_state DROP CONSTRAINT not_bad");
+    assert!(audited.world.output(&["dlq", "replay", "--system", "transactions-audit"]).status.success());
+    let living = options.counts().unwrap().documents() as i64;
+    assert_eq!(audited.ask("SELECT count(*) FROM transactions"), living + 4);
+}
+
+#[test]
+fn a_table_that_is_away_is_waited_for_and_buries_nothing() {
+    let audited = Audited::new(World::new("audit-away"));
+    publish(&audited.world, 500);
+    audited.world.run_all_once();
+    audited.run("ALTER TABLE transaction_state RENAME TO elsewhere");
+    audited.run("ALTER TABLE elsewhere RENAME CONSTRAINT transaction_state_pkey TO elsewhere_pkey");
+    let running = audited.world.start();
+    let options = publish(&audited.world, 500);
+    eventually("the missing table", || running.ready().1.contains("42P01").then_some(()));
+    audited.run("ALTER TABLE elsewhere RENAME TO transaction_state");
+    audited.world.await_drained_by(&format!("{}.audit", audited.world.name));
+    assert!(running.terminate().success());
+    assert!(audited.world.letters().iter().all(|letter| system_of(letter) == "transactions"));
+    let living = options.counts().unwrap().documents() as i64;
+    assert_eq!(audited.ask("SELECT count(*) FROM transactions"), 2 * living);
+}
+
+#[test]
 fn one_file_can_be_index_and_audit_on_a_real_broker() {
     let mut world = World::new("sqlite");
     let file = world.dir.join("store.db");
