@@ -6,3 +6,4 @@ pub mod elasticsearch;
 mod migrations;
 pub mod postgres;
 pub mod sqlite;
+mod upsert;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Failure, print_line as print};
 use crate::config::Config;
-use crate::sinks::sqlite::{AuditState, Sqlite, SqliteAudit, SqliteDocuments, Stored};
+use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
 use crate::synthetic::{Expected, Kind, Options};
 
 /// Prints what was checked and what was found; returns the number of findings.
@@ -74,54 +74,23 @@ fn verdict(what: &str, findings: Vec<String>) -> Result<u64, Failure> {
     Ok(findings.len() as u64)
 }
 
-/// Something that is stored under an id in a version.
-trait Held {
-    fn id(&self) -> &str;
-    fn version(&self) -> i64;
-    fn deleted(&self) -> bool;
-}
-
-impl Held for Stored {
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn version(&self) -> i64 {
-        self.version
-    }
-    fn deleted(&self) -> bool {
-        self.deleted
-    }
-}
-
-impl Held for AuditState {
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn version(&self) -> i64 {
-        self.version
-    }
-    fn deleted(&self) -> bool {
-        self.deleted
-    }
-}
-
 /// What differs, a sentence each.
-fn compare<T: Held>(
+fn compare(
     expected: &HashMap<String, Expected>,
-    held: &[T],
-    fits: impl Fn(&Expected, &T) -> bool,
+    held: &[Stored],
+    fits: impl Fn(&Expected, &Stored) -> bool,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
     for one in held {
-        let id = one.id();
+        let id = one.id.as_str();
         seen.insert(id);
         let finding = match expected.get(id) {
             None => "was never sent",
-            Some(expected) if expected.deleted && !one.deleted() => "was deleted, and is back",
-            Some(expected) if one.version() < expected.version => "is stale",
-            Some(expected) if one.version() > expected.version => "is ahead",
-            Some(expected) if !expected.deleted && one.deleted() => "is gone, and was never deleted",
+            Some(expected) if expected.deleted && !one.deleted => "was deleted, and is back",
+            Some(expected) if one.version < expected.version => "is stale",
+            Some(expected) if one.version > expected.version => "is ahead",
+            Some(expected) if !expected.deleted && one.deleted => "is gone, and was never deleted",
             Some(expected) if !fits(expected, one) => "has another content",
             Some(_) => continue,
         };
@@ -138,12 +107,12 @@ fn document_fits(expected: &Expected, stored: &Stored) -> bool {
         #[serde(borrow)]
         amount: &'a RawValue,
     }
-    let content = || serde_json::from_str::<Content<'_>>(&stored.source).ok();
+    let content = || serde_json::from_str::<Content<'_>>(stored.text.as_deref()?).ok();
     expected.deleted || content().is_some_and(|c| c.status == expected.status && c.amount.get() == expected.amount)
 }
 
-fn state_fits(expected: &Expected, state: &AuditState) -> bool {
-    match &state.payload {
+fn state_fits(expected: &Expected, state: &Stored) -> bool {
+    match &state.text {
         Some(payload) => !expected.deleted && Sha256::digest(payload)[..] == expected.payload_digest,
         None => expected.deleted,
     }
@@ -186,7 +155,7 @@ mod tests {
             id: "a".to_owned(),
             version,
             deleted,
-            source: r#"{"status":"pending","amount":1.50}"#.to_owned(),
+            text: Some(r#"{"status":"pending","amount":1.50}"#.to_owned()),
         }]
     }
 
@@ -209,11 +178,11 @@ mod tests {
 
     #[test]
     fn the_audit_is_held_to_the_bytes() {
-        let state = |payload: Option<&str>| AuditState {
+        let state = |payload: Option<&str>| Stored {
             id: "a".to_owned(),
             version: 5,
             deleted: false,
-            payload: payload.map(str::to_owned),
+            text: payload.map(str::to_owned),
         };
         assert!(state_fits(&expected(5, false), &state(Some("{}"))));
         assert!(!state_fits(&expected(5, false), &state(Some("{ }"))));

@@ -1,10 +1,9 @@
 //! The audit in PostgreSQL: state and history of a batch in one statement.
 
-use std::collections::HashSet;
-
 use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
 
 use super::super::audit::{MAX_BYTES, MAX_ITEMS, Row};
+use super::super::upsert::verdicts;
 use super::Postgres;
 use super::judge::judge;
 
@@ -88,11 +87,7 @@ impl PostgresAudit {
             .bind(column!(|row| row.columns.amount.as_deref()));
         let written = self.postgres.within(statement.fetch_all(&self.postgres.pool)).await?;
         let written = written.map_err(|error| judge(&error, &self.postgres.address))?;
-        let written: HashSet<&str> = written.iter().map(String::as_str).collect();
-        let verdict = |row: &&Row| {
-            if written.contains(row.id.as_str()) { Verdict::Applied } else { Verdict::Superseded }
-        };
-        Ok(rows.iter().map(verdict).collect())
+        Ok(verdicts(&written, rows.iter().map(|row| row.id.as_str())))
     }
 
     /// An update of no row: refused like any write where the server is read-only, the table missing or the user without rights.

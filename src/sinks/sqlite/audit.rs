@@ -1,13 +1,12 @@
 //! The audit in SQLite: state and history of a batch in one transaction, as in PostgreSQL.
 
-use std::collections::HashSet;
-
 use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
 use serde_json::{Value, json};
 use sqlx::Error;
 
 use super::super::audit::{MAX_BYTES, MAX_ITEMS, Row};
-use super::Sqlite;
+use super::super::upsert::verdicts;
+use super::{Sqlite, Stored};
 
 const HISTORY: &str = "
 INSERT INTO transaction_events (message_id, payload_digest, transaction_id, event_type, occurred_at, version, payload,
@@ -45,16 +44,6 @@ pub struct SqliteAudit {
     statement: &'static str,
 }
 
-/// The state of a transaction as the file holds it.
-#[derive(Clone, Debug)]
-pub struct AuditState {
-    pub id: String,
-    pub version: i64,
-    pub deleted: bool,
-    /// The raw event; nothing of a deleted transaction.
-    pub payload: Option<String>,
-}
-
 impl SqliteAudit {
     pub fn new(sqlite: Sqlite, order: Order) -> Self {
         let statement = match order {
@@ -67,11 +56,7 @@ impl SqliteAudit {
     async fn upsert(&self, rows: &[&Row]) -> Result<Vec<Verdict>, Failure> {
         let values: Value = rows.iter().map(|row| value(row)).collect();
         let written = self.transaction(&values.to_string()).await.map_err(|error| self.sqlite.judge(&error))?;
-        let written: HashSet<&str> = written.iter().map(String::as_str).collect();
-        let verdict = |row: &&Row| {
-            if written.contains(row.id.as_str()) { Verdict::Applied } else { Verdict::Superseded }
-        };
-        Ok(rows.iter().map(verdict).collect())
+        Ok(verdicts(&written, rows.iter().map(|row| row.id.as_str())))
     }
 
     async fn transaction(&self, values: &str) -> Result<Vec<String>, Error> {
@@ -87,19 +72,12 @@ impl SqliteAudit {
         nothing.execute(&self.sqlite.pool).await.map(|_| ()).map_err(|error| self.sqlite.judge(&error))
     }
 
-    /// The state of every transaction, tombstones too.
+    /// The state of every transaction with its raw event, tombstones without.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub async fn all(&self) -> Result<Vec<AuditState>, Failure> {
-        let rows = sqlx::query_as::<_, (String, i64, bool, Option<String>)>(
-            "SELECT id, version, deleted, payload FROM transaction_state",
-        );
-        let rows = rows.fetch_all(&self.sqlite.pool).await.map_err(|error| self.sqlite.judge(&error))?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, version, deleted, payload)| AuditState { id, version, deleted, payload })
-            .collect())
+    pub async fn all(&self) -> Result<Vec<Stored>, Failure> {
+        self.sqlite.stored("SELECT id, version, deleted, payload FROM transaction_state").await
     }
 
     /// How many events the history holds.

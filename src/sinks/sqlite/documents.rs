@@ -1,13 +1,13 @@
 //! The index in SQLite: documents by id and version, and a full-text search over their search content.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
 use serde_json::Value;
 
 use super::super::document::Document;
-use super::Sqlite;
+use super::super::upsert::verdicts;
+use super::{Sqlite, Stored};
 
 const MAX_ITEMS: usize = 2_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -34,15 +34,6 @@ pub struct SqliteDocuments {
     statement: &'static str,
 }
 
-/// A document as the file holds it.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    pub id: String,
-    pub version: i64,
-    pub deleted: bool,
-    pub source: String,
-}
-
 /// What a search found.
 #[derive(Clone, Debug)]
 pub struct Hits {
@@ -67,11 +58,7 @@ impl SqliteDocuments {
         let written =
             sqlx::query_scalar::<_, String>(self.statement).bind(rows_json).fetch_all(&self.sqlite.pool).await;
         let written = written.map_err(|error| self.sqlite.judge(&error))?;
-        let written: HashSet<&str> = written.iter().map(String::as_str).collect();
-        let verdict = |(id, ..): &(Cow<'_, str>, i64, bool, &str)| {
-            if written.contains(&**id) { Verdict::Applied } else { Verdict::Superseded }
-        };
-        Ok(rows.iter().map(verdict).collect())
+        Ok(verdicts(&written, rows.iter().map(|(id, ..)| &**id)))
     }
 
     async fn take_nothing(&self) -> Result<(), Failure> {
@@ -85,10 +72,7 @@ impl SqliteDocuments {
     /// # Errors
     /// When the file cannot be read.
     pub async fn all(&self) -> Result<Vec<Stored>, Failure> {
-        let rows =
-            sqlx::query_as::<_, (String, i64, bool, String)>("SELECT id, version, deleted, source FROM documents");
-        let rows = rows.fetch_all(&self.sqlite.pool).await.map_err(|error| self.sqlite.judge(&error))?;
-        Ok(rows.into_iter().map(|(id, version, deleted, source)| Stored { id, version, deleted, source }).collect())
+        self.sqlite.stored("SELECT id, version, deleted, source FROM documents").await
     }
 
     /// Living documents whose search content holds all these words, the best first; at most `limit` of them.

@@ -15,8 +15,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use sqlx::{ConnectOptions, Error};
 
 use super::migrations::{self, Migration};
-pub use audit::{AuditState, SqliteAudit};
-pub use documents::{Hits, SqliteDocuments, Stored};
+pub use audit::SqliteAudit;
+pub use documents::{Hits, SqliteDocuments};
 pub use shelf::SqliteShelf;
 
 /// How long to wait for another writer.
@@ -36,6 +36,16 @@ const MIGRATIONS: &[Migration] = &[Migration {
 pub struct Sqlite {
     pool: SqlitePool,
     path: PathBuf,
+}
+
+/// A row as the file holds it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub id: String,
+    pub version: i64,
+    pub deleted: bool,
+    /// The document, or the raw event.
+    pub text: Option<String>,
 }
 
 impl Sqlite {
@@ -67,6 +77,12 @@ impl Sqlite {
         let mut connection = self.pool.acquire().await.map_err(|error| self.judge(&error))?;
         let migrated = migrations::run(MIGRATIONS, "millrace_migrations", &mut *connection).await;
         migrated.map_err(|error| migrations::failure(error, &self.shown(), |e| self.judge(e)))
+    }
+
+    async fn stored(&self, query: &'static str) -> Result<Vec<Stored>, Failure> {
+        let rows = sqlx::query_as::<_, (String, i64, bool, Option<String>)>(query).fetch_all(&self.pool).await;
+        let stored = |(id, version, deleted, text)| Stored { id, version, deleted, text };
+        rows.map(|rows| rows.into_iter().map(stored).collect()).map_err(|error| self.judge(&error))
     }
 
     fn shown(&self) -> String {
