@@ -1,7 +1,7 @@
 //! A store as it is read back: everything it holds, tombstones too, for whoever compares it with the log.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pipeline::sink::{Answer, Failure};
 use serde_json::value::RawValue;
@@ -19,6 +19,13 @@ pub struct Held {
     pub content: u64,
 }
 
+/// What a store holds under an id, and its text: the document, or the raw event in an audit; none of a tombstone there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub held: Held,
+    pub text: Option<String>,
+}
+
 /// Takes what a store holds, one by one.
 pub type Visit<'a> = &'a mut (dyn FnMut(&str, Held) -> Result<(), Failure> + Send);
 
@@ -32,6 +39,12 @@ pub trait Shelf: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be read, or what the visitor says.
     fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>>;
+
+    /// Looks documents up, tombstones too: one answer an id, in order.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>>;
 
     /// Removes documents that still have these versions, leaving no tombstone; returns how many.
     ///
@@ -63,6 +76,17 @@ pub(crate) fn document_content(source: &str) -> u64 {
         }
     }
     first_bytes(&hash.finalize())
+}
+
+/// What was found for these ids, in their order; of several under one id the newest.
+pub(crate) fn in_order(ids: &[String], found: impl IntoIterator<Item = (String, Found)>) -> Vec<Option<Found>> {
+    let mut by_id: HashMap<String, Found> = HashMap::new();
+    for (id, one) in found {
+        if by_id.get(&id).is_none_or(|known| known.held.version < one.held.version) {
+            by_id.insert(id, one);
+        }
+    }
+    ids.iter().map(|id| by_id.get(id).cloned()).collect()
 }
 
 /// Of a text: all its bytes.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::judge_request;
 use super::client::{Client, Response};
-use crate::shelf::{Held, Shelf, Visit, document_content};
+use crate::shelf::{Found, Held, Shelf, Visit, document_content, in_order};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
@@ -46,6 +46,23 @@ struct Hit<'a> {
     version: i64,
     #[serde(rename = "_source", borrow)]
     source: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Got<'a> {
+    #[serde(borrow)]
+    docs: Vec<Document<'a>>,
+}
+
+/// Without version and source where there is no such document.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(rename = "_id", borrow)]
+    id: Cow<'a, str>,
+    #[serde(rename = "_version")]
+    version: Option<i64>,
+    #[serde(rename = "_source", borrow)]
+    source: Option<&'a RawValue>,
 }
 
 impl ElasticsearchShelf {
@@ -84,6 +101,24 @@ impl ElasticsearchShelf {
         }
     }
 
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+        let mut found = Vec::new();
+        for index in self.indices().await? {
+            for ids in ids.chunks(PAGE) {
+                let answer = self.ask(Method::Post, &format!("/{index}/_mget"), Some(json!({"ids": ids}))).await?;
+                let page: Got<'_> = read(&answer)?;
+                for document in &page.docs {
+                    if let (Some(version), Some(source)) = (document.version, document.source) {
+                        let content = document_content(source.get());
+                        let held = Held { version, deleted: content == 0, content };
+                        found.push((document.id.to_string(), Found { held, text: Some(source.get().to_owned()) }));
+                    }
+                }
+            }
+        }
+        Ok(in_order(ids, found))
+    }
+
     /// Deletes what nobody touched since it was looked at.
     async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
         let mut removed = 0;
@@ -119,6 +154,10 @@ impl Shelf for ElasticsearchShelf {
 
     fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
+    }
+
+    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+        Box::pin(self.look_up(ids))
     }
 
     fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {

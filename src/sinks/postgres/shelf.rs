@@ -4,7 +4,7 @@ use pipeline::sink::{Answer, Failure};
 
 use super::Postgres;
 use super::judge::judge;
-use crate::shelf::{Held, Shelf, Visit, text_content};
+use crate::shelf::{Found, Held, Shelf, Visit, in_order, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
@@ -25,15 +25,24 @@ impl PostgresShelf {
             );
             let page = postgres.within(page.bind(&after).bind(PAGE).fetch_all(&postgres.pool)).await?;
             let page = page.map_err(|error| judge(&error, &postgres.address))?;
-            for (id, version, deleted, payload) in &page {
-                let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
-                visit(id, Held { version: *version, deleted: *deleted, content })?;
+            for row in &page {
+                visit(&row.0, held(row))?;
             }
             match page.into_iter().last() {
                 Some((id, ..)) => after = Some(id),
                 None => return Ok(()),
             }
         }
+    }
+
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+        let Self(postgres) = self;
+        let rows = sqlx::query_as::<_, StateRow>(
+            "SELECT id, version, deleted, payload::text FROM transaction_state WHERE id = ANY($1)",
+        );
+        let rows = postgres.within(rows.bind(ids).fetch_all(&postgres.pool)).await?;
+        let rows = rows.map_err(|error| judge(&error, &postgres.address))?;
+        Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), Found { held: held(&row), text: row.3 }))))
     }
 
     async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
@@ -49,6 +58,11 @@ impl PostgresShelf {
     }
 }
 
+fn held((_, version, deleted, payload): &StateRow) -> Held {
+    let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
+    Held { version: *version, deleted: *deleted, content }
+}
+
 impl Shelf for PostgresShelf {
     fn name(&self) -> &'static str {
         "postgres"
@@ -56,6 +70,10 @@ impl Shelf for PostgresShelf {
 
     fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
+    }
+
+    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+        Box::pin(self.look_up(ids))
     }
 
     fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {

@@ -1,9 +1,10 @@
 //! The file's tables, read back row by row.
 
 use pipeline::sink::{Answer, Failure};
+use serde_json::json;
 
 use super::Sqlite;
-use crate::shelf::{Held, Shelf, Visit, document_content, text_content};
+use crate::shelf::{Found, Held, Shelf, Visit, document_content, in_order, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
@@ -23,6 +24,17 @@ pub struct SqliteShelf {
 
 /// A row's place in the table comes first.
 type Row = (i64, String, i64, bool, Option<String>);
+
+impl Table {
+    fn held(self, (_, _, version, deleted, text): &Row) -> Held {
+        let content = match (self, text) {
+            (Self::Documents, Some(source)) => document_content(source),
+            (Self::State, Some(payload)) => text_content(payload.as_bytes()),
+            (_, None) => 0,
+        };
+        Held { version: *version, deleted: *deleted, content }
+    }
+}
 
 impl SqliteShelf {
     pub fn documents(sqlite: Sqlite) -> Self {
@@ -46,19 +58,32 @@ impl SqliteShelf {
         loop {
             let page = sqlx::query_as::<_, Row>(query).bind(after).bind(PAGE).fetch_all(&self.sqlite.pool).await;
             let page = page.map_err(|error| self.sqlite.judge(&error))?;
-            for (_, id, version, deleted, text) in &page {
-                let content = match (self.table, text) {
-                    (Table::Documents, Some(source)) => document_content(source),
-                    (Table::State, Some(payload)) => text_content(payload.as_bytes()),
-                    (_, None) => 0,
-                };
-                visit(id, Held { version: *version, deleted: *deleted, content })?;
+            for row in &page {
+                visit(&row.1, self.table.held(row))?;
             }
             match page.last() {
                 Some((number, ..)) => after = *number,
                 None => return Ok(()),
             }
         }
+    }
+
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+        let query = match self.table {
+            Table::Documents => {
+                "SELECT number, id, version, deleted, source FROM documents
+                 WHERE id IN (SELECT value FROM json_each(?1))"
+            }
+            Table::State => {
+                "SELECT rowid, id, version, deleted, payload FROM transaction_state
+                 WHERE id IN (SELECT value FROM json_each(?1))"
+            }
+        };
+        let asked = json!(ids).to_string();
+        let rows = sqlx::query_as::<_, Row>(query).bind(asked).fetch_all(&self.sqlite.pool).await;
+        let rows = rows.map_err(|error| self.sqlite.judge(&error))?;
+        let found = |row: Row| (row.1.clone(), Found { held: self.table.held(&row), text: row.4 });
+        Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
     async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
@@ -82,6 +107,10 @@ impl Shelf for SqliteShelf {
 
     fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
+    }
+
+    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+        Box::pin(self.look_up(ids))
     }
 
     fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
