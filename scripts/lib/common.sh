@@ -53,8 +53,8 @@ require_free_ports() {
   local name=$1 port who
   port=$(port_of "$name")
   local ports=("$port")
-  # Kafka's controller listens beside the broker.
-  [[ $name == kafka ]] && ports+=("$((port + 1))")
+  # Kafka's controller and its second listener are beside the first.
+  [[ $name == kafka ]] && ports+=("$((port + 1))" "$((port + 2))")
   for port in "${ports[@]}"; do
     port_is_taken "$port" || continue
     who=$(ss -ltnpH "sport = :$port" 2>/dev/null | grep -o '"[^"]*",pid=[0-9]*' | head -n 1 || true)

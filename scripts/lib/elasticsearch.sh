@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The search engines: Elasticsearch 9 and 8, OpenSearch. All are the small build of Maven Central: the real engine, few modules.
+# The search engines: Elasticsearch 9 (a small node as well) and 8, OpenSearch. All are the small build of Maven Central: the real engine, few modules.
 
 readonly SEARCH_USER=millrace-services
 readonly ELASTICSEARCH_ZIP=org.elasticsearch.distribution.integ-test-zip:elasticsearch
@@ -16,6 +16,13 @@ elasticsearch8_install() { search_install elasticsearch-8.19.5.zip "$ELASTICSEAR
 elasticsearch8_start() { search_start elasticsearch8 elasticsearch-8.19.5.zip; }
 elasticsearch8_ready() { search_ready "$1"; }
 elasticsearch8_env() { echo "ELASTICSEARCH8_URL=http://127.0.0.1:$(port_of elasticsearch8)"; }
+
+# A node that is soon asked too much: it answers 429 and 413 where a large one would take everything.
+elasticsearch_small_port() { echo 19209; }
+elasticsearch_small_install() { elasticsearch_install; }
+elasticsearch_small_start() { ES_HEAP=512m search_start elasticsearch_small elasticsearch-9.2.0.zip; }
+elasticsearch_small_ready() { search_ready "$1"; }
+elasticsearch_small_env() { echo "ELASTICSEARCH_SMALL_URL=http://127.0.0.1:$(port_of elasticsearch_small)"; }
 
 opensearch_port() { echo 19203; }
 opensearch_install() { search_install opensearch-3.1.0.zip "$OPENSEARCH_ZIP:3.1.0"; }
@@ -63,7 +70,8 @@ discovery.type: single-node
 cluster.routing.allocation.disk.threshold_enabled: false
 CONF
     [[ $name == opensearch ]] || echo 'xpack.security.enabled: false'
-  } >"$home/config/${name%8}.yml"
+    [[ $name != elasticsearch_small ]] || small_limits
+  } >"$home/config/$(sed 's/8$//; s/_small$//' <<<"$name").yml"
   chown -R "$user" "$home"
   local options="-Xms$heap -Xmx$heap"
   if [[ $name == opensearch ]]; then
@@ -74,6 +82,15 @@ CONF
     launch "$name" "$user" ES_JAVA_HOME="$jdk" ES_JAVA_OPTS="$options" \
       ES_PATH_CONF="$home/config" ES_TMPDIR="$home/tmp" "$home/${zip%.zip}/bin/elasticsearch"
   fi
+}
+
+small_limits() {
+  cat <<CONF
+thread_pool.write.size: 1
+thread_pool.write.queue_size: 1
+indexing_pressure.memory.limit: 2mb
+http.max_content_length: 4mb
+CONF
 }
 
 # Yellow: every primary shard of the data on disk is back.
