@@ -14,6 +14,7 @@ use crate::dedupe::{Candidate, Dedupe, Mark};
 use crate::inflight::{InFlight, Place};
 use crate::leases::Leases;
 use crate::ledger::Seq;
+use crate::mutants::{self, Mutant};
 use crate::outcome::{Outcome, Tally};
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
@@ -86,6 +87,10 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
             })
             .map(|(item, _)| item)
             .collect();
+        if mutants::on(Mutant::RememberBeforeSuccess) {
+            cx.dedupe.learn(spans, fresh.iter().map(|item| &item.candidate));
+            cx.dedupe.remember(spans, fresh.iter().map(|item| &item.candidate)).await;
+        }
         write(cx, seq, spans, &fresh, &mut ends).await;
         cx.dedupe.learn(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
@@ -105,7 +110,11 @@ fn set(ends: &mut [End], record: usize, end: End) {
 }
 
 fn succeeded(ends: &[End], record: usize) -> bool {
-    matches!(ends.get(record), Some(End::Is(Outcome::Applied | Outcome::Superseded)))
+    match ends.get(record) {
+        Some(End::Is(Outcome::Applied | Outcome::Superseded)) => true,
+        Some(End::Is(Outcome::DeadLettered) | End::Dead(..)) => mutants::on(Mutant::DeadRemembered),
+        _ => false,
+    }
 }
 
 fn copied(ends: &[End], record: usize) -> bool {
@@ -211,6 +220,9 @@ async fn bury<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch, ends: &mut [E
             match answer {
                 Ok(()) => {
                     count_letter(letter);
+                    set(ends, index, End::Is(Outcome::DeadLettered));
+                }
+                Err(_) if mutants::on(Mutant::LettersNotAwaited) => {
                     set(ends, index, End::Is(Outcome::DeadLettered));
                 }
                 Err(failure) => open = Some(failure),

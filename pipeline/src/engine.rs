@@ -19,6 +19,7 @@ use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::inflight::InFlight;
 use crate::ledger::{Ledger, Seq};
+use crate::mutants::{self, Mutant};
 use crate::outcome::{Outcome, Tally};
 use crate::sink::Sink;
 use crate::status::Status;
@@ -191,6 +192,9 @@ impl<S: System> Engine<S> {
             return;
         }
         let seq = self.ledger.open(batch.spans.clone());
+        if mutants::on(Mutant::CommitBeforeWrite) {
+            self.settled(seq);
+        }
         if batch.records.is_empty() {
             return self.settled(seq);
         }

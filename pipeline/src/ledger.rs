@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::batcher::Span;
+use crate::mutants::{self, Mutant};
 use crate::record::{Epoch, TopicPartition};
 
 /// Names a slot; slots are numbered in the order in which their batches were cut.
@@ -74,6 +75,9 @@ impl Ledger {
 
     /// Takes revoked partitions out of every open slot and out of the frontier; a late settle then moves nothing of theirs.
     pub fn forget(&mut self, partitions: &[TopicPartition]) {
+        if mutants::on(Mutant::LateSettle) {
+            return;
+        }
         for slot in &mut self.slots {
             slot.spans.retain(|span| !partitions.contains(&span.at));
         }

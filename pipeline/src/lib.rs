@@ -16,6 +16,7 @@ mod inflight;
 pub mod kafka;
 mod leases;
 pub mod ledger;
+pub mod mutants;
 mod outcome;
 mod record;
 mod redis_marks;

@@ -12,6 +12,7 @@ use redis::{Client, FromRedisValue, Pipeline, RedisError, TlsCertificates, Value
 use tokio::sync::OnceCell;
 
 use crate::dedupe::{Known, MarkStore, Marks};
+use crate::mutants::{self, Mutant};
 use crate::record::TopicPartition;
 use crate::sink::Answer;
 
@@ -53,7 +54,10 @@ impl RedisMarks {
                 Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
             }
         };
-        let namespace = format!("millrace:{group}:{target}");
+        let namespace = match mutants::on(Mutant::SharedDedupe) {
+            true => "millrace:shared".to_owned(),
+            false => format!("millrace:{group}:{target}"),
+        };
         Ok(Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) })
     }
 

@@ -17,6 +17,7 @@ use crate::batcher::Span;
 use crate::breaker::{Breaker, WINDOW};
 use crate::leases::Leases;
 use crate::ledger::Seq;
+use crate::mutants::{self, Mutant};
 use crate::sink::{Failure, Kind, Reject, Sink, Verdict, Write};
 use crate::status::Status;
 
@@ -225,7 +226,7 @@ impl<W: Write> Writer<W> {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.sink.probe().await {
-                Ok(()) if !alone => return halve(group, queue),
+                Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, queue),
                 Ok(()) if !self.trips() => return reject(&group, why, fates),
                 Ok(()) => self.breaker_failure(&why),
                 Err(probe) => {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Order, Write};
 
 use crate::shelf::{Content, document_content};
@@ -122,18 +123,25 @@ impl Documents {
     pub fn push(&mut self, id: &str, version: i64, deleted: bool, source: impl FnOnce(&mut Vec<u8>)) {
         let buffer = &mut self.buffer;
         let start = buffer.len();
-        buffer.extend_from_slice(br#"{"index":{"_id":"#);
+        let no_tombstone = deleted && mutants::on(Mutant::TombstonesLeftOff);
+        buffer.extend_from_slice(if no_tombstone { br#"{"delete":{"_id":"# } else { br#"{"index":{"_id":"# });
         let id_start = buffer.len();
         // Writing a string into memory cannot fail.
         serde_json::to_writer(&mut *buffer, id).ok();
         let id = id_start..buffer.len();
-        let rest = format!(r#","version":{version},"version_type":"{}"}}}}"#, self.version_type);
+        let rest = match mutants::on(Mutant::VersionsLeftOff) {
+            true => "}}".to_owned(),
+            false => format!(r#","version":{version},"version_type":"{}"}}}}"#, self.version_type),
+        };
         buffer.extend_from_slice(rest.as_bytes());
         buffer.push(b'\n');
         let source_start = buffer.len();
         source(buffer);
         let source = source_start..buffer.len();
         buffer.push(b'\n');
+        if no_tombstone {
+            buffer.truncate(source_start);
+        }
         self.places.push(Place { lines: start..buffer.len(), id, source, version, deleted });
     }
 

@@ -7,54 +7,12 @@ use pipeline::sink::Order;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+pub use crate::database::Audited;
 use crate::program::Running;
-use crate::services::{eventually, services, variable};
+use crate::services::{eventually, services};
 use crate::world::{World, block_on, options_of, scaled};
 
-/// A world with a database of its own.
-pub struct Audited {
-    pub world: World,
-    database: String,
-    url: String,
-}
-
 impl Audited {
-    pub fn new(world: World) -> Self {
-        let database = world.name.replace('-', "_");
-        let (server, _) = variable("DATABASE_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
-        let url = format!("{server}/{database}");
-        let mut audited = Self { world, database, url };
-        audited.admin(&format!("CREATE DATABASE {}", audited.database));
-        audited.world.set("DATABASE_URL", &audited.url);
-        audited
-    }
-
-    fn admin(&self, statement: &str) {
-        let run = async {
-            let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
-            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-        };
-        block_on(run);
-    }
-
-    /// Runs a statement in the database itself.
-    pub fn run(&self, statement: &'static str) {
-        let run = async {
-            let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-        };
-        block_on(run);
-    }
-
-    /// The first column of the first row.
-    fn ask(&self, query: &'static str) -> i64 {
-        let run = async {
-            let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
-        };
-        block_on(run)
-    }
-
     /// Holds state and history against what the publisher's events come to.
     fn assert_complete(&self, expected: &HashMap<String, Expected>, events: u64) {
         let run = async {
@@ -76,14 +34,6 @@ impl Audited {
         let living = expected.values().filter(|expected| !expected.deleted).count() as i64;
         assert_eq!(self.ask("SELECT count(*) FROM transactions"), living);
         assert_eq!(self.ask("SELECT count(*) FROM transaction_events"), events as i64);
-    }
-}
-
-impl Drop for Audited {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.database));
-        }
     }
 }
 

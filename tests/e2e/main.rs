@@ -16,6 +16,7 @@
 mod audit;
 mod bad_input;
 mod commands;
+mod database;
 mod faults;
 mod flow;
 mod program;

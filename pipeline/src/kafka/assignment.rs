@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::ledger::Frontier;
+use crate::mutants::{self, Mutant};
 use crate::record::{Epoch, TopicPartition};
 
 /// One assigned partition.
@@ -80,7 +81,8 @@ impl Assignment {
         let mut moved = TopicPartitionList::new();
         for held in &mut self.partitions {
             let Some(position) = frontier.get(&held.at) else { continue };
-            if position.epoch == held.epoch && held.finished.is_none_or(|finished| finished < position.next) {
+            let ours = position.epoch == held.epoch || mutants::on(Mutant::LateSettle);
+            if ours && held.finished.is_none_or(|finished| finished < position.next) {
                 held.finished = Some(position.next);
                 add(&mut moved, &held.at, position.next);
             }

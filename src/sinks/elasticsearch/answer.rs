@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Failure, Reject, Verdict};
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ pub(super) struct Bulk<'a> {
 #[derive(Debug, Deserialize)]
 struct Item<'a> {
     #[serde(borrow)]
+    #[cfg_attr(feature = "mutants", serde(alias = "delete"))]
     index: Written<'a>,
 }
 
@@ -69,6 +71,7 @@ impl Written<'_> {
             409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
             409 => Verdict::Retry(Failure::broken(format!("a conflict that is not about versions ({kind})"))),
             401 | 403 => Verdict::Retry(refused_access(self.status)),
+            429 if mutants::on(Mutant::BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
             429 | 503 => Verdict::Retry(busy(self.status, kind)),
             500.. => Verdict::Retry(Failure::broken(format!("a document failed with status {} {kind}", self.status))),
             400 if no_write_index && kind == "illegal_argument_exception" => Verdict::Retry(Failure::misconfigured(

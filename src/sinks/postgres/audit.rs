@@ -1,5 +1,6 @@
 //! The audit in PostgreSQL: state and history of a batch in one statement.
 
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
 
 use super::super::audit::{MAX_BYTES, MAX_ITEMS, Row};
@@ -55,6 +56,7 @@ pub struct PostgresAudit {
 impl PostgresAudit {
     pub fn new(postgres: Postgres, order: Order) -> Self {
         let statement = match order {
+            Order::Log if mutants::on(Mutant::EqualRefused) => write!("<"),
             Order::Log => write!("<="),
             Order::Any => write!("<"),
         };

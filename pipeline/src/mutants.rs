@@ -1,0 +1,86 @@
+//! Bugs that can be switched on, one at a time, to show that the fault suite finds them.
+//!
+//! Only a build with the feature `mutants` has them; in any other the compiler answers every question with no.
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Offsets are committed before the write is acknowledged.
+    CommitBeforeWrite,
+    /// Message ids are remembered before the write succeeded.
+    RememberBeforeSuccess,
+    /// All systems share their marks.
+    SharedDedupe,
+    /// Copies are skipped whatever offset was marked before.
+    HighestIgnored,
+    /// Dead letters are remembered like successes.
+    DeadRemembered,
+    /// An item that the store is too busy for uses up attempts.
+    BusyCounted,
+    /// Documents are written without their versions.
+    VersionsLeftOff,
+    /// The audit in PostgreSQL does not take equal versions.
+    EqualRefused,
+    /// Deletes leave nothing behind in Elasticsearch.
+    TombstonesLeftOff,
+    /// What is settled under an older assignment moves the offsets of the present one.
+    LateSettle,
+    /// A request that is too large is not halved.
+    NoHalving,
+    /// A dead letter counts as sent whatever the broker answers.
+    LettersNotAwaited,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 12] = [
+        Self::CommitBeforeWrite,
+        Self::RememberBeforeSuccess,
+        Self::SharedDedupe,
+        Self::HighestIgnored,
+        Self::DeadRemembered,
+        Self::BusyCounted,
+        Self::VersionsLeftOff,
+        Self::EqualRefused,
+        Self::TombstonesLeftOff,
+        Self::LateSettle,
+        Self::NoHalving,
+        Self::LettersNotAwaited,
+    ];
+
+    /// As the variable `MILLRACE_MUTANT` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CommitBeforeWrite => "commit-before-write",
+            Self::RememberBeforeSuccess => "remember-before-success",
+            Self::SharedDedupe => "shared-dedupe",
+            Self::HighestIgnored => "highest-ignored",
+            Self::DeadRemembered => "dead-remembered",
+            Self::BusyCounted => "busy-counted",
+            Self::VersionsLeftOff => "versions-left-off",
+            Self::EqualRefused => "equal-refused",
+            Self::TombstonesLeftOff => "tombstones-left-off",
+            Self::LateSettle => "late-settle",
+            Self::NoHalving => "no-halving",
+            Self::LettersNotAwaited => "letters-not-awaited",
+        }
+    }
+}
+
+/// Whether a bug is on.
+#[cfg(feature = "mutants")]
+pub fn on(mutant: Mutant) -> bool {
+    static CHOSEN: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
+        let chosen = std::env::var("MILLRACE_MUTANT").ok();
+        if let Some(mutant) = &chosen {
+            tracing::error!(mutant, "This build has a bug on purpose, for tests only");
+        }
+        chosen
+    });
+    CHOSEN.as_deref() == Some(mutant.name())
+}
+
+/// Whether a bug is on: never in this build.
+#[cfg(not(feature = "mutants"))]
+pub const fn on(_: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,59 @@
+//! A database of its own for a world, for the audit.
+
+use sqlx::{Connection, PgConnection};
+
+use crate::services::variable;
+use crate::world::{World, block_on};
+
+/// A world with a database of its own.
+pub struct Audited {
+    pub world: World,
+    database: String,
+    pub url: String,
+}
+
+impl Audited {
+    pub fn new(world: World) -> Self {
+        let database = world.name.replace('-', "_");
+        let (server, _) = variable("DATABASE_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
+        let url = format!("{server}/{database}");
+        let mut audited = Self { world, database, url };
+        audited.admin(&format!("CREATE DATABASE {}", audited.database));
+        audited.world.set("DATABASE_URL", &audited.url);
+        audited
+    }
+
+    fn admin(&self, statement: &str) {
+        let run = async {
+            let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        };
+        block_on(run);
+    }
+
+    /// Runs a statement in the database itself.
+    pub fn run(&self, statement: &'static str) {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        };
+        block_on(run);
+    }
+
+    /// The first column of the first row.
+    pub fn ask(&self, query: &'static str) -> i64 {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+        };
+        block_on(run)
+    }
+}
+
+impl Drop for Audited {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.database));
+        }
+    }
+}
