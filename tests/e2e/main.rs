@@ -19,6 +19,7 @@ mod commands;
 mod database;
 mod faults;
 mod flow;
+#[allow(dead_code, reason = "shared with the fault suite")]
 mod program;
 mod rebalance;
 mod services;

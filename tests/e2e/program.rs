@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::services::eventually;
 pub struct Running {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -19,13 +21,13 @@ impl Running {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), log.clone());
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 // Whatever is no event is one without a name, and shows when a test fails.
                 sink.lock().unwrap().push(serde_json::from_str(&line).unwrap_or(Value::String(line)));
             }
         });
-        Self { child, log }
+        Self { child, log, reader: Some(reader) }
     }
 
     pub fn events(&self, name: &str) -> Vec<Value> {
@@ -61,6 +63,13 @@ impl Running {
     pub fn metric(&self, line: &str) -> Option<f64> {
         let (_, text) = self.http("/metrics");
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
+    }
+
+    /// Waits until it has ended and its log was read to the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = self.child.wait().unwrap();
+        self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
+        status
     }
 
     pub fn kill(mut self) {

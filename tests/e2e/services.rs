@@ -33,7 +33,12 @@ pub fn variable(name: &str) -> String {
 
 /// Sends a request to Elasticsearch.
 pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let url = format!("{}{path}", variable("ELASTICSEARCH_URL").trim_end_matches('/'));
+    search_engine(&variable("ELASTICSEARCH_URL"), method, path, body)
+}
+
+/// Sends a request to the search engine at an address.
+pub fn search_engine(at: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let url = format!("{}{path}", at.trim_end_matches('/'));
     let mut request = reqwest::blocking::Client::new().request(method.parse().unwrap(), url);
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());

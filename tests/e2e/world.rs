@@ -124,7 +124,7 @@ impl World {
         client
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
     }
 
@@ -156,7 +156,7 @@ impl World {
         });
     }
 
-    fn group(&self, name: &str) -> BaseConsumer {
+    pub fn group(&self, name: &str) -> BaseConsumer {
         self.client().set("group.id", name).create().unwrap()
     }
 
@@ -166,18 +166,23 @@ impl World {
     }
 
     pub fn lag_of(&self, group: &str) -> i64 {
-        let group = self.group(group);
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_range(&self.name, 0, PARTITIONS - 1);
-        let committed = group.committed_offsets(asked, WAIT).unwrap();
-        let behind = committed.elements().into_iter().map(|element| {
-            let (low, high) = group.fetch_watermarks(&self.name, element.partition(), WAIT).unwrap();
-            match element.offset() {
-                Offset::Offset(next) => high - next,
-                _ => high - low,
-            }
+        let consumer = self.group(group);
+        let behind = self.committed(&consumer).into_iter().map(|(partition, next)| {
+            let (low, high) = consumer.fetch_watermarks(&self.name, partition, WAIT).unwrap();
+            high - next.unwrap_or(low).max(low)
         });
         behind.sum()
+    }
+
+    /// The next offset of each partition, as a group's member sees it committed.
+    pub fn committed(&self, group: &BaseConsumer) -> BTreeMap<i32, Option<i64>> {
+        let metadata = group.fetch_metadata(Some(&self.name), WAIT).unwrap();
+        let partitions = metadata.topics()[0].partitions().len() as i32;
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(&self.name, 0, partitions - 1);
+        let committed = group.committed_offsets(asked, WAIT).unwrap();
+        let next = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
+        committed.elements().iter().map(|element| (element.partition(), next(element.offset()))).collect()
     }
 
     /// Waits until the group has committed the whole log.

@@ -1,1 +1,104 @@
-fn main() {}
+//! The fault suite: the real program on the real services, disturbed on purpose, judged by invariants.
+//!
+//! `scripts/faults` starts the services and runs this. A scenario is one kind of trouble; a seed is a mix of them drawn at
+//! random. With the feature `mutants`, each bug that can be switched on must be found.
+
+#![allow(unreachable_pub, reason = "the modules of one test program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
+    reason = "in a test a panic is the answer"
+)]
+
+mod account;
+mod arena;
+#[path = "../e2e/database.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod database;
+mod judge;
+mod liar;
+mod links;
+mod mutants;
+mod nemesis;
+#[path = "../e2e/program.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod program;
+mod scenarios;
+#[path = "../e2e/services.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod services;
+mod table;
+#[path = "../e2e/world.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod world;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+/// Disturbs the program and judges what became of its records.
+#[derive(Parser)]
+#[command(name = "faults")]
+struct Args {
+    /// The scenarios to run [default: all]; "nemesis" is the random mix
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+    /// Seeds of the random mix
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1, value_name = "SEED")]
+    first: u64,
+    /// Go on with further seeds until so many minutes are over
+    #[arg(long, value_name = "M")]
+    minutes: Option<u64>,
+    /// Switch the bugs on, one by one, and see each found (a build with the feature `mutants`)
+    #[arg(long)]
+    mutants: bool,
+    /// Only these bugs
+    #[arg(long, value_name = "BUG", requires = "mutants", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Name the scenarios and the bugs
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.list {
+        scenarios::ALL.iter().for_each(|one| println!("{:<28} {}", one.name, one.what));
+        println!("{:<28} a mix of faults, drawn from a seed", nemesis::NAME);
+        pipeline::mutants::Mutant::ALL.iter().for_each(|bug| println!("bug {}", bug.name()));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) =
+        args.scenarios.iter().find(|name| *name != nemesis::NAME && !scenarios::ALL.iter().any(|one| one.name == *name))
+    {
+        eprintln!("there is no scenario {unknown}; --list names them");
+        return ExitCode::from(64);
+    }
+    let well = if args.mutants { mutants::run(&args.only) } else { run(&args) };
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(args: &Args) -> bool {
+    let wanted = |name: &str| args.scenarios.is_empty() || args.scenarios.iter().any(|wanted| wanted == name);
+    let mut table = table::Table::default();
+    for scenario in scenarios::ALL.iter().filter(|one| wanted(one.name)) {
+        table.add(scenario.name, judge::attempt(|| (scenario.run)(None)));
+    }
+    if wanted(nemesis::NAME) {
+        let end = Instant::now() + Duration::from_secs(args.minutes.unwrap_or(0) * 60);
+        let mut seed = args.first;
+        while seed < args.first + args.seeds || Instant::now() < end {
+            table.add(&format!("{} {seed}", nemesis::NAME), judge::attempt(|| nemesis::run(seed)));
+            seed += 1;
+        }
+    }
+    table.print();
+    table.all_well()
+}

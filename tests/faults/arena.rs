@@ -1,0 +1,332 @@
+//! One trial: a topic, a group, a store and an audit of its own, members that come and go, and links that can be disturbed.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use pipeline::mutants::Mutant;
+use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::{Value, json};
+
+use crate::account::{Account, Message};
+use crate::database::Audited;
+use crate::liar::{Liar, Mode};
+use crate::links::Links;
+use crate::program::Running;
+use crate::services::{eventually, search_engine, services, variable};
+use crate::world::{World, block_on};
+
+pub const PARTITIONS: i32 = 6;
+/// Of the group; a member that is silent for longer is thought dead.
+pub const SESSION: Duration = Duration::from_secs(6);
+
+/// What the members' logs add up to, of one system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sums {
+    pub records: u64,
+    pub outcomes: u64,
+    pub abandoned: u64,
+    pub duplicates: u64,
+}
+
+pub struct Arena {
+    pub audited: Audited,
+    pub liar: Liar,
+    pub links: Links,
+    pub members: Vec<Running>,
+    pub account: Account,
+    /// What was done, how often.
+    pub done: BTreeMap<&'static str, u64>,
+    /// Of members that are gone.
+    gone: BTreeMap<&'static str, Sums>,
+    rebalances: u64,
+    mutant: Option<Mutant>,
+    store: String,
+    /// Records were taken out of the log on purpose: what came of them cannot be told any more.
+    pub log_was_cut: bool,
+    /// Whether every letter must be of a record that is dead now.
+    pub expect_letters: bool,
+}
+
+impl Arena {
+    /// A trial whose members may have a bug switched on.
+    pub fn new(name: &str, mutant: Option<Mutant>) -> Self {
+        Self::before(name, mutant, &variable("ELASTICSEARCH_URL"))
+    }
+
+    /// A trial in front of another search engine.
+    pub fn before(name: &str, mutant: Option<Mutant>, store: &str) -> Self {
+        let (links, liar) = (Links::open(), Liar::start(store));
+        let mut audited = Audited::new(World::new(name));
+        let world = &mut audited.world;
+        world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
+        world.set("REDIS_URL", &links.redis.through(&variable("REDIS_URL")));
+        world.set("ELASTICSEARCH_URL", &liar.url);
+        world.set("CONSUMER_BATCH_SIZE", "25");
+        world.set("CONSUMER_MAX_IN_FLIGHT", "2");
+        let database = links.postgres.through(&audited.url);
+        audited.world.set("DATABASE_URL", &database);
+        audited.world.create_topic(&[]);
+        let account = Account::default();
+        let (done, gone) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            audited,
+            liar,
+            links,
+            members: Vec::new(),
+            account,
+            done,
+            gone,
+            rebalances: 0,
+            mutant,
+            store: store.to_owned(),
+            log_was_cut: false,
+            expect_letters: true,
+        }
+    }
+
+    pub fn world(&self) -> &World {
+        &self.audited.world
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.audited.world.set(name, value);
+    }
+
+    /// The audit is left out of this trial.
+    pub fn without_audit(&mut self) {
+        self.set("CONSUMER_ENABLE_AUDIT_DB", "false");
+    }
+
+    pub fn audits(&self) -> bool {
+        self.world().env.get("CONSUMER_ENABLE_AUDIT_DB").is_none_or(|set| set != "false")
+    }
+
+    /// The systems under trial, each with its group.
+    pub fn systems(&self) -> Vec<(&'static str, String)> {
+        let group = &self.world().name;
+        let mut systems = vec![("transactions", group.clone())];
+        if self.audits() {
+            systems.push(("transactions-audit", format!("{group}.audit")));
+        }
+        systems
+    }
+
+    pub fn note(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
+    }
+
+    /// Sends records past every link, and waits until the broker has them.
+    pub fn send(&mut self, messages: &[Message]) {
+        let mut client = self.world().client();
+        let producer: BaseProducer =
+            client.set("enable.idempotence", "true").set("queue.buffering.max.messages", "1000000").create().unwrap();
+        for message in messages {
+            let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\x00\xff".as_slice()) });
+            let mut record = BaseRecord::to(&self.audited.world.name).key(&message.key).headers(headers);
+            record.payload = message.payload.as_ref();
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+            producer.poll(Duration::ZERO);
+            self.account.note(message);
+        }
+        producer.flush(Duration::from_secs(60)).unwrap();
+        assert_eq!(producer.in_flight_count(), 0);
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.world().command(args);
+        if let Some(mutant) = self.mutant {
+            command.env("MILLRACE_MUTANT", mutant.name());
+        }
+        command
+    }
+
+    /// Starts a member; it may have to wait for services.
+    pub fn join(&mut self) {
+        let member = Running::start(self.command(&["run", "transactions"]));
+        self.members.push(member);
+    }
+
+    /// Starts a member and waits until it works.
+    pub fn start(&mut self) {
+        self.join();
+        self.members.last().unwrap().await_events("Partitions assigned", 1);
+    }
+
+    /// Runs a system to the end of its log, and says how that ended.
+    pub fn once(&mut self, system: &str) {
+        let member = Running::start(self.command(&["run", system, "--once"]));
+        let status = self.retire(member, None);
+        assert!(status.success(), "{system} --once: {status}");
+    }
+
+    /// Takes a member's counts and lets it go.
+    fn retire(&mut self, mut member: Running, signal: Option<&str>) -> ExitStatus {
+        signal.into_iter().for_each(|signal| member.signal(signal));
+        let status = member.wait();
+        self.rebalances += member.events("Partitions revoked").len() as u64;
+        for (system, sums) in sums_of(&member) {
+            self.gone.entry(system).or_default().add(sums);
+        }
+        status
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, index: usize) {
+        let member = self.members.remove(index);
+        self.retire(member, Some("KILL"));
+    }
+
+    /// SIGTERM; whatever the exit code says.
+    pub fn stop(&mut self, index: usize) {
+        let member = self.members.remove(index);
+        self.retire(member, Some("TERM"));
+    }
+
+    pub fn stop_all(&mut self) {
+        while !self.members.is_empty() {
+            self.stop(0);
+        }
+    }
+
+    /// What all members, gone and present, counted.
+    pub fn sums(&self) -> BTreeMap<&'static str, Sums> {
+        let mut all = self.gone.clone();
+        for member in &self.members {
+            sums_of(member).into_iter().for_each(|(system, sums)| all.entry(system).or_default().add(sums));
+        }
+        all
+    }
+
+    pub fn rebalances(&self) -> u64 {
+        let present = self.members.iter().map(|member| member.events("Partitions revoked").len() as u64);
+        self.rebalances + present.sum::<u64>()
+    }
+
+    /// Waits until the members, gone and present, counted so many records of the primary.
+    pub fn await_processed(&self, count: u64) {
+        eventually(&format!("{count} records"), || {
+            (self.sums().get("transactions").is_some_and(|sums| sums.records >= count)).then_some(())
+        });
+    }
+
+    /// Everything is well again: links, the store, the dead-letter topic.
+    pub fn heal(&self) {
+        self.links.heal();
+        self.liar.set(Mode::Honest);
+        self.liar.delay(Duration::ZERO);
+        for name in ["kafka", "elasticsearch", "redis", "postgres"] {
+            services("start", name);
+        }
+    }
+
+    /// The concrete index.
+    pub fn index(&self) -> String {
+        format!("/{}-000001", self.world().name)
+    }
+
+    /// Asks the store past the proxy.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        search_engine(&self.store, method, path, body)
+    }
+
+    /// Changes settings of the index.
+    pub fn settings(&self, settings: &Value) {
+        let (status, answer) = self.ask("PUT", &format!("{}/_settings", self.index()), Some(settings));
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Deletes are forgotten at once, as they are after a minute by default.
+    pub fn forget_deletes(&self) {
+        self.settings(&json!({"index.gc_deletes": "0s"}));
+    }
+
+    /// Nobody can write letters, or everybody again.
+    pub fn block_letters(&self, block: bool) {
+        let topic = format!("{}.dlq", self.world().name);
+        let replicas = if block { "2" } else { "1" };
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&topic))
+            .set("min.insync.replicas", replicas)
+            .set("max.message.bytes", "2097152")
+            .set("retention.ms", "2592000000");
+        let done = block_on(self.world().admin().alter_configs([&change], &AdminOptions::new())).unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Makes the dead-letter topic before the program does.
+    pub fn create_letters(&self, config: &[(&str, &str)]) {
+        let topic = format!("{}.dlq", self.world().name);
+        let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
+        let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let made = block_on(self.world().admin().create_topics([&new], &AdminOptions::new())).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
+    }
+
+    /// Empties the dead-letter topic.
+    pub fn forget_letters(&self) {
+        let mut all = rdkafka::TopicPartitionList::new();
+        all.add_partition_offset(&format!("{}.dlq", self.world().name), 0, rdkafka::Offset::End).unwrap();
+        block_on(self.world().admin().delete_records(&all, &AdminOptions::new())).unwrap();
+    }
+
+    /// Forgets every mark that anybody made.
+    pub fn flush_redis(&self) {
+        let url: url::Url = variable("REDIS_URL").parse().unwrap();
+        if let Ok(mut redis) = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())) {
+            redis.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            // A server that is paused or gone has nothing to forget now.
+            redis.write_all(b"FLUSHALL\r\n").ok();
+            redis.read_exact(&mut [0; 5]).ok();
+        }
+    }
+
+    /// Sets the group back to these offsets; nobody may be in it.
+    pub fn reset_to(&self, group: &str, next: impl Fn(i32) -> i64) {
+        eventually("offsets set back", || {
+            let consumer = self.world().group(group);
+            let mut list = rdkafka::TopicPartitionList::new();
+            for partition in 0..PARTITIONS {
+                list.add_partition_offset(&self.world().name, partition, rdkafka::Offset::Offset(next(partition)))
+                    .unwrap();
+            }
+            rdkafka::consumer::Consumer::commit(&consumer, &list, rdkafka::consumer::CommitMode::Sync).ok()
+        });
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // Whatever a scenario left broken must not meet the next one.
+        self.heal();
+        self.ask("DELETE", &self.index(), None);
+        self.ask("DELETE", &format!("/_index_template/{}", self.world().name), None);
+    }
+}
+
+impl Sums {
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.outcomes += other.outcomes;
+        self.abandoned += other.abandoned;
+        self.duplicates += other.duplicates;
+    }
+}
+
+fn sums_of(member: &Running) -> BTreeMap<&'static str, Sums> {
+    let mut sums: BTreeMap<&'static str, Sums> = BTreeMap::new();
+    for batch in member.events("Batch processed") {
+        let system = match batch["system"].as_str() {
+            Some("transactions") => "transactions",
+            _ => "transactions-audit",
+        };
+        let count = |name: &str| batch[name].as_u64().unwrap();
+        let outcomes = ["applied", "superseded", "duplicate", "dead_lettered", "ignored"].map(count).iter().sum();
+        let of_batch =
+            Sums { records: count("records"), outcomes, abandoned: count("abandoned"), duplicates: count("duplicate") };
+        sums.entry(system).or_default().add(of_batch);
+    }
+    sums
+}

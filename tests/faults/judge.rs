@@ -1,0 +1,265 @@
+//! The judge: what must hold when the faults are over. Each invariant has a name, which the report gives.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use pipeline::Record;
+use pipeline::dead_letters::header;
+use pipeline::kafka::read_topic;
+use serde_json::{Value, json};
+
+use crate::account::Sent;
+use crate::arena::Arena;
+
+/// How long the backlog may take once nothing is in the way.
+const DRAIN: Duration = Duration::from_secs(90);
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+pub type Judged<T = ()> = Result<T, Violation>;
+
+pub fn violated<T>(invariant: &'static str, what: impl Into<String>) -> Judged<T> {
+    Err(Violation { invariant, what: what.into() })
+}
+
+/// Asserts that a fault really happened, so that a quiet run cannot pass.
+pub fn happened(what: &str, did: bool) -> Judged {
+    if did { Ok(()) } else { violated("the fault happened", what) }
+}
+
+/// What a trial came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub records: u64,
+    pub redelivered: u64,
+    pub rebalances: u64,
+    pub letters: u64,
+    pub faults: BTreeMap<&'static str, u64>,
+    pub seconds: u64,
+}
+
+/// Runs a trial; a panic is a violation as well.
+pub fn attempt(trial: impl FnOnce() -> Judged<Report>) -> Judged<Report> {
+    let begun = Instant::now();
+    let judged = catch_unwind(AssertUnwindSafe(trial)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        violated("the trial runs", text.unwrap_or_default())
+    });
+    judged.map(|report| Report { seconds: begun.elapsed().as_secs(), ..report })
+}
+
+/// Everything that must hold at the end. Members are stopped on the way.
+pub fn judge(arena: &mut Arena) -> Judged<Report> {
+    drained(arena)?;
+    arena.stop_all();
+    conserved(arena)?;
+    let letters = letters_are_right(arena)?;
+    newest_versions(arena)?;
+    verified(arena)?;
+    let sums = arena.sums().get("transactions").copied().unwrap_or_default();
+    let mut faults = arena.done.clone();
+    faults.extend(arena.liar.told());
+    Ok(Report {
+        records: arena.account.records,
+        redelivered: (sums.records - sums.abandoned).saturating_sub(arena.account.records),
+        rebalances: arena.rebalances(),
+        letters,
+        faults,
+        seconds: 0,
+    })
+}
+
+/// Liveness: the groups commit the end of the log within a stated time.
+pub fn drained(arena: &Arena) -> Judged {
+    let deadline = Instant::now() + DRAIN;
+    for (system, group) in arena.systems() {
+        while arena.world().lag_of(&group) != 0 {
+            if Instant::now() > deadline {
+                let why: Vec<String> = arena.members.iter().map(|member| member.ready().1).collect();
+                let lag = arena.world().lag_of(&group);
+                return violated("drained in time", format!("{system} has {lag} records to go; {}", why.join("; ")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    Ok(())
+}
+
+/// Conservation: every record of the log was counted at least once, and each count has its outcome.
+fn conserved(arena: &Arena) -> Judged {
+    for (system, _) in arena.systems() {
+        let sums = arena.sums().get(system).copied().unwrap_or_default();
+        if sums.outcomes + sums.abandoned != sums.records {
+            return violated("records are conserved", format!("{system}: the outcomes of {sums:?} do not add up"));
+        }
+        if sums.outcomes < arena.account.records && !arena.log_was_cut {
+            let text = format!("{system}: {} records in the log, {} outcomes", arena.account.records, sums.outcomes);
+            return violated("records are conserved", text);
+        }
+    }
+    Ok(())
+}
+
+/// The log, by coordinates.
+pub fn log(arena: &Arena) -> HashMap<(i32, i64), Record> {
+    let mut records = HashMap::new();
+    read_topic(&arena.world().client(), &arena.world().name, |record| {
+        records.insert((record.at.partition, record.offset), record);
+    })
+    .unwrap();
+    records
+}
+
+/// Every record that has to be dead-lettered is, byte for byte, by the right system, and no other is.
+fn letters_are_right(arena: &Arena) -> Judged<u64> {
+    let log = log(arena);
+    let mut found: BTreeMap<(String, i32, i64), u64> = BTreeMap::new();
+    let mut count = 0;
+    for letter in arena.world().letters() {
+        count += 1;
+        let text = |name: &str| {
+            let value = letter.headers.iter().find(|header| header.name == name)?.value.clone()?;
+            String::from_utf8(value.to_vec()).ok()
+        };
+        let system = text(header::SYSTEM).unwrap_or_default();
+        let place = text(header::CONNECT_PARTITION)
+            .and_then(|text| text.parse().ok())
+            .zip(text(header::CONNECT_OFFSET).and_then(|text| text.parse().ok()));
+        let Some((record, (partition, offset))) = place.and_then(|at| Some((log.get(&at)?, at))) else {
+            return violated("letters are exact", "a letter without the place of a record");
+        };
+        let added = |name: &str| header::ALL.contains(&name);
+        let own = letter.headers.iter().filter(|header| !added(&header.name));
+        let same = letter.payload == record.payload && letter.key == record.key && own.eq(record.headers.iter());
+        if !same {
+            return violated("letters are exact", format!("the letter of {partition}/{offset} is not what was sent"));
+        }
+        *found.entry((system, partition, offset)).or_default() += 1;
+    }
+    for ((partition, offset), record) in &log {
+        let sent = arena.account.of(record.payload.as_deref());
+        for (system, _) in arena.systems() {
+            let due = matches!(
+                (system, sent),
+                ("transactions", Sent::Undecodable | Sent::Unindexable { .. })
+                    | ("transactions-audit", Sent::Unauditable { .. })
+            );
+            let there = found.contains_key(&(system.to_owned(), *partition, *offset));
+            let what = || format!("{system}: {partition}/{offset}, {}", name_of(sent));
+            match (due, there) {
+                (true, false) => return violated("what is dead has its letter", what()),
+                (false, true) if arena.expect_letters => return violated("nothing sound is dead-lettered", what()),
+                _ => {}
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn name_of(sent: &Sent) -> &'static str {
+    match sent {
+        Sent::Event { .. } => "a sound event",
+        Sent::Undecodable => "undecodable",
+        Sent::Unindexable { .. } => "refused by the index",
+        Sent::Unauditable { .. } => "refused by the audit",
+        Sent::Null => "without payload",
+    }
+}
+
+/// The newest version of each document that records below these offsets have, deleted or not.
+fn newest(arena: &Arena, below: impl Fn(i32) -> i64) -> HashMap<String, (i64, bool)> {
+    let mut newest: HashMap<String, (i64, bool)> = HashMap::new();
+    for ((partition, offset), record) in log(arena) {
+        if offset >= below(partition) {
+            continue;
+        }
+        let (id, version, deleted) = match arena.account.of(record.payload.as_deref()) {
+            Sent::Event { id, version, deleted } => (id, *version, *deleted),
+            Sent::Unauditable { id, version } => (id, *version, false),
+            Sent::Undecodable | Sent::Unindexable { .. } | Sent::Null => continue,
+        };
+        let known = newest.entry(id.clone()).or_insert((version, deleted));
+        if *known <= (version, deleted) {
+            *known = (version, deleted);
+        }
+    }
+    newest
+}
+
+/// What the index holds, tombstones too.
+fn held(arena: &Arena) -> HashMap<String, (i64, bool)> {
+    let index = arena.index();
+    arena.ask("POST", &format!("{index}/_refresh"), None);
+    let first = json!({"size": 5000, "sort": ["_doc"], "version": true, "_source": ["_deleted"]});
+    let (mut status, mut page) = arena.ask("POST", &format!("{index}/_search?scroll=1m"), Some(&first));
+    let mut held = HashMap::new();
+    while let Some(hits) = page["hits"]["hits"].as_array().filter(|hits| status == 200 && !hits.is_empty()) {
+        for hit in hits {
+            let deleted = hit["_source"]["_deleted"] == Value::Bool(true);
+            held.insert(hit["_id"].as_str().unwrap().to_owned(), (hit["_version"].as_i64().unwrap(), deleted));
+        }
+        let next = json!({"scroll": "1m", "scroll_id": page["_scroll_id"]});
+        (status, page) = arena.ask("POST", "/_search/scroll", Some(&next));
+    }
+    held
+}
+
+/// By the account of what was sent, not by the program's own reckoning.
+fn newest_versions(arena: &Arena) -> Judged {
+    let (newest, held) = (newest(arena, |_| i64::MAX), held(arena));
+    for (id, (version, deleted)) in &newest {
+        match held.get(id) {
+            None if *deleted => {}
+            None => return violated("nothing is lost", format!("{id} is missing")),
+            Some((_, false)) if *deleted => return violated("nothing is resurrected", format!("{id} is back")),
+            Some((held, _)) if held != version => {
+                return violated("the newest version wins", format!("{id}: {version} was sent, {held} is held"));
+            }
+            Some(_) => {}
+        }
+    }
+    match held.keys().find(|id| !newest.contains_key(*id)) {
+        Some(id) if !arena.log_was_cut => violated("nothing is invented", format!("{id} was never sent")),
+        _ => Ok(()),
+    }
+}
+
+/// After a kill, with nobody at work: what the group has committed is in the store.
+pub fn committed_is_durable(arena: &Arena) -> Judged {
+    let committed = arena.world().committed(&arena.world().group(&arena.world().name));
+    let held = held(arena);
+    for (id, (version, deleted)) in newest(arena, |partition| committed.get(&partition).copied().flatten().unwrap_or(0))
+    {
+        let durable = held.get(&id).map_or(deleted, |(held, _)| *held >= version);
+        if !durable {
+            return violated("what is committed is durable", format!("{id} has to be at {version} at least"));
+        }
+    }
+    Ok(())
+}
+
+/// The program's own answer.
+fn verified(arena: &Arena) -> Judged {
+    for (system, _) in arena.systems() {
+        let output = arena.world().output(&["verify", system, "--json"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        // 75: it cannot be told of documents that are older than the log.
+        let untold = arena.log_was_cut && output.status.code() == Some(75);
+        if !output.status.success() && !untold {
+            let mut lines: Vec<&str> = text.lines().collect();
+            let sums = lines.pop().unwrap_or_default();
+            let findings: Value = serde_json::from_str(sums).unwrap_or_default();
+            let first = lines.first().copied().unwrap_or_default();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return violated("verify finds nothing", format!("{system}: {} {first} {errors}", findings["findings"]));
+        }
+    }
+    Ok(())
+}

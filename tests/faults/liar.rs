@@ -1,0 +1,151 @@
+//! A proxy in front of the search engine that can be told to lie: what stands between a program and its store in real life.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+
+/// What it does with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Honest,
+    /// 503 without asking the store.
+    Busy,
+    /// A page with status 200, without asking the store.
+    Page,
+    /// Half of the answer, then the connection ends.
+    Half,
+    /// The store takes the request, and the answer never comes.
+    Cut,
+    /// Requests that hold these bytes are cut before they reach the store.
+    Choke(&'static str),
+}
+
+/// How it stands.
+#[derive(Debug, Default)]
+struct Stand {
+    mode: Mode,
+    /// Held back before each bulk request.
+    delay: Duration,
+    told: BTreeMap<&'static str, u64>,
+}
+
+/// A running proxy.
+pub struct Liar {
+    stand: Arc<Mutex<Stand>>,
+    pub url: String,
+    _runtime: tokio::runtime::Runtime,
+}
+
+#[derive(Clone)]
+struct Shared {
+    stand: Arc<Mutex<Stand>>,
+    upstream: String,
+    client: reqwest::Client,
+}
+
+impl Liar {
+    /// Listens on a port of its own in front of `upstream`.
+    pub fn start(upstream: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let stand = Arc::<Mutex<Stand>>::default();
+        let upstream = upstream.trim_end_matches('/').to_owned();
+        let shared =
+            Shared { stand: stand.clone(), upstream, client: reqwest::Client::builder().no_proxy().build().unwrap() };
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = axum::Router::new().fallback(answer).with_state(shared);
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { stand, url, _runtime: runtime }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.stand.lock().unwrap().mode = mode;
+    }
+
+    /// Holds back each bulk request.
+    pub fn delay(&self, delay: Duration) {
+        self.stand.lock().unwrap().delay = delay;
+    }
+
+    /// How often it lied, by kind.
+    pub fn told(&self) -> BTreeMap<&'static str, u64> {
+        self.stand.lock().unwrap().told.clone()
+    }
+}
+
+impl Shared {
+    fn tell(&self, what: &'static str) {
+        *self.stand.lock().unwrap().told.entry(what).or_default() += 1;
+    }
+}
+
+/// A body that ends in the middle.
+fn broken_off(part: Bytes) -> Body {
+    let broken = std::io::Error::other("cut");
+    Body::from_stream(futures_util::stream::iter([Ok(part), Err(broken)]))
+}
+
+async fn answer(State(shared): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let bulk = path.contains("/_bulk");
+    let (mode, delay) = {
+        let stand = shared.stand.lock().unwrap();
+        (stand.mode.clone(), stand.delay)
+    };
+    if bulk {
+        tokio::time::sleep(delay).await;
+    }
+    let plain = |status: StatusCode, kind: &str, body: Body| {
+        Response::builder().status(status).header(header::CONTENT_TYPE, kind).body(body).unwrap()
+    };
+    match &mode {
+        Mode::Busy => {
+            shared.tell("503");
+            return plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", Body::from("busy"));
+        }
+        Mode::Page => {
+            shared.tell("page");
+            return plain(StatusCode::OK, "text/html", Body::from("<html><body>Welcome</body></html>"));
+        }
+        Mode::Choke(word) if String::from_utf8_lossy(&body).contains(word) => {
+            shared.tell("choked");
+            return plain(StatusCode::OK, "application/json", broken_off(Bytes::new()));
+        }
+        _ => {}
+    }
+    let mut onward = shared.client.request(parts.method, format!("{}{path}", shared.upstream)).body(body);
+    for (name, value) in &parts.headers {
+        if *name != header::HOST && *name != header::CONTENT_LENGTH {
+            onward = onward.header(name, value);
+        }
+    }
+    // An outage of the store shows as one: the connection ends without an answer.
+    let Ok(answer) = onward.send().await else {
+        return plain(StatusCode::OK, "application/json", broken_off(Bytes::new()));
+    };
+    let (status, kind) = (answer.status(), answer.headers().get(header::CONTENT_TYPE).cloned());
+    let Ok(bytes) = answer.bytes().await else {
+        return plain(StatusCode::OK, "application/json", broken_off(Bytes::new()));
+    };
+    let body = match mode {
+        Mode::Half => {
+            shared.tell("half");
+            broken_off(bytes.slice(..bytes.len() / 2))
+        }
+        Mode::Cut if bulk => {
+            shared.tell("cut");
+            broken_off(Bytes::new())
+        }
+        _ => Body::from(bytes),
+    };
+    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
+    plain(status, kind, body)
+}
