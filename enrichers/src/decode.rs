@@ -108,7 +108,7 @@ fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Re
 }
 
 /// A string with something in it, or an integer's digits.
-fn name_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn name_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
     json::string(raw).or_else(|| json::integer(raw).map(Cow::Borrowed)).filter(|text| !text.is_empty())
 }
 

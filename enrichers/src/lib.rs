@@ -2,6 +2,7 @@
 //! Waits for nothing: no I/O, no clock, no async; time and bytes are passed in.
 //! Guarantees: no payload makes it panic, numbers come out digit for digit, a document is one line of valid JSON.
 
+mod about;
 mod card_numbers;
 mod decimal;
 mod decode;
@@ -21,6 +22,7 @@ mod timestamp;
 #[cfg(test)]
 mod tests;
 
+pub use about::is_about;
 pub use decode::decode;
 pub use document::{write_document, write_tombstone};
 pub use event::{Event, Kind, Reject};

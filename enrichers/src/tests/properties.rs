@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::samples::SAMPLES;
 use super::{create, document, sound, written};
-use crate::{Fields, Timestamp, decode};
+use crate::{Fields, Timestamp, decode, is_about};
 
 /// A piece of JSON as a producer may write it, line breaks between tokens included.
 fn json() -> impl Strategy<Value = String> {
@@ -57,6 +57,7 @@ proptest! {
         }
         if let Ok(event) = decode(&payload, None) {
             sound(&written(&event));
+            prop_assert!(is_about(&payload, &event.id));
         }
     }
 

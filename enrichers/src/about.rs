@@ -1,0 +1,138 @@
+//! Owns the guess which transaction a payload is about, good or broken; only what is rejected needs a guess.
+//! Guarantees: what decodes to an id is about that id.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::decode::name_or_number;
+use crate::fields::Text;
+
+/// Whether a payload names this transaction where an event does: in `transaction.id`, or in a top-level `transaction_id`
+/// beside no transaction. What follows may be broken.
+pub fn is_about(payload: &[u8], id: &str) -> bool {
+    let text = String::from_utf8_lossy(payload);
+    let mut found = Found::default();
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    // An error is the end of what can be told.
+    Names { id, found: &mut found, depth: 0 }.deserialize(&mut reader).ok();
+    found.inner || (found.outer && !found.has_transaction)
+}
+
+#[derive(Default)]
+struct Found {
+    inner: bool,
+    outer: bool,
+    has_transaction: bool,
+}
+
+/// Looks through the envelope (depth 0), or the transaction (1).
+struct Names<'n> {
+    id: &'n str,
+    found: &'n mut Found,
+    depth: u8,
+}
+
+impl<'de> DeserializeSeed<'de> for Names<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { id, found, depth } = self;
+        found.has_transaction |= depth == 1;
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            match (depth, name.as_ref()) {
+                (0, "transaction") => map.next_value_seed(Names { id, found, depth: 1 })?,
+                (0, "transaction_id") => found.outer |= is(map.next_value()?, id),
+                (1, "id") => found.inner |= is(map.next_value()?, id),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+fn is(raw: &RawValue, id: &str) -> bool {
+    name_or_number(raw) == Some(Cow::Borrowed(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_event_is_about_the_transaction_that_it_names() {
+        for payload in [
+            r#"{"timestamp":"never","transaction":{"amount":"x","id":"a"}}"#,
+            r#"{"transaction":{"id":"a","id":"b"}}"#,
+            r#"{"transaction":{"id":"\u0061"},"transaction":7}"#,
+            r#"{"transaction":{"id":"a","user_id"#,
+            r#"{"event_type":"transaction.deleted","transaction_id":"a","transaction":null,}"#,
+            r#"{"event_type":"transaction.deleted","transaction":[1],"transaction_id":"a"}"#,
+        ] {
+            assert!(is_about(payload.as_bytes(), "a"), "{payload}");
+        }
+        assert!(is_about(br#"{"transaction":{"id":12}}"#, "12"));
+        assert!(is_about(b"{\"transaction\":{\"id\":\"a\",\"x\":\"\xff\"}}", "a"), "not UTF-8");
+        let deep = format!(r#"{{"x":{}{},"transaction":{{"id":"a"}}}}"#, "[".repeat(500), "]".repeat(500));
+        assert!(is_about(deep.as_bytes(), "a"));
+    }
+
+    #[test]
+    fn an_id_anywhere_else_names_nothing() {
+        for payload in [
+            r#"{"id":"a"}"#,
+            r#"{"transaction":{"metadata":{"id":"a"},"user_id":"a"}}"#,
+            r#"{"transaction_id":"a","transaction":{"id":"b"}}"#,
+            r#"{"transaction":["a"],"source":"a"}"#,
+            r#"["a"]"#,
+            "a",
+            "",
+        ] {
+            assert!(!is_about(payload.as_bytes(), "a"), "{payload}");
+        }
+        assert!(!is_about(br#"{"transaction":{"id":""}}"#, ""));
+    }
+}
