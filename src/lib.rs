@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod consumer;
 pub mod http;
+pub mod letters;
 pub mod replay;
 pub mod shelf;
 pub mod sinks;

@@ -1,16 +1,16 @@
 //! `millrace dlq`: what is in the dead letters, grouped by cause, one by one, and through the pipeline again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use pipeline::dead_letters::{header, topic_of};
+use pipeline::dead_letters::topic_of;
 use pipeline::kafka::read_topic;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Value, json};
 
 use super::{Failure, print_line as print};
 use crate::config::Config;
+use crate::letters::Letter;
 use crate::systems::{self, Entry};
 
 /// `millrace dlq`
@@ -63,17 +63,6 @@ pub struct LetterFilter {
     pub at: Option<String>,
 }
 
-/// A letter as it was read: the record as it was before it died, and what its headers tell.
-struct Letter {
-    record: Record,
-    system: String,
-    group: String,
-    class: String,
-    reason: String,
-    attempts: String,
-    failed_at: String,
-}
-
 /// Runs one of the commands.
 ///
 /// # Errors
@@ -98,7 +87,7 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
         let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), Letter> = BTreeMap::new();
         for topic in topics {
             read_topic(&client, &topic_of(&topic), |record| {
-                if let Some(letter) = letter(record).filter(|letter| letter.group == group) {
+                if let Some(letter) = Letter::read(record).filter(|letter| letter.group == group) {
                     let record = &letter.record;
                     letters.insert((record.at.clone(), record.offset, record.timestamp_ms), letter);
                 }
@@ -116,32 +105,6 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
         letters.retain(|letter| coordinates(&letter.record) == *at);
     }
     Ok(letters)
-}
-
-/// Reads a letter; `None` for a message that is none of ours.
-fn letter(mut record: Record) -> Option<Letter> {
-    let text = |name: &str| {
-        let found = record.headers.iter().find(|header| header.name == name)?;
-        String::from_utf8(found.value.as_ref()?.to_vec()).ok()
-    };
-    let at =
-        TopicPartition::new(Arc::from(text(header::CONNECT_TOPIC)?), text(header::CONNECT_PARTITION)?.parse().ok()?);
-    let offset = text(header::CONNECT_OFFSET)?.parse().ok()?;
-    let timestamp_ms = text(header::TIMESTAMP).and_then(|text| text.parse().ok());
-    let (system, group, class) = (text(header::SYSTEM)?, text(header::GROUP)?, text(header::CLASS)?);
-    let optional = |name: &str| text(name).unwrap_or_default();
-    let (reason, attempts) = (optional(header::REASON), optional(header::ATTEMPTS));
-    let failed_at = optional(header::FIRST_FAILED_AT);
-    record.headers.retain(|header| !header::ALL.contains(&header.name.as_str()));
-    Some(Letter {
-        record: Record { at, offset, timestamp_ms, ..record },
-        system,
-        group,
-        class,
-        reason,
-        attempts,
-        failed_at,
-    })
 }
 
 /// `topic/partition/offset`, as letters are named on the command line.
