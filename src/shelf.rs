@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use pipeline::sink::{Answer, Failure};
+use pipeline::{Record, TopicPartition};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -46,6 +47,14 @@ pub trait Shelf: Send + Sync + 'static {
     /// Why it cannot be read.
     fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>>;
 
+    /// Every event of a document that it keeps, as a record without key and time; `None` where it keeps no history.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn history<'a>(&'a self, _id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Removes documents that still have these versions, leaving no tombstone; returns how many.
     ///
     /// # Errors
@@ -87,6 +96,18 @@ pub(crate) fn in_order(ids: &[String], found: impl IntoIterator<Item = (String, 
         }
     }
     ids.iter().map(|id| by_id.get(id).cloned()).collect()
+}
+
+/// An event as an audit keeps it: its payload, and where it stood.
+pub(crate) fn kept((topic, partition, offset, payload): (String, i32, i64, String)) -> Record {
+    Record {
+        at: TopicPartition::new(topic, partition),
+        offset,
+        timestamp_ms: None,
+        key: None,
+        payload: Some(payload.into()),
+        headers: Vec::new(),
+    }
 }
 
 /// Of a text: all its bytes.

@@ -1,15 +1,16 @@
 //! The audit's state, read back row by row.
 
+use pipeline::Record;
 use pipeline::sink::{Answer, Failure};
 
 use super::Postgres;
 use super::judge::judge;
-use crate::shelf::{Found, Held, Shelf, Visit, in_order, text_content};
+use crate::shelf::{Found, Held, Shelf, Visit, in_order, kept, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
 
-/// Reads `transaction_state`.
+/// Reads `transaction_state`, and of `transaction_events` what is about one document.
 pub struct PostgresShelf(pub Postgres);
 
 type StateRow = (String, i64, bool, Option<String>);
@@ -45,6 +46,17 @@ impl PostgresShelf {
         Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), Found { held: held(&row), text: row.3 }))))
     }
 
+    async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
+        let Self(postgres) = self;
+        let rows = sqlx::query_as(
+            "SELECT kafka_topic, kafka_partition, kafka_offset, payload::text FROM transaction_events
+             WHERE transaction_id = $1",
+        );
+        let rows = postgres.within(rows.bind(id).fetch_all(&postgres.pool)).await?;
+        let rows: Vec<_> = rows.map_err(|error| judge(&error, &postgres.address))?;
+        Ok(Some(rows.into_iter().map(kept).collect()))
+    }
+
     async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
         let Self(postgres) = self;
         let (ids, versions): (Vec<&str>, Vec<i64>) =
@@ -74,6 +86,10 @@ impl Shelf for PostgresShelf {
 
     fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
         Box::pin(self.look_up(ids))
+    }
+
+    fn history<'a>(&'a self, id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+        Box::pin(self.events(id))
     }
 
     fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {

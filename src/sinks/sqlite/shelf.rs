@@ -1,10 +1,11 @@
 //! The file's tables, read back row by row.
 
+use pipeline::Record;
 use pipeline::sink::{Answer, Failure};
 use serde_json::json;
 
 use super::Sqlite;
-use crate::shelf::{Found, Held, Shelf, Visit, document_content, in_order, text_content};
+use crate::shelf::{Found, Held, Shelf, Visit, document_content, in_order, kept, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
@@ -16,7 +17,7 @@ enum Table {
     State,
 }
 
-/// Reads `documents`, or the audit's `transaction_state`.
+/// Reads `documents`, or the audit's `transaction_state` and of `transaction_events` what is about one document.
 pub struct SqliteShelf {
     sqlite: Sqlite,
     table: Table,
@@ -86,6 +87,18 @@ impl SqliteShelf {
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
+    async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
+        if matches!(self.table, Table::Documents) {
+            return Ok(None);
+        }
+        let rows = sqlx::query_as(
+            "SELECT kafka_topic, kafka_partition, kafka_offset, payload FROM transaction_events
+             WHERE transaction_id = ?1",
+        );
+        let rows: Result<Vec<_>, _> = rows.bind(id).fetch_all(&self.sqlite.pool).await;
+        Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(kept).collect()))
+    }
+
     async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
         let query = match self.table {
             Table::Documents => "DELETE FROM documents WHERE id = ?1 AND version = ?2",
@@ -111,6 +124,10 @@ impl Shelf for SqliteShelf {
 
     fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
         Box::pin(self.look_up(ids))
+    }
+
+    fn history<'a>(&'a self, id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+        Box::pin(self.events(id))
     }
 
     fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
