@@ -5,6 +5,7 @@
 pub mod demo;
 pub mod dlq;
 pub mod doctor;
+pub mod explain;
 pub mod publish;
 pub mod run;
 pub mod verify;
@@ -116,6 +117,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Compare a store with the log, document by document
     Verify(verify::VerifyArgs),
+    /// Tell the story of one document: its events, what became of each, and what the stores hold
+    Explain(explain::ExplainArgs),
 }
 
 /// `millrace run`
@@ -146,7 +149,7 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) | Command::Verify(_) => {}
+            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) | Command::Verify(_) | Command::Explain(_) => {}
         }
         overrides
     }
@@ -163,6 +166,7 @@ impl Cli {
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),
+            Command::Explain(args) => block_on(explain::explain(args, config)),
             Command::Doctor(args) => block_on(doctor::doctor(args, config)),
         }
     }

@@ -4,6 +4,8 @@ use pipeline::Record;
 
 use crate::config::Config;
 use crate::consumer::{Consumer, RunOptions, Task};
+use crate::explain::story::Story;
+use crate::explain::{ExplainError, Progress};
 use crate::replay::Replayed;
 use crate::verify::{self, Listener, Report, VerifyError};
 
@@ -16,6 +18,9 @@ pub type Replay = Task<Result<Replayed, String>>;
 /// A verification under way.
 pub type Verification = Task<Result<Report, VerifyError>>;
 
+/// A story under way.
+pub type Explanation = Task<Result<Story, ExplainError>>;
+
 /// A system that can be run by name.
 pub struct Entry {
     pub name: &'static str,
@@ -27,6 +32,8 @@ pub struct Entry {
     pub replay: fn(&Config, Vec<Record>) -> Replay,
     /// Compares its store with its log.
     pub verify: fn(&Config, verify::Options, Box<dyn Listener>) -> Verification,
+    /// Tells the story of one document, by its id.
+    pub explain: fn(&Config, String, Progress) -> Explanation,
     pub topics: fn(&Config) -> Vec<String>,
     pub group: fn(&Config) -> String,
 }

@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
-use enrichers::Event;
+use enrichers::{Event, Kind};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, Sink, System};
 
 use crate::config::{Config, Store};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
+use crate::explain::{Explained, explanation};
 use crate::replay::replay;
 use crate::shelf::Shelf;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::systems::Entry;
+use crate::systems::{Entry, transactions_audit};
 use crate::verify::verification;
 
 /// As in commands, metrics and logs.
@@ -37,6 +38,9 @@ pub const ENTRY: Entry = Entry {
     verify: |config, options, listener| {
         let engine = engine_options(config, &config.transactions.group);
         verification(setup(config, Order::Any), config, engine, options, listener)
+    },
+    explain: |config, id, progress| {
+        explanation(setup(config, Order::Any), transactions_audit::beside(config), config, id, progress)
     },
     topics: |config| vec![config.transactions.topic.clone()],
     group: |config| config.transactions.group.clone(),
@@ -156,6 +160,30 @@ impl System for Transactions {
             });
         }
         documents.finish().into_iter().map(Ok).collect()
+    }
+}
+
+impl Explained for Transactions {
+    fn is_about(record: &Record, id: &str) -> bool {
+        is_about(record, id)
+    }
+
+    fn kind(event: &Event<'_>) -> &'static str {
+        kind(event)
+    }
+}
+
+/// As [`Explained`] has it, for any system of transaction events.
+pub(super) fn is_about(record: &Record, id: &str) -> bool {
+    record.payload.as_deref().is_some_and(|payload| enrichers::is_about(payload, id))
+}
+
+/// As [`Explained`] has it.
+pub(super) fn kind(event: &Event<'_>) -> &'static str {
+    match event.kind {
+        Kind::Created => "created",
+        Kind::Updated => "updated",
+        Kind::Deleted => "deleted",
     }
 }
 

@@ -13,6 +13,7 @@ use pipeline::{Record, Sink, System};
 use super::transactions;
 use crate::config::{Config, Database};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
+use crate::explain::{Beside, Explained, explanation};
 use crate::replay::replay;
 use crate::shelf::Shelf;
 use crate::sinks::audit::Row;
@@ -36,9 +37,16 @@ pub const ENTRY: Entry = Entry {
     verify: |config, options, listener| {
         verification(setup(config, Order::Any), config, engine_options(config, &group(config)), options, listener)
     },
+    explain: |config, id, progress| explanation(setup(config, Order::Any), None, config, id, progress),
     topics: |config| vec![config.transactions.topic.clone()],
     group,
 };
+
+/// Its store beside the primary's, while it is on.
+pub(super) fn beside(config: &Config) -> Option<Beside> {
+    let shelf = || setup(config, Order::Any).map(|setup| setup.shelf);
+    config.transactions.audit.then(|| Beside { system: NAME, shelf: shelf() })
+}
 
 fn group(config: &Config) -> String {
     format!("{}.audit", config.transactions.group)
@@ -106,5 +114,15 @@ impl System for Audit {
         events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
     ) -> Vec<Result<Row, Reject>> {
         events.into_iter().map(|(_, (event, record))| Row::new(event, record)).collect()
+    }
+}
+
+impl Explained for Audit {
+    fn is_about(record: &Record, id: &str) -> bool {
+        transactions::is_about(record, id)
+    }
+
+    fn kind((event, _): &Self::Event<'_>) -> &'static str {
+        transactions::kind(event)
     }
 }

@@ -103,7 +103,7 @@ impl Name {
         }
     }
 
-    fn of(kind: Kind, whole: bool) -> Self {
+    pub(crate) fn of(kind: Kind, whole: bool) -> Self {
         match kind {
             Kind::Missing => Self::Missing,
             Kind::Stale => Self::Stale,
