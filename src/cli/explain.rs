@@ -165,6 +165,7 @@ fn event_as_json(story: &Story, event: &Event, fate: &Fate) -> Value {
         Fate::Replaced(by) => ("replaced", Some(*by), None),
         Fate::Superseded(by) => ("superseded", Some(*by), None),
         Fate::Older(than) => ("older", Some(*than), None),
+        Fate::Equal(with) => ("equal", Some(*with), None),
         Fate::Duplicate(of) => ("duplicate", Some(*of), None),
         Fate::DeadLettered { cause, replayed: false } => ("dead_lettered", None, Some(cause)),
         Fate::DeadLettered { cause, replayed: true } => ("replayed", None, Some(cause)),

@@ -66,8 +66,10 @@ pub enum Fate {
     Replaced(usize),
     /// Older than this one, which came before it.
     Superseded(usize),
-    /// Older than this one; which of the two came first cannot be told.
+    /// Older than this one; which of the two was written first cannot be told.
     Older(usize),
+    /// The store holds this one, of another partition and the same version.
+    Equal(usize),
     Duplicate(usize),
     DeadLettered {
         cause: Cause,
@@ -146,7 +148,7 @@ impl<'e> Judge<'e> {
         let fits = |event: &Event| held.is_some_and(|held| event.fits(held));
         let fitting =
             || events.iter().zip(&copied).enumerate().filter(|(_, (event, copied))| copied.is_none() && fits(event));
-        let certain = fitting().filter(|(_, (event, _))| event.counts()).next_back();
+        let certain = fitting().rfind(|(_, (event, _))| event.counts());
         let holder = certain.or_else(|| fitting().next_back()).map(|(number, _)| number);
         Self { events, held, copied, holder }
     }
@@ -191,14 +193,19 @@ impl<'e> Judge<'e> {
         if let Some((after, ..)) = lane().find(|(place, _, other)| *place > number && *other >= version) {
             return Some(Fate::Replaced(after));
         }
-        let elsewhere = others().filter(newer).max_by_key(|(_, _, other)| *other).map(|(place, ..)| place);
-        let holder = self.holder.filter(|holder| {
-            let other = self.events.get(*holder);
-            other.is_some_and(|other| {
-                other.version() > Some(version) || (other.version() == Some(version) && other.lane() != event.lane())
-            })
-        });
-        holder.or(elsewhere).map(Fate::Older)
+        if let Some((holder, other)) = self.holder.and_then(|holder| Some((holder, self.events.get(holder)?))) {
+            let same_lane = other.lane() == event.lane();
+            if same_lane && holder > number && !other.committed && other.version() >= Some(version) {
+                return Some(Fate::Replaced(holder));
+            }
+            if other.version() > Some(version) {
+                return Some(Fate::Older(holder));
+            }
+            if other.version() == Some(version) && !same_lane {
+                return Some(Fate::Equal(holder));
+            }
+        }
+        others().filter(newer).max_by_key(|(_, _, other)| *other).map(|(place, ..)| Fate::Older(place))
     }
 
     /// No event is newer.
@@ -230,5 +237,113 @@ impl<'e> Judge<'e> {
         let difference = compare(&all, self.held)?;
         let expected = told.iter().find(|(_, told)| Some(*told) == difference.expected).map(|(number, _)| *number);
         Some((difference, expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A delete where the content is 0.
+    fn event(offset: i64, version: i64, content: u64) -> Event {
+        let (deleted, mut mark) = (content == 0, [0; 16]);
+        mark[0] = version as u8;
+        mark[1] = content as u8;
+        let kind = if deleted { "deleted" } else { "updated" };
+        let what = What::Told { version, deleted, content, kind, mark: Mark(mark) };
+        let topic = "t".into();
+        Event { topic, partition: 0, offset, source: Source::Topic, what, letter: None, committed: true }
+    }
+
+    fn held(version: i64, content: u64) -> Option<Held> {
+        Some(Held { version, deleted: content == 0, content })
+    }
+
+    fn cause() -> Cause {
+        Cause { class: "c".into(), reason: "r".into() }
+    }
+
+    fn fates(events: &[Event], held: Option<Held>) -> Vec<Fate> {
+        Judge::new(events, held).fates()
+    }
+
+    #[test]
+    fn a_winner_that_is_not_in_the_store_is_said_to_be_lost() {
+        let log = [event(0, 5, 1), event(1, 7, 2), event(2, 6, 3)];
+        let rest = |last: Fate| vec![Fate::Replaced(1), last, Fate::Superseded(1)];
+        assert_eq!(fates(&log, held(7, 2)), rest(Fate::Applied));
+        assert_eq!(fates(&log, None), rest(Fate::Lost));
+        assert_eq!(fates(&log, held(7, 9)), rest(Fate::Different));
+        assert_eq!(fates(&log, held(8, 9)), rest(Fate::Beaten(8)));
+        assert_eq!(fates(&log, held(5, 1)), [Fate::Applied, Fate::Lost, Fate::Superseded(1)]);
+        assert_eq!(fates(&[event(0, 5, 0)], None), [Fate::Deleted]);
+    }
+
+    #[test]
+    fn what_cannot_be_told_of_two_partitions_is_not_told() {
+        let log = [event(0, 5, 1), event(1, 7, 2), Event { partition: 1, ..event(0, 6, 3) }];
+        assert_eq!(fates(&log, held(7, 2)), [Fate::Replaced(1), Fate::Applied, Fate::Older(1)]);
+        let log = [event(0, 7, 1), Event { partition: 1, ..event(0, 7, 3) }];
+        assert_eq!(fates(&log, held(7, 1)), [Fate::Applied, Fate::Equal(0)]);
+        assert_eq!(fates(&log, held(7, 3)), [Fate::Equal(1), Fate::Applied]);
+    }
+
+    #[test]
+    fn a_letter_in_the_store_was_replayed_and_one_out_of_it_changes_nothing() {
+        let letter = Event { letter: Some(cause()), ..event(0, 9, 2) };
+        let dead = |replayed| Fate::DeadLettered { cause: cause(), replayed };
+        let log = [letter, event(1, 5, 1)];
+        assert_eq!(fates(&log, held(5, 1)), [dead(false), Fate::Applied]);
+        assert_eq!(fates(&log, held(9, 2)), [dead(true), Fate::Older(0)]);
+    }
+
+    #[test]
+    fn what_the_group_has_not_committed_may_be_in_the_store() {
+        let log = [event(0, 5, 1), Event { committed: false, ..event(1, 7, 2) }];
+        assert_eq!(fates(&log, held(5, 1)), [Fate::Applied, Fate::NotCommitted { held: false }]);
+        assert_eq!(fates(&log, held(7, 2)), [Fate::Replaced(1), Fate::NotCommitted { held: true }]);
+    }
+
+    proptest! {
+        /// What is said of the log of a store that did everything right fits it: one event is in the store, and each other
+        /// names the one that outdid it.
+        #[test]
+        fn an_honest_store_leaves_no_question(
+            events in proptest::collection::vec((0_i64..6, 0_u64..3, prop::bool::weighted(0.2)), 1..12),
+            committed in 0_usize..12,
+        ) {
+            let log: Vec<Event> = (0..).zip(&events).map(|(offset, (version, content, dead))| Event {
+                letter: dead.then(cause),
+                committed: (offset as usize) < committed,
+                ..event(offset, *version, *content)
+            }).collect();
+            let mut store: Option<Held> = None;
+            let mut seen: Vec<&What> = Vec::new();
+            for event in log.iter().filter(|event| event.counts()) {
+                let What::Told { version, deleted, content, .. } = event.what else { unreachable!() };
+                if !seen.contains(&&event.what) && store.is_none_or(|held| held.version <= version) {
+                    store = Some(Held { version, deleted, content });
+                }
+                seen.push(&event.what);
+            }
+            let judge = Judge::new(&log, store);
+            prop_assert_eq!(judge.difference(), None);
+            let fates = judge.fates();
+            prop_assert_eq!(fates.iter().filter(|fate| **fate == Fate::Applied).count(), usize::from(store.is_some()));
+            for (number, (event, fate)) in log.iter().zip(&fates).enumerate() {
+                let version = |other: usize| log[other].version();
+                match fate {
+                    Fate::Replaced(by) => prop_assert!(*by > number && version(*by) >= event.version()),
+                    Fate::Superseded(by) => prop_assert!(*by < number && version(*by) > event.version()),
+                    Fate::Duplicate(of) => prop_assert!(*of < number && log[*of].what == event.what),
+                    Fate::DeadLettered { .. } => prop_assert!(event.letter.is_some()),
+                    Fate::NotCommitted { .. } => prop_assert!(!event.committed),
+                    Fate::Applied => {}
+                    other => prop_assert!(false, "{:?} in {:?}", other, fates),
+                }
+            }
+        }
     }
 }

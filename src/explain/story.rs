@@ -89,7 +89,8 @@ impl Story {
             Fate::Applied => format!("applied: it is what {store} holds"),
             Fate::Replaced(by) => format!("replaced by {}", facts.named(*by)),
             Fate::Superseded(by) => format!("superseded: {} was there already", facts.named(*by)),
-            Fate::Older(than) => format!("older than {}; which came first cannot be told", facts.named(*than)),
+            Fate::Older(than) => format!("older than {}; which was written first cannot be told", facts.named(*than)),
+            Fate::Equal(with) => format!("of one version with {}, which {store} holds", facts.place(*with)),
             Fate::Duplicate(of) => format!("duplicate of {}", facts.place(*of)),
             Fate::DeadLettered { cause: why, replayed: false } => format!("dead-lettered: {}", cause(why)),
             Fate::DeadLettered { cause: why, replayed: true } => {
@@ -246,5 +247,77 @@ fn noun(kind: &'static str) -> &'static str {
         "updated" => "update",
         "deleted" => "delete",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::dedupe::Mark;
+
+    use super::*;
+    use crate::explain::fate::{Cause, What};
+    use crate::shelf::Held;
+
+    fn event(offset: i64, version: i64, content: u64) -> Event {
+        let kind = if content == 0 { "deleted" } else { "updated" };
+        let what = What::Told { version, deleted: content == 0, content, kind, mark: Mark([content as u8; 16]) };
+        Event { topic: "t".into(), partition: 0, offset, source: Source::Topic, what, letter: None, committed: true }
+    }
+
+    fn story(events: Vec<Event>, held: Option<(i64, u64)>, whole: bool) -> Story {
+        let found =
+            held.map(|(version, content)| Found { held: Held { version, deleted: content == 0, content }, text: None });
+        let stores = vec![Store { system: "transactions", name: "elasticsearch", found, history: None }];
+        let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
+        Story::new(Facts { id, system: "transactions", group, events, stores, whole, notes })
+    }
+
+    #[test]
+    fn each_difference_says_what_to_do_and_whether_it_is_certain() {
+        let log = || vec![event(0, 5, 1), event(1, 7, 2)];
+        let cases = [
+            (
+                log(),
+                None,
+                true,
+                Standing::Wrong,
+                "but elasticsearch holds nothing: run millrace verify transactions --repair",
+            ),
+            (log(), Some((5, 1)), true, Standing::Wrong, "holds the older version 5: run millrace verify"),
+            (log(), Some((7, 9)), true, Standing::Wrong, "with another content"),
+            (log(), Some((8, 9)), true, Standing::Wrong, "version 8, which no event has"),
+            (log(), Some((8, 9)), false, Standing::Open, "no longer in the log"),
+            (
+                vec![event(0, 5, 0)],
+                Some((4, 1)),
+                true,
+                Standing::Wrong,
+                "a delete, but elasticsearch holds version 4 alive",
+            ),
+            (Vec::new(), Some((4, 1)), true, Standing::Wrong, "--delete-phantoms"),
+            (Vec::new(), Some((4, 1)), false, Standing::Open, "no longer in the log"),
+            (Vec::new(), None, true, Standing::Right, "no event is about it"),
+        ];
+        for (events, held, whole, standing, says) in cases {
+            let story = story(events, held, whole);
+            assert!(story.why.contains(says) && story.standing == standing, "{says}: {story:?}");
+        }
+    }
+
+    #[test]
+    fn a_repair_is_not_advised_where_the_topic_has_nothing_to_repair_from() {
+        let gone = Event { source: Source::History, ..event(0, 5, 1) };
+        assert!(story(vec![gone], None, false).why.contains("cannot write it anew"));
+    }
+
+    #[test]
+    fn a_newer_dead_letter_and_what_is_to_come_are_noted() {
+        let cause = Cause { class: "c".into(), reason: "r".into() };
+        let letter = Event { letter: Some(cause), ..event(1, 9, 3) };
+        let pending = Event { committed: false, ..event(2, 10, 4) };
+        let story = story(vec![event(0, 5, 1), letter, pending], Some((5, 1)), true);
+        assert_eq!((story.standing, story.why.as_str()), (Standing::Open, "updated by t/0/0 (version 5)"));
+        assert!(story.facts.notes[0].contains("1 of its events to go"), "{:?}", story.facts.notes);
+        assert!(story.facts.notes[1].ends_with("millrace dlq replay --system transactions --at t/0/1"));
     }
 }
