@@ -17,6 +17,7 @@ mod audit;
 mod bad_input;
 mod commands;
 mod database;
+mod explain;
 mod faults;
 mod flow;
 #[allow(dead_code, reason = "shared with the fault suite")]

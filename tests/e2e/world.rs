@@ -144,6 +144,13 @@ impl World {
         });
     }
 
+    /// Deletes the records of a partition before an offset, as retention does.
+    pub fn delete_records(&self, partition: i32, before: i64) {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.name, partition, Offset::Offset(before)).unwrap();
+        block_on(self.admin().delete_records(&offsets, &AdminOptions::new())).unwrap();
+    }
+
     /// Forgets the group's offsets, so that it begins at the start of the log; waits until nobody is in it.
     pub fn reset(&self) {
         self.reset_group(&self.name);
