@@ -20,6 +20,15 @@ pub struct Held {
     pub content: u64,
 }
 
+/// A document as it was seen in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub id: String,
+    pub version: i64,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+}
+
 /// What a store holds under an id, and its text: the document, or the raw event in an audit; none of a tombstone there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -55,11 +64,23 @@ pub trait Shelf: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Removes documents that still have these versions, leaving no tombstone; returns how many.
+    /// Removes documents that are still as they were seen, leaving no tombstone; returns how many.
     ///
     /// # Errors
     /// Why they cannot be removed.
-    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>>;
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>>;
+
+    /// Below which version tombstones may have been purged; `None` where none ever was.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>>;
+
+    /// Notes that tombstones below this version may be purged; never lowers what was noted before.
+    ///
+    /// # Errors
+    /// Why it cannot be noted.
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>>;
 }
 
 /// A write whose effect can be recognised when the store is read.

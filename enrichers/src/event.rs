@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{Fields, Timestamp};
 
+/// Versions of one microsecond: one a rank, and one that no event has.
+const VERSIONS: i64 = 4;
+
 /// What happened to the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -73,12 +76,22 @@ impl Event<'_> {
 
     /// The document's version: microseconds times four plus the kind's rank. Equal versions are decided by log order.
     pub fn version(&self) -> i64 {
-        self.timestamp.micros() * 4 + self.kind.rank()
+        version_at(self.timestamp.micros()) + self.kind.rank()
     }
 
     pub fn is_delete(&self) -> bool {
         self.kind == Kind::Deleted
     }
+}
+
+/// The lowest version that an event of this time has, in microseconds since 1970, UTC.
+pub fn version_at(micros: i64) -> i64 {
+    micros.saturating_mul(VERSIONS)
+}
+
+/// The time of the events that have this version, in microseconds since 1970, UTC.
+pub fn micros_of(version: i64) -> i64 {
+    version.div_euclid(VERSIONS)
 }
 
 /// Why a payload cannot become an event.

@@ -25,6 +25,6 @@ mod tests;
 pub use about::is_about;
 pub use decode::decode;
 pub use document::{write_document, write_tombstone};
-pub use event::{Event, Kind, Reject};
+pub use event::{Event, Kind, Reject, micros_of, version_at};
 pub use fields::Fields;
 pub use timestamp::Timestamp;

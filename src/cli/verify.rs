@@ -106,7 +106,7 @@ fn judged(report: &Report, repair: bool) -> Result<(), Failure> {
     match (open, report.unexplained()) {
         (0, 0) => Ok(()),
         (0, unexplained) => Err(Failure::again(format!(
-            "{unexplained} documents may be older than the log, which does not begin at the first event; nothing else differs"
+            "{unexplained} documents may be older than the log, which does not begin at the first event, or deleted and purged; nothing else differs"
         ))),
         (open, _) if repair => Err(Failure::findings(format!("{open} findings could not be repaired"))),
         (open, _) => Err(Failure::findings(format!("{open} findings"))),

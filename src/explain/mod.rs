@@ -121,7 +121,9 @@ async fn explain<S: Explained>(
     records.extend(gone.into_iter().map(|record| (Source::History, record, None)));
     records.sort_by(|(_, one, _), (_, other, _)| at(one).cmp(&at(other)));
     let events = judged(&setup.system, &id, &records, &committed).await;
-    Ok(Story::new(Facts { id, system, group: setup.group, events, stores, whole: log.is_whole(), notes }))
+    let whole = log.is_whole();
+    let horizon = if whole { None } else { setup.shelf.horizon().await? };
+    Ok(Story::new(Facts { id, system, group: setup.group, events, stores, whole, horizon, notes }))
 }
 
 fn at(record: &Record) -> (&str, i32, i64) {

@@ -38,6 +38,8 @@ pub struct Facts {
     pub stores: Vec<Store>,
     /// Whether every event that ever was is still in the log.
     pub whole: bool,
+    /// Of the system's own store, where the log is not whole: tombstones below this version may be gone.
+    pub horizon: Option<i64>,
     /// What could not be asked, in one line each.
     pub notes: Vec<String>,
 }
@@ -48,7 +50,8 @@ pub struct Story {
     pub facts: Facts,
     /// One an event.
     pub fates: Vec<Fate>,
-    pub difference: Option<Kind>,
+    /// What differs, as `verify` calls it.
+    pub finding: Option<Name>,
     /// Why the store holds what it holds.
     pub why: String,
     pub standing: Standing,
@@ -65,19 +68,19 @@ impl Story {
             None => facts.right(&fates, holder),
         };
         let open = fates.iter().any(|fate| matches!(fate, Fate::NotCommitted { .. }));
+        let named = kind.map(|kind| {
+            let version = expected.flatten().map(|number| facts.version(number));
+            Name::of(kind, version, facts.whole, facts.horizon)
+        });
         let standing = match kind {
+            _ if named == Some(Name::Unexplained) => Standing::Open,
             Some(Kind::Ahead | Kind::Unknown) if !facts.whole => Standing::Open,
             Some(_) => Standing::Wrong,
             None if open => Standing::Open,
             None => Standing::Right,
         };
         facts.note(&fates);
-        Self { facts, fates, difference: kind, why, standing }
-    }
-
-    /// What differs, as `verify` calls it.
-    pub fn finding(&self) -> Option<&'static str> {
-        self.difference.map(|kind| Name::of(kind, self.facts.whole).name())
+        Self { facts, fates, finding: named, why, standing }
     }
 
     /// What became of an event, in words.
@@ -192,6 +195,9 @@ impl Facts {
         };
         let rebuild = format!("reset the group {} to the beginning to write every document anew", self.group);
         match kind {
+            Kind::Missing if expected.zip(self.horizon).is_some_and(|(number, horizon)| self.version(number) < horizon) => {
+                format!("{expects}, but {store} holds nothing: it may have been deleted, and its tombstone purged")
+            }
             Kind::Missing => format!("{expects}, but {store} holds nothing: {repair}"),
             Kind::Stale => format!("{expects}, but {store} holds the older version {held}: {repair}"),
             Kind::Resurrected if expected.is_some_and(|number| self.version(number) == held) => {
@@ -269,7 +275,7 @@ mod tests {
             held.map(|(version, content)| Found { held: Held { version, deleted: content == 0, content }, text: None });
         let stores = vec![Store { system: "transactions", name: "elasticsearch", found, history: None }];
         let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
-        Story::new(Facts { id, system: "transactions", group, events, stores, whole, notes })
+        Story::new(Facts { id, system: "transactions", group, events, stores, whole, horizon: None, notes })
     }
 
     #[test]

@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::consumer::{Setup, Task};
 use crate::replay::replay;
-use crate::shelf::{Content, Held};
+use crate::shelf::{Content, Held, Seen, Shelf};
 use buckets::Buckets;
 use fold::{Difference, Kind, Place, Told, compare};
 use log::Log;
@@ -83,7 +83,8 @@ pub enum Name {
     Ahead,
     /// No event of the whole log is about it.
     Phantom,
-    /// No event is about it, and the log is not whole: it may be older than the log.
+    /// The log is not whole, and what is gone of it may explain this: no event is about the document, or the event is so old
+    /// that a later delete may have been purged.
     Unexplained,
     /// It is in two indices of the store.
     Twice,
@@ -103,8 +104,11 @@ impl Name {
         }
     }
 
-    pub(crate) fn of(kind: Kind, whole: bool) -> Self {
+    /// `expected` is the version that the store should hold; `horizon` is that of the store, where the log is not whole.
+    pub(crate) fn of(kind: Kind, expected: Option<i64>, whole: bool, horizon: Option<i64>) -> Self {
+        let may_be_purged = !whole && expected.zip(horizon).is_some_and(|(expected, horizon)| expected < horizon);
         match kind {
+            Kind::Missing if may_be_purged => Self::Unexplained,
             Kind::Missing => Self::Missing,
             Kind::Stale => Self::Stale,
             Kind::Resurrected => Self::Resurrected,
@@ -212,30 +216,16 @@ where
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
     report.records = log.read(&setup.system, &letters, &mut buckets, false, listener).await?;
-    let (mut held, mut tombstones) = (0, 0);
-    let mut broken = None;
-    let mut visit = |id: &str, one: Held| {
-        held += 1;
-        tombstones += u64::from(one.deleted);
-        if held % 5_000 == 0 {
-            listener.at(Step::Store(held));
-        }
-        if let Err(error) = buckets.held(id, &one) {
-            broken = Some(error);
-        }
-        Ok(())
-    };
-    shelf.read(&mut visit).await?;
-    broken.map_or(Ok(()), Err)?;
-    (report.held, report.tombstones) = (held, tombstones);
+    read(&*shelf, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
     log.read(&setup.system, &letters, &mut buckets, true, listener).await?;
 
     listener.at(Step::Compare);
     let whole = log.is_whole();
+    let horizon = if whole { None } else { shelf.horizon().await? };
     let mut wanted: Vec<Place> = Vec::new();
-    let mut phantoms: Vec<(String, i64)> = Vec::new();
+    let mut phantoms: Vec<Seen> = Vec::new();
     let repair = options.repair;
     buckets.each(|id, document| {
         report.documents += 1;
@@ -243,12 +233,12 @@ where
             note(&mut report, listener, finding(Name::Twice, id, &topics, None));
         }
         let Some(difference) = compare(&document.told, document.held) else { return };
-        let name = Name::of(difference.kind, whole);
+        let name = Name::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         match (name, difference.expected, difference.held) {
             (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
             (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
-                phantoms.push((id.to_owned(), held.version));
+                phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
             _ => {}
         }
@@ -258,6 +248,29 @@ where
         report.removed = shelf.remove(&phantoms).await?;
     }
     Ok(report)
+}
+
+/// Reads the store, and puts what it holds into the buckets.
+async fn read(
+    shelf: &dyn Shelf,
+    buckets: &mut Buckets,
+    report: &mut Report,
+    listener: &mut dyn Listener,
+) -> Result<(), VerifyError> {
+    let mut broken = None;
+    let mut visit = |id: &str, one: Held| {
+        report.held += 1;
+        report.tombstones += u64::from(one.deleted);
+        if report.held.is_multiple_of(5_000) {
+            listener.at(Step::Store(report.held));
+        }
+        if let Err(error) = buckets.held(id, &one) {
+            broken = Some(error);
+        }
+        Ok(())
+    };
+    shelf.read(&mut visit).await?;
+    Ok(broken.map_or(Ok(()), Err)?)
 }
 
 fn note(report: &mut Report, listener: &mut dyn Listener, finding: Finding) {
@@ -296,4 +309,18 @@ async fn repaired<S: System + Clone>(
         repaired += replayed.tally.applied;
     }
     Ok(repaired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_purged_is_unexplained_unless_the_log_is_whole() {
+        let name = |version, whole, horizon| Name::of(Kind::Missing, Some(version), whole, horizon);
+        assert_eq!(name(3, false, Some(4)), Name::Unexplained);
+        assert_eq!(name(4, false, Some(4)), Name::Missing);
+        assert_eq!(name(3, false, None), Name::Missing);
+        assert_eq!(name(3, true, Some(4)), Name::Missing);
+    }
 }

@@ -14,12 +14,11 @@ pub(super) struct Bulk<'a> {
     items: Vec<Item<'a>>,
 }
 
-/// One item; all our actions are `index`.
+/// One item; our actions are `index`, and `delete` where tombstones are purged.
 #[derive(Debug, Deserialize)]
 struct Item<'a> {
-    #[serde(borrow)]
-    #[cfg_attr(feature = "mutants", serde(alias = "delete"))]
-    index: Written<'a>,
+    #[serde(borrow, rename = "index", alias = "delete")]
+    written: Written<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,11 +47,11 @@ impl<'a> Bulk<'a> {
 
     /// An alias without a write index shows as an `illegal_argument_exception`, which a bad document may cause as well.
     pub(super) fn may_lack_write_index(&self) -> bool {
-        self.items.iter().any(|item| item.index.kind() == "illegal_argument_exception")
+        self.items.iter().any(|item| item.written.kind() == "illegal_argument_exception")
     }
 
     pub(super) fn verdicts(self, alias: &str, no_write_index: bool) -> Vec<Verdict> {
-        self.items.into_iter().map(|item| item.index.judge(alias, no_write_index)).collect()
+        self.items.into_iter().map(|item| item.written.judge(alias, no_write_index)).collect()
     }
 }
 
@@ -173,6 +172,7 @@ mod tests {
     fn items_are_judged_by_status_then_type() {
         let ok = r#"{"index":{"status":201}}"#;
         assert_eq!(verdicts(ok), [Verdict::Applied]);
+        assert_eq!(verdicts(&ok.replace("index", "delete")), [Verdict::Applied]);
         assert_eq!(verdicts(&item(409, "version_conflict_engine_exception", "x")), [Verdict::Superseded]);
         let kind = |status, kind| retry_kind(&verdicts(&item(status, kind, "x"))[0]);
         assert_eq!(kind(429, "es_rejected_execution_exception"), Some(Kind::Unavailable));

@@ -27,6 +27,9 @@ const MAX_ITEMS: usize = 5_000;
 /// Bytes a body may hold; Elasticsearch's default limit is 100 MB, proxies in front of it often allow 10.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// What is judged of a bulk answer, and nothing more: the answer to a thousand documents shrinks from 180 KB to 25.
+const JUDGED: &str = "filter_path=errors,error.type,items.*.status,items.*.error.type,items.*.error.reason";
+
 /// Writes documents through an alias.
 pub struct ElasticsearchSink {
     client: Client,
@@ -36,10 +39,7 @@ pub struct ElasticsearchSink {
 
 impl ElasticsearchSink {
     pub fn new(client: Client, alias: &str) -> Self {
-        // Only what is judged: the answer to a thousand documents shrinks from 180 KB to 25.
-        let path = format!(
-            "/{alias}/_bulk?require_alias=true&filter_path=errors,error.type,items.*.status,items.*.error.type,items.*.error.reason"
-        );
+        let path = format!("/{alias}/_bulk?require_alias=true&{JUDGED}");
         Self { client, alias: alias.to_owned(), path }
     }
 

@@ -4,19 +4,24 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use elasticsearch::http::Method;
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{Answer, Failure, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::answer::judge_request;
-use super::client::{Client, Response};
-use crate::shelf::{Found, Held, Shelf, Visit, document_content, in_order};
+use super::JUDGED;
+use super::answer::{Bulk, judge_request};
+use super::client::{BULK_TIMEOUT, Client, Response};
+use crate::shelf::{Found, Held, Seen, Shelf, Visit, document_content, in_order};
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
 /// How long the server keeps a page's place.
 const KEEP: &str = "5m";
+/// Documents deleted by one request.
+const DELETED_AT_ONCE: usize = 1_000;
+/// Where an index's mapping keeps the horizon, in its `_meta`: so it goes away with the index.
+const HORIZON: &str = "millrace_horizon";
 
 /// Reads the indices behind an alias.
 pub struct ElasticsearchShelf {
@@ -63,6 +68,21 @@ struct Document<'a> {
     version: Option<i64>,
     #[serde(rename = "_source", borrow)]
     source: Option<&'a RawValue>,
+    #[serde(rename = "_seq_no")]
+    seq_no: Option<i64>,
+    #[serde(rename = "_primary_term")]
+    primary_term: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    mappings: Mappings,
+}
+
+#[derive(Deserialize)]
+struct Mappings {
+    #[serde(rename = "_meta", default)]
+    meta: Map<String, Value>,
 }
 
 impl ElasticsearchShelf {
@@ -120,26 +140,81 @@ impl ElasticsearchShelf {
     }
 
     /// Deletes what nobody touched since it was looked at.
-    async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
         let mut removed = 0;
         for index in self.indices().await? {
-            for (id, version) in documents {
-                let name = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
-                let path = format!("/{index}/_doc/{name}");
-                let found = self.client.call(Method::Get, &path, None).await?;
-                let found: Value = serde_json::from_slice(&found.body).unwrap_or_default();
-                let number = |name: &str| found.get(name).and_then(Value::as_i64);
-                if number("_version") != Some(*version) {
-                    continue;
-                }
-                if let (Some(seq), Some(term)) = (number("_seq_no"), number("_primary_term")) {
-                    let path = format!("{path}?if_seq_no={seq}&if_primary_term={term}");
-                    removed += u64::from(self.client.call(Method::Delete, &path, None).await?.status == 200);
+            for seen in seen.chunks(DELETED_AT_ONCE) {
+                let lines = self.deletions(&index, seen).await?;
+                if !lines.is_empty() {
+                    removed += self.deleted(&index, lines).await?;
                 }
             }
         }
         Ok(removed)
     }
+
+    /// The bulk lines that delete those which the index still holds as they were seen, and only as they are now.
+    async fn deletions(&self, index: &str, seen: &[Seen]) -> Result<String, Failure> {
+        let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
+        let path = format!("/{index}/_mget?_source_includes=_deleted");
+        let answer = self.ask(Method::Post, &path, Some(json!({"ids": ids}))).await?;
+        let found: Got<'_> = read(&answer)?;
+        let mut lines = String::new();
+        for (seen, found) in seen.iter().zip(&found.docs) {
+            let deleted = found.source.map(|source| document_content(source.get()) == 0);
+            if found.id != seen.id || found.version != Some(seen.version) || deleted != Some(seen.deleted) {
+                continue;
+            }
+            if let (Some(seq_no), Some(term)) = (found.seq_no, found.primary_term) {
+                let line = json!({"delete": {"_id": seen.id, "if_seq_no": seq_no, "if_primary_term": term}});
+                lines.push_str(&format!("{line}\n"));
+            }
+        }
+        Ok(lines)
+    }
+
+    async fn deleted(&self, index: &str, lines: String) -> Result<u64, Failure> {
+        let answer = self.client.bulk(&format!("/{index}/_bulk?{JUDGED}"), lines.into(), BULK_TIMEOUT).await?;
+        if let Some(failure) = judge_request(&answer) {
+            return Err(failure);
+        }
+        let mut removed = 0;
+        for verdict in Bulk::read(&answer.body)?.verdicts(&self.alias, false) {
+            match verdict {
+                Verdict::Applied => removed += 1,
+                // Somebody wrote it a moment ago.
+                Verdict::Superseded => {}
+                Verdict::Retry(failure) => return Err(failure),
+                Verdict::Reject(reject) => return Err(Failure::refused(reject.why)),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The `_meta` of each index's mapping.
+    async fn metas(&self) -> Result<BTreeMap<String, Map<String, Value>>, Failure> {
+        let found = self.ask(Method::Get, &format!("/{}/_mapping", self.alias), None).await?;
+        let indices: BTreeMap<String, Index> = read(&found)?;
+        Ok(indices.into_iter().map(|(name, index)| (name, index.mappings.meta)).collect())
+    }
+
+    async fn noted(&self) -> Result<Option<i64>, Failure> {
+        Ok(self.metas().await?.values().filter_map(noted_in).max())
+    }
+
+    async fn note(&self, version: i64) -> Result<(), Failure> {
+        for (index, mut meta) in self.metas().await? {
+            if noted_in(&meta).is_none_or(|noted| noted < version) {
+                meta.insert(HORIZON.to_owned(), version.into());
+                self.ask(Method::Put, &format!("/{index}/_mapping"), Some(json!({"_meta": meta}))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn noted_in(meta: &Map<String, Value>) -> Option<i64> {
+    meta.get(HORIZON)?.as_i64()
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
@@ -160,7 +235,15 @@ impl Shelf for ElasticsearchShelf {
         Box::pin(self.look_up(ids))
     }
 
-    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(documents))
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(self.delete(seen))
+    }
+
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+        Box::pin(self.noted())
+    }
+
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.note(version))
     }
 }

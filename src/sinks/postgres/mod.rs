@@ -25,11 +25,18 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a statement may take.
 const STATEMENT: Duration = Duration::from_secs(60);
 
-const AUDIT: &[Migration] = &[Migration {
-    version: 1,
-    name: "transactions",
-    sql: include_str!("../../../migrations/audit/0001_transactions.sql"),
-}];
+const AUDIT: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "transactions",
+        sql: include_str!("../../../migrations/audit/0001_transactions.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "purge horizons",
+        sql: include_str!("../../../migrations/audit/0002_purge_horizons.sql"),
+    },
+];
 
 /// A database.
 #[derive(Clone, Debug)]

@@ -5,10 +5,14 @@ use pipeline::sink::{Answer, Failure};
 
 use super::Postgres;
 use super::judge::judge;
-use crate::shelf::{Found, Held, Shelf, Visit, in_order, kept, text_content};
+use crate::shelf::{Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
+/// Rows deleted by one statement.
+const DELETED_AT_ONCE: usize = 5_000;
+/// Whose horizon it is.
+const TABLE: &str = "transaction_state";
 
 /// Reads `transaction_state`, and of `transaction_events` what is about one document.
 pub struct PostgresShelf(pub Postgres);
@@ -41,7 +45,9 @@ impl PostgresShelf {
         let rows = sqlx::query_as::<_, StateRow>(
             "SELECT id, version, deleted, payload::text FROM transaction_state WHERE id = ANY($1)",
         );
-        let rows = postgres.within(rows.bind(ids).fetch_all(&postgres.pool)).await?;
+        // PostgreSQL has no text with a NUL in it, and does not even let one be asked for.
+        let possible: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.contains('\0')).collect();
+        let rows = postgres.within(rows.bind(possible).fetch_all(&postgres.pool)).await?;
         let rows = rows.map_err(|error| judge(&error, &postgres.address))?;
         Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), Found { held: held(&row), text: row.3 }))))
     }
@@ -57,16 +63,40 @@ impl PostgresShelf {
         Ok(Some(rows.into_iter().map(kept).collect()))
     }
 
-    async fn delete(&self, documents: &[(String, i64)]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
         let Self(postgres) = self;
-        let (ids, versions): (Vec<&str>, Vec<i64>) =
-            documents.iter().map(|(id, version)| (id.as_str(), version)).unzip();
-        let delete = sqlx::query(
-            "DELETE FROM transaction_state USING UNNEST($1::text[], $2::bigint[]) AS gone (id, version)
-             WHERE transaction_state.id = gone.id AND transaction_state.version = gone.version",
+        let mut removed = 0;
+        for seen in seen.chunks(DELETED_AT_ONCE) {
+            let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
+            let (versions, deleted): (Vec<i64>, Vec<bool>) =
+                seen.iter().map(|seen| (seen.version, seen.deleted)).unzip();
+            let delete = sqlx::query(
+                "DELETE FROM transaction_state AS held
+                 USING UNNEST($1::text[], $2::bigint[], $3::boolean[]) AS seen (id, version, deleted)
+                 WHERE held.id = seen.id AND held.version = seen.version AND held.deleted = seen.deleted",
+            );
+            let done = delete.bind(ids).bind(versions).bind(deleted).execute(&postgres.pool);
+            let done = postgres.within(done).await?.map_err(|error| judge(&error, &postgres.address))?;
+            removed += done.rows_affected();
+        }
+        Ok(removed)
+    }
+
+    async fn noted(&self) -> Result<Option<i64>, Failure> {
+        let Self(postgres) = self;
+        let noted = sqlx::query_scalar("SELECT version FROM purge_horizons WHERE table_name = $1");
+        let noted = postgres.within(noted.bind(TABLE).fetch_optional(&postgres.pool)).await?;
+        noted.map_err(|error| judge(&error, &postgres.address))
+    }
+
+    async fn note(&self, version: i64) -> Result<(), Failure> {
+        let Self(postgres) = self;
+        let note = sqlx::query(
+            "INSERT INTO purge_horizons AS noted (table_name, version) VALUES ($1, $2)
+             ON CONFLICT (table_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
-        let deleted = postgres.within(delete.bind(ids).bind(versions).execute(&postgres.pool)).await?;
-        deleted.map(|done| done.rows_affected()).map_err(|error| judge(&error, &postgres.address))
+        let noted = postgres.within(note.bind(TABLE).bind(version).execute(&postgres.pool)).await?;
+        noted.map(|_| ()).map_err(|error| judge(&error, &postgres.address))
     }
 }
 
@@ -92,7 +122,15 @@ impl Shelf for PostgresShelf {
         Box::pin(self.events(id))
     }
 
-    fn remove<'a>(&'a self, documents: &'a [(String, i64)]) -> Answer<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(documents))
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(self.delete(seen))
+    }
+
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+        Box::pin(self.noted())
+    }
+
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.note(version))
     }
 }

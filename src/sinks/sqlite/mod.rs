@@ -25,11 +25,18 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Negative, as SQLite has it for sizes: <https://www.sqlite.org/pragma.html#pragma_cache_size>.
 const CACHE_KIBIBYTES: &str = "-32768";
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "transactions",
-    sql: include_str!("../../../migrations/sqlite/0001_transactions.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "transactions",
+        sql: include_str!("../../../migrations/sqlite/0001_transactions.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "purge horizons",
+        sql: include_str!("../../../migrations/sqlite/0002_purge_horizons.sql"),
+    },
+];
 
 /// A database file.
 #[derive(Clone, Debug)]
