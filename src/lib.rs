@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod explain;
 pub mod http;
 pub mod letters;
+pub mod purge;
 pub mod replay;
 pub mod shelf;
 pub mod sinks;

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetters, Letter};
 use pipeline::sink::{Answer, Failure, Reject};
+use pipeline::system::Decoded;
 use pipeline::{Engine, Epoch, Options, Parts, Record, Status, System, Tally, TopicPartition, feed};
 
 use crate::consumer::Setup;
+use crate::shelf::Held;
 
 /// Letters replayed by one engine. Its breaker would stop at as many rejects, which here are findings and no disaster.
 const CHUNK: usize = 500;
@@ -23,6 +25,8 @@ pub struct Replayed {
     pub tally: Tally,
     /// What is rejected still: where it stands in the log, and why.
     pub rejected: Vec<(TopicPartition, i64, Reject)>,
+    /// Letters, superseded, whose document may have been deleted later and its tombstone purged.
+    pub below_horizon: u64,
 }
 
 /// Notes rejects instead of sending letters.
@@ -48,29 +52,91 @@ pub async fn replay<S: System + Clone>(
     records: Vec<Record>,
 ) -> Result<Replayed, String> {
     (setup.prepare)().await?;
-    let findings = Arc::new(Findings::default());
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
-        let (intake, engine_end) = feed::channel(SESSION);
-        let batches = batches(chunk, |at| intake.leases.grant(at));
-        let parts = Parts {
-            system: setup.system.clone(),
-            sink: setup.sink.clone(),
-            dead_letters: findings.clone(),
-            marks: None,
-            status: Arc::new(Status::default()),
-        };
-        let engine = tokio::spawn(Engine::new(parts, engine_end, options.clone()).run());
-        for batch in batches {
-            // The engine is gone only when it failed, which its own answer tells.
-            intake.batches.send(batch).await.ok();
-        }
-        drop(intake);
-        let tally = engine.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        replayed.tally.merge(tally);
+        write(setup, &options, chunk, &mut replayed).await?;
     }
-    replayed.rejected = std::mem::take(&mut *findings.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(replayed)
+}
+
+/// As [`replay`], for dead letters, which nothing in the log stands behind: one of an event below the store's horizon may
+/// update a document and not create it, for it may have been deleted since.
+///
+/// # Errors
+/// As [`replay`].
+pub async fn replay_letters<S: System + Clone>(
+    setup: &Setup<S>,
+    options: Options,
+    records: Vec<Record>,
+) -> Result<Replayed, String> {
+    (setup.prepare)().await?;
+    let mut replayed = Replayed::default();
+    for chunk in records.chunks(CHUNK) {
+        let allowed = allowed(setup, chunk).await.map_err(|failure| failure.why.into_owned())?;
+        let below = (chunk.len() - allowed.len()) as u64;
+        replayed.below_horizon += below;
+        replayed.tally.superseded += below;
+        write(setup, &options, &allowed, &mut replayed).await?;
+    }
+    Ok(replayed)
+}
+
+/// The records without those that could bring a purged document back.
+async fn allowed<S: System>(setup: &Setup<S>, records: &[Record]) -> Result<Vec<Record>, Failure> {
+    let identities: Vec<Option<(String, i64)>> = records
+        .iter()
+        .map(|record| match setup.system.decode(record) {
+            Decoded::Event(identity, _) => Some((identity.document.into_owned(), identity.version)),
+            // The engine says what it thinks of them.
+            Decoded::Reject(_) | Decoded::Ignore => None,
+        })
+        .collect();
+    let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
+    // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
+    let mut found = setup.shelf.find(&ids).await?.into_iter();
+    let horizon = setup.shelf.horizon().await?.unwrap_or(i64::MIN);
+    let may_create = |version: i64, held: Option<Held>| match held {
+        _ if version >= horizon => true,
+        None => false,
+        // As good as gone: a purge may be on its way to it.
+        Some(held) => !held.deleted || held.version < version,
+    };
+    let allow = |identity: &Option<(String, i64)>| {
+        identity
+            .as_ref()
+            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.held)))
+    };
+    let allow: Vec<bool> = identities.iter().map(allow).collect();
+    Ok(records.iter().zip(allow).filter(|(_, allow)| *allow).map(|(record, _)| record.clone()).collect())
+}
+
+/// Writes some records by an engine of their own.
+async fn write<S: System + Clone>(
+    setup: &Setup<S>,
+    options: &Options,
+    records: &[Record],
+    replayed: &mut Replayed,
+) -> Result<(), String> {
+    let findings = Arc::new(Findings::default());
+    let (intake, engine_end) = feed::channel(SESSION);
+    let batches = batches(records, |at| intake.leases.grant(at));
+    let parts = Parts {
+        system: setup.system.clone(),
+        sink: setup.sink.clone(),
+        dead_letters: findings.clone(),
+        marks: None,
+        status: Arc::new(Status::default()),
+    };
+    let engine = tokio::spawn(Engine::new(parts, engine_end, options.clone()).run());
+    for batch in batches {
+        // The engine is gone only when it failed, which its own answer tells.
+        intake.batches.send(batch).await.ok();
+    }
+    drop(intake);
+    let tally = engine.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    replayed.tally.merge(tally);
+    replayed.rejected.append(&mut findings.0.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(())
 }
 
 /// Cuts records into batches.

@@ -169,6 +169,12 @@ async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: b
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
+    if replayed.below_horizon > 0 {
+        print(&format!(
+            "{} letters were not written: their events are older than the store's purged tombstones, and may be of documents deleted since",
+            replayed.below_horizon
+        ))?;
+    }
     let mut summary = json!({"system": entry.name, "rejected": replayed.rejected.len()});
     if let Some(fields) = summary.as_object_mut() {
         fields.extend(

@@ -7,6 +7,7 @@ pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod publish;
+pub mod purge;
 pub mod run;
 pub mod verify;
 
@@ -119,6 +120,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Tell the story of one document: its events, what became of each, and what the stores hold
     Explain(explain::ExplainArgs),
+    /// Remove the tombstones of documents that were deleted long ago
+    Purge(purge::PurgeArgs),
 }
 
 /// `millrace run`
@@ -149,7 +152,12 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Demo(_) | Command::Dlq(_) | Command::Doctor(_) | Command::Verify(_) | Command::Explain(_) => {}
+            Command::Demo(_)
+            | Command::Dlq(_)
+            | Command::Doctor(_)
+            | Command::Explain(_)
+            | Command::Purge(_)
+            | Command::Verify(_) => {}
         }
         overrides
     }
@@ -167,6 +175,7 @@ impl Cli {
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),
             Command::Explain(args) => block_on(explain::explain(args, config)),
+            Command::Purge(args) => block_on(purge::purge(args, config)),
             Command::Doctor(args) => block_on(doctor::doctor(args, config)),
         }
     }

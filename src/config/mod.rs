@@ -59,6 +59,8 @@ pub struct Config {
     /// Of the audit.
     pub database: Option<Database>,
     pub transactions: Transactions,
+    /// How old a tombstone gets that is purged.
+    pub tombstone_age: Duration,
     pub http: Http,
     pub log: Log,
     /// Settings that somebody made and nobody reads, because another wins; a sentence each.
@@ -156,6 +158,13 @@ impl Config {
             redis: Redis::read(settings)?,
             transactions: Transactions::read(settings, database.as_ref())?,
             database,
+            tombstone_age: settings.require("purge.tombstone_days")?.parse(
+                "a number of days from 1 to 36500",
+                |text| {
+                    let days = number(text, 1..=36_500)?;
+                    Some(Duration::from_secs(days as u64 * 24 * 3600))
+                },
+            )?,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
             unheard: settings.unheard(),

@@ -105,6 +105,8 @@ pub const VARIABLES: &[Variable] = &[
     var("transactions.store", &["TRANSACTIONS_STORE"], "Where documents go: elasticsearch, or sqlite:PATH for a file.").or("elasticsearch").of("transactions"),
     var("transactions.audit", &["CONSUMER_ENABLE_AUDIT_DB"], "Whether `run transactions` brings transactions-audit along. Not set: when there is a DATABASE_URL.").of("transactions"),
 
+    var("purge.tombstone_days", &["TOMBSTONE_DAYS"], "Days after which `millrace purge` removes the tombstone of a deleted document; more than the topics keep records.").or("90"),
+
     var("http.addr", &["HTTP_ADDR"], "The address for health and metrics; 0.0.0.0 in a container.").or("127.0.0.1"),
     var("http.port", &["HTTP_PORT"], "The port for health and metrics; 0 picks a free one and logs it.").or("8080"),
 

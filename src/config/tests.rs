@@ -38,6 +38,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.http.addr.to_string().as_str(), config.http.port), ("127.0.0.1", 8080));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", None));
     assert_eq!(config.systems, ["transactions"]);
+    assert_eq!(config.tombstone_age, Duration::from_secs(90 * 24 * 3600));
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn wrong_values_name_the_variable_and_what_was_expected() {
         ("TOPIC_REPLICATION", "0"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("KAFKA_TRANSACTIONS_TOPIC", "a b"),
+        ("TOMBSTONE_DAYS", "0"),
         ("HTTP_ADDR", "somewhere"),
         ("HTTP_PORT", "65536"),
         ("LOG_LEVEL", "info,=,"),

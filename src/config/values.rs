@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+/// Units of an age, in seconds, the largest first.
+const AGES: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
 /// A size in bytes: `268435456`, `256MiB`, `256 MB`, `64k`. A bare letter counts in powers of two.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -20,6 +23,22 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// An age: `90d`, `12h`, `30m`, `45s`.
+pub(crate) fn age(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (unit, seconds) = AGES.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
+    let number = text.strip_suffix(unit)?.parse::<u32>().ok()?;
+    Some(Duration::from_secs(u64::from(number) * seconds))
+}
+
+/// An age as [`age`] reads it, in whole seconds and not shorter.
+pub(crate) fn shown_age(age: Duration) -> String {
+    let whole = age.as_secs() + u64::from(age.subsec_nanos() > 0);
+    let fits = AGES.into_iter().find(|(_, seconds)| whole.is_multiple_of(*seconds));
+    let (unit, seconds) = fits.unwrap_or(('s', 1));
+    format!("{}{unit}", whole / seconds)
 }
 
 /// A number of seconds, with a fraction or without.
@@ -80,6 +99,19 @@ mod tests {
         assert_eq!(seconds("0.25"), Some(Duration::from_millis(250)));
         for wrong in ["-1", "inf", "NaN", "5s", ""] {
             assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ages_are_read_and_shown() {
+        for (text, seconds) in [("90d", 90 * 86_400), ("12h", 43_200), ("30m", 1_800), ("45s", 45)] {
+            assert_eq!(age(text), Some(Duration::from_secs(seconds)));
+            assert_eq!(shown_age(Duration::from_secs(seconds)).len(), 3, "{text}");
+        }
+        assert_eq!(shown_age(Duration::from_millis(59_001)), "1m");
+        assert_eq!(shown_age(Duration::from_secs(7 * 86_400)), "7d");
+        for wrong in ["", "d", "90", "-1d", "1.5h", "90 d", "1w", "9999999999d"] {
+            assert_eq!(age(wrong), None, "{wrong}");
         }
     }
 

@@ -195,7 +195,9 @@ impl Facts {
         };
         let rebuild = format!("reset the group {} to the beginning to write every document anew", self.group);
         match kind {
-            Kind::Missing if expected.zip(self.horizon).is_some_and(|(number, horizon)| self.version(number) < horizon) => {
+            Kind::Missing
+                if expected.zip(self.horizon).is_some_and(|(number, horizon)| self.version(number) < horizon) =>
+            {
                 format!("{expects}, but {store} holds nothing: it may have been deleted, and its tombstone purged")
             }
             Kind::Missing => format!("{expects}, but {store} holds nothing: {repair}"),

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::consumer::{Consumer, RunOptions, Task};
 use crate::explain::story::Story;
 use crate::explain::{ExplainError, Progress};
+use crate::purge::{self, PurgeError};
 use crate::replay::Replayed;
 use crate::verify::{self, Listener, Report, VerifyError};
 
@@ -20,6 +21,8 @@ pub type Verification = Task<Result<Report, VerifyError>>;
 
 /// A story under way.
 pub type Explanation = Task<Result<Story, ExplainError>>;
+/// A purge under way.
+pub type Purge = Task<Result<purge::Report, PurgeError>>;
 
 /// A system that can be run by name.
 pub struct Entry {
@@ -28,12 +31,18 @@ pub struct Entry {
     pub projection: Option<Projection>,
     /// Makes a consumer that reads the system's topic.
     pub consumer: fn(&Config, &RunOptions) -> Result<Consumer, String>,
-    /// Writes these records anew, in any order; gives those that are rejected still.
+    /// Writes these dead letters anew, in any order; gives those that are rejected still.
     pub replay: fn(&Config, Vec<Record>) -> Replay,
     /// Compares its store with its log.
     pub verify: fn(&Config, verify::Options, Box<dyn Listener>) -> Verification,
     /// Tells the story of one document, by its id.
     pub explain: fn(&Config, String, Progress) -> Explanation,
+    /// Removes old tombstones from its store.
+    pub purge: fn(&Config, purge::Options) -> Purge,
+    /// The lowest version of the events of a time, in microseconds since 1970, UTC.
+    pub version_at: fn(i64) -> i64,
+    /// The other way round.
+    pub micros_of: fn(i64) -> i64,
     pub topics: fn(&Config) -> Vec<String>,
     pub group: fn(&Config) -> String,
 }

@@ -12,7 +12,8 @@ use pipeline::{Record, Sink, System};
 use crate::config::{Config, Store};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
 use crate::explain::{Explained, explanation};
-use crate::replay::replay;
+use crate::purge::purging;
+use crate::replay::replay_letters;
 use crate::shelf::Shelf;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
@@ -33,7 +34,7 @@ pub const ENTRY: Entry = Entry {
     consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
     replay: |config, records| {
         let (setup, options) = (setup(config, Order::Any), engine_options(config, &config.transactions.group));
-        Box::pin(async move { replay(&setup?, options, records).await })
+        Box::pin(async move { replay_letters(&setup?, options, records).await })
     },
     verify: |config, options, listener| {
         let engine = engine_options(config, &config.transactions.group);
@@ -42,6 +43,9 @@ pub const ENTRY: Entry = Entry {
     explain: |config, id, progress| {
         explanation(setup(config, Order::Any), transactions_audit::beside(config), config, id, progress)
     },
+    purge: |config, options| purging(setup(config, Order::Any), config, options),
+    version_at: enrichers::version_at,
+    micros_of: enrichers::micros_of,
     topics: |config| vec![config.transactions.topic.clone()],
     group: |config| config.transactions.group.clone(),
 };

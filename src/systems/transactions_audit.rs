@@ -14,7 +14,8 @@ use super::transactions;
 use crate::config::{Config, Database};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
 use crate::explain::{Beside, Explained, explanation};
-use crate::replay::replay;
+use crate::purge::purging;
+use crate::replay::replay_letters;
 use crate::shelf::Shelf;
 use crate::sinks::audit::Row;
 use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
@@ -32,12 +33,15 @@ pub const ENTRY: Entry = Entry {
     consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
     replay: |config, records| {
         let (setup, options) = (setup(config, Order::Any), engine_options(config, &group(config)));
-        Box::pin(async move { replay(&setup?, options, records).await })
+        Box::pin(async move { replay_letters(&setup?, options, records).await })
     },
     verify: |config, options, listener| {
         verification(setup(config, Order::Any), config, engine_options(config, &group(config)), options, listener)
     },
     explain: |config, id, progress| explanation(setup(config, Order::Any), None, config, id, progress),
+    purge: |config, options| purging(setup(config, Order::Any), config, options),
+    version_at: enrichers::version_at,
+    micros_of: enrichers::micros_of,
     topics: |config| vec![config.transactions.topic.clone()],
     group,
 };

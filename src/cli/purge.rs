@@ -1,0 +1,78 @@
+//! `millrace purge`: old tombstones, out of the store.
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use clap::Args;
+use serde_json::json;
+
+use super::{Failure, print_json, print_line as print};
+use crate::config::{Config, values};
+use crate::purge::{Options, PurgeError};
+use crate::systems;
+
+/// `millrace purge`
+#[derive(Clone, Debug, Args)]
+pub struct PurgeArgs {
+    /// The system whose store is purged
+    #[arg(value_name = "SYSTEM")]
+    pub system: String,
+    /// Age of the deletes that are forgotten, such as 90d, 12h, 30m or 45s [default: TOMBSTONE_DAYS]
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: Option<String>,
+    /// Only count them
+    #[arg(long)]
+    pub dry_run: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Removes old tombstones, and prints how many.
+///
+/// # Errors
+/// When the topics keep records for longer, or Kafka or the store does not answer.
+pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), Failure> {
+    let entry = systems::find(&args.system).map_err(Failure::usage)?;
+    let wrong = || Failure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
+    let age = args.older_than.as_deref().map_or(Some(config.tombstone_age), values::age).ok_or_else(wrong)?;
+    let cut_off = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age)).ok_or_else(wrong)?;
+    let options = Options { age, cut_off: (entry.version_at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
+    let report = (entry.purge)(&config, options).await.map_err(failure)?;
+    let cut_off = shown(cut_off);
+    let horizon =
+        report.horizon.and_then(|version| DateTime::from_timestamp_micros((entry.micros_of)(version))).map(shown);
+    if args.json {
+        return print_json(&json!({
+            "system": args.system,
+            "store": report.store,
+            "dry_run": args.dry_run,
+            "cut_off": cut_off,
+            "looked_at": report.looked_at,
+            "tombstones": report.tombstones,
+            "old": report.old,
+            "removed": report.removed,
+            "horizon": horizon,
+        }));
+    }
+    print(&format!(
+        "{}: {} documents looked at, {} tombstones, {} of deletes before {cut_off}; {} removed",
+        report.store, report.looked_at, report.tombstones, report.old, report.removed
+    ))?;
+    match horizon {
+        Some(horizon) => print(&format!("Dead letters of events before {horizon} update documents and create none.")),
+        None => Ok(()),
+    }
+}
+
+fn shown(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn failure(error: PurgeError) -> Failure {
+    let message = error.to_string();
+    match error {
+        PurgeError::Setup(_) => Failure::config(message),
+        PurgeError::Kafka(_) | PurgeError::Store(_) => Failure::unavailable(message),
+        PurgeError::NoTopic(_) | PurgeError::Untold(_) => Failure::again(message),
+        PurgeError::TooYoung { .. } | PurgeError::Endless { .. } => Failure::usage(message),
+    }
+}
