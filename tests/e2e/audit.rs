@@ -157,6 +157,8 @@ fn what_the_database_cannot_hold_is_a_letter_of_the_audit_alone() {
     assert_eq!(audited.ask("SELECT count(*) FROM transactions WHERE amount IS NULL"), 1, "it stays in the payload");
     let listed = audited.world.output(&["dlq", "list", "--system", "transactions-audit", "--json"]);
     assert_eq!(crate::program::printed(&listed)["causes"][0]["class"], "nul_in_id");
+    let replayed = audited.world.output(&["dlq", "replay", "--system", "transactions-audit"]);
+    assert_eq!(crate::program::printed(&replayed)["rejected"], 1, "it cannot even be asked for");
 }
 
 #[test]

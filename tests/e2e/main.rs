@@ -22,6 +22,7 @@ mod faults;
 mod flow;
 #[allow(dead_code, reason = "shared with the fault suite")]
 mod program;
+mod purge;
 mod rebalance;
 mod services;
 mod verify;

@@ -129,10 +129,26 @@ impl World {
     }
 
     pub fn create_topic(&self, config: &[(&str, &str)]) {
-        let new = NewTopic::new(&self.name, PARTITIONS, TopicReplication::Fixed(1));
+        self.make_topic(&self.name, PARTITIONS, config);
+    }
+
+    /// Creates the dead-letter topic, where it is not to be as the program makes it.
+    pub fn create_letters(&self, config: &[(&str, &str)]) {
+        self.make_topic(&format!("{}.dlq", self.name), 1, config);
+    }
+
+    fn make_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
         let made = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
         made.unwrap().into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
+    }
+
+    /// Deletes what the first partition holds below this offset.
+    pub fn delete_records_before(&self, offset: i64) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(&self.name, 0, Offset::Offset(offset)).unwrap();
+        block_on(self.admin().delete_records(&before, &AdminOptions::new())).unwrap();
     }
 
     /// Deletes the topic and waits until it is gone.
