@@ -11,6 +11,7 @@ use crate::explain::ExplainError;
 use crate::explain::fate::{Event, Fate, Source};
 use crate::explain::story::{Standing, Store, Story};
 use crate::systems;
+use crate::verify::Name;
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
@@ -154,7 +155,7 @@ fn as_json(story: &Story, document: bool) -> Result<Told<'_>, Failure> {
         events: facts.events.iter().zip(&story.fates).map(|(event, fate)| event_as_json(story, event, fate)).collect(),
         stores: stores.collect::<Result<_, Failure>>()?,
         why: &story.why,
-        finding: story.finding(),
+        finding: story.finding.map(Name::name),
         notes: &facts.notes,
     })
 }

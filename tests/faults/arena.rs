@@ -156,6 +156,11 @@ impl Arena {
         self.members.last().unwrap().await_events("Partitions assigned", 1);
     }
 
+    /// Begins to count anew.
+    pub fn forget(&mut self) {
+        (self.account, self.gone) = (Account::default(), BTreeMap::new());
+    }
+
     /// Runs a system to the end of its log, and says how that ended.
     pub fn once(&mut self, system: &str) {
         let member = Running::start(self.command(&["run", system, "--once"]));

@@ -14,7 +14,7 @@ use axum::response::Response;
 pub enum Mode {
     #[default]
     Honest,
-    /// 503 without asking the store.
+    /// 503 to bulk requests, without asking the store.
     Busy,
     /// A page with status 200, without asking the store.
     Page,
@@ -107,7 +107,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Response::builder().status(status).header(header::CONTENT_TYPE, kind).body(body).unwrap()
     };
     match &mode {
-        Mode::Busy => {
+        Mode::Busy if bulk => {
             shared.tell("503");
             return plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", Body::from("busy"));
         }

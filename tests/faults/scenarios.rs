@@ -231,10 +231,7 @@ fn retention(mutant: Option<Mutant>) -> Judged<Report> {
     arena.note("cuts");
     arena.log_was_cut = true;
     arena.start();
-    let told = arena.members[0].events("Offsets are gone from the log").len();
-    let report = judge(&mut arena)?;
-    let _ = told;
-    Ok(report)
+    judge(&mut arena)
 }
 
 fn topic_anew(mutant: Option<Mutant>) -> Judged<Report> {
@@ -245,7 +242,7 @@ fn topic_anew(mutant: Option<Mutant>) -> Judged<Report> {
     arena.world().delete_topic();
     arena.ask("DELETE", &arena.index(), None);
     arena.note("topics made anew");
-    arena.account = crate::account::Account::default();
+    arena.forget();
     arena.world().create_topic(&[]);
     arena.send(&stream(2, 200));
     let letters = arena.world().letters().len();

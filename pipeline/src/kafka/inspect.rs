@@ -11,9 +11,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 
-use super::REQUEST;
 use super::consumer::known;
 use super::context::trouble;
+use super::{NO_SESSION, REQUEST};
 use crate::record::TopicPartition;
 
 /// How long brokers have after the client said that something is wrong.
@@ -95,6 +95,7 @@ fn consumer(client: &ClientConfig, group: &str) -> Result<(BaseConsumer<Trouble>
     let trouble = Trouble::default();
     let mut config = client.clone();
     config.set("group.id", group).set("allow.auto.create.topics", "false").set("enable.auto.commit", "false");
+    config.set("session.timeout.ms", NO_SESSION);
     let consumer =
         BaseConsumer::from_config_and_context(&config, trouble.clone()).map_err(|error| error.to_string())?;
     Ok((consumer, trouble))

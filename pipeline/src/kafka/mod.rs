@@ -22,3 +22,5 @@ use std::time::Duration;
 
 /// How long a request to the brokers may take before it is tried again or reported.
 const REQUEST: Duration = Duration::from_secs(10);
+/// The session of clients that join no group; short, so that whatever `max.poll.interval.ms` a user set is allowed beside it.
+const NO_SESSION: &str = "6000";

@@ -7,9 +7,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::REQUEST;
 use super::consumer::record_of;
 use super::context::Context;
+use super::{NO_SESSION, REQUEST};
 use crate::record::{Record, TopicPartition};
 
 /// From which offset to which, by partition; the second is not read any more.
@@ -23,6 +23,7 @@ fn reader(client: &ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", NO_SESSION)
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false");
     config.create_with_context(Context::default())
