@@ -21,6 +21,9 @@ use crate::mutants::{self, Mutant};
 use crate::sink::{Failure, Kind, Reject, Sink, Verdict, Write};
 use crate::status::Status;
 
+/// Times in a row that a request is asked to wait, until it is halved.
+const WAITS: u32 = 5;
+
 /// How failures are tried again.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -76,7 +79,7 @@ pub(crate) struct Writer<W: Write> {
     breaker: Mutex<Breaker>,
     /// Requests in which at least one write was settled.
     successes: AtomicU64,
-    /// Requests that failed, whatever the reason.
+    /// Requests that failed, whatever the reason, but for suspects: writes that failed alone more than once.
     troubles: AtomicU64,
     jitter: Mutex<StdRng>,
 }
@@ -234,7 +237,9 @@ impl<W: Write> Writer<W> {
                 }
             };
         }
-        let troubles = self.troubles.fetch_add(1, Ordering::Relaxed) + 1;
+        // What fails alone again may have itself to blame, and then says nothing about the store.
+        let suspect = failure.kind == Kind::Broken && alone && group.broken > 0;
+        let troubles = self.troubles.fetch_add(u64::from(!suspect), Ordering::Relaxed) + u64::from(!suspect);
         self.status.raise_by(seq.0, self.sink.name(), failure.why.clone());
         group.failures += 1;
         if failure.kind == Kind::Broken {
@@ -242,7 +247,7 @@ impl<W: Write> Writer<W> {
             if !alone && group.broken >= 2 && self.sink.probe().await.is_ok() {
                 return halve(group, queue);
             }
-            if alone && group.broken >= 2 && self.others_fare_well(&group, troubles).await {
+            if suspect && self.others_fare_well(&group, troubles).await {
                 group.attempts += 1;
                 if group.attempts > self.policy.attempts && !self.trips() {
                     return reject(&group, Reject::new("attempts_exhausted", failure.why), fates);
@@ -251,15 +256,19 @@ impl<W: Write> Writer<W> {
             group.successes = self.successes.load(Ordering::Relaxed);
             group.troubles = troubles;
         }
+        // A store that can never hold so much at once asks to wait for ever.
+        if failure.kind == Kind::Unavailable && !alone && group.failures >= WAITS && self.sink.probe().await.is_ok() {
+            return halve(group, queue);
+        }
         group.not_before = Some(Instant::now() + self.pause(group.failures));
         queue.push_back(group);
     }
 
     /// Whether the store took other writes since the group failed last; where there were none to take, whether it would
-    /// have: nothing else failed meanwhile, and it takes a write that changes nothing.
+    /// have: nothing but suspects failed meanwhile, and it takes a write that changes nothing.
     async fn others_fare_well(&self, group: &Group, troubles: u64) -> bool {
         let successes = self.successes.load(Ordering::Relaxed);
-        successes > group.successes || (troubles == group.troubles + 1 && self.sink.probe().await.is_ok())
+        successes > group.successes || (troubles == group.troubles && self.sink.probe().await.is_ok())
     }
 
     /// Notes a reject that no verdict told of. Returns whether the breaker keeps it from the dead letters.
@@ -287,12 +296,13 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Both halves go to the front at once, in their order; each keeps the history that led here.
+/// Both halves go to the front at once, in their order; each keeps the history that led here, but for the pauses: whoever is
+/// found to be the offender climbs the whole ladder alone.
 fn halve(mut group: Group, queue: &mut VecDeque<Group>) {
     let second = group.items.split_off(group.items.len() / 2);
-    let Group { failures, broken, successes, troubles, .. } = group;
-    queue.push_front(Group { items: second, failures, broken, successes, troubles, ..Group::default() });
-    queue.push_front(Group { not_before: None, ..group });
+    let Group { broken, successes, troubles, .. } = group;
+    queue.push_front(Group { items: second, broken, successes, troubles, ..Group::default() });
+    queue.push_front(Group { items: group.items, broken, successes, troubles, ..Group::default() });
 }
 
 fn reject(group: &Group, reject: Reject, fates: &mut [Option<Fate>]) {

@@ -103,6 +103,20 @@ async fn a_suspect_does_not_stop_the_only_batch_in_flight_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn suspects_in_every_batch_in_flight_do_not_hold_each_other_up() {
+    let mut log = plain(1, 9);
+    for n in 0..3 {
+        log.write(&at(0), 900 + n, &format!("suspect {n}"), 1, "x", Kind::Suspect);
+        (0..9).for_each(|m| good(&mut log, 0, &format!("q{n}-{m}"), 1));
+    }
+    let world = world(log);
+    let member = start(&world, 1, Setup { max_in_flight: 2, ..setup() }).await;
+    let begun = Instant::now();
+    assert_eq!(finish(&world, member).await.dead_lettered, 3);
+    assert!(begun.elapsed() < 60 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn half_a_response_is_no_response() {
     let world = world(plain(1, 200));
     world.store.lock().unwrap().faults = Faults { half_response: 0.5, ..Faults::default() };
@@ -128,6 +142,19 @@ async fn a_request_that_is_too_large_is_halved_until_it_fits() {
     let tally = finish(&world, member).await;
     assert_eq!((tally.dead_lettered, tally.total()), (1, 122));
     assert!(begun.elapsed() < 30 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_asked_to_wait_again_and_again_is_halved_until_it_fits() {
+    let world = world(plain(1, 120));
+    world.store.lock().unwrap().busy_above = Some(20);
+    let mut setup = setup();
+    setup.batch.records = 120;
+    setup.sink.items = 1_000;
+    let member = start(&world, 1, setup).await;
+    let tally = finish(&world, member).await;
+    assert_eq!((tally.dead_lettered, tally.total()), (0, 120));
+    assert!(world.counts.lock().unwrap()["asked to wait"] > 0);
 }
 
 /// A store that turns everything down is set up wrongly: few letters, then it waits for a person.

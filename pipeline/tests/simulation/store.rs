@@ -42,6 +42,8 @@ pub struct Store {
     /// For directed tests: everything is rejected, or refused as a whole.
     pub rejects_all: bool,
     pub refuses_all: bool,
+    /// Larger requests are asked to wait.
+    pub busy_above: Option<usize>,
     pub requests: u64,
 }
 
@@ -58,6 +60,7 @@ impl Store {
             delays: BTreeMap::new(),
             rejects_all: false,
             refuses_all: false,
+            busy_above: None,
             requests: 0,
         }
     }
@@ -175,6 +178,10 @@ impl SimSink {
         if store.refuses_all || writes.iter().map(pipeline::sink::Write::bytes).sum::<usize>() > STORE_BYTES {
             self.world.count("refused");
             return (Plan::Fail(Class::Refused, "too large"), delay);
+        }
+        if store.busy_above.is_some_and(|most| writes.len() > most) {
+            self.world.count("asked to wait");
+            return (Plan::Fail(Class::Unavailable, "429"), delay);
         }
         if writes.iter().any(|write| write.kind == Kind::Suspect) {
             self.world.count("suspect");
