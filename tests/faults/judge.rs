@@ -132,6 +132,9 @@ fn letters_are_right(arena: &Arena) -> Judged<u64> {
         let place = text(header::CONNECT_PARTITION)
             .and_then(|text| text.parse().ok())
             .zip(text(header::CONNECT_OFFSET).and_then(|text| text.parse().ok()));
+        if arena.log_was_cut && place.is_some_and(|at| !log.contains_key(&at)) {
+            continue;
+        }
         let Some((record, (partition, offset))) = place.and_then(|at| Some((log.get(&at)?, at))) else {
             return violated("letters are exact", "a letter without the place of a record");
         };
