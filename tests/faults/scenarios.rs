@@ -88,6 +88,8 @@ fn kills(mutant: Option<Mutant>) -> Judged<Report> {
         committed_is_durable(&arena)?;
         arena.start();
     }
+    // The broker waits for the dead member's session before it gives its partitions away.
+    arena.await_more(50);
     // Nothing is answered any more; what hangs must not be committed, however long it hangs.
     arena.liar.delay(Duration::from_secs(600));
     sleep(Duration::from_secs(4));
@@ -351,17 +353,19 @@ fn large(id: usize, bytes: usize) -> crate::account::Message {
 
 fn busy(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = small("busy", mutant);
-    arena.set("CONSUMER_BATCH_SIZE", "20");
+    // Each write alone in its request, so that each could be blamed.
+    arena.set("CONSUMER_BATCH_SIZE", "1");
     arena.set("CONSUMER_MAX_IN_FLIGHT", "8");
     arena.start();
     arena.members[0].await_ready();
-    let messages: Vec<_> = (0..1_500).map(|id| large(id, 20_000)).collect();
+    let messages: Vec<_> = (0..3_000).map(|id| large(id, 5_000)).collect();
     arena.send(&messages);
     // Others ask for more than the node has, until the program was told to wait again and again.
     let noise = Noise::start(&arena);
     let kind = if mutant.is_some() { "broken" } else { "unavailable" };
     let failures = format!(r#"millrace_write_failures_total{{sink="elasticsearch",kind="{kind}"}}"#);
     eventually("429", || (arena.members[0].metric(&failures) >= Some(40.0)).then_some(()));
+    sleep(Duration::from_secs(10));
     arena.note("noisy neighbours");
     happened("the node answered 429", noise.stop() > 0)?;
     judge(&mut arena)
@@ -392,7 +396,7 @@ impl Noise {
         let url = variable("ELASTICSEARCH_SMALL_URL");
         let path = format!("/noise-{}/_bulk", arena.world().name);
         let body = format!("{{\"index\":{{}}}}\n{{\"text\":\"{}\"}}\n", "x".repeat(2_000)).repeat(150);
-        let threads = (0..4).map(|_| {
+        let threads = (0..8).map(|_| {
             let (stop, url, body) = (stop.clone(), format!("{}{path}", url.trim_end_matches('/')), body.clone());
             std::thread::spawn(move || {
                 let client = reqwest::blocking::Client::new();
@@ -510,10 +514,16 @@ fn middle(mutant: Option<Mutant>) -> Judged<Report> {
     arena.without_audit();
     let one = event("copied", "created", time(), "completed", |_| {});
     let payload = one.payload.clone();
-    arena.send(std::slice::from_ref(&one));
-    arena.send(&stream(1, 300));
+    // The first batch waits for its letter; the copy after it is done, and remembered, before.
+    arena.create_letters(&[("max.message.bytes", "200")]);
+    arena.send(&[one.clone(), undecodable("copied", "never")]);
+    arena.start();
+    arena.members[0].await_reason("dead letters");
     arena.send(&[one]);
-    arena.once("transactions");
+    eventually("the copy", || (arena.sums().get("transactions")?.duplicates == 1).then_some(()));
+    arena.block_letters(false);
+    crate::judge::drained(&arena)?;
+    arena.stop_all();
     arena.forget_deletes();
     let (status, _) = arena.ask("DELETE", &format!("{}/_doc/copied", arena.index()), None);
     happened("the document was lost", status == 200)?;

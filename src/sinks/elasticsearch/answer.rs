@@ -70,6 +70,7 @@ impl Written<'_> {
             409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
             409 => Verdict::Retry(Failure::broken(format!("a conflict that is not about versions ({kind})"))),
             401 | 403 => Verdict::Retry(refused_access(self.status)),
+            404 if mutants::on(Mutant::TombstonesLeftOff) => Verdict::Applied,
             429 if mutants::on(Mutant::BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
             429 | 503 => Verdict::Retry(busy(self.status, kind)),
             500.. => Verdict::Retry(Failure::broken(format!("a document failed with status {} {kind}", self.status))),
