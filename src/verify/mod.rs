@@ -83,8 +83,8 @@ pub enum Name {
     Ahead,
     /// No event of the whole log is about it.
     Phantom,
-    /// The log is not whole, and what is gone of it may explain this: no event is about the document, or the event is so old
-    /// that a later delete may have been purged.
+    /// The log is not whole, and what is gone of it may explain this: no event has what the store holds, or the event is
+    /// so old that a later delete may have been purged.
     Unexplained,
     /// It is in two indices of the store.
     Twice,
@@ -113,7 +113,9 @@ impl Name {
             Kind::Stale => Self::Stale,
             Kind::Resurrected => Self::Resurrected,
             Kind::Different => Self::Different,
-            Kind::Ahead => Self::Ahead,
+            Kind::Ahead if whole => Self::Ahead,
+            // Its event may be what retention took, and a late one what is left.
+            Kind::Ahead => Self::Unexplained,
             Kind::Unknown if whole => Self::Phantom,
             Kind::Unknown => Self::Unexplained,
         }
@@ -322,5 +324,17 @@ mod tests {
         assert_eq!(name(4, false, Some(4)), Name::Missing);
         assert_eq!(name(3, false, None), Name::Missing);
         assert_eq!(name(3, true, Some(4)), Name::Missing);
+    }
+
+    #[test]
+    fn what_no_event_of_a_log_without_its_beginning_has_is_unexplained() {
+        for (kind, whole, name) in [
+            (Kind::Ahead, true, Name::Ahead),
+            (Kind::Ahead, false, Name::Unexplained),
+            (Kind::Unknown, true, Name::Phantom),
+            (Kind::Unknown, false, Name::Unexplained),
+        ] {
+            assert_eq!(Name::of(kind, Some(3), whole, None), name);
+        }
     }
 }
