@@ -67,7 +67,7 @@ impl Running {
 
     /// Waits until it has ended and its log was read to the end.
     pub fn wait(&mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
+        let status = eventually("the program to end", || self.child.try_wait().unwrap());
         self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
         status
     }

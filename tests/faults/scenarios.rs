@@ -1,7 +1,7 @@
 //! The scenarios: each one kind of trouble, ended by the same judge.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pipeline::mutants::Mutant;
@@ -16,6 +16,9 @@ use crate::judge::{Judged, Report, committed_is_durable, happened, judge, log, v
 use crate::liar::Mode;
 use crate::services::{eventually, services, variable};
 use crate::world::block_on;
+
+/// How long a stop may take, whatever is broken.
+const STOP: Duration = Duration::from_secs(20);
 
 /// A scenario; a bug may be switched on in its members.
 pub struct Scenario {
@@ -37,6 +40,7 @@ scenarios! {
     "members" members "members that join and leave under load",
     "partition-returns" partition_returns "a partition that goes and comes back while its batches hang",
     "broker" broker "the broker killed, paused beyond the session, behind a slow and a cut link",
+    "stop-unheard" stop_unheard "SIGTERM while the broker stands still",
     "long-outage" long_outage "an outage longer than max.poll.interval.ms with a rebalance in it",
     "partitions-added" partitions_added "partitions added while it runs",
     "retention" retention "the log cut by retention while nobody reads",
@@ -186,6 +190,23 @@ fn broker(mutant: Option<Mutant>) -> Judged<Report> {
     arena.note("cut links");
     sleep(SESSION + Duration::from_secs(2));
     arena.links.heal();
+    judge(&mut arena)
+}
+
+fn stop_unheard(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("stop-unheard", mutant, 2_000, 40);
+    services("pause", "kafka");
+    arena.note("broker freezes");
+    let begun = Instant::now();
+    arena.stop(0);
+    arena.note("stops");
+    let took = begun.elapsed();
+    services("resume", "kafka");
+    if took > STOP {
+        return violated("a stop ends in time", format!("it took {} s", took.as_secs()));
+    }
+    committed_is_durable(&arena)?;
+    arena.start();
     judge(&mut arena)
 }
 

@@ -29,6 +29,18 @@ pub struct FeedOptions {
     pub once: bool,
 }
 
+impl FeedOptions {
+    /// How long the engine may take to finish what is being revoked.
+    pub(super) fn grace(&self) -> Duration {
+        (self.session_timeout / 2).min(Duration::from_secs(10))
+    }
+
+    /// How long the broker may take to answer a commit; with the grace before it, shorter than a session.
+    pub(super) fn answer_limit(&self) -> Duration {
+        (self.session_timeout / 3).min(Duration::from_secs(5))
+    }
+}
+
 /// Why the feed cannot go on. Nothing unfinished was committed.
 #[derive(Debug, Error)]
 pub enum FeedError {

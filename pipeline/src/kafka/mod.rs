@@ -1,6 +1,7 @@
 //! Kafka: the feed that fills the engine, and the producer that takes its dead letters.
 
 mod assignment;
+mod commit;
 mod consumer;
 mod context;
 mod dead_letters;

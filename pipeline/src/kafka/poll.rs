@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::assignment::{Assigned, Assignment, partitions_of};
+use super::commit::Committer;
 use super::consumer::{FeedError, FeedOptions, consumer_config, take};
 use super::context::{Context, Rebalance};
 use super::ends::Goal;
@@ -38,11 +39,14 @@ const RUN: usize = 500;
 pub struct KafkaFeed {
     options: FeedOptions,
     topics: Vec<Arc<str>>,
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
+    committer: Committer,
     intake: Intake,
     runtime: Handle,
     stop: CancellationToken,
     stopping: bool,
+    /// When a stop that is under way is given up on.
+    leave_by: Option<Instant>,
     assignment: Assignment,
     batcher: Batcher,
     in_hand: VecDeque<Batch>,
@@ -70,6 +74,7 @@ impl KafkaFeed {
         let consumer: BaseConsumer<Context> = consumer_config(client, &options)
             .create_with_context(Context::default())
             .map_err(FeedError::Configuration)?;
+        let consumer = Arc::new(consumer);
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(FeedError::Configuration)?;
         Ok(Self {
@@ -77,12 +82,14 @@ impl KafkaFeed {
             batcher: Batcher::new(options.limits),
             monitor: Monitor::new(options.system, status.clone()),
             goal: options.once.then(|| Goal::new(&options.topics)),
+            committer: Committer::new(consumer.clone(), options.answer_limit()),
             options,
             consumer,
             intake,
             runtime: Handle::current(),
             stop,
             stopping: false,
+            leave_by: None,
             assignment: Assignment::default(),
             in_hand: VecDeque::new(),
             waiting: None,
@@ -99,18 +106,24 @@ impl KafkaFeed {
     pub fn run(mut self) -> Result<bool, FeedError> {
         let ended = self.turn_over();
         // The consumer has to be closed whatever happened, or its drop would wait for an answer that nobody gives.
-        if !self.consumer.closed() {
+        if !self.consumer.closed() && self.leave_by.is_none() {
             self.begin_close();
-            while !self.consumer.closed() {
-                self.consumer.poll(POLL);
-                self.rebalance().ok();
-            }
+        }
+        while !self.consumer.closed() && !self.overdue() {
+            self.consumer.poll(POLL);
+            self.rebalance().ok();
+        }
+        if !self.consumer.closed() {
+            tracing::warn!(
+                "The broker does not answer; left without its word, and what it did not confirm is read again"
+            );
+            std::mem::forget(self.consumer);
         }
         ended.map(|()| self.goal.is_some_and(|goal| goal.reached))
     }
 
     fn turn_over(&mut self) -> Result<(), FeedError> {
-        while !self.consumer.closed() {
+        while !self.consumer.closed() && !self.overdue() {
             if self.stop.is_cancelled() && !self.stopping {
                 self.begin_close();
             }
@@ -127,9 +140,14 @@ impl KafkaFeed {
         Ok(())
     }
 
+    fn overdue(&self) -> bool {
+        self.leave_by.is_some_and(|by| by < Instant::now())
+    }
+
     /// Leaves the group: librdkafka answers with a revocation, which drains and commits as any other.
     fn begin_close(&mut self) {
         self.stopping = true;
+        self.leave_by = Some(Instant::now() + self.options.grace() + 2 * self.options.answer_limit());
         self.monitor.forget_ends();
         if let Err(error) = self.consumer.close_queue() {
             tracing::warn!(%error, "The Kafka consumer could not be closed in order");
@@ -235,7 +253,7 @@ impl KafkaFeed {
     fn confirm_membership(&mut self) {
         if self.intake.leases.overslept() && self.intake.leases.any() {
             let positions = self.assignment.positions();
-            if let Err(error) = self.consumer.commit(&positions, CommitMode::Sync) {
+            if let Err(error) = self.committer.commit(Some(positions)) {
                 tracing::warn!(%error, "Slept longer than the session lasts; waiting for the group's word");
                 return;
             }
@@ -275,7 +293,7 @@ impl KafkaFeed {
             if self.cooperative() { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
         done.map_err(FeedError::Fatal)?;
         if anew.count() > 0
-            && let Err(error) = self.consumer.commit(&anew, CommitMode::Sync)
+            && let Err(error) = self.committer.commit(Some(anew))
         {
             tracing::warn!(%error, "The offsets of the old log could not be taken back; the new one is read anew after a restart");
         }
@@ -294,7 +312,7 @@ impl KafkaFeed {
         self.in_hand.iter_mut().for_each(|batch| batch.forget(|span| partitions.contains(&span.at)));
         self.in_hand.retain(|batch| !batch.is_empty());
         self.intake.leases.close_intake(&partitions);
-        let grace = if lost { Duration::ZERO } else { (self.options.session_timeout / 2).min(Duration::from_secs(10)) };
+        let grace = if lost { Duration::ZERO } else { self.options.grace() };
         let last = self.drain(partitions.clone(), grace);
         if let (Some(last), false) = (&last, lost) {
             let moved = self.assignment.advance(last);
@@ -318,7 +336,7 @@ impl KafkaFeed {
 
     /// Commits what is stored, and waits for the broker's answer.
     fn commit(&self) {
-        match self.consumer.commit_consumer_state(CommitMode::Sync) {
+        match self.committer.commit(None) {
             // Nothing new to commit.
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => tracing::warn!(%error, "Offsets could not be committed; what follows them is read again"),
