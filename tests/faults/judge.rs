@@ -15,6 +15,19 @@ use crate::arena::Arena;
 /// How long the backlog may take once nothing is in the way.
 const DRAIN: Duration = Duration::from_secs(90);
 
+/// What is demanded of every trial; scenarios demand more.
+pub const INVARIANTS: [&str; 9] = [
+    "drained in time",
+    "records are conserved",
+    "letters are exact",
+    "what is dead has its letter",
+    "nothing sound is dead-lettered",
+    "nothing is lost",
+    "nothing is resurrected",
+    "the newest version wins",
+    "verify finds nothing",
+];
+
 /// An invariant that does not hold.
 #[derive(Clone, Debug)]
 pub struct Violation {

@@ -1,6 +1,6 @@
 //! The table at the end.
 
-use crate::judge::{Judged, Report};
+use crate::judge::{INVARIANTS, Judged, Report};
 
 /// Trials and what they came to.
 #[derive(Default)]
@@ -24,6 +24,7 @@ impl Table {
             println!("{}", line(name, judged));
         }
         let sum = |of: fn(&Report) -> u64| well.iter().map(|report| of(report)).sum::<u64>();
+        println!("In each that is well there held: {}.", INVARIANTS.join(", "));
         println!(
             "{} of {} trials well: {} records, {} redelivered, {} rebalances, {} dead letters, {} faults, {} s",
             well.len(),
