@@ -1,8 +1,8 @@
 //! Purge: old tombstones are removed, so that deleted documents do not take room for ever.
 //!
 //! It works beside live traffic and in bounded memory. Before it removes anything the store notes the horizon, below which an
-//! event may no longer create a document. It guarantees that a tombstone outlives every event that could still come again:
-//! no record of the topics is older than what is removed.
+//! event may no longer create a document. It refuses to remove tombstones that are younger than what the topics keep. That is
+//! the age of the delete itself: a late event that was written to the log well after it may outlive it there.
 
 use std::time::Duration;
 

@@ -96,10 +96,10 @@ async fn allowed<S: System>(setup: &Setup<S>, records: &[Record]) -> Result<Vec<
     let mut found = setup.shelf.find(&ids).await?.into_iter();
     let horizon = setup.shelf.horizon().await?.unwrap_or(i64::MIN);
     let may_create = |version: i64, held: Option<Held>| match held {
-        _ if version >= horizon => true,
-        None => false,
         // As good as gone: a purge may be on its way to it.
-        Some(held) => !held.deleted || held.version < version,
+        Some(held) if held.deleted && held.version >= version => false,
+        Some(_) => true,
+        None => version >= horizon,
     };
     let allow = |identity: &Option<(String, i64)>| {
         identity

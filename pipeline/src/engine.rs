@@ -95,7 +95,7 @@ impl<W: crate::sink::Write> Proceed for Writer<W> {
 
 impl<S: System> Engine<S> {
     pub fn new(parts: Parts<S>, feed: Feed, options: Options) -> Self {
-        let writer = Writer::new(parts.sink, options.retry, parts.status.clone(), options.seed);
+        let writer = Writer::new(parts.sink, options.retry, parts.status.clone(), options.max_in_flight, options.seed);
         let cx = Context {
             system: parts.system,
             group: options.group.clone(),

@@ -5,6 +5,7 @@
 //! rejects nothing and that nothing is sent for a partition that was taken away.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,6 +62,8 @@ struct Group {
     items: Vec<usize>,
     /// Failures in a row, for the pause.
     failures: u32,
+    /// Times in a row that it was asked to wait.
+    waits: u32,
     /// Times that the request broke.
     broken: u32,
     /// Times that the single write failed while others succeeded.
@@ -81,11 +84,22 @@ pub(crate) struct Writer<W: Write> {
     successes: AtomicU64,
     /// Requests that failed, whatever the reason, but for suspects: writes that failed alone more than once.
     troubles: AtomicU64,
+    /// Suspects that were given up on since the last success.
+    blamed: AtomicU64,
+    /// As many may be: when every batch in flight waits for a suspect, nothing else can succeed.
+    slots: u64,
     jitter: Mutex<StdRng>,
 }
 
 impl<W: Write> Writer<W> {
-    pub(crate) fn new(sink: Arc<dyn Sink<W>>, policy: RetryPolicy, status: Arc<Status>, seed: u64) -> Self {
+    /// `slots` is how many batches are in flight at most.
+    pub(crate) fn new(
+        sink: Arc<dyn Sink<W>>,
+        policy: RetryPolicy,
+        status: Arc<Status>,
+        slots: NonZeroUsize,
+        seed: u64,
+    ) -> Self {
         Self {
             sink,
             policy,
@@ -93,6 +107,8 @@ impl<W: Write> Writer<W> {
             breaker: Mutex::default(),
             successes: AtomicU64::new(0),
             troubles: AtomicU64::new(0),
+            blamed: AtomicU64::new(0),
+            slots: slots.get() as u64,
             jitter: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
@@ -199,7 +215,8 @@ impl<W: Write> Writer<W> {
         }
         if settled {
             self.successes.fetch_add(1, Ordering::Relaxed);
-            group.failures = 0;
+            self.blamed.store(0, Ordering::Relaxed);
+            (group.failures, group.waits) = (0, 0);
         }
         group.items = again;
         worst
@@ -229,7 +246,7 @@ impl<W: Write> Writer<W> {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.sink.probe().await {
-                Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, queue),
+                Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, queue),
                 Ok(()) if !self.trips() => return reject(&group, why, fates),
                 Ok(()) => self.breaker_failure(&why),
                 Err(probe) => {
@@ -242,33 +259,38 @@ impl<W: Write> Writer<W> {
         let troubles = self.troubles.fetch_add(u64::from(!suspect), Ordering::Relaxed) + u64::from(!suspect);
         self.status.raise_by(seq.0, self.sink.name(), failure.why.clone());
         group.failures += 1;
+        group.waits = if failure.kind == Kind::Unavailable { group.waits + 1 } else { 0 };
+        let not_before = Some(Instant::now() + self.pause(group.failures));
         if failure.kind == Kind::Broken {
             group.broken += 1;
-            if !alone && group.broken >= 2 && self.sink.probe().await.is_ok() {
-                return halve(group, queue);
-            }
             if suspect && self.others_fare_well(&group, troubles).await {
                 group.attempts += 1;
                 if group.attempts > self.policy.attempts && !self.trips() {
+                    self.blamed.fetch_add(1, Ordering::Relaxed);
                     return reject(&group, Reject::new("attempts_exhausted", failure.why), fates);
                 }
             }
             group.successes = self.successes.load(Ordering::Relaxed);
             group.troubles = troubles;
+            if !alone && group.broken >= 2 && self.sink.probe().await.is_ok() {
+                return halve(group, None, queue);
+            }
         }
         // A store that can never hold so much at once asks to wait for ever.
-        if failure.kind == Kind::Unavailable && !alone && group.failures >= WAITS && self.sink.probe().await.is_ok() {
-            return halve(group, queue);
+        if !alone && group.waits >= WAITS && self.sink.probe().await.is_ok() {
+            return halve(group, not_before, queue);
         }
-        group.not_before = Some(Instant::now() + self.pause(group.failures));
+        group.not_before = not_before;
         queue.push_back(group);
     }
 
     /// Whether the store took other writes since the group failed last; where there were none to take, whether it would
-    /// have: nothing but suspects failed meanwhile, and it takes a write that changes nothing.
+    /// have: nothing but suspects failed meanwhile. Either way it takes a write that changes nothing now. Such a write may pass
+    /// where no real one does, so without a success only as many suspects are believed as can be in flight at once.
     async fn others_fare_well(&self, group: &Group, troubles: u64) -> bool {
-        let successes = self.successes.load(Ordering::Relaxed);
-        successes > group.successes || (troubles == group.troubles && self.sink.probe().await.is_ok())
+        let others_passed = self.successes.load(Ordering::Relaxed) > group.successes;
+        let none_failed = troubles == group.troubles && self.blamed.load(Ordering::Relaxed) < self.slots;
+        (others_passed || none_failed) && self.sink.probe().await.is_ok()
     }
 
     /// Notes a reject that no verdict told of. Returns whether the breaker keeps it from the dead letters.
@@ -296,13 +318,14 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Both halves go to the front at once, in their order; each keeps the history that led here, but for the pauses: whoever is
+/// Both halves go to the front, in their order, at once unless a pause is given; each keeps the history that led here, but for the pauses: whoever is
 /// found to be the offender climbs the whole ladder alone.
-fn halve(mut group: Group, queue: &mut VecDeque<Group>) {
+fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut VecDeque<Group>) {
     let second = group.items.split_off(group.items.len() / 2);
     let Group { broken, successes, troubles, .. } = group;
-    queue.push_front(Group { items: second, broken, successes, troubles, ..Group::default() });
-    queue.push_front(Group { items: group.items, broken, successes, troubles, ..Group::default() });
+    for items in [second, group.items] {
+        queue.push_front(Group { items, broken, successes, troubles, not_before, ..Group::default() });
+    }
 }
 
 fn reject(group: &Group, reject: Reject, fates: &mut [Option<Fate>]) {

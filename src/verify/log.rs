@@ -102,16 +102,21 @@ impl Log {
     /// Goes on from the ends to where they are now.
     pub(super) async fn go_on(&mut self) -> Result<(), VerifyError> {
         let (client, mut topics) = (self.client.clone(), self.topics.clone());
-        self.topics = blocking(move || {
+        let begins;
+        (self.topics, begins) = blocking(move || {
+            let mut begins = true;
             for (topic, known) in &mut topics {
                 let now = ranges(&client, &topic.name)?;
+                begins &= now.values().all(|(from, _)| *from == 0);
                 let later =
                     |(id, (from, to)): (i32, (i64, i64))| (id, (known.get(&id).map_or(from, |(_, end)| *end), to));
                 *known = now.into_iter().map(later).collect();
             }
-            Ok(topics)
+            Ok((topics, begins))
         })
         .await?;
+        // Retention goes on while this reads.
+        self.whole &= begins;
         Ok(())
     }
 

@@ -120,6 +120,20 @@ async fn suspects_in_every_batch_in_flight_do_not_hold_each_other_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_breaks_every_write_and_passes_every_probe_gets_no_more_letters_than_batches_in_flight() {
+    let world = world(plain(2, 400));
+    world.store.lock().unwrap().breaks_all = true;
+    let member = start(&world, 1, setup()).await;
+    tokio::time::sleep(1_200 * SECOND).await;
+    world.store.lock().unwrap().breaks_all = false;
+    // The letters are of sound records, which is why this does not end like the others.
+    wait(&world, "the end of the log", || world.drained()).await;
+    let tally = member.stop().await;
+    assert!(tally.dead_lettered <= 4, "{tally:?}");
+    assert_eq!(tally.total(), 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn half_a_response_is_no_response() {
     let world = world(plain(1, 200));
     world.store.lock().unwrap().faults = Faults { half_response: 0.5, ..Faults::default() };

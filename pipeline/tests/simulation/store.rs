@@ -44,6 +44,8 @@ pub struct Store {
     pub refuses_all: bool,
     /// Larger requests are asked to wait.
     pub busy_above: Option<usize>,
+    /// Every write is cut off, and every probe passes.
+    pub breaks_all: bool,
     pub requests: u64,
 }
 
@@ -61,6 +63,7 @@ impl Store {
             rejects_all: false,
             refuses_all: false,
             busy_above: None,
+            breaks_all: false,
             requests: 0,
         }
     }
@@ -178,6 +181,9 @@ impl SimSink {
         if store.refuses_all || writes.iter().map(pipeline::sink::Write::bytes).sum::<usize>() > STORE_BYTES {
             self.world.count("refused");
             return (Plan::Fail(Class::Refused, "too large"), delay);
+        }
+        if store.breaks_all {
+            return (Plan::Lost(vec![false; writes.len()]), delay);
         }
         if store.busy_above.is_some_and(|most| writes.len() > most) {
             self.world.count("asked to wait");

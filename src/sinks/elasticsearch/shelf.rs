@@ -33,8 +33,15 @@ pub struct ElasticsearchShelf {
 struct Page<'a> {
     #[serde(rename = "_scroll_id", borrow)]
     scroll: Option<Cow<'a, str>>,
+    #[serde(rename = "_shards")]
+    shards: Shards,
     #[serde(borrow)]
     hits: Hits<'a>,
+}
+
+#[derive(Deserialize)]
+struct Shards {
+    failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +75,9 @@ struct Document<'a> {
     version: Option<i64>,
     #[serde(rename = "_source", borrow)]
     source: Option<&'a RawValue>,
+    /// It could not be looked up, which is not the same as not being there.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
     #[serde(rename = "_seq_no")]
     seq_no: Option<i64>,
     #[serde(rename = "_primary_term")]
@@ -108,9 +118,13 @@ impl ElasticsearchShelf {
         let indices = self.indices().await?.join(",");
         self.ask(Method::Post, &format!("/{indices}/_refresh"), None).await?;
         let first = json!({"size": PAGE, "sort": ["_doc"], "version": true});
-        let mut answer = self.ask(Method::Post, &format!("/{indices}/_search?scroll={KEEP}"), Some(first)).await?;
+        let path = format!("/{indices}/_search?scroll={KEEP}&allow_partial_search_results=false");
+        let mut answer = self.ask(Method::Post, &path, Some(first)).await?;
         loop {
             let page: Page<'_> = read(&answer)?;
+            if page.shards.failed > 0 {
+                return Err(partial());
+            }
             for hit in &page.hits.hits {
                 let content = document_content(hit.source.get());
                 visit(&hit.id, Held { version: hit.version, deleted: content == 0, content })?;
@@ -128,6 +142,9 @@ impl ElasticsearchShelf {
                 let answer = self.ask(Method::Post, &format!("/{index}/_mget"), Some(json!({"ids": ids}))).await?;
                 let page: Got<'_> = read(&answer)?;
                 for document in &page.docs {
+                    if document.error.is_some() {
+                        return Err(partial());
+                    }
                     if let (Some(version), Some(source)) = (document.version, document.source) {
                         let content = document_content(source.get());
                         let held = Held { version, deleted: content == 0, content };
@@ -215,6 +232,11 @@ impl ElasticsearchShelf {
 
 fn noted_in(meta: &Map<String, Value>) -> Option<i64> {
     meta.get(HORIZON)?.as_i64()
+}
+
+/// A part of an index that did not answer holds documents that would seem to be missing.
+fn partial() -> Failure {
+    Failure::unavailable("a shard of the index did not answer: see GET /_cluster/health")
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {

@@ -45,6 +45,8 @@ fn by_code(error: &PgDatabaseError, address: &str) -> Failure {
             "has a table or view of that name already (transactions, transaction_state or transaction_events): use a database or a schema of our own",
         )),
         (_, "25006") => Failure::unavailable(at("is read-only")),
+        // A statement that was cancelled by a timeout, a system error, a damaged index: nothing that a row is to blame for.
+        (_, "57014") | ("58" | "XX", _) => Failure::unavailable(at("has trouble of its own")),
         (_, "55P03") | ("40", _) => Failure::unavailable(at("asks to try again")),
         ("53", _) => Failure::unavailable(at("is out of resources")),
         ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05") => Failure::unavailable(at("is starting or stopping")),
