@@ -40,6 +40,16 @@ impl Audited {
         block_on(run);
     }
 
+    /// Id, version, whether it is deleted, and status of every transaction.
+    pub fn states(&self) -> Vec<(String, i64, bool, Option<String>)> {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let states = "SELECT id, version, deleted, status FROM transaction_state";
+            sqlx::query_as(states).fetch_all(&mut connection).await.unwrap()
+        };
+        block_on(run)
+    }
+
     /// The first column of the first row.
     pub fn ask(&self, query: &'static str) -> i64 {
         let run = async {

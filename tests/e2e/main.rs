@@ -16,6 +16,7 @@
 mod audit;
 mod bad_input;
 mod commands;
+#[allow(dead_code, reason = "shared with the fault suite")]
 mod database;
 mod explain;
 mod faults;

@@ -9,8 +9,8 @@ use serde_json::json;
 /// What a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// An event of a document.
-    Event { id: String, version: i64, deleted: bool },
+    /// An event of a document, and the status that it gives it.
+    Event { id: String, version: i64, deleted: bool, status: String },
     /// To be dead-lettered by the primary; the audit ignores it.
     Undecodable,
     /// To be dead-lettered by the primary, whose store refuses it; the audit keeps it.
@@ -70,7 +70,7 @@ pub fn event(
     let payload =
         json!({"event_type": format!("transaction.{kind}"), "timestamp": time_text, "transaction": transaction});
     let version = time.timestamp_micros() * 4 + rank(kind);
-    let sent = Sent::Event { id: id.to_owned(), version, deleted: kind == "deleted" };
+    let sent = Sent::Event { id: id.to_owned(), version, deleted: kind == "deleted", status: status.to_owned() };
     Message { key: id.to_owned(), payload: Some(payload.to_string()), sent }
 }
 
@@ -110,8 +110,12 @@ pub fn stream(seed: u64, count: u64) -> Vec<Message> {
         .unwrap()
         .map(|event| {
             let version = |rank: i64| event.micros * 4 + rank;
-            let document =
-                |rank: i64| Sent::Event { id: event.id.to_string(), version: version(rank), deleted: rank == 2 };
+            let document = |rank: i64| Sent::Event {
+                id: event.id.to_string(),
+                version: version(rank),
+                deleted: rank == 2,
+                status: event.status.to_owned(),
+            };
             let sent = match event.kind {
                 Kind::Created => document(0),
                 Kind::Updated | Kind::Late => document(1),

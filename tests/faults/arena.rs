@@ -171,6 +171,8 @@ impl Arena {
     /// Takes a member's counts and lets it go.
     fn retire(&mut self, mut member: Running, signal: Option<&str>) -> ExitStatus {
         signal.into_iter().for_each(|signal| member.signal(signal));
+        // A frozen one has to wake up to hear it.
+        member.signal("CONT");
         let status = member.wait();
         self.rebalances += member.events("Partitions revoked").len() as u64;
         for (system, sums) in sums_of(&member) {

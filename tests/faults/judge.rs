@@ -16,7 +16,7 @@ use crate::arena::Arena;
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// What is demanded of every trial; scenarios demand more.
-pub const INVARIANTS: [&str; 9] = [
+pub const INVARIANTS: [&str; 11] = [
     "drained in time",
     "records are conserved",
     "letters are exact",
@@ -25,6 +25,8 @@ pub const INVARIANTS: [&str; 9] = [
     "nothing is lost",
     "nothing is resurrected",
     "the newest version wins",
+    "the later of equals wins",
+    "nothing is invented",
     "verify finds nothing",
 ];
 
@@ -157,6 +159,13 @@ fn letters_are_right(arena: &Arena) -> Judged<u64> {
         if !same {
             return violated("letters are exact", format!("the letter of {partition}/{offset} is not what was sent"));
         }
+        if !arena.systems().iter().any(|(known, group)| *known == system && text(header::GROUP).as_ref() == Some(group))
+        {
+            return violated(
+                "letters are exact",
+                format!("a letter of {partition}/{offset} by {system}, which is not on trial"),
+            );
+        }
         *found.entry((system, partition, offset)).or_default() += 1;
     }
     for ((partition, offset), record) in &log {
@@ -189,37 +198,56 @@ fn name_of(sent: &Sent) -> &'static str {
     }
 }
 
-/// The newest version of each document that records below these offsets have, deleted or not.
-fn newest(arena: &Arena, below: impl Fn(i32) -> i64) -> HashMap<String, (i64, bool)> {
-    let mut newest: HashMap<String, (i64, bool)> = HashMap::new();
-    for ((partition, offset), record) in log(arena) {
+/// What a document is to be, or is: its version, whether it is deleted, and the status of a living one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    version: i64,
+    deleted: bool,
+    status: Option<String>,
+}
+
+/// The newest state of each document that records below these offsets have, as one system sees them.
+fn newest(arena: &Arena, system: &str, below: impl Fn(i32) -> i64) -> HashMap<String, State> {
+    let mut newest: HashMap<String, State> = HashMap::new();
+    let mut log: Vec<((i32, i64), Record)> = log(arena).into_iter().collect();
+    log.sort_by_key(|(at, _)| *at);
+    for ((partition, offset), record) in log {
         if offset >= below(partition) {
             continue;
         }
-        let (id, version, deleted) = match arena.account.of(record.payload.as_deref()) {
-            Sent::Event { id, version, deleted } => (id, *version, *deleted),
-            Sent::Unauditable { id, version } => (id, *version, false),
-            Sent::Undecodable | Sent::Unindexable { .. } | Sent::Null => continue,
+        let audit = system == "transactions-audit";
+        let (id, version, deleted, status) = match arena.account.of(record.payload.as_deref()) {
+            Sent::Event { id, version, deleted, status } => (id, *version, *deleted, Some(status.clone())),
+            Sent::Unauditable { id, version } if !audit => (id, *version, false, Some("completed".to_owned())),
+            // An object is no status to have a column for.
+            Sent::Unindexable { id, version } if audit => (id, *version, false, None),
+            _ => continue,
         };
-        let known = newest.entry(id.clone()).or_insert((version, deleted));
-        if *known <= (version, deleted) {
-            *known = (version, deleted);
+        let state = State { version, deleted, status: status.filter(|status| !deleted && !status.is_empty()) };
+        // Of equal versions the later in the partition.
+        if newest.get(id).is_none_or(|known| known.version <= version) {
+            newest.insert(id.clone(), state);
         }
     }
     newest
 }
 
 /// What the index holds, tombstones too.
-fn held(arena: &Arena) -> HashMap<String, (i64, bool)> {
+fn indexed(arena: &Arena) -> HashMap<String, State> {
     let index = arena.index();
     arena.ask("POST", &format!("{index}/_refresh"), None);
-    let first = json!({"size": 5000, "sort": ["_doc"], "version": true, "_source": ["_deleted"]});
+    let first = json!({"size": 5000, "sort": ["_doc"], "version": true, "_source": ["_deleted", "status"]});
     let (mut status, mut page) = arena.ask("POST", &format!("{index}/_search?scroll=1m"), Some(&first));
     let mut held = HashMap::new();
     while let Some(hits) = page["hits"]["hits"].as_array().filter(|hits| status == 200 && !hits.is_empty()) {
         for hit in hits {
-            let deleted = hit["_source"]["_deleted"] == Value::Bool(true);
-            held.insert(hit["_id"].as_str().unwrap().to_owned(), (hit["_version"].as_i64().unwrap(), deleted));
+            let source = &hit["_source"];
+            let state = State {
+                version: hit["_version"].as_i64().unwrap(),
+                deleted: source["_deleted"] == Value::Bool(true),
+                status: source["status"].as_str().map(str::to_owned),
+            };
+            held.insert(hit["_id"].as_str().unwrap().to_owned(), state);
         }
         let next = json!({"scroll": "1m", "scroll_id": page["_scroll_id"]});
         (status, page) = arena.ask("POST", "/_search/scroll", Some(&next));
@@ -227,39 +255,61 @@ fn held(arena: &Arena) -> HashMap<String, (i64, bool)> {
     held
 }
 
-/// By the account of what was sent, not by the program's own reckoning.
-fn newest_versions(arena: &Arena) -> Judged {
-    let (newest, held) = (newest(arena, |_| i64::MAX), held(arena));
-    for (id, (version, deleted)) in &newest {
-        match held.get(id) {
-            None if *deleted => {}
-            None => return violated("nothing is lost", format!("{id} is missing")),
-            Some((held, false)) if *deleted && !(held > version && arena.log_was_cut) => {
-                return violated("nothing is resurrected", format!("{id} is back"));
-            }
-            // What is held may come from a record that is gone.
-            Some((held, _)) if held > version && arena.log_was_cut => {}
-            Some((held, _)) if held != version => {
-                return violated("the newest version wins", format!("{id}: {version} was sent, {held} is held"));
-            }
-            Some(_) => {}
-        }
-    }
-    match held.keys().find(|id| !newest.contains_key(*id)) {
-        Some(id) if !arena.log_was_cut => violated("nothing is invented", format!("{id} was never sent")),
-        _ => Ok(()),
-    }
+/// What the audit holds, tombstones too.
+fn audited(arena: &Arena) -> HashMap<String, State> {
+    let rows = arena.audited.states();
+    let state = |(id, version, deleted, status)| (id, State { version, deleted, status });
+    rows.into_iter().map(state).collect()
 }
 
-/// After a kill, with nobody at work: what the group has committed is in the store.
+fn held(arena: &Arena, system: &str) -> HashMap<String, State> {
+    if system == "transactions" { indexed(arena) } else { audited(arena) }
+}
+
+/// By the account of what was sent, not by the program's own reckoning.
+fn newest_versions(arena: &Arena) -> Judged {
+    for (system, _) in arena.systems() {
+        let (newest, held) = (newest(arena, system, |_| i64::MAX), held(arena, system));
+        for (id, sent) in &newest {
+            let Some(held) = held.get(id) else {
+                if sent.deleted {
+                    continue;
+                }
+                return violated("nothing is lost", format!("{system}: {id} is missing"));
+            };
+            // What is held may come from a record that is gone.
+            if held.version > sent.version && arena.log_was_cut {
+                continue;
+            }
+            let text = || format!("{system}: {id}: {sent:?} was sent, {held:?} is held");
+            match () {
+                () if sent.deleted && !held.deleted => return violated("nothing is resurrected", text()),
+                () if sent.version != held.version => return violated("the newest version wins", text()),
+                () if sent != held => return violated("the later of equals wins", text()),
+                () => {}
+            }
+        }
+        match held.keys().find(|id| !newest.contains_key(*id)) {
+            Some(id) if !arena.log_was_cut => {
+                return violated("nothing is invented", format!("{system}: {id} was never sent"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// After a kill, with nobody at work: what the groups have committed is in the stores.
 pub fn committed_is_durable(arena: &Arena) -> Judged {
-    let committed = arena.world().committed(&arena.world().group(&arena.world().name));
-    let held = held(arena);
-    for (id, (version, deleted)) in newest(arena, |partition| committed.get(&partition).copied().flatten().unwrap_or(0))
-    {
-        let durable = held.get(&id).map_or(deleted, |(held, _)| *held >= version);
-        if !durable {
-            return violated("what is committed is durable", format!("{id} has to be at {version} at least"));
+    for (system, group) in arena.systems() {
+        let committed = arena.world().committed(&arena.world().group(&group));
+        let held = held(arena, system);
+        let below = |partition: i32| committed.get(&partition).copied().flatten().unwrap_or(0);
+        for (id, sent) in newest(arena, system, below) {
+            if !held.get(&id).map_or(sent.deleted, |held| held.version >= sent.version) {
+                let text = format!("{system}: {id} has to be at {} at least", sent.version);
+                return violated("what is committed is durable", text);
+            }
         }
     }
     Ok(())
