@@ -1,0 +1,108 @@
+//! The broker and its topics.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use pipeline::mutants::Mutant;
+use rdkafka::admin::{AdminOptions, NewPartitions};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::at_work;
+use crate::account::stream;
+use crate::arena::{Arena, SESSION};
+use crate::judge::{Judged, Report, happened, judge, log};
+use crate::services::services;
+use crate::world::block_on;
+
+pub fn broker(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("broker", mutant, 3_000, 40);
+    services("kill", "kafka");
+    arena.note("broker kills");
+    sleep(Duration::from_secs(2));
+    services("start", "kafka");
+    arena.links.kafka.slow(300);
+    arena.note("slow links");
+    sleep(Duration::from_secs(4));
+    arena.links.heal();
+    services("pause", "kafka");
+    arena.note("broker freezes");
+    sleep(SESSION + Duration::from_secs(3));
+    services("resume", "kafka");
+    arena.send(&stream(2, 1_000));
+    arena.links.kafka.cut();
+    arena.note("cut links");
+    sleep(SESSION + Duration::from_secs(2));
+    arena.links.heal();
+    judge(&mut arena)
+}
+
+pub fn partitions_added(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("partitions", mutant, 1_500, 20);
+    let name = arena.world().name.clone();
+    let more = NewPartitions::new(&name, 9);
+    let done = block_on(arena.world().admin().create_partitions([&more], &AdminOptions::new())).unwrap();
+    happened("partitions were added", done.iter().all(Result::is_ok))?;
+    arena.note("additions");
+    arena.send(&stream(2, 1_500));
+    let report = judge(&mut arena)?;
+    happened("the new ones were used", log(&arena).keys().any(|(partition, _)| *partition >= 6))?;
+    Ok(report)
+}
+
+pub fn retention(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("retention", mutant, 2_000, 40);
+    arena.kill(0);
+    let mut cut = TopicPartitionList::new();
+    for (partition, next) in arena.world().committed(&arena.world().group(&arena.world().name)) {
+        let to = Offset::Offset(next.unwrap_or(0) + 20);
+        cut.add_partition_offset(&arena.world().name, partition, to).unwrap();
+    }
+    block_on(arena.world().admin().delete_records(&cut, &AdminOptions::new())).unwrap();
+    arena.note("cuts");
+    happened("the log was cut", (log(&arena).len() as u64) < arena.account.records)?;
+    arena.log_was_cut = true;
+    arena.start();
+    judge(&mut arena)
+}
+
+pub fn topic_anew(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("anew", mutant);
+    arena.without_audit();
+    arena.send(&stream(1, 1_000));
+    arena.once("transactions");
+    arena.world().delete_topic();
+    arena.ask("DELETE", &arena.index(), None);
+    arena.note("topics made anew");
+    arena.forget();
+    arena.world().create_topic(&[]);
+    arena.send(&stream(2, 200));
+    let letters = arena.world().letters().len();
+    arena.once("transactions");
+    happened("letters of the new topic", arena.world().letters().len() > letters)?;
+    // The old topic's letters name places that hold other records now.
+    arena.forget_letters();
+    arena.world().reset();
+    arena.once("transactions");
+    judge(&mut arena)
+}
+
+pub fn aborted(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("aborted", mutant);
+    arena.send(&stream(1, 500));
+    let name = arena.world().name.clone();
+    let mut client = arena.world().client();
+    let producer: BaseProducer = client.set("transactional.id", &name).create().unwrap();
+    let wait = Duration::from_secs(20);
+    producer.init_transactions(wait).unwrap();
+    producer.begin_transaction().unwrap();
+    for partition in 0..crate::arena::PARTITIONS {
+        let record = BaseRecord::to(&name).partition(partition).key("aborted").payload("never to be seen");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(wait).unwrap();
+    producer.abort_transaction(wait).unwrap();
+    arena.note("aborted transactions");
+    arena.once("transactions");
+    judge(&mut arena)
+}

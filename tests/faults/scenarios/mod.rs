@@ -1,0 +1,114 @@
+//! The scenarios: each one kind of trouble, ended by the same judge.
+
+mod log;
+mod marks;
+mod members;
+mod small;
+mod store;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use pipeline::mutants::Mutant;
+
+use crate::account::{stream, undecodable};
+use crate::arena::Arena;
+use crate::judge::{Judged, Report, judge};
+
+/// How long a stop may take, whatever is broken.
+const STOP: Duration = Duration::from_secs(20);
+
+/// A scenario; a bug may be switched on in its members.
+pub struct Scenario {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub run: fn(Option<Mutant>) -> Judged<Report>,
+}
+
+macro_rules! scenarios {
+    ($($name:literal $run:path, $what:literal;)*) => {
+        pub const ALL: &[Scenario] = &[$(Scenario { name: $name, what: $what, run: $run },)*];
+    };
+}
+
+scenarios! {
+    "stream" plain, "a stream with everything in it, and deletes that are forgotten at once";
+    "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
+    "freeze" members::freeze, "SIGSTOP beyond the session with an equal version pending, and waking up";
+    "members" members::members, "members that join and leave under load";
+    "partition-returns" members::partition_returns, "a partition that goes and comes back while its batches hang";
+    "broker" log::broker, "the broker killed, paused beyond the session, behind a slow and a cut link";
+    "stop-unheard" members::stop_unheard, "SIGTERM while the broker stands still";
+    "long-outage" members::long_outage, "an outage longer than max.poll.interval.ms with a rebalance in it";
+    "partitions-added" log::partitions_added, "partitions added while it runs";
+    "retention" log::retention, "the log cut by retention while nobody reads";
+    "topic-anew" log::topic_anew, "the topic and the index made anew";
+    "aborted" log::aborted, "aborted transactions at the end of the log with --once";
+    "stores" store::stores, "Elasticsearch, Redis and PostgreSQL killed and paused in turn";
+    "lies" store::lies, "503, a page with 200, half an answer, an answer that never comes";
+    "index-away" store::index_away, "the index closed, the alias missing, a disk-flood block for 60 s";
+    "busy" small::busy, "a small node that answers 429 for items and for requests";
+    "too-large" small::too_large, "a small node that answers 413";
+    "mapping" store::mapping, "a mapping that rejects everything, mended";
+    "choke" store::choke, "documents that always time out, their letters replayed at an older and an equal version";
+    "letters" letters, "letters that the dead-letter topic does not take for a while";
+    "times" times, "timestamps of 2099 and 1969";
+    "middle" marks::middle, "a document lost from the index, and the group set back to the middle of the log";
+    "reset" marks::reset, "the index gone, and the group set back to the start";
+    "audit-refuses" marks::audit_refuses, "what the audit alone refuses, twice, after the primary has seen it";
+}
+
+fn time() -> DateTime<Utc> {
+    "2026-05-01T00:00:00Z".parse().unwrap()
+}
+
+/// Members at work on a stream, one batch in so many milliseconds.
+fn at_work(name: &str, mutant: Option<Mutant>, count: u64, delay: u64) -> Arena {
+    let mut arena = Arena::new(name, mutant);
+    arena.liar.delay(Duration::from_millis(delay));
+    arena.send(&stream(1, count));
+    arena.start();
+    arena.await_processed(50);
+    arena
+}
+
+fn plain(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("stream", mutant);
+    arena.start();
+    arena.members[0].await_ready();
+    arena.forget_deletes();
+    arena.send(&stream(1, 2_000));
+    judge(&mut arena)
+}
+
+fn letters(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("letters", mutant);
+    arena.create_letters(&[("max.message.bytes", "200")]);
+    arena.send(&stream(1, 1_000));
+    arena.start();
+    // The largest letter that there may be is far too large for this topic, so it waits.
+    if mutant.is_none() {
+        arena.members[0].await_reason("dead letters");
+    } else {
+        sleep(Duration::from_secs(5));
+    }
+    arena.note("letters too large");
+    arena.block_letters(true);
+    arena.note("topics not writable");
+    sleep(Duration::from_secs(5));
+    arena.block_letters(false);
+    judge(&mut arena)
+}
+
+fn times(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("times", mutant);
+    let mut messages = stream(1, 200);
+    for (id, time) in [("late", "2099-01-01T00:00:00Z"), ("early", "1969-12-31T23:59:59Z")] {
+        messages.push(undecodable(id, time));
+    }
+    arena.note("impossible times");
+    arena.send(&messages);
+    arena.start();
+    judge(&mut arena)
+}

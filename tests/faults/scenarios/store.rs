@@ -1,0 +1,141 @@
+//! The stores, what stands in front of them, and what they refuse.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use pipeline::mutants::Mutant;
+use serde_json::json;
+
+use super::{at_work, time};
+use crate::account::{Sent, event, stream};
+use crate::arena::Arena;
+use crate::judge::{Judged, Report, happened, judge, violated};
+use crate::liar::Mode;
+use crate::services::{eventually, services};
+
+pub fn stores(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("stores", mutant, 3_000, 40);
+    for (seed, name) in [(2, "redis"), (3, "postgres"), (4, "elasticsearch")] {
+        services("pause", name);
+        arena.note("store freezes");
+        arena.send(&stream(seed, 600));
+        sleep(Duration::from_secs(4));
+        let waits = |arena: &Arena| arena.systems().iter().any(|(_, group)| arena.world().lag_of(group) > 0);
+        happened(&format!("work waited for {name}"), name == "redis" || waits(&arena))?;
+        services("resume", name);
+        services("kill", name);
+        arena.note("store kills");
+        arena.send(&stream(seed + 10, 600));
+        sleep(Duration::from_secs(2));
+        happened(&format!("work waited for {name}"), name == "redis" || waits(&arena))?;
+        services("start", name);
+    }
+    arena.links.redis.slow(400);
+    arena.links.postgres.slow(400);
+    arena.note("slow links");
+    arena.send(&stream(20, 500));
+    sleep(Duration::from_secs(4));
+    arena.links.heal();
+    let missed = arena.members[0].metric("millrace_dedupe_errors_total");
+    happened("Redis was missed", missed.is_some_and(|count| count > 0.0))?;
+    judge(&mut arena)
+}
+
+pub fn lies(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("lies", mutant, 500, 40);
+    for (seed, mode, kind) in
+        [(2, Mode::Busy, "503"), (3, Mode::Page, "page"), (4, Mode::Half, "half"), (5, Mode::Cut, "cut")]
+    {
+        arena.send(&stream(seed, 500));
+        arena.liar.set(mode);
+        eventually(kind, || (arena.liar.told().get(kind).copied() >= Some(4)).then_some(()));
+        arena.liar.set(Mode::Honest);
+    }
+    judge(&mut arena)
+}
+
+pub fn index_away(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("index-away", mutant, 2_500, 40);
+    let (index, alias) = (arena.index(), arena.world().name.clone());
+    arena.ask("POST", &format!("{index}/_close"), None);
+    arena.members[0].await_reason("index_closed_exception");
+    arena.note("closed indices");
+    arena.ask("POST", &format!("{index}/_open"), None);
+    arena.members[0].await_ready();
+
+    let (_, known) = arena.ask("GET", &format!("/_alias/{alias}"), None);
+    let known = known[&index[1..]]["aliases"][&alias].clone();
+    arena.ask("DELETE", &format!("{index}/_alias/{alias}"), None);
+    arena.members[0].await_reason("index_not_found_exception");
+    arena.note("missing aliases");
+    let (status, answer) = arena.ask("PUT", &format!("{index}/_alias/{alias}"), Some(&known));
+    happened(&format!("the alias is back: {answer}"), status == 200)?;
+    arena.members[0].await_ready();
+
+    arena.settings(&json!({"index.blocks.read_only_allow_delete": true}));
+    arena.members[0].await_reason("cluster_block_exception");
+    arena.note("flood blocks");
+    sleep(Duration::from_secs(60));
+    arena.settings(&json!({"index.blocks.read_only_allow_delete": null}));
+    judge(&mut arena)
+}
+
+pub fn mapping(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("mapping", mutant);
+    arena.without_audit();
+    let name = arena.world().name.clone();
+    let wrong = json!({"index_patterns": [format!("{name}-*")], "priority": 900,
+        "template": {"mappings": {"properties": {"transaction_type": {"type": "integer"}, "_deleted": {"type": "boolean"}}}}});
+    let (status, answer) = arena.ask("PUT", &format!("/_index_template/wrong-{name}"), Some(&wrong));
+    happened(&format!("the template is there: {answer}"), status == 200)?;
+    arena.send(&stream(1, 3_000));
+    arena.start();
+    arena.members[0].await_reason("over half of the last");
+    arena.note("wrong mappings");
+    let letters = arena.world().letters().len() as u64;
+    happened("the breaker kept most of it", letters < arena.account.records / 2)?;
+    arena.stop(0);
+    arena.ask("DELETE", &format!("/_index_template/wrong-{name}"), None);
+    arena.ask("DELETE", &arena.index(), None);
+    arena.world().reset();
+    arena.start();
+    crate::judge::drained(&arena)?;
+    arena.stop_all();
+    // What was buried before the breaker opened was written now; its letters change nothing.
+    let replayed = arena.world().output(&["dlq", "replay", "--class", "document_parsing_exception"]);
+    happened("the letters were replayed", replayed.status.code().is_some_and(|code| code < 2))?;
+    arena.expect_letters = false;
+    judge(&mut arena)
+}
+
+pub fn choke(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = at_work("choke", mutant, 500, 0);
+    arena.liar.set(Mode::Choke("choke-me"));
+    let older = |id: &str| event(id, "updated", time(), "choke-me", |_| {});
+    for id in ["older", "equal"] {
+        let mut message = older(id);
+        let Sent::Event { id, version, .. } = message.sent else { unreachable!() };
+        message.sent = Sent::Unindexable { id, version };
+        arena.send(&[message]);
+    }
+    arena.note("choking documents");
+    arena.send(&stream(2, 500));
+    crate::judge::drained(&arena)?;
+    arena.liar.set(Mode::Honest);
+    let later = time() + TimeDelta::seconds(1);
+    arena
+        .send(&[event("older", "updated", later, "newer", |_| {}), event("equal", "updated", time(), "later", |_| {})]);
+    crate::judge::drained(&arena)?;
+    let replayed = arena.world().output(&["dlq", "replay", "--class", "attempts_exhausted"]);
+    let replayed = crate::program::printed(&replayed);
+    arena.note("replays");
+    happened(&format!("both were superseded: {replayed}"), replayed["superseded"] == 2)?;
+    for (id, status) in [("older", "newer"), ("equal", "later")] {
+        let held = &arena.ask("GET", &format!("{}/_doc/{id}", arena.index()), None).1["_source"]["status"];
+        if held != status {
+            return violated("a replay brings nothing older back", format!("{id} is {held}"));
+        }
+    }
+    judge(&mut arena)
+}
