@@ -43,7 +43,7 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), Failure> {
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let story = (entry.explain)(&config, args.id, progress).await;
+    let story = (entry.explain)(&config, args.id, systems::besides(entry, &config), progress).await;
     bar.finish_and_clear();
     let story = story.map_err(failure)?;
     if args.json {

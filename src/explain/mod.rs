@@ -36,7 +36,7 @@ pub trait Explained: System<Write: Content> {
 }
 
 /// The store of a projection, beside the system's own.
-pub(crate) struct Beside {
+pub struct Beside {
     pub system: &'static str,
     pub shelf: Result<Arc<dyn Shelf>, String>,
 }
@@ -63,7 +63,7 @@ impl From<StoreFailure> for ExplainError {
 /// The story by a system that may not be set up.
 pub(crate) fn explanation<S: Explained>(
     setup: Result<Setup<S>, String>,
-    beside: Option<Beside>,
+    besides: Vec<Beside>,
     config: &Config,
     id: String,
     progress: Progress,
@@ -72,13 +72,13 @@ pub(crate) fn explanation<S: Explained>(
     Box::pin(async move {
         let setup = setup.map_err(ExplainError::Setup)?;
         let log = Log::open(client, setup.topics.clone(), setup.group.clone()).await?;
-        explain(setup, beside, log, id, progress).await
+        explain(setup, besides, log, id, progress).await
     })
 }
 
 async fn explain<S: Explained>(
     setup: Setup<S>,
-    beside: Option<Beside>,
+    besides: Vec<Beside>,
     log: Log,
     id: String,
     progress: Progress,
@@ -88,7 +88,7 @@ async fn explain<S: Explained>(
     let (store, history) = look(&*setup.shelf, system, &id).await?;
     let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
     let mut notes = Vec::new();
-    if let Some(Beside { system, shelf }) = beside {
+    for Beside { system, shelf } in besides {
         let looked = match shelf {
             Ok(shelf) => look(&*shelf, system, &id).await.map_err(|failure| failure.why.into_owned()),
             Err(why) => Err(why),

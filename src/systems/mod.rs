@@ -1,13 +1,16 @@
 //! The consumer systems: one file each, and one line in the table.
 
+use std::sync::Arc;
+
 use pipeline::Record;
 
 use crate::config::Config;
 use crate::consumer::{Consumer, RunOptions, Task};
 use crate::explain::story::Story;
-use crate::explain::{ExplainError, Progress};
+use crate::explain::{Beside, ExplainError, Progress};
 use crate::purge::{self, PurgeError};
 use crate::replay::Replayed;
+use crate::shelf::Shelf;
 use crate::verify::{self, Listener, Report, VerifyError};
 
 pub mod transactions;
@@ -36,7 +39,9 @@ pub struct Entry {
     /// Compares its store with its log.
     pub verify: fn(&Config, verify::Options, Box<dyn Listener>) -> Verification,
     /// Tells the story of one document, by its id.
-    pub explain: fn(&Config, String, Progress) -> Explanation,
+    pub explain: fn(&Config, String, Vec<Beside>, Progress) -> Explanation,
+    /// Its store, read back.
+    pub shelf: fn(&Config) -> Result<Arc<dyn Shelf>, String>,
     /// Removes old tombstones from its store.
     pub purge: fn(&Config, purge::Options) -> Purge,
     /// The lowest version of the events of a time, in microseconds since 1970, UTC.
@@ -83,6 +88,13 @@ pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> 
     };
     chosen.extend(SYSTEMS.iter().filter(wanted).map(|entry| Chosen { entry, brought_along: true }));
     Ok(chosen)
+}
+
+/// The stores of a system's projections, of those that are on.
+pub fn besides(entry: &Entry, config: &Config) -> Vec<Beside> {
+    let on = |projection: &Projection| projection.of == entry.name && (projection.on)(config);
+    let projections = SYSTEMS.iter().filter(|other| other.projection.as_ref().is_some_and(on));
+    projections.map(|other| Beside { system: other.name, shelf: (other.shelf)(config) }).collect()
 }
 
 /// Finds a system by its name.

@@ -18,7 +18,7 @@ use crate::shelf::Shelf;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::systems::{Entry, transactions_audit};
+use crate::systems::Entry;
 use crate::verify::verification;
 
 /// As in commands, metrics and logs.
@@ -40,9 +40,8 @@ pub const ENTRY: Entry = Entry {
         let engine = engine_options(config, &config.transactions.group);
         verification(setup(config, Order::Any), config, engine, options, listener)
     },
-    explain: |config, id, progress| {
-        explanation(setup(config, Order::Any), transactions_audit::beside(config), config, id, progress)
-    },
+    explain: |config, id, besides, progress| explanation(setup(config, Order::Any), besides, config, id, progress),
+    shelf: |config| setup(config, Order::Any).map(|setup| setup.shelf),
     purge: |config, options| purging(setup(config, Order::Any), config, options),
     version_at: enrichers::version_at,
     micros_of: enrichers::micros_of,

@@ -13,7 +13,7 @@ use pipeline::{Record, Sink, System};
 use super::transactions;
 use crate::config::{Config, Database};
 use crate::consumer::{Consumer, Prepare, Setup, engine_options};
-use crate::explain::{Beside, Explained, explanation};
+use crate::explain::{Explained, explanation};
 use crate::purge::purging;
 use crate::replay::replay_letters;
 use crate::shelf::Shelf;
@@ -38,19 +38,14 @@ pub const ENTRY: Entry = Entry {
     verify: |config, options, listener| {
         verification(setup(config, Order::Any), config, engine_options(config, &group(config)), options, listener)
     },
-    explain: |config, id, progress| explanation(setup(config, Order::Any), None, config, id, progress),
+    explain: |config, id, besides, progress| explanation(setup(config, Order::Any), besides, config, id, progress),
+    shelf: |config| setup(config, Order::Any).map(|setup| setup.shelf),
     purge: |config, options| purging(setup(config, Order::Any), config, options),
     version_at: enrichers::version_at,
     micros_of: enrichers::micros_of,
     topics: |config| vec![config.transactions.topic.clone()],
     group,
 };
-
-/// Its store beside the primary's, while it is on.
-pub(super) fn beside(config: &Config) -> Option<Beside> {
-    let shelf = || setup(config, Order::Any).map(|setup| setup.shelf);
-    config.transactions.audit.then(|| Beside { system: NAME, shelf: shelf() })
-}
 
 fn group(config: &Config) -> String {
     format!("{}.audit", config.transactions.group)
