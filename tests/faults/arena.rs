@@ -220,12 +220,6 @@ impl Arena {
         });
     }
 
-    /// Waits until so many more records of the primary were counted than now.
-    pub fn await_more(&self, count: u64) {
-        let now = self.sums().get("transactions").map_or(0, |sums| sums.records);
-        self.await_processed(now + count);
-    }
-
     /// Everything is well again: links, the store, the dead-letter topic.
     pub fn heal(&self) {
         self.links.heal();

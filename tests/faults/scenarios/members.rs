@@ -8,7 +8,7 @@ use pipeline::mutants::Mutant;
 use super::{STOP, at_work, time};
 use crate::account::{event, stream};
 use crate::arena::Arena;
-use crate::judge::{Judged, Report, committed_is_durable, happened, judge, violated};
+use crate::judge::{Judged, Report, committed_is_durable, drained, happened, judge, violated};
 use crate::liar::Mode;
 use crate::services::{eventually, services};
 
@@ -21,10 +21,11 @@ pub fn kills(mutant: Option<Mutant>) -> Judged<Report> {
         committed_is_durable(&arena)?;
         arena.start();
     }
-    // The broker waits for the dead member's session before it gives its partitions away.
-    arena.await_more(50);
-    // Nothing is answered any more; what hangs must not be committed, however long it hangs.
+    arena.liar.delay(Duration::ZERO);
+    drained(&arena)?;
+    // Nothing is answered any more; what hangs, all of it new, must not be committed, however long it hangs.
     arena.liar.delay(Duration::from_secs(600));
+    arena.send(&stream(2, 500));
     sleep(Duration::from_secs(4));
     happened("a write hung", arena.world().lag() > 0)?;
     arena.kill(0);
@@ -81,6 +82,9 @@ pub fn members(mutant: Option<Mutant>) -> Judged<Report> {
 pub fn partition_returns(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("returns", mutant);
     arena.without_audit();
+    // All that is sent is in flight at once, so that whichever partitions go away have batches that hang.
+    arena.set("CONSUMER_BATCH_SIZE", "100");
+    arena.set("CONSUMER_MAX_IN_FLIGHT", "12");
     arena.start();
     arena.members[0].await_ready();
     arena.liar.set(Mode::Busy);
