@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Toxiproxy: slow, thin and cut links. Its proxies are made over its API by whoever needs them.
+# Toxiproxy: slow and cut links. Its proxies are made over its API by whoever needs them.
 
 readonly TOXIPROXY_VERSION=2.5.0
 
