@@ -318,8 +318,8 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Both halves go to the front, in their order, at once unless a pause is given; each keeps the history that led here, but for the pauses: whoever is
-/// found to be the offender climbs the whole ladder alone.
+/// Both halves go to the front, in their order, at once unless a pause is given; each keeps the history that led here, but
+/// for the pauses: whoever is found to be the offender climbs the whole ladder alone.
 fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut VecDeque<Group>) {
     let second = group.items.split_off(group.items.len() / 2);
     let Group { broken, successes, troubles, .. } = group;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use pipeline::dead_letters::{header, topic_of};
+use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
@@ -12,6 +12,7 @@ use rdkafka::ClientConfig;
 use super::buckets::Buckets;
 use super::fold::{Place, Told};
 use super::{Listener, Step, VerifyError};
+use crate::letters::Letter;
 use crate::shelf::Content;
 
 /// Records that are enriched together.
@@ -127,7 +128,11 @@ impl Log {
         blocking(move || {
             let mut letters = Letters::new();
             for topic in topics {
-                read_topic(&client, &topic, |letter| letters.extend(coordinates(&letter, system, &group)))?;
+                read_topic(&client, &topic, |letter| {
+                    let ours = |letter: &Letter| letter.system == system && letter.group == group;
+                    let letter = Letter::read(letter).filter(ours).map(|letter| letter.record);
+                    letters.extend(letter.map(|dead| (dead.at.topic.to_string(), dead.at.partition, dead.offset)));
+                })?;
             }
             Ok(letters)
         })
@@ -195,17 +200,6 @@ impl Log {
         })
         .await
     }
-}
-
-/// Where the record of a letter stood, when the letter is of this system and group.
-fn coordinates(letter: &Record, system: &str, group: &str) -> Option<(String, i32, i64)> {
-    let text = |name: &str| {
-        let found = letter.headers.iter().find(|header| header.name == name)?;
-        std::str::from_utf8(found.value.as_deref()?).ok()
-    };
-    let ours = text(header::SYSTEM)? == system && text(header::GROUP)? == group;
-    let topic = text(header::CONNECT_TOPIC)?.to_owned();
-    ours.then_some((topic, text(header::CONNECT_PARTITION)?.parse().ok()?, text(header::CONNECT_OFFSET)?.parse().ok()?))
 }
 
 /// Decodes and enriches as the consumer does, and keeps what that says of documents.

@@ -2,8 +2,7 @@
 //!
 //! It takes the log's end first, waits until the consumer group has committed it, reads the log up to there, the store, and
 //! what was written to the log meanwhile. Memory stays bounded whatever the number of documents; what a repair has to mend and
-//! where dead letters stood is held in memory. It only reads, unless a
-//! repair is asked for.
+//! where dead letters stood is held in memory. It only reads, unless a repair is asked for.
 
 pub mod buckets;
 pub mod fold;
