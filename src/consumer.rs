@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pipeline::batcher::BatchLimits;
 use pipeline::dedupe::MarkStore;
 use pipeline::kafka::{FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics};
+use pipeline::sink::Write;
 use pipeline::{
     Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Sink, Status, System, Tally, feed,
 };
@@ -61,6 +62,16 @@ pub struct Setup<S: System> {
     pub group: String,
     /// What the sink writes to; dedupe marks are good for this target alone.
     pub target: String,
+}
+
+/// A store, and what goes with it.
+pub struct Target<W: Write> {
+    pub sink: Arc<dyn Sink<W>>,
+    /// The same store, read back.
+    pub shelf: Arc<dyn Shelf>,
+    pub prepare: Prepare,
+    /// Names the store; dedupe marks are good for it alone.
+    pub name: String,
 }
 
 /// How a run was asked for.

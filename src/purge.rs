@@ -52,6 +52,8 @@ pub enum PurgeError {
         "the topic {topic} keeps records without end ({setting}), so that any old event can come again: keep the tombstones, or give the topic a retention.ms and cleanup.policy=delete"
     )]
     Endless { topic: String, setting: &'static str },
+    #[error("{0} deletes nothing for good: what was deleted stays, marked as such, and nothing may bring it back")]
+    Kept(&'static str),
     #[error("{}; what was removed until then stays so, and the purge can be run again", .0.why)]
     Store(Failure),
 }

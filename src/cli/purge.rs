@@ -35,11 +35,11 @@ pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), Failure> {
     let wrong = || Failure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
     let age = args.older_than.as_deref().map_or(Some(config.tombstone_age), values::age).ok_or_else(wrong)?;
     let cut_off = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age)).ok_or_else(wrong)?;
-    let options = Options { age, cut_off: (entry.version_at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
+    let options = Options { age, cut_off: (entry.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
     let report = (entry.purge)(&config, options).await.map_err(failure)?;
     let cut_off = shown(cut_off);
     let horizon =
-        report.horizon.and_then(|version| DateTime::from_timestamp_micros((entry.micros_of)(version))).map(shown);
+        report.horizon.and_then(|version| DateTime::from_timestamp_micros((entry.versions.micros)(version))).map(shown);
     if args.json {
         return print_json(&json!({
             "system": args.system,
@@ -73,6 +73,6 @@ fn failure(error: PurgeError) -> Failure {
         PurgeError::Setup(_) => Failure::config(message),
         PurgeError::Kafka(_) | PurgeError::Store(_) => Failure::unavailable(message),
         PurgeError::NoTopic(_) | PurgeError::Untold(_) => Failure::again(message),
-        PurgeError::TooYoung { .. } | PurgeError::Endless { .. } => Failure::usage(message),
+        PurgeError::Kept(_) | PurgeError::TooYoung { .. } | PurgeError::Endless { .. } => Failure::usage(message),
     }
 }

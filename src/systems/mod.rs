@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use pipeline::Record;
+use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::consumer::{Consumer, RunOptions, Task};
+use crate::consumer::{Consumer, RunOptions, Setup, Target, Task, engine_options};
 use crate::explain::story::Story;
-use crate::explain::{Beside, ExplainError, Progress};
-use crate::purge::{self, PurgeError};
-use crate::replay::Replayed;
+use crate::explain::{Beside, ExplainError, Explained, Progress, explanation};
+use crate::purge::{self, PurgeError, purging};
+use crate::replay::{Replayed, replay_letters};
 use crate::shelf::Shelf;
-use crate::verify::{self, Listener, Report, VerifyError};
+use crate::verify::{self, Listener, Report, VerifyError, verification};
 
 pub mod transactions;
 pub mod transactions_audit;
@@ -27,7 +28,38 @@ pub type Explanation = Task<Result<Story, ExplainError>>;
 /// A purge under way.
 pub type Purge = Task<Result<purge::Report, PurgeError>>;
 
-/// A system that can be run by name.
+/// A system that can be run by name: what its file says of it.
+pub trait Named: Explained + Clone {
+    /// As in commands, metrics and logs.
+    const NAME: &'static str;
+    /// Of which system it is a projection.
+    const PROJECTION: Option<Projection> = None;
+    /// Its versions as times.
+    const VERSIONS: Versions;
+    /// Whether what was deleted stays in its store for ever.
+    const KEEPS_DELETED: bool = false;
+
+    fn topics(config: &Config) -> Vec<String>;
+
+    fn group(config: &Config) -> String;
+
+    /// The system and its store; `order` says which versions the store accepts.
+    ///
+    /// # Errors
+    /// A sentence about the configuration.
+    fn made(config: &Config, order: Order) -> Result<(Self, Target<Self::Write>), String>;
+}
+
+/// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
+#[derive(Clone, Copy)]
+pub struct Versions {
+    /// The lowest version of the events of a time.
+    pub at: fn(i64) -> i64,
+    /// The time of a version.
+    pub micros: fn(i64) -> i64,
+}
+
+/// A line of the table.
 pub struct Entry {
     pub name: &'static str,
     /// Of which system it is a projection.
@@ -44,15 +76,48 @@ pub struct Entry {
     pub shelf: fn(&Config) -> Result<Arc<dyn Shelf>, String>,
     /// Removes old tombstones from its store.
     pub purge: fn(&Config, purge::Options) -> Purge,
-    /// The lowest version of the events of a time, in microseconds since 1970, UTC.
-    pub version_at: fn(i64) -> i64,
-    /// The other way round.
-    pub micros_of: fn(i64) -> i64,
+    pub versions: Versions,
     pub topics: fn(&Config) -> Vec<String>,
     pub group: fn(&Config) -> String,
 }
 
+impl Entry {
+    const fn of<S: Named>() -> Self {
+        Self {
+            name: S::NAME,
+            projection: S::PROJECTION,
+            consumer: |config, run| Consumer::new(setup::<S>(config, Order::Log)?, config, run),
+            replay: |config, records| {
+                let (setup, options) = (setup::<S>(config, Order::Any), engine_options(config, &S::group(config)));
+                Box::pin(async move { replay_letters(&setup?, options, records).await })
+            },
+            verify: |config, options, listener| {
+                let engine = engine_options(config, &S::group(config));
+                verification(setup::<S>(config, Order::Any), config, engine, options, listener)
+            },
+            explain: |config, id, besides, progress| {
+                explanation(setup::<S>(config, Order::Any), besides, config, id, progress)
+            },
+            shelf: |config| setup::<S>(config, Order::Any).map(|setup| setup.shelf),
+            purge: |config, options| {
+                let kept = || Box::pin(std::future::ready(Err(PurgeError::Kept(S::NAME))));
+                if S::KEEPS_DELETED { kept() } else { purging(setup::<S>(config, Order::Any), config, options) }
+            },
+            versions: S::VERSIONS,
+            topics: S::topics,
+            group: S::group,
+        }
+    }
+}
+
+/// Puts a system together with its topics, its group and its store.
+fn setup<S: Named>(config: &Config, order: Order) -> Result<Setup<S>, String> {
+    let (system, Target { sink, shelf, prepare, name }) = S::made(config, order)?;
+    Ok(Setup { system, sink, shelf, prepare, topics: S::topics(config), group: S::group(config), target: name })
+}
+
 /// A system that reads what another reads, and is brought along by it.
+#[derive(Clone, Copy)]
 pub struct Projection {
     pub of: &'static str,
     /// Whether the configuration asks for it.
@@ -60,7 +125,7 @@ pub struct Projection {
 }
 
 /// Every system there is.
-pub const SYSTEMS: &[Entry] = &[transactions::ENTRY, transactions_audit::ENTRY];
+pub const SYSTEMS: &[Entry] = &[Entry::of::<transactions::Transactions>(), Entry::of::<transactions_audit::Audit>()];
 
 /// A system to run.
 pub struct Chosen {

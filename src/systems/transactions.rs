@@ -7,19 +7,15 @@ use chrono::{SecondsFormat, Utc};
 use enrichers::{Event, Kind};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
-use pipeline::{Record, Sink, System};
+use pipeline::{Record, System};
 
 use crate::config::{Config, Store};
-use crate::consumer::{Consumer, Prepare, Setup, engine_options};
-use crate::explain::{Explained, explanation};
-use crate::purge::purging;
-use crate::replay::replay_letters;
-use crate::shelf::Shelf;
+use crate::consumer::{Prepare, Target};
+use crate::explain::Explained;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::systems::Entry;
-use crate::verify::verification;
+use crate::systems::{Named, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
@@ -27,75 +23,49 @@ pub const NAME: &str = "transactions";
 /// The index template; its patterns are set to the alias at start.
 pub const TEMPLATE: &str = include_str!("../../index-templates/transactions.json");
 
-/// The system's line in the table.
-pub const ENTRY: Entry = Entry {
-    name: NAME,
-    projection: None,
-    consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
-    replay: |config, records| {
-        let (setup, options) = (setup(config, Order::Any), engine_options(config, &config.transactions.group));
-        Box::pin(async move { replay_letters(&setup?, options, records).await })
-    },
-    verify: |config, options, listener| {
-        let engine = engine_options(config, &config.transactions.group);
-        verification(setup(config, Order::Any), config, engine, options, listener)
-    },
-    explain: |config, id, besides, progress| explanation(setup(config, Order::Any), besides, config, id, progress),
-    shelf: |config| setup(config, Order::Any).map(|setup| setup.shelf),
-    purge: |config, options| purging(setup(config, Order::Any), config, options),
-    version_at: enrichers::version_at,
-    micros_of: enrichers::micros_of,
-    topics: |config| vec![config.transactions.topic.clone()],
-    group: |config| config.transactions.group.clone(),
-};
+impl Named for Transactions {
+    const NAME: &'static str = NAME;
+    const VERSIONS: Versions = Versions { at: enrichers::version_at, micros: enrichers::micros_of };
 
-/// Puts the system together with its topic, its group and its store.
-fn setup(config: &Config, order: Order) -> Result<Setup<Transactions>, String> {
-    let Target { sink, shelf, prepare, target } = match &config.transactions.store {
-        Store::Elasticsearch => elasticsearch(config)?,
-        Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
-    };
-    Ok(Setup {
-        system: Transactions::new(order),
-        sink,
-        shelf,
-        prepare,
-        topics: vec![config.transactions.topic.clone()],
-        group: config.transactions.group.clone(),
-        target,
-    })
+    fn topics(config: &Config) -> Vec<String> {
+        vec![config.transactions.topic.clone()]
+    }
+
+    fn group(config: &Config) -> String {
+        config.transactions.group.clone()
+    }
+
+    fn made(config: &Config, order: Order) -> Result<(Self, Target<Document>), String> {
+        let target = match &config.transactions.store {
+            Store::Elasticsearch => elasticsearch(config)?,
+            Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
+        };
+        Ok((Self::new(order), target))
+    }
 }
 
-/// Where documents go.
-struct Target {
-    sink: Arc<dyn Sink<Document>>,
-    shelf: Arc<dyn Shelf>,
-    prepare: Prepare,
-    target: String,
-}
-
-fn elasticsearch(config: &Config) -> Result<Target, String> {
+fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
     let alias = config.elasticsearch.index.clone();
     let client = Client::new(&config.elasticsearch)?;
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
     let shelf = Arc::new(ElasticsearchShelf::new(client.clone(), &alias));
-    let target = format!("elasticsearch/{alias}");
+    let name = format!("elasticsearch/{alias}");
     let prepare: Prepare = Box::new(move || {
         let (client, alias) = (client.clone(), alias.clone());
         Box::pin(async move { install(&client, &alias, TEMPLATE).await.map_err(|error| error.to_string()) })
     });
-    Ok(Target { sink, shelf, prepare, target })
+    Ok(Target { sink, shelf, prepare, name })
 }
 
-fn sqlite(sqlite: Sqlite, order: Order) -> Target {
+fn sqlite(sqlite: Sqlite, order: Order) -> Target<Document> {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
     let shelf = Arc::new(SqliteShelf::documents(sqlite.clone()));
-    let target = format!("sqlite/{}", sqlite.path().display());
+    let name = format!("sqlite/{}", sqlite.path().display());
     let prepare: Prepare = Box::new(move || {
         let sqlite = sqlite.clone();
         Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
     });
-    Target { sink, shelf, prepare, target }
+    Target { sink, shelf, prepare, name }
 }
 
 /// Reads a transaction event for one of the systems that have them.

@@ -8,85 +8,67 @@ use std::sync::Arc;
 use enrichers::Event;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
-use pipeline::{Record, Sink, System};
+use pipeline::{Record, System};
 
-use super::transactions;
+use super::transactions::{self, Transactions};
 use crate::config::{Config, Database};
-use crate::consumer::{Consumer, Prepare, Setup, engine_options};
-use crate::explain::{Explained, explanation};
-use crate::purge::purging;
-use crate::replay::replay_letters;
-use crate::shelf::Shelf;
+use crate::consumer::{Prepare, Target};
+use crate::explain::Explained;
 use crate::sinks::audit::Row;
 use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
 use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
-use crate::systems::{Entry, Projection};
-use crate::verify::verification;
+use crate::systems::{Named, Projection, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-audit";
 
-/// The system's line in the table.
-pub const ENTRY: Entry = Entry {
-    name: NAME,
-    projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
-    consumer: |config, run| Consumer::new(setup(config, Order::Log)?, config, run),
-    replay: |config, records| {
-        let (setup, options) = (setup(config, Order::Any), engine_options(config, &group(config)));
-        Box::pin(async move { replay_letters(&setup?, options, records).await })
-    },
-    verify: |config, options, listener| {
-        verification(setup(config, Order::Any), config, engine_options(config, &group(config)), options, listener)
-    },
-    explain: |config, id, besides, progress| explanation(setup(config, Order::Any), besides, config, id, progress),
-    shelf: |config| setup(config, Order::Any).map(|setup| setup.shelf),
-    purge: |config, options| purging(setup(config, Order::Any), config, options),
-    version_at: enrichers::version_at,
-    micros_of: enrichers::micros_of,
-    topics: |config| vec![config.transactions.topic.clone()],
-    group,
-};
+impl Named for Audit {
+    const NAME: &'static str = NAME;
+    const PROJECTION: Option<Projection> =
+        Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit });
+    const VERSIONS: Versions = Transactions::VERSIONS;
 
-fn group(config: &Config) -> String {
-    format!("{}.audit", config.transactions.group)
+    fn topics(config: &Config) -> Vec<String> {
+        Transactions::topics(config)
+    }
+
+    fn group(config: &Config) -> String {
+        format!("{}.audit", config.transactions.group)
+    }
+
+    fn made(config: &Config, order: Order) -> Result<(Self, Target<Row>), String> {
+        let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
+        let name = database.target();
+        let target = match database {
+            Database::Postgres { url, address } => {
+                // One connection a batch, and one for probes.
+                let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
+                postgres(Postgres::new(url, address, connections)?, order, name)
+            }
+            Database::Sqlite { path } => sqlite(Sqlite::new(path), order, name),
+        };
+        Ok((Self, target))
+    }
 }
 
-/// Puts the system together with its topic, its group and its database.
-fn setup(config: &Config, order: Order) -> Result<Setup<Audit>, String> {
-    let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
-    let (sink, shelf, prepare): (Arc<dyn Sink<Row>>, Arc<dyn Shelf>, Prepare) = match database {
-        Database::Postgres { url, address } => {
-            // One connection a batch, and one for probes.
-            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-            let postgres = Postgres::new(url, address, connections)?;
-            let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
-            let shelf = Arc::new(PostgresShelf(postgres.clone()));
-            let prepare: Prepare = Box::new(move || {
-                let postgres = postgres.clone();
-                Box::pin(async move { postgres.install_audit().await.map_err(|failure| failure.why.into_owned()) })
-            });
-            (sink, shelf, prepare)
-        }
-        Database::Sqlite { path } => {
-            let sqlite = Sqlite::new(path);
-            let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
-            let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
-            let prepare: Prepare = Box::new(move || {
-                let sqlite = sqlite.clone();
-                Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
-            });
-            (sink, shelf, prepare)
-        }
-    };
-    Ok(Setup {
-        system: Audit,
-        sink,
-        shelf,
-        prepare,
-        topics: vec![config.transactions.topic.clone()],
-        group: group(config),
-        target: database.target(),
-    })
+fn postgres(postgres: Postgres, order: Order, name: String) -> Target<Row> {
+    let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
+    let shelf = Arc::new(PostgresShelf(postgres.clone()));
+    let prepare: Prepare = Box::new(move || {
+        let postgres = postgres.clone();
+        Box::pin(async move { postgres.install_audit().await.map_err(|failure| failure.why.into_owned()) })
+    });
+    Target { sink, shelf, prepare, name }
+}
+
+fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
+    let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
+    let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
+    let prepare: Prepare = Box::new(move || {
+        let sqlite = sqlite.clone();
+        Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
+    });
+    Target { sink, shelf, prepare, name }
 }
 
 /// Reads transaction events and keeps them as they are.
