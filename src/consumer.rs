@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pipeline::batcher::BatchLimits;
 use pipeline::dedupe::MarkStore;
 use pipeline::kafka::{FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics};
-use pipeline::sink::Write;
+use pipeline::sink::{Failure, Write};
 use pipeline::{
     Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Sink, Status, System, Tally, feed,
 };
@@ -62,6 +62,18 @@ pub struct Setup<S: System> {
     pub group: String,
     /// What the sink writes to; dedupe marks are good for this target alone.
     pub target: String,
+}
+
+/// Makes a [`Prepare`] of what puts `store` in place.
+pub fn prepare<T, F>(store: T, put: impl Fn(T) -> F + Send + Sync + 'static) -> Prepare
+where
+    T: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    Box::new(move || {
+        let put = put(store.clone());
+        Box::pin(async move { put.await.map_err(|failure| failure.why.into_owned()) })
+    })
 }
 
 /// A store, and what goes with it.

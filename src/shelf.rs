@@ -136,7 +136,7 @@ pub(crate) fn text_content(text: &[u8]) -> u64 {
     first_bytes(&Sha256::digest(text))
 }
 
-fn first_bytes(digest: &[u8]) -> u64 {
+pub(crate) fn first_bytes(digest: &[u8]) -> u64 {
     digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 

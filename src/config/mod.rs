@@ -6,6 +6,7 @@
 mod databases;
 mod file;
 mod kafka;
+mod mongodb;
 mod settings;
 mod stores;
 pub mod table;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use databases::{Database, Store};
 pub use kafka::{Kafka, Properties, Sasl, Security};
+pub use mongodb::Mongodb;
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth, Redis};
@@ -58,7 +60,10 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// Of the audit.
     pub database: Option<Database>,
+    pub mongodb: Option<Mongodb>,
     pub transactions: Transactions,
+    pub users: Users,
+    pub reviews: Reviews,
     /// How old a tombstone gets that is purged.
     pub tombstone_age: Duration,
     pub http: Http,
@@ -91,6 +96,27 @@ pub struct Transactions {
     pub store: Store,
     /// Whether the audit is brought along.
     pub audit: bool,
+    /// Whether the documents in MongoDB are.
+    pub mongo: bool,
+    /// Whether the objects in Algolia are.
+    pub algolia: bool,
+}
+
+/// The system `users`.
+#[derive(Clone, Debug)]
+pub struct Users {
+    pub topic: String,
+    pub group: String,
+}
+
+/// The systems that read reviews.
+#[derive(Clone, Debug)]
+pub struct Reviews {
+    pub topic: String,
+    /// Of `reviews`.
+    pub group: String,
+    /// Of `ratings`.
+    pub ratings_group: String,
 }
 
 /// Where health and metrics are served.
@@ -156,7 +182,10 @@ impl Config {
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings)?,
             redis: Redis::read(settings)?,
+            mongodb: Mongodb::read(settings)?,
             transactions: Transactions::read(settings, database.as_ref())?,
+            users: Users::read(settings)?,
+            reviews: Reviews::read(settings)?,
             database,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(
                 "a number of days from 1 to 36500",
@@ -212,12 +241,14 @@ impl Retries {
 
 impl Transactions {
     fn read(settings: &Settings, database: Option<&Database>) -> Result<Self, ConfigError> {
-        let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
+        let switch = |key| settings.require(key)?.parse("true or false", values::switch);
         Ok(Self {
-            topic: settings.require("transactions.topic")?.parse(expected, topic)?,
+            topic: topic_of(settings, "transactions.topic")?,
             group: settings.require("transactions.group")?.text,
             store: Store::read(settings)?,
             audit: databases::audit(settings, database)?,
+            mongo: switch("transactions.mongo")?,
+            algolia: switch("transactions.algolia")?,
         })
     }
 
@@ -225,6 +256,27 @@ impl Transactions {
     pub fn dead_letters(&self) -> String {
         format!("{}.dlq", self.topic)
     }
+}
+
+impl Users {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self { topic: topic_of(settings, "users.topic")?, group: settings.require("users.group")?.text })
+    }
+}
+
+impl Reviews {
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        Ok(Self {
+            topic: topic_of(settings, "reviews.topic")?,
+            group: settings.require("reviews.group")?.text,
+            ratings_group: settings.require("ratings.group")?.text,
+        })
+    }
+}
+
+fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
+    let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
+    settings.require(key)?.parse(expected, topic)
 }
 
 /// A name that Kafka takes, with room for the `.dlq` of its dead letters.

@@ -98,12 +98,22 @@ pub const VARIABLES: &[Variable] = &[
     var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
+    var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
     var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name (sslmode and sslrootcert as parameters), or sqlite:PATH.").secret(),
 
     var("transactions.topic", &["KAFKA_TRANSACTIONS_TOPIC"], "The topic of transaction events.").or("transactions").of("transactions"),
     var("transactions.group", &["KAFKA_CONSUMER_GROUP"], "The consumer group that indexes them.").or("transaction_indexer").of("transactions"),
     var("transactions.store", &["TRANSACTIONS_STORE"], "Where documents go: elasticsearch, or sqlite:PATH for a file.").or("elasticsearch").of("transactions"),
+    var("transactions.mongo", &["CONSUMER_ENABLE_MONGO"], "Whether `run transactions` brings transactions-mongo along.").or("false").of("transactions"),
+    var("transactions.algolia", &["CONSUMER_ENABLE_ALGOLIA"], "Whether `run transactions` brings transactions-algolia along.").or("false").of("transactions"),
     var("transactions.audit", &["CONSUMER_ENABLE_AUDIT_DB"], "Whether `run transactions` brings transactions-audit along. Not set: when there is a DATABASE_URL.").of("transactions"),
+
+    var("users.topic", &["KAFKA_USERS_TOPIC"], "The topic of Clerk's events.").or("clerk-user-events").of("users"),
+    var("users.group", &["KAFKA_USERS_GROUP"], "The consumer group of users.").or("user-sync").of("users"),
+
+    var("reviews.topic", &["KAFKA_REVIEWS_TOPIC"], "The topic of review events, which reviews and ratings read.").or("review-events").of("reviews"),
+    var("reviews.group", &["KAFKA_REVIEWS_GROUP"], "The consumer group of reviews.").or("review-algolia-update").of("reviews"),
+    var("ratings.group", &["KAFKA_RATINGS_GROUP"], "The consumer group of ratings.").or("review-calculate").of("ratings"),
 
     var("purge.tombstone_days", &["TOMBSTONE_DAYS"], "Days after which `millrace purge` removes the tombstone of a deleted document; more than the topics keep records.").or("90"),
 

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod document;
 pub mod elasticsearch;
 mod migrations;
+pub mod mongodb;
 pub mod postgres;
 pub mod sqlite;
 mod upsert;

@@ -16,6 +16,7 @@ use crate::verify::{self, Listener, Report, VerifyError, verification};
 
 pub mod transactions;
 pub mod transactions_audit;
+pub mod transactions_mongo;
 
 /// A replay under way; its error is a sentence about the configuration or the store.
 pub type Replay = Task<Result<Replayed, String>>;
@@ -125,7 +126,11 @@ pub struct Projection {
 }
 
 /// Every system there is.
-pub const SYSTEMS: &[Entry] = &[Entry::of::<transactions::Transactions>(), Entry::of::<transactions_audit::Audit>()];
+pub const SYSTEMS: &[Entry] = &[
+    Entry::of::<transactions::Transactions>(),
+    Entry::of::<transactions_audit::Audit>(),
+    Entry::of::<transactions_mongo::TransactionsMongo>(),
+];
 
 /// A system to run.
 pub struct Chosen {

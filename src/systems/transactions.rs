@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 use enrichers::{Event, Kind};
-use pipeline::sink::{Order, Reject};
+use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use crate::config::{Config, Store};
-use crate::consumer::{Prepare, Target};
+use crate::consumer::{Target, prepare};
 use crate::explain::Explained;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
@@ -50,9 +50,8 @@ fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
     let shelf = Arc::new(ElasticsearchShelf::new(client.clone(), &alias));
     let name = format!("elasticsearch/{alias}");
-    let prepare: Prepare = Box::new(move || {
-        let (client, alias) = (client.clone(), alias.clone());
-        Box::pin(async move { install(&client, &alias, TEMPLATE).await.map_err(|error| error.to_string()) })
+    let prepare = prepare((client, alias), |(client, alias)| async move {
+        install(&client, &alias, TEMPLATE).await.map_err(|error| Failure::misconfigured(error.to_string()))
     });
     Ok(Target { sink, shelf, prepare, name })
 }
@@ -61,10 +60,7 @@ fn sqlite(sqlite: Sqlite, order: Order) -> Target<Document> {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
     let shelf = Arc::new(SqliteShelf::documents(sqlite.clone()));
     let name = format!("sqlite/{}", sqlite.path().display());
-    let prepare: Prepare = Box::new(move || {
-        let sqlite = sqlite.clone();
-        Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
-    });
+    let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
     Target { sink, shelf, prepare, name }
 }
 
@@ -91,6 +87,14 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
     }
     let document: Cow<'r, str> = event.id.clone();
     Decoded::Event(Identity { document, message: event.message_id, version: event.version() }, event)
+}
+
+/// As [`decode`], for a projection: what the primary dead-letters is not its business.
+pub(super) fn projected<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    match decode(system, record) {
+        Decoded::Reject(_) => Decoded::Ignore,
+        decoded => decoded,
+    }
 }
 
 /// Reads transaction events and makes documents of them.

@@ -12,7 +12,7 @@ use pipeline::{Record, System};
 
 use super::transactions::{self, Transactions};
 use crate::config::{Config, Database};
-use crate::consumer::{Prepare, Target};
+use crate::consumer::{Target, prepare};
 use crate::explain::Explained;
 use crate::sinks::audit::Row;
 use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
@@ -54,20 +54,14 @@ impl Named for Audit {
 fn postgres(postgres: Postgres, order: Order, name: String) -> Target<Row> {
     let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
     let shelf = Arc::new(PostgresShelf(postgres.clone()));
-    let prepare: Prepare = Box::new(move || {
-        let postgres = postgres.clone();
-        Box::pin(async move { postgres.install_audit().await.map_err(|failure| failure.why.into_owned()) })
-    });
+    let prepare = prepare(postgres, |postgres| async move { postgres.install_audit().await });
     Target { sink, shelf, prepare, name }
 }
 
 fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
     let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
     let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
-    let prepare: Prepare = Box::new(move || {
-        let sqlite = sqlite.clone();
-        Box::pin(async move { sqlite.install().await.map_err(|failure| failure.why.into_owned()) })
-    });
+    let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
     Target { sink, shelf, prepare, name }
 }
 
@@ -84,9 +78,10 @@ impl System for Audit {
     }
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>> {
-        match transactions::decode(NAME, record) {
+        match transactions::projected(NAME, record) {
             Decoded::Event(identity, event) => Decoded::Event(identity, (event, record)),
-            Decoded::Reject(_) | Decoded::Ignore => Decoded::Ignore,
+            Decoded::Reject(reject) => Decoded::Reject(reject),
+            Decoded::Ignore => Decoded::Ignore,
         }
     }
 

@@ -1,0 +1,152 @@
+//! A collection as a system writes it, and a document on its way into it.
+
+use mongodb::bson::{Bson, Document, doc, serialize_to_vec};
+use pipeline::sink::Write;
+use sha2::{Digest, Sha256};
+
+use crate::shelf::{Content, first_bytes};
+
+/// The field of the event's version.
+pub(super) const VERSION: &str = "_version";
+/// The field that differs each time a document is made.
+const ENRICHED_AT: &str = "_enriched_at";
+
+/// A collection.
+#[derive(Debug)]
+pub struct Collection {
+    pub name: &'static str,
+    /// The field that names a document; unique.
+    pub key: &'static str,
+    /// The field that is true of a deleted one.
+    pub deleted: &'static str,
+    /// The fields that are ours.
+    pub fields: Fields,
+    /// Fields with an index of their own.
+    pub indexes: &'static [&'static str],
+}
+
+/// Which fields of a document are ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Fields {
+    /// All: nobody else writes the collection.
+    All,
+    /// These: others may keep further ones beside them.
+    Only(&'static [&'static str]),
+}
+
+/// A document on its way into a collection, applied where nothing newer is held.
+#[derive(Clone, Debug)]
+pub struct Upsert {
+    pub(super) collection: &'static Collection,
+    pub(super) id: String,
+    pub(super) version: i64,
+    deleted: bool,
+    /// A whole document, or operators.
+    pub(super) update: Document,
+    bytes: usize,
+}
+
+impl Upsert {
+    /// The document as a whole; of a deleted one nothing is left but the fields given.
+    pub fn replace(collection: &'static Collection, id: &str, version: i64, deleted: bool, document: Document) -> Self {
+        let mut update = doc! {collection.key: id};
+        update.extend(document);
+        update.insert(VERSION, version);
+        if deleted {
+            update.insert(collection.deleted, true);
+        }
+        Self::new(collection, id, version, deleted, update)
+    }
+
+    /// These fields of it; those that others keep beside them stay.
+    pub fn set(collection: &'static Collection, id: &str, version: i64, deleted: bool, mut fields: Document) -> Self {
+        fields.insert(VERSION, version);
+        fields.insert(collection.deleted, deleted);
+        Self::new(collection, id, version, deleted, doc! {"$set": fields})
+    }
+
+    /// Adds a value to a list of the document that only grows.
+    #[must_use]
+    pub fn and_add(mut self, list: &str, value: impl Into<Bson>) -> Self {
+        self.update.insert("$addToSet", doc! {list: value.into()});
+        self
+    }
+
+    fn new(collection: &'static Collection, id: &str, version: i64, deleted: bool, update: Document) -> Self {
+        let bytes = mongodb::bson::RawDocumentBuf::try_from(&update).map_or(0, |raw| raw.as_bytes().len());
+        Self { collection, id: id.to_owned(), version, deleted, update, bytes: bytes + 2 * id.len() + 100 }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Write for Upsert {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Content for Upsert {
+    fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    fn content(&self) -> u64 {
+        let fields = self.update.get_document("$set").unwrap_or(&self.update);
+        if self.deleted { 0 } else { content(self.collection, fields) }
+    }
+}
+
+impl Collection {
+    pub(super) fn is_deleted(&self, document: &Document) -> bool {
+        document.get_bool(self.deleted).unwrap_or(false)
+    }
+}
+
+/// Tells the contents of our fields apart; the same for what is written and for what is read back.
+pub(super) fn content(collection: &Collection, document: &Document) -> u64 {
+    let ours = |name: &str| match collection.fields {
+        Fields::All => !["_id", collection.key, VERSION, ENRICHED_AT, collection.deleted].contains(&name),
+        Fields::Only(names) => names.contains(&name),
+    };
+    let mut fields: Vec<(&String, &Bson)> = document.iter().filter(|(name, _)| ours(name)).collect();
+    fields.sort_by_key(|(name, _)| name.as_str());
+    let mut hash = Sha256::new();
+    for (name, value) in fields {
+        // What came from the server or is on its way there can be written.
+        let bytes = serialize_to_vec(&doc! {name.as_str(): value.clone()}).unwrap_or_default();
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    first_bytes(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static WHOLE: Collection =
+        Collection { name: "c", key: "_id", deleted: "_deleted", fields: Fields::All, indexes: &[] };
+    static PART: Collection =
+        Collection { name: "c", key: "k", deleted: "isDeleted", fields: Fields::Only(&["a"]), indexes: &[] };
+
+    #[test]
+    fn content_is_what_is_ours_and_not_when_it_was_made() {
+        let one = Upsert::replace(&WHOLE, "x", 4, false, doc! {"a": 1, "b": {"c": 2}, "_enriched_at": "now"});
+        let read = doc! {"_id": "x", "b": {"c": 2}, "_version": 4_i64, "a": 1, "_enriched_at": "then"};
+        assert_eq!(one.content(), content(&WHOLE, &read));
+        assert_ne!(one.content(), content(&WHOLE, &doc! {"_id": "x", "b": {"c": 2}, "a": 2}));
+        let part = Upsert::set(&PART, "x", 4, false, doc! {"a": 1});
+        assert_eq!(part.content(), content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false}));
+        assert_ne!(part.content(), content(&PART, &doc! {"a": 1_i64}));
+    }
+
+    #[test]
+    fn a_tombstone_of_a_whole_document_holds_nothing_else() {
+        let gone = Upsert::replace(&WHOLE, "x", 4, true, Document::new());
+        assert_eq!(gone.update, doc! {"_id": "x", "_version": 4_i64, "_deleted": true});
+        assert_eq!((gone.content(), gone.is_deleted()), (0, true));
+    }
+}

@@ -1,0 +1,148 @@
+//! MongoDB: the connection, commands with a limit in time, and what its errors mean.
+//!
+//! It waits for a server at most a few seconds at a time; the engine tries again. Works with MongoDB 4.4 and newer.
+
+mod collection;
+mod judge;
+mod shelf;
+mod sink;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::ClientOptions;
+use mongodb::{Client, Database};
+use pipeline::sink::Failure;
+use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::config::{Config, Mongodb};
+pub use collection::{Collection, Fields, Upsert};
+use judge::{judge, judge_code};
+pub use shelf::MongoShelf;
+pub use sink::MongoSink;
+pub use value::document_of;
+
+/// How long a server may take to be found and connected to.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(60);
+
+/// A database.
+#[derive(Clone, Debug)]
+pub struct Mongo {
+    settings: Mongodb,
+    database: Arc<OnceCell<Database>>,
+}
+
+/// What the server says.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Such as `8.0.4`.
+    pub version: String,
+}
+
+impl Mongo {
+    /// Connects nowhere yet.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is missing.
+    pub fn of(config: &Config, system: &str) -> Result<Self, String> {
+        let settings = config.mongodb.as_ref().ok_or_else(|| format!("{system} needs MongoDB: set MONGODB_URL"))?;
+        Ok(Self::new(settings))
+    }
+
+    /// Connects nowhere yet.
+    pub fn new(settings: &Mongodb) -> Self {
+        Self { settings: settings.clone(), database: Arc::default() }
+    }
+
+    /// Hosts and database, for messages.
+    pub fn address(&self) -> &str {
+        &self.settings.address
+    }
+
+    /// Looks at the server; changes nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub async fn inspect(&self) -> Result<Server, Failure> {
+        let answer = self.run(doc! {"buildInfo": 1}).await?;
+        Ok(Server { version: answer.get_str("version").unwrap_or("unknown").to_owned() })
+    }
+
+    /// Makes the indexes of a collection that are missing: a unique one on its key, and those that reading needs.
+    ///
+    /// # Errors
+    /// Why not; documents that share a key are named as the cause.
+    pub async fn install(&self, collection: &Collection) -> Result<(), Failure> {
+        let index = |field: &str, unique: bool| {
+            doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": unique}
+        };
+        let mut indexes: Vec<Document> = Vec::new();
+        // The server makes the index on _id itself.
+        if collection.key != "_id" {
+            indexes.push(index(collection.key, true));
+        }
+        indexes.extend(collection.indexes.iter().map(|field| index(field, false)));
+        if indexes.is_empty() {
+            return self.run(doc! {"ping": 1}).await.map(drop);
+        }
+        self.run(doc! {"createIndexes": collection.name, "indexes": indexes}).await.map(drop)
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// Why it failed as a whole; errors of single writes are in the answer.
+    async fn run(&self, command: Document) -> Result<Document, Failure> {
+        let database = self.database().await?;
+        let answer = self.within(database.run_command(command).into_future()).await?;
+        // Without it a write may be lost when the primary fails.
+        if let Ok(error) = answer.get_document("writeConcernError") {
+            return Err(judge_code(error.get_i32("code").unwrap_or_default(), self.address()));
+        }
+        Ok(answer)
+    }
+
+    /// Runs a write, which counts when most of the members have it.
+    async fn write(&self, mut command: Document) -> Result<Document, Failure> {
+        command.insert("writeConcern", doc! {"w": "majority"});
+        self.run(command).await
+    }
+
+    async fn database(&self) -> Result<&Database, Failure> {
+        let connect = async {
+            let options = timeout(CONNECT, ClientOptions::parse(self.settings.url.expose_secret()).into_future());
+            let mut options = options.await.map_err(|_| self.late(CONNECT))?.map_err(|e| judge(&e, self.address()))?;
+            options.app_name = Some("millrace".to_owned());
+            options.server_selection_timeout = Some(CONNECT);
+            options.connect_timeout = Some(CONNECT);
+            let client = Client::with_options(options).map_err(|error| judge(&error, self.address()))?;
+            Ok(client.database(&self.settings.database))
+        };
+        self.database.get_or_try_init(|| connect).await
+    }
+
+    async fn within<T>(&self, asked: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Failure> {
+        let answer = timeout(COMMAND, asked).await.map_err(|_| self.late(COMMAND))?;
+        answer.map_err(|error| judge(&error, self.address()))
+    }
+
+    fn late(&self, limit: Duration) -> Failure {
+        Failure::broken(format!("MongoDB at {} did not answer within {limit:?}", self.address()))
+    }
+}
+
+/// A number, whatever type the server gave it.
+fn number(document: &Document, field: &str) -> i64 {
+    match document.get(field) {
+        Some(Bson::Int32(number)) => (*number).into(),
+        Some(Bson::Int64(number)) => *number,
+        Some(Bson::Double(number)) => *number as i64,
+        _ => 0,
+    }
+}

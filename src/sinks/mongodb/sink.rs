@@ -1,0 +1,181 @@
+//! The sink: one unordered `update` command a collection, each update with the version it needs to find.
+//!
+//! An update that finds nothing to change tries to insert, and the key that is there already says no. Then the document is
+//! looked up: it may hold something newer, another may have inserted it at the same moment, or another unique index objects.
+
+use std::collections::HashMap;
+
+use mongodb::bson::{Bson, Document, doc};
+use pipeline::mutants::{self, Mutant};
+use pipeline::sink::{Answer, Failure, Order, Reject, Sink, SinkLimits, Verdict};
+
+use super::collection::VERSION;
+use super::judge::judge_write;
+use super::{Collection, Mongo, Upsert, number};
+
+/// Updates in one command; the server takes 100,000.
+const MAX_ITEMS: usize = 1_000;
+/// Bytes in one command; the server takes 48 MB.
+const MAX_BYTES: usize = 16 << 20;
+const DUPLICATE_KEY: i64 = 11_000;
+
+/// Writes documents into the collections of a system.
+#[derive(Clone, Debug)]
+pub struct MongoSink {
+    mongo: Mongo,
+    order: Order,
+    /// No two batches in flight hold records of one partition.
+    ordered: bool,
+    /// Any of those that are written; the probe goes there.
+    collection: &'static Collection,
+}
+
+impl MongoSink {
+    pub fn new(mongo: Mongo, collection: &'static Collection, order: Order, ordered: bool) -> Self {
+        Self { mongo, order, ordered, collection }
+    }
+
+    /// Writes, and gives one verdict a write.
+    pub(crate) async fn upsert(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; writes.len()];
+        let mut collections: Vec<&'static Collection> = Vec::new();
+        for write in writes {
+            if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
+                collections.push(write.collection);
+            }
+        }
+        for collection in collections {
+            let all = writes.iter().enumerate().filter(|(_, write)| std::ptr::eq(write.collection, collection));
+            let mut open: Vec<(usize, &Upsert)> = all.map(|(place, write)| (place, *write)).collect();
+            // Twice: whoever lost a race to insert finds the document the second time.
+            for last in [false, true] {
+                if !open.is_empty() {
+                    open = self.attempt(collection, open, last, &mut verdicts).await?;
+                }
+            }
+            for (place, _) in open {
+                set(&mut verdicts, place, Verdict::Retry(Failure::unavailable("others write the same document")));
+            }
+        }
+        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Applied)).collect())
+    }
+
+    /// Sends what is open; returns what has to be sent once more.
+    async fn attempt<'w>(
+        &self,
+        collection: &'static Collection,
+        open: Vec<(usize, &'w Upsert)>,
+        last: bool,
+        verdicts: &mut [Option<Verdict>],
+    ) -> Result<Vec<(usize, &'w Upsert)>, Failure> {
+        let updates: Vec<Bson> = open.iter().map(|(_, write)| self.update(write).into()).collect();
+        let command = doc! {"update": collection.name, "updates": updates, "ordered": false};
+        let answer = self.mongo.write(command).await?;
+        let mut objected: Vec<(usize, &Upsert)> = Vec::new();
+        for error in errors(&answer) {
+            let item = usize::try_from(number(error, "index")).ok().and_then(|index| open.get(index).copied());
+            // An answer that names none of our writes cannot be believed.
+            let (place, write) = item.ok_or_else(|| Failure::broken("MongoDB named a write that was not sent"))?;
+            if number(error, "code") == DUPLICATE_KEY {
+                objected.push((place, write));
+            } else {
+                set(verdicts, place, judge_write(error, self.mongo.address()));
+            }
+        }
+        if objected.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<&str> = objected.iter().map(|(_, write)| write.id.as_str()).collect();
+        let held = self.versions(collection, &ids).await?;
+        let mut again = Vec::new();
+        for (place, write) in objected {
+            match held.get(&write.id) {
+                Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
+                None if last => set(verdicts, place, Verdict::Reject(taken(collection))),
+                _ => again.push((place, write)),
+            }
+        }
+        Ok(again)
+    }
+
+    fn update(&self, write: &Upsert) -> Document {
+        let newer = match self.order {
+            _ if mutants::on(Mutant::VersionsLeftOff) => doc! {"$gt": i64::MAX},
+            Order::Log => doc! {"$gt": write.version},
+            Order::Any => doc! {"$gte": write.version},
+        };
+        // "Not newer" holds as well of a document that has no version yet.
+        let found = doc! {write.collection.key: &write.id, VERSION: {"$not": newer}};
+        doc! {"q": found, "u": &write.update, "upsert": true}
+    }
+
+    fn beats(&self, held: i64, version: i64) -> bool {
+        match self.order {
+            Order::Log => held > version,
+            Order::Any => held >= version,
+        }
+    }
+
+    async fn versions(&self, collection: &Collection, ids: &[&str]) -> Result<HashMap<String, i64>, Failure> {
+        let database = self.mongo.database().await?;
+        let found = database.collection::<Document>(collection.name);
+        let find = found.find(doc! {collection.key: {"$in": ids}}).projection(doc! {collection.key: 1, VERSION: 1});
+        let mut cursor = self.mongo.within(find.into_future()).await?;
+        let mut versions = HashMap::new();
+        while self.mongo.within(cursor.advance()).await? {
+            let document = cursor.deserialize_current();
+            let document = document.map_err(|error| super::judge(&error, self.mongo.address()))?;
+            if let Ok(id) = document.get_str(collection.key) {
+                versions.insert(id.to_owned(), number(&document, VERSION));
+            }
+        }
+        Ok(versions)
+    }
+
+    /// An update that finds nothing: refused like any write where the server is read-only or the user without rights.
+    async fn take_nothing(&self) -> Result<(), Failure> {
+        let nothing = doc! {"q": {"_id": {"$in": []}}, "u": {"$set": {VERSION: 0_i64}}};
+        let command = doc! {"update": self.collection.name, "updates": [nothing], "ordered": false};
+        let answer = self.mongo.write(command).await?;
+        let verdict = errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
+        match verdict {
+            Some(Verdict::Retry(failure)) => Err(failure),
+            Some(Verdict::Reject(reject)) => Err(Failure::misconfigured(reject.why)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
+    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    errors.iter().filter_map(Bson::as_document)
+}
+
+fn taken(collection: &Collection) -> Reject {
+    let why = format!("another unique index of {} holds a value of this document already", collection.name);
+    Reject::new("duplicate_key", why)
+}
+
+fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
+    if let Some(slot) = verdicts.get_mut(place) {
+        *slot = Some(verdict);
+    }
+}
+
+impl Sink<Upsert> for MongoSink {
+    fn name(&self) -> &'static str {
+        "mongodb"
+    }
+
+    fn limits(&self) -> SinkLimits {
+        SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: self.ordered, one_write_a_document: true }
+    }
+
+    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        Box::pin(self.upsert(writes))
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.take_nothing())
+    }
+}
