@@ -3,8 +3,10 @@
 pub mod audit;
 pub mod document;
 pub mod elasticsearch;
+pub mod ledger;
 mod migrations;
 pub mod mongodb;
 pub mod postgres;
+pub mod rating;
 pub mod sqlite;
 mod upsert;

@@ -4,6 +4,8 @@
 
 mod collection;
 mod judge;
+mod ledger;
+mod ratings;
 mod shelf;
 mod sink;
 mod value;
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ClientOptions;
-use mongodb::{Client, Database};
+use mongodb::{Client, Cursor, Database};
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
@@ -22,6 +24,8 @@ use tokio::time::timeout;
 use crate::config::{Config, Mongodb};
 pub use collection::{Collection, Fields, Upsert};
 use judge::{judge, judge_code};
+pub use ledger::MongoLedger;
+pub use ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};
 pub use shelf::MongoShelf;
 pub use sink::MongoSink;
 pub use value::document_of;
@@ -130,6 +134,16 @@ impl Mongo {
     async fn within<T>(&self, asked: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Failure> {
         let answer = timeout(COMMAND, asked).await.map_err(|_| self.late(COMMAND))?;
         answer.map_err(|error| judge(&error, self.address()))
+    }
+
+    /// Everything that a cursor gives.
+    async fn drained(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
+        let mut documents = Vec::new();
+        while self.within(cursor.advance()).await? {
+            let document = cursor.deserialize_current();
+            documents.push(document.map_err(|error| judge(&error, self.address()))?);
+        }
+        Ok(documents)
     }
 
     fn late(&self, limit: Duration) -> Failure {

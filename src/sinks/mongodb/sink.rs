@@ -120,16 +120,11 @@ impl MongoSink {
         let database = self.mongo.database().await?;
         let found = database.collection::<Document>(collection.name);
         let find = found.find(doc! {collection.key: {"$in": ids}}).projection(doc! {collection.key: 1, VERSION: 1});
-        let mut cursor = self.mongo.within(find.into_future()).await?;
-        let mut versions = HashMap::new();
-        while self.mongo.within(cursor.advance()).await? {
-            let document = cursor.deserialize_current();
-            let document = document.map_err(|error| super::judge(&error, self.mongo.address()))?;
-            if let Ok(id) = document.get_str(collection.key) {
-                versions.insert(id.to_owned(), number(&document, VERSION));
-            }
-        }
-        Ok(versions)
+        let cursor = self.mongo.within(find.into_future()).await?;
+        let found = self.mongo.drained(cursor).await?;
+        let version =
+            |document: &Document| Some((document.get_str(collection.key).ok()?.to_owned(), number(document, VERSION)));
+        Ok(found.iter().filter_map(version).collect())
     }
 
     /// An update that finds nothing: refused like any write where the server is read-only or the user without rights.
@@ -146,7 +141,8 @@ impl MongoSink {
     }
 }
 
-fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
+/// Of single writes.
+pub(super) fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
     let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
     errors.iter().filter_map(Bson::as_document)
 }

@@ -1,0 +1,151 @@
+//! A ledger in MongoDB.
+
+use std::collections::HashMap;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FindOptions;
+use pipeline::sink::{Answer, Failure, Order, Sink, Verdict};
+
+use super::collection::VERSION;
+use super::{Collection, Mongo, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert, number};
+use crate::shelf::{Seen, Shelf};
+use crate::sinks::ledger::{Entry, Ledger, Row};
+
+/// Rows in one page.
+const PAGE: i64 = 1_000;
+const OBJECT: &str = "object";
+/// What was held before the version that is held now.
+const PREVIOUS: &str = "previous";
+
+/// Versions and objects in a collection whose key is `_id`.
+#[derive(Clone, Debug)]
+pub struct MongoLedger {
+    mongo: Mongo,
+    collection: &'static Collection,
+    sink: MongoSink,
+    shelf: MongoShelf,
+}
+
+impl MongoLedger {
+    /// `only` is the collection, alone.
+    pub fn new(
+        mongo: Mongo,
+        collection: &'static Collection,
+        only: &'static [&'static Collection],
+        order: Order,
+    ) -> Self {
+        let sink = MongoSink::new(mongo.clone(), collection, order, false);
+        let shelf = MongoShelf::new(mongo.clone(), only);
+        Self { mongo, collection, sink, shelf }
+    }
+
+    async fn taken(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        let mut held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
+        let writes: Vec<Upsert> = entries.iter().map(|entry| self.upsert(entry, held.remove(&entry.id))).collect();
+        self.sink.upsert(&writes.iter().collect::<Vec<_>>()).await
+    }
+
+    /// The row of an entry, and what it takes the place of.
+    fn upsert(&self, entry: &Entry, held: Option<Document>) -> Upsert {
+        let mut fields = doc! {OBJECT: entry.object.clone()};
+        if let Some(contribution) = &entry.contribution {
+            fields.insert(SUBJECT, &contribution.subject);
+            fields.insert(STARS, i32::from(contribution.stars));
+        }
+        match held {
+            Some(mut held) if number(&held, VERSION) < entry.version => {
+                for ours in ["_id", PREVIOUS, SUBJECTS] {
+                    held.remove(ours);
+                }
+                fields.insert(PREVIOUS, held);
+            }
+            // The same version once more: what was before it still is.
+            Some(_) => {}
+            None => {
+                fields.insert(PREVIOUS, Bson::Null);
+            }
+        }
+        let upsert = Upsert::set(self.collection, &entry.id, entry.version, entry.is_deleted(), fields);
+        match &entry.contribution {
+            Some(contribution) => upsert.and_add(SUBJECTS, contribution.subject.as_str()),
+            None => upsert,
+        }
+    }
+
+    async fn put_back(&self, entry: &Entry) -> Result<(), Failure> {
+        let ours = doc! {"_id": &entry.id, VERSION: entry.version};
+        let Some(row) = self.documents(ours.clone(), FindOptions::default()).await?.remove(&entry.id) else {
+            return Ok(());
+        };
+        let command = match row.get_document(PREVIOUS) {
+            Ok(previous) => {
+                let mut fields = previous.clone();
+                fields.insert(PREVIOUS, Bson::Null);
+                doc! {"update": self.collection.name, "updates": [{"q": ours, "u": {"$set": fields}}]}
+            }
+            Err(_) => doc! {"delete": self.collection.name, "deletes": [{"q": ours, "limit": 1}]},
+        };
+        self.mongo.write(command).await.map(drop)
+    }
+
+    async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {
+        let found = self.mongo.database().await?.collection::<Document>(self.collection.name);
+        let cursor = self.mongo.within(found.find(filter).with_options(options).into_future()).await?;
+        let documents = self.mongo.drained(cursor).await?;
+        Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
+    }
+
+    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<Row>>, Failure> {
+        let held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
+        Ok(ids.iter().map(|id| held.get(id).map(|document| row(id, document))).collect())
+    }
+
+    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {
+        let options = FindOptions::builder().sort(doc! {"_id": 1}).limit(PAGE).build();
+        let filter = after.map_or_else(Document::new, |after| doc! {"_id": {"$gt": after}});
+        let held = self.documents(filter, options).await?;
+        let mut rows: Vec<Row> = held.iter().map(|(id, document)| row(id, document)).collect();
+        rows.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(rows)
+    }
+}
+
+fn row(id: &str, document: &Document) -> Row {
+    let object = document.get_str(OBJECT).ok().map(str::to_owned);
+    Row { id: id.to_owned(), version: number(document, VERSION), object }
+}
+
+impl Ledger for MongoLedger {
+    fn take<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        Box::pin(self.taken(entries))
+    }
+
+    fn give_back<'a>(&'a self, entry: &'a Entry) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.put_back(entry))
+    }
+
+    fn rows<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Row>>, Failure>> {
+        Box::pin(self.rows_of(ids))
+    }
+
+    fn page<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(self.rows_after(after))
+    }
+
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+        self.shelf.remove(seen)
+    }
+
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+        self.shelf.horizon()
+    }
+
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+        self.shelf.note_horizon(version)
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        self.sink.probe()
+    }
+}

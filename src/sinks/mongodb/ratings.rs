@@ -1,0 +1,158 @@
+//! Ratings in MongoDB: contributions in one collection, subjects with their ratings in another.
+
+use std::collections::{BTreeSet, HashMap};
+
+use mongodb::bson::{Bson, Document, doc};
+use pipeline::sink::{Answer, Failure};
+
+use super::sink::errors;
+use super::{Collection, Mongo, number};
+use crate::sinks::rating::{Rated, Rating, Ratings};
+
+/// Whom a contribution counts for.
+pub const SUBJECT: &str = "creatorId";
+/// Everybody that it ever counted for.
+pub const SUBJECTS: &str = "creators";
+pub const STARS: &str = "stars";
+const SEQ: &str = "seq";
+const RATING_SEQ: &str = "rating_seq";
+const RATING: &str = "rating";
+/// Two instances inserted one subject at once.
+const DUPLICATE_KEY: i64 = 11_000;
+
+/// Contributions, and the subjects that they count for. A subject's document may be another's that has further fields.
+#[derive(Clone, Debug)]
+pub struct MongoRatings {
+    mongo: Mongo,
+    contributions: &'static Collection,
+    subjects: &'static str,
+}
+
+impl MongoRatings {
+    pub fn new(mongo: Mongo, contributions: &'static Collection, subjects: &'static str) -> Self {
+        Self { mongo, contributions, subjects }
+    }
+
+    async fn all_of(&self, collection: &str, filter: Document, fields: Document) -> Result<Vec<Document>, Failure> {
+        let found = self.mongo.database().await?.collection::<Document>(collection);
+        let cursor = self.mongo.within(found.find(filter).projection(fields).into_future()).await?;
+        self.mongo.drained(cursor).await
+    }
+
+    async fn subjects_of(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
+        let ids = doc! {self.contributions.key: {"$in": contributions}};
+        let found = self.all_of(self.contributions.name, ids, doc! {SUBJECTS: 1}).await?;
+        let subjects = found.iter().flat_map(|document| document.get_array(SUBJECTS).map(Vec::as_slice).unwrap_or(&[]));
+        let subjects: BTreeSet<&str> = subjects.filter_map(Bson::as_str).collect();
+        Ok(subjects.into_iter().map(str::to_owned).collect())
+    }
+
+    async fn raised(&self, subjects: &[String]) -> Result<Vec<i64>, Failure> {
+        let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
+        let updates: Vec<Document> = subjects.iter().map(raise).collect();
+        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
+        let answer = self.mongo.write(command).await?;
+        if let Some(error) = errors(&answer).next() {
+            return Err(match number(error, "code") {
+                DUPLICATE_KEY => Failure::unavailable("others write the same subject"),
+                code => super::judge_code(i32::try_from(code).unwrap_or_default(), self.mongo.address()),
+            });
+        }
+        let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
+        let numbers: HashMap<&str, i64> =
+            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, number(subject, SEQ)))).collect();
+        let missing = || Failure::broken("MongoDB lost a subject between two commands");
+        subjects.iter().map(|subject| numbers.get(subject.as_str()).copied().ok_or_else(missing)).collect()
+    }
+
+    async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
+        let living = doc! {SUBJECT: {"$in": subjects}, self.contributions.deleted: {"$ne": true}};
+        let group = doc! {
+            "_id": {"subject": format!("${SUBJECT}"), "stars": format!("${STARS}")},
+            "count": {"$sum": 1},
+        };
+        let database = self.mongo.database().await?;
+        let contributions = database.collection::<Document>(self.contributions.name);
+        let asked = contributions.aggregate([doc! {"$match": living}, doc! {"$group": group}]);
+        let cursor = self.mongo.within(asked.into_future()).await?;
+        let mut ratings: HashMap<String, Rating> = HashMap::new();
+        for group in self.mongo.drained(cursor).await? {
+            let Ok(id) = group.get_document("_id") else { continue };
+            let Ok(subject) = id.get_str("subject") else { continue };
+            let count = u64::try_from(number(&group, "count")).unwrap_or_default();
+            ratings.entry(subject.to_owned()).or_default().add(number(id, "stars"), count);
+        }
+        Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
+    }
+
+    async fn write(&self, rated: &[Rated]) -> Result<(), Failure> {
+        let update = |rated: &Rated| {
+            let older = doc! {"_id": &rated.subject, RATING_SEQ: {"$not": {"$gte": rated.seq}}};
+            doc! {"q": older, "u": {"$set": {RATING: document(&rated.rating), RATING_SEQ: rated.seq}}}
+        };
+        let updates: Vec<Document> = rated.iter().map(update).collect();
+        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
+        let answer = self.mongo.write(command).await?;
+        let code = errors(&answer).next().map(|error| number(error, "code"));
+        let failed = |code| Err(super::judge_code(i32::try_from(code).unwrap_or_default(), self.mongo.address()));
+        code.map_or(Ok(()), failed)
+    }
+
+    async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
+        let rated = doc! {"_id": {"$in": subjects}, RATING_SEQ: {"$exists": true}};
+        let found = self.all_of(self.subjects, rated, doc! {RATING: 1, RATING_SEQ: 1}).await?;
+        let mut ratings: HashMap<String, Rated> = found.iter().filter_map(rated_of).collect();
+        Ok(subjects.iter().map(|subject| ratings.remove(subject)).collect())
+    }
+
+    async fn every(&self) -> Result<Vec<String>, Failure> {
+        let database = self.mongo.database().await?;
+        let contributions = database.collection::<Document>(self.contributions.name);
+        let asked = contributions.aggregate([doc! {"$group": {"_id": format!("${SUBJECT}")}}]);
+        let cursor = self.mongo.within(asked.into_future()).await?;
+        let found = self.mongo.drained(cursor).await?;
+        Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
+    }
+}
+
+fn document(rating: &Rating) -> Document {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let stars = (1..).zip(rating.histogram).map(|(stars, n): (u8, u64)| (stars.to_string(), Bson::Int64(count(n))));
+    doc! {"count": count(rating.count()), "average": rating.average(), "histogram": stars.collect::<Document>()}
+}
+
+fn rated_of(subject: &Document) -> Option<(String, Rated)> {
+    let id = subject.get_str("_id").ok()?.to_owned();
+    let histogram = subject.get_document(RATING).ok()?.get_document("histogram").ok()?;
+    let mut rating = Rating::default();
+    for stars in 1..=5 {
+        rating.add(stars, u64::try_from(number(histogram, &stars.to_string())).unwrap_or_default());
+    }
+    Some((id.clone(), Rated { subject: id, seq: number(subject, RATING_SEQ), rating }))
+}
+
+impl Ratings for MongoRatings {
+    fn subjects<'a>(&'a self, contributions: &'a [String]) -> Answer<'a, Result<Vec<String>, Failure>> {
+        Box::pin(self.subjects_of(contributions))
+    }
+
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<i64>, Failure>> {
+        Box::pin(self.raised(subjects))
+    }
+
+    fn count<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Rating>, Failure>> {
+        Box::pin(self.counted(subjects))
+    }
+
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.write(rated))
+    }
+
+    fn held<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Option<Rated>>, Failure>> {
+        Box::pin(self.ratings(subjects))
+    }
+
+    fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>> {
+        Box::pin(self.every())
+    }
+}
