@@ -1,4 +1,4 @@
-//! Owns the guess which transaction a payload is about, good or broken; only what is rejected needs a guess.
+//! Owns the guess what a payload is about, good or broken; only what is rejected needs a guess.
 //! Guarantees: what decodes to an id is about that id.
 
 use std::borrow::Cow;
@@ -13,24 +13,39 @@ use crate::fields::Text;
 /// Whether a payload names this transaction where an event does: in `transaction.id`, or in a top-level `transaction_id`
 /// beside no transaction. What follows may be broken.
 pub fn is_about(payload: &[u8], id: &str) -> bool {
+    names(payload, id, Naming { object: "transaction", outer: Some("transaction_id") })
+}
+
+/// Where events of a kind name what they are about.
+#[derive(Clone, Copy)]
+pub(crate) struct Naming {
+    /// The top-level field whose `id` it is.
+    pub(crate) object: &'static str,
+    /// The top-level field that names it when there is no such object.
+    pub(crate) outer: Option<&'static str>,
+}
+
+/// Whether a payload names this id where an event does. What follows may be broken.
+pub(crate) fn names(payload: &[u8], id: &str, naming: Naming) -> bool {
     let text = String::from_utf8_lossy(payload);
     let mut found = Found::default();
     let mut reader = serde_json::Deserializer::from_str(&text);
     // An error is the end of what can be told.
-    Names { id, found: &mut found, depth: 0 }.deserialize(&mut reader).ok();
-    found.inner || (found.outer && !found.has_transaction)
+    Names { id, naming, found: &mut found, depth: 0 }.deserialize(&mut reader).ok();
+    found.inner || (found.outer && !found.has_object)
 }
 
 #[derive(Default)]
 struct Found {
     inner: bool,
     outer: bool,
-    has_transaction: bool,
+    has_object: bool,
 }
 
-/// Looks through the envelope (depth 0), or the transaction (1).
+/// Looks through the envelope (depth 0), or the object in it (1).
 struct Names<'n> {
     id: &'n str,
+    naming: Naming,
     found: &'n mut Found,
     depth: u8,
 }
@@ -51,12 +66,12 @@ impl<'de> Visitor<'de> for Names<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { id, found, depth } = self;
-        found.has_transaction |= depth == 1;
+        let Self { id, naming, found, depth } = self;
+        found.has_object |= depth == 1;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
             match (depth, name.as_ref()) {
-                (0, "transaction") => map.next_value_seed(Names { id, found, depth: 1 })?,
-                (0, "transaction_id") => found.outer |= is(map.next_value()?, id),
+                (0, name) if name == naming.object => map.next_value_seed(Names { id, naming, found, depth: 1 })?,
+                (0, name) if Some(name) == naming.outer => found.outer |= is(map.next_value()?, id),
                 (1, "id") => found.inner |= is(map.next_value()?, id),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }

@@ -29,18 +29,33 @@ const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1_000;
 /// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_amount`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
-    let text = std::str::from_utf8(payload)
-        .map_err(|error| Reject::new("not_utf8", format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
-    if too_deep(payload) {
-        return Err(Reject::new("too_deep", format!("nested deeper than {MAX_DEPTH} levels")));
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let envelope = EnvelopeVisitor.deserialize(&mut reader).map_err(not_json)?;
-    reader.end().map_err(not_json)?;
+    let envelope = whole(text(payload, MAX_DEPTH)?, EnvelopeVisitor)?;
     judge(envelope, payload, record_timestamp_ms)
 }
 
-fn not_json(error: serde_json::Error) -> Reject {
+/// The payload as text, when it nests no deeper than so many levels.
+pub(crate) fn text(payload: &[u8], max_depth: usize) -> Result<&str, Reject> {
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Reject::new("not_utf8", format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    if too_deep(payload, max_depth) {
+        return Err(Reject::new("too_deep", format!("nested deeper than {max_depth} levels")));
+    }
+    Ok(text)
+}
+
+/// The fields of a text that is one JSON object.
+pub(crate) fn object(text: &str) -> Result<Fields<'_>, Reject> {
+    whole(text, FieldsSeed { drop_reserved: false })
+}
+
+fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, Reject> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut reader).map_err(not_json)?;
+    reader.end().map_err(not_json)?;
+    Ok(value)
+}
+
+pub(crate) fn not_json(error: serde_json::Error) -> Reject {
     // Only syntax errors are worded without values.
     match error.classify() {
         Category::Data => Reject::new("not_an_object", "the payload is not a JSON object"),
@@ -55,12 +70,12 @@ fn judge<'a>(envelope: Envelope<'a>, payload: &'a [u8], record_ms: Option<i64>) 
     let kind = event_kind(envelope.event_type)?;
     let (id, transaction) = identify(kind, envelope.transaction, envelope.transaction_id)?;
     if let Some(name) = transaction.duplicate() {
-        return Err(Reject::new("duplicate_field", format!("{} stands twice", printable(name))));
+        return Err(Reject::new("duplicate_field", format!("{} stands twice", printable("transaction", name))));
     }
     if kind != Kind::Deleted {
         require(&transaction)?;
     }
-    let (timestamp, timestamp_received) = event_time(envelope.timestamp, record_ms)?;
+    let (timestamp, timestamp_received) = event_time(envelope.timestamp, "timestamp", record_ms)?;
     Ok(Event {
         kind,
         message_id: message_id(&id, kind.event_type(), &timestamp_received),
@@ -97,7 +112,7 @@ fn identify<'a>(
     }
 }
 
-fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Reject> {
+pub(crate) fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Reject> {
     let id = raw.and_then(name_or_number).ok_or_else(|| {
         Reject::new("missing_id", format!("`{name}` is missing, empty, or neither string nor integer"))
     })?;
@@ -132,30 +147,35 @@ fn require(transaction: &Fields<'_>) -> Result<(), Reject> {
     Ok(())
 }
 
-fn event_time(raw: Option<&RawValue>, record_ms: Option<i64>) -> Result<(Timestamp, Cow<'_, str>), Reject> {
+/// The time in the field of this name, and what stands there: a string's content, a number's digits.
+pub(crate) fn event_time<'a>(
+    raw: Option<&'a RawValue>,
+    name: &str,
+    record_ms: Option<i64>,
+) -> Result<(Timestamp, Cow<'a, str>), Reject> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
-        return Err(Reject::new("bad_timestamp", "`timestamp` is missing"));
+        return Err(Reject::new("bad_timestamp", format!("`{name}` is missing")));
     };
-    let unreadable = || Reject::new("bad_timestamp", "`timestamp` is neither RFC 3339 nor an epoch number");
+    let unreadable = || Reject::new("bad_timestamp", format!("`{name}` is neither RFC 3339 nor an epoch number"));
     let received = json::scalar(raw).ok_or_else(unreadable)?;
     let parsed =
         if raw.get().starts_with('"') { Timestamp::parse(&received) } else { Timestamp::from_epoch(&received) };
     let timestamp = parsed.ok_or_else(unreadable)?;
     if timestamp.is_before_epoch() {
-        return Err(Reject::new("timestamp_out_of_range", "`timestamp` lies before 1970"));
+        return Err(Reject::new("timestamp_out_of_range", format!("`{name}` lies before 1970")));
     }
     let latest = record_ms.filter(|ms| *ms >= 0).map(|ms| ms.saturating_add(MAX_AHEAD_MS).saturating_mul(1_000));
     if latest.is_some_and(|latest| timestamp.micros() > latest) {
-        let reason = "`timestamp` lies more than 24 h ahead of the record's Kafka timestamp";
+        let reason = format!("`{name}` lies more than 24 h ahead of the record's Kafka timestamp");
         return Err(Reject::new("timestamp_out_of_range", reason));
     }
     Ok((timestamp, received))
 }
 
-/// A field's name for a reason: only when it looks like a name, as anything may stand in a key.
-fn printable(name: &str) -> String {
+/// The name of a field of `of` for a reason: only when it looks like a name, as anything may stand in a key.
+pub(crate) fn printable(of: &str, name: &str) -> String {
     let is_name = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
-    if is_name { format!("`transaction.{name}`") } else { "a field of `transaction`".to_owned() }
+    if is_name { format!("`{of}.{name}`") } else { format!("a field of `{of}`") }
 }
 
 #[derive(Default)]

@@ -2,13 +2,13 @@
 
 use memchr::memchr2_iter;
 
-/// Deepest nesting accepted, counted over the whole payload.
+/// Deepest nesting of a transaction accepted, counted over the whole payload.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// Whether objects and arrays nest deeper than [`MAX_DEPTH`]; brackets inside strings do not count.
-pub(crate) fn too_deep(payload: &[u8]) -> bool {
+/// Whether objects and arrays nest deeper than `max` levels; brackets inside strings do not count.
+pub(crate) fn too_deep(payload: &[u8], max: usize) -> bool {
     // Too few opening brackets to be deep, wherever they stand: the usual case, without a look at strings.
-    if memchr2_iter(b'{', b'[', payload).nth(MAX_DEPTH).is_none() {
+    if memchr2_iter(b'{', b'[', payload).nth(max).is_none() {
         return false;
     }
     let mut depth = 0_usize;
@@ -22,7 +22,7 @@ pub(crate) fn too_deep(payload: &[u8]) -> bool {
             }
             b'{' | b'[' if !in_string => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > max {
                     return true;
                 }
             }

@@ -1,13 +1,16 @@
-//! Owns the transaction model: decoding a payload, judging it, enriching it, writing the document a store takes.
+//! Owns the models of what comes on the topics: decoding a payload and judging it; of transactions also enriching them
+//! and writing the document a store takes. [`clerk`] and [`review`] hold those of users and reviews.
 //! Waits for nothing: no I/O, no clock, no async; time and bytes are passed in.
 //! Guarantees: no payload makes it panic, numbers come out digit for digit, a document is one line of valid JSON.
 
 mod about;
 mod card_numbers;
+pub mod clerk;
 mod decimal;
 mod decode;
 mod depth;
 mod document;
+mod envelope;
 mod event;
 mod facts;
 mod fields;
@@ -15,6 +18,7 @@ mod fold;
 mod json;
 mod mcc;
 mod merchant;
+pub mod review;
 mod search;
 mod strategies;
 mod timestamp;

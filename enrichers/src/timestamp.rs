@@ -89,6 +89,11 @@ impl Timestamp {
         Self::new(seconds, u32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).ok()?)
     }
 
+    /// Milliseconds since 1970.
+    pub(crate) fn from_millis(millis: i64) -> Option<Self> {
+        Self::new(millis.div_euclid(1_000), u32::try_from(millis.rem_euclid(1_000)).ok()? * 1_000_000)
+    }
+
     fn new(seconds: i64, nanos: u32) -> Option<Self> {
         (seconds <= LAST_SECOND).then_some(Self { seconds, nanos })
     }

@@ -1,0 +1,148 @@
+//! Owns the judgement over a webhook's payload: what becomes an event, what is ignored and what is a reject.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Decoded, Event, Kind, Membership, Session, Subject, User};
+use crate::decode::{event_time, not_json};
+use crate::envelope::{Envelope, present};
+use crate::event::message_id;
+use crate::{Reject, Timestamp};
+
+/// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.
+const MAX_DEPTH: usize = 90;
+
+/// Decodes a message's payload.
+///
+/// `record_timestamp_ms` is the Kafka record's timestamp in milliseconds since 1970; without one (or with -1, as Kafka
+/// writes it) events from the future pass.
+///
+/// # Errors
+/// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type` (no
+/// type at all), `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_timestamp`,
+/// `timestamp_out_of_range`.
+pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Decoded<'_>, Reject> {
+    let envelope = Envelope::read(payload, MAX_DEPTH)?;
+    let event_type = envelope.event_type()?;
+    let Some((of, kind)) = known(&event_type) else { return Ok(Decoded::Ignored) };
+    let data = envelope.data()?;
+    let id = envelope.id(&data)?;
+    let time_micros = time(data.get("updated_at"), envelope.timestamp(), record_timestamp_ms)?;
+    let payload: Value = serde_json::from_str(envelope.text).map_err(not_json)?;
+    let subject = of.read(kind, payload.get("data").unwrap_or(&Value::Null))?;
+    let message_id = message_id(&id, &event_type, &time_micros.to_string());
+    Ok(Decoded::Event(Box::new(Event { id, kind, time_micros, message_id, subject, payload })))
+}
+
+/// Event types: what they are about and what they say of it.
+fn known(event_type: &str) -> Option<(Of, Kind)> {
+    Some(match event_type {
+        "user.created" => (Of::User, Kind::Created),
+        "user.updated" => (Of::User, Kind::Updated),
+        "user.deleted" => (Of::User, Kind::Deleted),
+        "organizationMembership.created" => (Of::Membership, Kind::Created),
+        "organizationMembership.updated" => (Of::Membership, Kind::Updated),
+        "organizationMembership.deleted" => (Of::Membership, Kind::Deleted),
+        "session.created" => (Of::Session, Kind::Created),
+        "session.ended" => (Of::Session, Kind::Ended),
+        "session.removed" => (Of::Session, Kind::Removed),
+        "session.revoked" => (Of::Session, Kind::Revoked),
+        _ => return None,
+    })
+}
+
+/// The first time that is there.
+fn time(updated_at: Option<&RawValue>, sent: Option<&RawValue>, record_ms: Option<i64>) -> Result<i64, Reject> {
+    let named = present(updated_at).map(|raw| (raw, "data.updated_at"));
+    if let Some((raw, name)) = named.or_else(|| present(sent).map(|raw| (raw, "timestamp"))) {
+        return Ok(event_time(Some(raw), name, record_ms)?.0.micros());
+    }
+    let record = record_ms.filter(|ms| *ms >= 0).and_then(Timestamp::from_millis);
+    let nowhere = "`data.updated_at` and `timestamp` are missing, and the record has no time of its own";
+    Ok(record.ok_or_else(|| Reject::new("bad_timestamp", nowhere))?.micros())
+}
+
+/// What an event is about.
+#[derive(Clone, Copy)]
+enum Of {
+    User,
+    Membership,
+    Session,
+}
+
+impl Of {
+    fn read(self, kind: Kind, data: &Value) -> Result<Subject, Reject> {
+        let there = kind != Kind::Deleted;
+        Ok(match self {
+            Self::User => Subject::User(there.then(|| user(data)).transpose()?),
+            Self::Membership => Subject::Membership(there.then(|| membership(data)).transpose()?),
+            Self::Session => Subject::Session(session(data)?),
+        })
+    }
+}
+
+fn user(data: &Value) -> Result<User, Reject> {
+    let addresses = data.get("email_addresses").and_then(Value::as_array);
+    let missing = || Reject::new("missing_field", "`data.email_addresses` is missing or not an array");
+    let primary = data.get("primary_email_address_id").and_then(Value::as_str);
+    let address = addresses
+        .ok_or_else(missing)?
+        .iter()
+        .find(|address| primary.is_some() && address.get("id").and_then(Value::as_str) == primary);
+    let email = address.and_then(|address| text(address, "/email_address"));
+    let status = address.and_then(|address| address.pointer("/verification/status")).and_then(Value::as_str);
+    Ok(User {
+        email_verified: email.is_some() && status == Some("verified"),
+        email,
+        first_name: text(data, "/first_name"),
+        last_name: text(data, "/last_name"),
+        username: text(data, "/username"),
+        image_url: text(data, "/image_url"),
+        created_at: millis(data, "created_at"),
+        updated_at: millis(data, "updated_at"),
+    })
+}
+
+fn membership(data: &Value) -> Result<Membership, Reject> {
+    Ok(Membership {
+        user_id: required(data, "/public_user_data/user_id", "data.public_user_data.user_id")?,
+        organization_id: required(data, "/organization/id", "data.organization.id")?,
+        organization_name: text(data, "/organization/name"),
+        organization_slug: text(data, "/organization/slug"),
+        role: text(data, "/role"),
+        created_at: millis(data, "created_at"),
+        updated_at: millis(data, "updated_at"),
+    })
+}
+
+fn session(data: &Value) -> Result<Session, Reject> {
+    Ok(Session {
+        user_id: required(data, "/user_id", "data.user_id")?,
+        client_id: text(data, "/client_id"),
+        status: text(data, "/status"),
+        created_at: millis(data, "created_at"),
+        updated_at: millis(data, "updated_at"),
+        last_active_at: millis(data, "last_active_at"),
+        expire_at: millis(data, "expire_at"),
+        abandon_at: millis(data, "abandon_at"),
+    })
+}
+
+fn text(data: &Value, pointer: &str) -> Option<String> {
+    data.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn required(data: &Value, pointer: &str, name: &str) -> Result<String, Reject> {
+    let missing = || Reject::new("missing_field", format!("`{name}` is missing, empty, or not a string"));
+    text(data, pointer).filter(|text| !text.is_empty()).ok_or_else(missing)
+}
+
+/// A time, read as the event's own is, in milliseconds since 1970.
+fn millis(data: &Value, name: &str) -> Option<i64> {
+    let time = match data.get(name)? {
+        Value::Number(number) => Timestamp::from_epoch(&number.to_string()),
+        Value::String(text) => Timestamp::parse(text),
+        _ => None,
+    };
+    Some(time?.micros().div_euclid(1_000))
+}

@@ -1,0 +1,66 @@
+//! Owns the envelope in which other services' events come: `type`, `timestamp`, and an object `data` with an id.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::decode::{object, printable, read_id, text};
+use crate::{Fields, Reject, json};
+
+/// An event before anyone asked what it is about.
+pub(crate) struct Envelope<'a> {
+    /// The payload.
+    pub(crate) text: &'a str,
+    fields: Fields<'a>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a payload of at most `max_depth` levels.
+    ///
+    /// # Errors
+    /// `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`.
+    pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, Reject> {
+        let text = text(payload, max_depth)?;
+        let fields = object(text)?;
+        once(&fields, "the event")?;
+        Ok(Self { text, fields })
+    }
+
+    /// # Errors
+    /// `unknown_event_type` when it is missing or not a string.
+    pub(crate) fn event_type(&self) -> Result<Cow<'a, str>, Reject> {
+        let missing = || Reject::new("unknown_event_type", "`type` is missing or not a string");
+        self.fields.get("type").and_then(json::string).ok_or_else(missing)
+    }
+
+    pub(crate) fn timestamp(&self) -> Option<&'a RawValue> {
+        self.fields.get("timestamp")
+    }
+
+    /// # Errors
+    /// `missing_field` when it is not an object, `duplicate_field`, `not_json`.
+    pub(crate) fn data(&self) -> Result<Fields<'a>, Reject> {
+        let data = self.fields.get("data").filter(|raw| raw.get().starts_with('{'));
+        let missing = || Reject::new("missing_field", "`data` is missing or not an object");
+        let data = object(data.ok_or_else(missing)?.get())?;
+        once(&data, "data")?;
+        Ok(data)
+    }
+
+    /// # Errors
+    /// `missing_id`, `id_too_long`.
+    pub(crate) fn id(&self, data: &Fields<'a>) -> Result<Cow<'a, str>, Reject> {
+        read_id(data.get("id"), "data.id")
+    }
+}
+
+/// A value that is there and not null.
+pub(crate) fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| raw.get() != "null")
+}
+
+fn once(fields: &Fields<'_>, of: &str) -> Result<(), Reject> {
+    fields
+        .duplicate()
+        .map_or(Ok(()), |name| Err(Reject::new("duplicate_field", format!("{} stands twice", printable(of, name)))))
+}

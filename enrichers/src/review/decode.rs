@@ -1,0 +1,77 @@
+//! Owns the judgement over a review's payload.
+
+use serde_json::value::RawValue;
+
+use super::{Event, Review};
+use crate::decode::{event_time, read_id};
+use crate::depth::MAX_DEPTH;
+use crate::envelope::{Envelope, present};
+use crate::event::message_id;
+use crate::{Fields, Kind, Reject, json};
+
+/// Decodes a message's payload.
+///
+/// `record_timestamp_ms` is the Kafka record's timestamp in milliseconds since 1970; without one (or with -1, as Kafka
+/// writes it) events from the future pass.
+///
+/// # Errors
+/// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
+/// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_stars`, `bad_timestamp`,
+/// `timestamp_out_of_range`.
+pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
+    let envelope = Envelope::read(payload, MAX_DEPTH)?;
+    let event_type = envelope.event_type()?;
+    let kind = kind(&event_type)?;
+    let data = envelope.data()?;
+    let id = envelope.id(&data)?;
+    let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
+    let review = (kind != Kind::Deleted).then(|| review(&data, creator_id.clone())).transpose()?;
+    let updated_at = present(data.get("updatedAt"));
+    let (raw, name) = updated_at.map_or((envelope.timestamp(), "timestamp"), |raw| (Some(raw), "data.updatedAt"));
+    let time_micros = event_time(raw, name, record_timestamp_ms)?.0.micros();
+    let message_id = message_id(&id, &event_type, &time_micros.to_string());
+    Ok(Event { id, kind, time_micros, message_id, review, creator_id })
+}
+
+fn kind(event_type: &str) -> Result<Kind, Reject> {
+    match event_type {
+        "review.created" => Ok(Kind::Created),
+        "review.updated" => Ok(Kind::Updated),
+        "review.deleted" => Ok(Kind::Deleted),
+        _ => Err(Reject::new("unknown_event_type", "`type` is not one of the three known")),
+    }
+}
+
+/// What stands in `creatorId`, which is a creator's document id as well.
+fn creator(raw: &RawValue) -> Result<String, Reject> {
+    read_id(Some(raw), "data.creatorId").map(Into::into).map_err(|reject| match reject.class {
+        "missing_id" => Reject { class: "missing_field", ..reject },
+        _ => reject,
+    })
+}
+
+fn review(data: &Fields<'_>, creator_id: Option<String>) -> Result<Review, Reject> {
+    let missing = || Reject::new("missing_field", "`data.creatorId` is missing");
+    let text = |name| data.get(name).and_then(json::scalar).map(Into::into);
+    Ok(Review {
+        creator_id: creator_id.ok_or_else(missing)?,
+        user_id: text("userId"),
+        stars: stars(data.get("stars"))?,
+        title: text("title"),
+        content: text("content"),
+        created_at: text("createdAt"),
+        updated_at: text("updatedAt"),
+    })
+}
+
+/// One to five, as a number or its digit in a string.
+fn stars(raw: Option<&RawValue>) -> Result<u8, Reject> {
+    match raw.map(|raw| raw.get().trim_matches('"')) {
+        Some("1") => Ok(1),
+        Some("2") => Ok(2),
+        Some("3") => Ok(3),
+        Some("4") => Ok(4),
+        Some("5") => Ok(5),
+        _ => Err(Reject::new("bad_stars", "`data.stars` is not a whole number from 1 to 5")),
+    }
+}
