@@ -22,7 +22,7 @@ impl<'a> Envelope<'a> {
     pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, Reject> {
         let text = text(payload, max_depth)?;
         let fields = object(text)?;
-        once(&fields, "the event")?;
+        once(&fields, "event")?;
         Ok(Self { text, fields })
     }
 

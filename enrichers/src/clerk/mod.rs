@@ -4,6 +4,8 @@
 //! Shapes: Clerk's OpenAPI description of its webhooks, see `fixtures/clerk/SOURCES.md`.
 
 mod decode;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

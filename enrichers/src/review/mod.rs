@@ -2,6 +2,8 @@
 //! Guarantees: no payload makes it panic, and what it says of one holds no payload value.
 
 mod decode;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
