@@ -41,6 +41,17 @@ fn the_same_options_give_the_same_bytes() {
 }
 
 #[test]
+fn the_messages_of_a_seed_stay_what_they_are() {
+    let mut digest = Sha256::new();
+    for event in all(&rich(1000)).iter().chain(&all(&options(1000))) {
+        digest.update(&event.key);
+        digest.update(event.payload.as_deref().unwrap_or("null"));
+    }
+    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, "07ea361c83b55fb6caae665ecc2a67dfaff6114603a2f7bde548e503d341f5c4");
+}
+
+#[test]
 fn the_counts_are_exact() {
     for options in [options(0), options(1), options(1000), rich(9999), Options { update_ratio: 3.0, ..rich(100) }] {
         let counts = options.counts().unwrap();
