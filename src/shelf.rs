@@ -70,6 +70,15 @@ pub trait Shelf: Send + Sync + 'static {
     /// Why they cannot be removed.
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>>;
 
+    /// Names what follows from the documents (a rating, what another store shows of it) and is not as it should be; with
+    /// `mend` it is made so.
+    ///
+    /// # Errors
+    /// Why it cannot be read or mended.
+    fn derived(&self, _mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     /// Below which version tombstones may have been purged; `None` where none ever was.
     ///
     /// # Errors

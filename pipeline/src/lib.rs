@@ -29,7 +29,7 @@ pub use engine::{Engine, EngineError, Options, Parts, Proceed};
 pub use leases::Leases;
 pub use outcome::{Outcome, Tally};
 pub use record::{Epoch, Header, Record, TopicPartition};
-pub use redis_marks::{RedisMarks, RedisServer};
+pub use redis_marks::{RedisMarks, RedisServer, redis_client, redis_connection};
 pub use sink::Sink;
 pub use status::Status;
 pub use system::System;

@@ -40,6 +40,32 @@ pub struct RedisMarks {
     away_until: Mutex<Option<Instant>>,
 }
 
+/// A client; `ca_pem` is the authority behind a `rediss://` URL. Connects nowhere yet.
+///
+/// # Errors
+/// When the URL or the certificate cannot be used; the error may quote the URL, and with it a password.
+pub fn redis_client(url: &str, ca_pem: Option<&str>) -> Result<Client, RedisError> {
+    match ca_pem {
+        None => Client::open(url),
+        Some(pem) => {
+            let root_cert = Some(pem.as_bytes().to_vec());
+            Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })
+        }
+    }
+}
+
+/// A connection that is made again when it breaks; all trouble ends in an error within a second.
+///
+/// # Errors
+/// Why there is none.
+pub async fn redis_connection(client: &Client) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_connection_timeout(Some(Duration::from_millis(300)))
+        .set_response_timeout(Some(Duration::from_secs(1)));
+    ConnectionManager::new_with_config(client.clone(), config).await
+}
+
 impl RedisMarks {
     /// `target` names what the sink writes to (an index, a database), so that another target starts without marks.
     /// `ca_pem` is the authority behind a `rediss://` URL. Connects nowhere yet.
@@ -47,13 +73,7 @@ impl RedisMarks {
     /// # Errors
     /// When the URL or the certificate cannot be used; the error may quote the URL, and with it a password.
     pub fn new(url: &str, ca_pem: Option<&str>, group: &str, target: &str) -> Result<Self, RedisError> {
-        let client = match ca_pem {
-            None => Client::open(url)?,
-            Some(pem) => {
-                let root_cert = Some(pem.as_bytes().to_vec());
-                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
-            }
-        };
+        let client = redis_client(url, ca_pem)?;
         let namespace = match mutants::on(Mutant::SharedDedupe) {
             true => "millrace:shared".to_owned(),
             false => format!("millrace:{group}:{target}"),
@@ -89,11 +109,7 @@ impl RedisMarks {
     }
 
     async fn connect(&self) -> Result<ConnectionManager, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(Duration::from_millis(300)))
-            .set_response_timeout(Some(Duration::from_secs(1)));
-        let made = self.connection.get_or_try_init(|| ConnectionManager::new_with_config(self.client.clone(), config));
+        let made = self.connection.get_or_try_init(|| redis_connection(&self.client));
         made.await.cloned()
     }
 

@@ -8,5 +8,7 @@ mod migrations;
 pub mod mongodb;
 pub mod postgres;
 pub mod rating;
+pub mod rating_cache;
+pub mod ratings;
 pub mod sqlite;
 mod upsert;

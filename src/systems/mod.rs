@@ -14,9 +14,11 @@ use crate::replay::{Replayed, replay_letters};
 use crate::shelf::Shelf;
 use crate::verify::{self, Listener, Report, VerifyError, verification};
 
+pub mod ratings;
 pub mod transactions;
 pub mod transactions_audit;
 pub mod transactions_mongo;
+pub mod users;
 
 /// A replay under way; its error is a sentence about the configuration or the store.
 pub type Replay = Task<Result<Replayed, String>>;
@@ -130,6 +132,8 @@ pub const SYSTEMS: &[Entry] = &[
     Entry::of::<transactions::Transactions>(),
     Entry::of::<transactions_audit::Audit>(),
     Entry::of::<transactions_mongo::TransactionsMongo>(),
+    Entry::of::<users::Users>(),
+    Entry::of::<ratings::RatingsSystem>(),
 ];
 
 /// A system to run.

@@ -157,7 +157,12 @@ pub(super) fn is_about(record: &Record, id: &str) -> bool {
 
 /// As [`Explained`] has it.
 pub(super) fn kind(event: &Event<'_>) -> &'static str {
-    match event.kind {
+    kind_name(event.kind)
+}
+
+/// What happened, in a word.
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
         Kind::Created => "created",
         Kind::Updated => "updated",
         Kind::Deleted => "deleted",

@@ -50,7 +50,7 @@ impl Named for TransactionsMongo {
         let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
         let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
         let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
-        let prepare = prepare(mongo, |mongo| async move { mongo.install(&TRANSACTIONS).await });
+        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
         Ok((Self, Target { sink, shelf, prepare, name }))
     }
 }

@@ -78,24 +78,23 @@ impl Mongo {
         Ok(Server { version: answer.get_str("version").unwrap_or("unknown").to_owned() })
     }
 
-    /// Makes the indexes of a collection that are missing: a unique one on its key, and those that reading needs.
+    /// Makes the indexes of these collections that are missing: a unique one on each key, and those that reading needs.
     ///
     /// # Errors
     /// Why not; documents that share a key are named as the cause.
-    pub async fn install(&self, collection: &Collection) -> Result<(), Failure> {
-        let index = |field: &str, unique: bool| {
-            doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": unique}
-        };
-        let mut indexes: Vec<Document> = Vec::new();
-        // The server makes the index on _id itself.
-        if collection.key != "_id" {
-            indexes.push(index(collection.key, true));
+    pub async fn install(&self, collections: &[&Collection]) -> Result<(), Failure> {
+        let index =
+            |field: &str, unique: bool| doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": unique};
+        for collection in collections {
+            // The server makes the index on _id itself.
+            let key = (collection.key != "_id").then(|| index(collection.key, true));
+            let others = collection.indexes.iter().map(|field| index(field, false));
+            let indexes: Vec<Document> = key.into_iter().chain(others).collect();
+            if !indexes.is_empty() {
+                self.run(doc! {"createIndexes": collection.name, "indexes": indexes}).await?;
+            }
         }
-        indexes.extend(collection.indexes.iter().map(|field| index(field, false)));
-        if indexes.is_empty() {
-            return self.run(doc! {"ping": 1}).await.map(drop);
-        }
-        self.run(doc! {"createIndexes": collection.name, "indexes": indexes}).await.map(drop)
+        self.run(doc! {"ping": 1}).await.map(drop)
     }
 
     /// Runs a command.

@@ -1,0 +1,97 @@
+//! Ratings in Redis, for whoever shows them: `creator:<id>:rating` holds the JSON of a rating and its `seq`.
+//!
+//! It guarantees that a rating which was counted earlier never takes the place of a later one.
+
+use pipeline::sink::Failure;
+use pipeline::{redis_client, redis_connection};
+use redis::aio::ConnectionManager;
+use redis::{Client, FromRedisValue, Pipeline};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::rating::{Rated, Rating};
+use crate::config::Redis;
+
+/// Sets a rating where none, or one of a lower number, is held.
+const SET_IF_LATER: &str = r"
+local held = redis.call('GET', KEYS[1])
+if held then
+  local read, rating = pcall(cjson.decode, held)
+  if read and type(rating) == 'table' and tonumber(rating.seq) and tonumber(rating.seq) >= tonumber(ARGV[1]) then
+    return 0
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1";
+
+/// The cache of ratings.
+pub struct RatingCache {
+    client: Client,
+    connection: OnceCell<ConnectionManager>,
+    address: String,
+}
+
+impl RatingCache {
+    /// Connects nowhere yet.
+    ///
+    /// # Errors
+    /// A sentence that names the variables at fault.
+    pub fn new(settings: &Redis) -> Result<Self, String> {
+        // The error may quote the URL, and with it a password.
+        let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", settings.address);
+        let client = redis_client(settings.url.expose_secret(), settings.ca_cert.as_deref()).map_err(unusable)?;
+        Ok(Self { client, connection: OnceCell::new(), address: settings.address.clone() })
+    }
+
+    /// Sets these ratings, where none that was counted later is held.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn put(&self, rated: &[Rated]) -> Result<(), Failure> {
+        let mut pipeline = redis::pipe();
+        for Rated { subject, seq, rating } in rated {
+            pipeline.cmd("EVAL").arg(SET_IF_LATER).arg(1).arg(key(subject)).arg(*seq).arg(text(*seq, rating)).ignore();
+        }
+        if rated.is_empty() { Ok(()) } else { self.query(&pipeline).await }
+    }
+
+    /// Which of these ratings are held otherwise, though they are not newer; what is not held is no matter.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub async fn astray(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
+        let mut pipeline = redis::pipe();
+        rated.iter().for_each(|rated| {
+            pipeline.cmd("GET").arg(key(&rated.subject));
+        });
+        let held: Vec<Option<String>> = if rated.is_empty() { Vec::new() } else { self.query(&pipeline).await? };
+        let wrong = |(rated, held): &(&Rated, Option<String>)| {
+            let Some(held) = held.as_ref().and_then(|held| serde_json::from_str::<Value>(held).ok()) else {
+                return held.is_some();
+            };
+            let later = held.get("seq").and_then(Value::as_i64).is_some_and(|seq| seq > rated.seq);
+            !later && held.get("histogram") != rated.rating.json().get("histogram")
+        };
+        let compared = rated.iter().zip(held).filter(wrong);
+        Ok(compared.map(|(rated, _)| rated.subject.clone()).collect())
+    }
+
+    async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Failure> {
+        let away = |_| Failure::unavailable(format!("no answer from Redis at {}: check REDIS_URL", self.address));
+        let connection = self.connection.get_or_try_init(|| redis_connection(&self.client)).await.map_err(away)?;
+        pipeline.query_async(&mut connection.clone()).await.map_err(away)
+    }
+}
+
+fn key(subject: &str) -> String {
+    format!("creator:{subject}:rating")
+}
+
+fn text(seq: i64, rating: &Rating) -> String {
+    let mut text = rating.json();
+    if let Some(members) = text.as_object_mut() {
+        members.insert("seq".to_owned(), seq.into());
+    }
+    text.to_string()
+}

@@ -1,0 +1,131 @@
+//! Contributions of reviews, and the ratings that follow from them, in MongoDB and in the cache.
+//!
+//! The ratings are counted in the same write that takes the contributions, applied or superseded: a crash between the two
+//! halves leaves records that are not committed, and their redelivery counts again.
+
+use std::sync::Arc;
+
+use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
+
+use super::mongodb::{MongoRatings, MongoShelf, MongoSink, Upsert};
+use super::rating::{Rated, Ratings, astray, rate};
+use super::rating_cache::RatingCache;
+use crate::shelf::{Found, Seen, Shelf, Visit};
+
+/// Ratings that are compared at once.
+const AT_ONCE: usize = 500;
+
+/// Writes contributions, and counts.
+pub struct RatingsSink {
+    pub sink: MongoSink,
+    pub follow_up: Arc<FollowUp>,
+}
+
+/// What follows from contributions.
+pub struct FollowUp {
+    pub ratings: MongoRatings,
+    /// Where there is one, a batch waits for it as for the database.
+    pub cache: Option<RatingCache>,
+}
+
+/// Contributions and ratings, read back.
+pub struct RatingsShelf {
+    pub shelf: MongoShelf,
+    pub follow_up: Arc<FollowUp>,
+}
+
+impl FollowUp {
+    async fn of(&self, contributions: &[String]) -> Result<(), Failure> {
+        self.count(&self.ratings.subjects(contributions).await?).await
+    }
+
+    async fn count(&self, subjects: &[String]) -> Result<(), Failure> {
+        rate(&self.ratings, subjects).await?;
+        match &self.cache {
+            Some(cache) => cache.put(&self.held(subjects).await?).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn held(&self, subjects: &[String]) -> Result<Vec<Rated>, Failure> {
+        Ok(self.ratings.held(subjects).await?.into_iter().flatten().collect())
+    }
+
+    async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
+        let mut wrong = astray(&self.ratings).await?;
+        if let Some(cache) = &self.cache {
+            for subjects in self.ratings.all().await?.chunks(AT_ONCE) {
+                wrong.extend(cache.astray(&self.held(subjects).await?).await?);
+            }
+        }
+        wrong.sort();
+        wrong.dedup();
+        if mend {
+            self.count(&wrong).await?;
+        }
+        Ok(wrong)
+    }
+}
+
+/// The writes that the store holds now, or something newer.
+pub(super) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
+    let all = writes.iter().zip(verdicts);
+    let settled = all.filter(|(_, verdict)| matches!(verdict, Verdict::Applied | Verdict::Superseded));
+    settled.map(|(write, _)| id(write).to_owned()).collect()
+}
+
+impl RatingsSink {
+    async fn take(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
+        let verdicts = self.sink.upsert(writes).await?;
+        self.follow_up.of(&settled(writes, &verdicts, Upsert::id)).await?;
+        Ok(verdicts)
+    }
+}
+
+impl Sink<Upsert> for RatingsSink {
+    fn name(&self) -> &'static str {
+        Sink::name(&self.sink)
+    }
+
+    fn limits(&self) -> SinkLimits {
+        self.sink.limits()
+    }
+
+    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        Box::pin(self.take(writes))
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        self.sink.probe()
+    }
+}
+
+impl Shelf for RatingsShelf {
+    fn name(&self) -> &'static str {
+        self.shelf.name()
+    }
+
+    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+        self.shelf.read(visit)
+    }
+
+    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+        self.shelf.find(ids)
+    }
+
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+        self.shelf.remove(seen)
+    }
+
+    fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
+        Box::pin(self.follow_up.astray(mend))
+    }
+
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+        self.shelf.horizon()
+    }
+
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+        self.shelf.note_horizon(version)
+    }
+}

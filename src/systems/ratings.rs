@@ -1,0 +1,126 @@
+//! The system `ratings`: what the reviews of each creator come to, in MongoDB and in Redis.
+//!
+//! Each review's contribution is kept under its id; the rating is counted from all of them, never incremented.
+
+use std::sync::Arc;
+
+use enrichers::review::{self, Event};
+use mongodb::bson::{Document, doc};
+use pipeline::sink::{Order, Reject};
+use pipeline::system::{Decoded, Identity};
+use pipeline::{Record, System};
+
+use super::transactions::{self, Transactions};
+use crate::config::Config;
+use crate::consumer::{Target, prepare};
+use crate::explain::Explained;
+use crate::sinks::mongodb::{
+    Collection, Fields, Mongo, MongoRatings, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
+};
+use crate::sinks::rating_cache::RatingCache;
+use crate::sinks::ratings::{FollowUp, RatingsShelf, RatingsSink};
+use crate::systems::{Named, Versions};
+
+/// As in commands, metrics and logs.
+pub const NAME: &str = "ratings";
+
+static CONTRIBUTIONS: Collection = Collection {
+    name: "reviewContributions",
+    key: "_id",
+    deleted: "_deleted",
+    fields: Fields::Only(&[SUBJECT, STARS]),
+    indexes: &[SUBJECT],
+};
+static ALL: &[&Collection] = &[&CONTRIBUTIONS];
+const CREATORS: &str = "creators";
+
+/// Reads reviews and keeps what they contribute.
+#[derive(Clone, Debug)]
+pub struct RatingsSystem;
+
+impl Named for RatingsSystem {
+    const NAME: &'static str = NAME;
+    const VERSIONS: Versions = Transactions::VERSIONS;
+
+    fn topics(config: &Config) -> Vec<String> {
+        vec![config.reviews.topic.clone()]
+    }
+
+    fn group(config: &Config) -> String {
+        config.reviews.ratings_group.clone()
+    }
+
+    fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
+        let mongo = Mongo::of(config, NAME)?;
+        let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
+        let cache = config.redis.as_ref().map(RatingCache::new).transpose()?;
+        let ratings = MongoRatings::new(mongo.clone(), &CONTRIBUTIONS, CREATORS);
+        let follow_up = Arc::new(FollowUp { ratings, cache });
+        let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
+        let sink = Arc::new(RatingsSink { sink, follow_up: follow_up.clone() });
+        let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_up });
+        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
+        Ok((Self, Target { sink, shelf, prepare, name }))
+    }
+}
+
+impl System for RatingsSystem {
+    type Event<'r> = Event<'r>;
+    type Write = Upsert;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+        decode(record)
+    }
+
+    async fn enrich<'e, 'r: 'e>(
+        &'e self,
+        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+    ) -> Vec<Result<Upsert, Reject>> {
+        events.into_iter().map(|(identity, event)| Ok(contribution(identity, event))).collect()
+    }
+}
+
+fn contribution(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
+    let (id, version) = (&identity.document, identity.version);
+    match &event.review {
+        None => Upsert::set(&CONTRIBUTIONS, id, version, true, Document::new()),
+        Some(review) => {
+            let fields = doc! {SUBJECT: &review.creator_id, STARS: i32::from(review.stars)};
+            let upsert = Upsert::set(&CONTRIBUTIONS, id, version, false, fields);
+            upsert.and_add(SUBJECTS, review.creator_id.as_str())
+        }
+    }
+}
+
+/// Reads a review event, for any system of reviews.
+pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
+    let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
+        return Decoded::Ignore;
+    };
+    match review::decode(payload, record.timestamp_ms) {
+        Ok(event) => {
+            let (document, message, version) = (event.id.clone(), event.message_id, event.version());
+            Decoded::Event(Identity { document, message, version }, event)
+        }
+        Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
+    }
+}
+
+/// As [`Explained`] has it, for any system of reviews.
+pub(super) fn is_about(record: &Record, id: &str) -> bool {
+    record.payload.as_deref().is_some_and(|payload| review::is_about(payload, id))
+}
+
+impl Explained for RatingsSystem {
+    fn is_about(record: &Record, id: &str) -> bool {
+        is_about(record, id)
+    }
+
+    fn kind(event: &Event<'_>) -> &'static str {
+        transactions::kind_name(event.kind)
+    }
+}

@@ -1,0 +1,197 @@
+//! The system `users`: Clerk's users, organization memberships and sessions from Kafka, in MongoDB.
+//!
+//! What was deleted stays, marked as such, and nothing that comes later brings it back.
+
+use std::sync::Arc;
+
+use enrichers::clerk::{self, Event, Membership, Session, Subject, User};
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use pipeline::sink::{Order, Reject};
+use pipeline::system::{Decoded, Identity};
+use pipeline::{Record, System};
+
+use crate::config::Config;
+use crate::consumer::{Target, prepare};
+use crate::explain::Explained;
+use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
+use crate::systems::{Named, Versions};
+
+/// As in commands, metrics and logs.
+pub const NAME: &str = "users";
+
+/// The fields beside the key; others may keep more in the same documents.
+static USERS: Collection = Collection {
+    name: "users",
+    key: "clerkId",
+    deleted: "isDeleted",
+    fields: Fields::Only(&[
+        "email",
+        "emailVerified",
+        "firstName",
+        "lastName",
+        "username",
+        "imageUrl",
+        "createdAt",
+        "updatedAt",
+        "webhookPayload",
+    ]),
+    indexes: &["email"],
+};
+
+static MEMBERSHIPS: Collection = Collection {
+    name: "organizationMemberships",
+    key: "membershipId",
+    deleted: "isDeleted",
+    fields: Fields::Only(&[
+        "clerkId",
+        "organizationId",
+        "organizationName",
+        "organizationSlug",
+        "role",
+        "createdAt",
+        "updatedAt",
+    ]),
+    indexes: &["clerkId", "organizationId"],
+};
+
+static SESSIONS: Collection = Collection {
+    name: "userSessions",
+    key: "sessionId",
+    deleted: "isDeleted",
+    fields: Fields::Only(&[
+        "clerkId",
+        "clientId",
+        "status",
+        "lastEvent",
+        "createdAt",
+        "updatedAt",
+        "lastActiveAt",
+        "expireAt",
+        "abandonAt",
+    ]),
+    indexes: &["clerkId"],
+};
+
+static ALL: &[&Collection] = &[&USERS, &MEMBERSHIPS, &SESSIONS];
+
+/// Reads Clerk's events and makes documents of them.
+#[derive(Clone, Debug)]
+pub struct Users;
+
+impl Named for Users {
+    const NAME: &'static str = NAME;
+    const VERSIONS: Versions = Versions { at: clerk::version_at, micros: clerk::micros_of };
+    const KEEPS_DELETED: bool = true;
+
+    fn topics(config: &Config) -> Vec<String> {
+        vec![config.users.topic.clone()]
+    }
+
+    fn group(config: &Config) -> String {
+        config.users.group.clone()
+    }
+
+    fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
+        let mongo = Mongo::of(config, NAME)?;
+        let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
+        let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
+        let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
+        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
+        Ok((Self, Target { sink, shelf, prepare, name }))
+    }
+}
+
+impl System for Users {
+    type Event<'r> = Event<'r>;
+    type Write = Upsert;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+        let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
+            return Decoded::Ignore;
+        };
+        match clerk::decode(payload, record.timestamp_ms) {
+            Ok(clerk::Decoded::Event(event)) => {
+                let (document, message, version) = (event.id.clone(), event.message_id, event.version());
+                Decoded::Event(Identity { document, message, version }, *event)
+            }
+            Ok(clerk::Decoded::Ignored) => Decoded::Ignore,
+            Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
+        }
+    }
+
+    async fn enrich<'e, 'r: 'e>(
+        &'e self,
+        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+    ) -> Vec<Result<Upsert, Reject>> {
+        events.into_iter().map(|(identity, event)| Ok(upsert(identity, event))).collect()
+    }
+}
+
+fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
+    let (collection, fields) = match &event.subject {
+        Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event))),
+        Subject::Membership(membership) => (&MEMBERSHIPS, membership.as_ref().map(of_membership)),
+        Subject::Session(session) => (&SESSIONS, Some(of_session(session, event))),
+    };
+    let deleted = || doc! {"deletedAt": date(Some(event.time_micros / 1_000))};
+    let (gone, fields) = (fields.is_none(), fields.unwrap_or_else(deleted));
+    Upsert::set(collection, &identity.document, identity.version, gone, fields)
+}
+
+fn of_user(user: &User, event: &Event<'_>) -> Document {
+    doc! {
+        "email": &user.email,
+        "emailVerified": user.email_verified,
+        "firstName": &user.first_name,
+        "lastName": &user.last_name,
+        "username": &user.username,
+        "imageUrl": &user.image_url,
+        "createdAt": date(user.created_at),
+        "updatedAt": date(user.updated_at),
+        "webhookPayload": document_of(&event.payload.to_string()),
+    }
+}
+
+fn of_membership(membership: &Membership) -> Document {
+    doc! {
+        "clerkId": &membership.user_id,
+        "organizationId": &membership.organization_id,
+        "organizationName": &membership.organization_name,
+        "organizationSlug": &membership.organization_slug,
+        "role": &membership.role,
+        "createdAt": date(membership.created_at),
+        "updatedAt": date(membership.updated_at),
+    }
+}
+
+fn of_session(session: &Session, event: &Event<'_>) -> Document {
+    doc! {
+        "clerkId": &session.user_id,
+        "clientId": &session.client_id,
+        "status": &session.status,
+        "lastEvent": event.kind.name(),
+        "createdAt": date(session.created_at),
+        "updatedAt": date(session.updated_at),
+        "lastActiveAt": date(session.last_active_at),
+        "expireAt": date(session.expire_at),
+        "abandonAt": date(session.abandon_at),
+    }
+}
+
+fn date(millis: Option<i64>) -> Bson {
+    millis.map_or(Bson::Null, |millis| DateTime::from_millis(millis).into())
+}
+
+impl Explained for Users {
+    fn is_about(record: &Record, id: &str) -> bool {
+        record.payload.as_deref().is_some_and(|payload| clerk::is_about(payload, id))
+    }
+
+    fn kind(event: &Event<'_>) -> &'static str {
+        event.kind.name()
+    }
+}
