@@ -3,6 +3,7 @@
 //! Command line over environment over `.env` over `millrace.toml` over defaults; the table of variables is in [`table`].
 //! Everything is read and checked once, at the start: a value that does not fit is an error that names it.
 
+mod algolia;
 mod databases;
 mod file;
 mod kafka;
@@ -18,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+pub use algolia::Algolia;
 pub use databases::{Database, Store};
 pub use kafka::{Kafka, Properties, Sasl, Security};
 pub use mongodb::Mongodb;
@@ -61,6 +63,8 @@ pub struct Config {
     /// Of the audit.
     pub database: Option<Database>,
     pub mongodb: Option<Mongodb>,
+    /// `None`: no application is named.
+    pub algolia: Option<Algolia>,
     pub transactions: Transactions,
     pub users: Users,
     pub reviews: Reviews,
@@ -187,6 +191,7 @@ impl Config {
             users: Users::read(settings)?,
             reviews: Reviews::read(settings)?,
             database,
+            algolia: Algolia::read(settings)?,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(
                 "a number of days from 1 to 36500",
                 |text| {

@@ -101,6 +101,11 @@ pub const VARIABLES: &[Variable] = &[
     var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
     var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name (sslmode and sslrootcert as parameters), or sqlite:PATH.").secret(),
 
+    var("algolia.app_id", &["ALGOLIA_APP_ID"], "The Algolia application."),
+    var("algolia.api_key", &["ALGOLIA_API_KEY"], "Its API key, with the rights addObject, deleteObject, search and browse.").secret(),
+    var("algolia.url", &["ALGOLIA_URL"], "Base URLs, separated by commas, tried in this order instead of the application's hosts (for tests)."),
+    var("algolia.index_prefix", &["ALGOLIA_INDEX_PREFIX"], "Put before the name of every index, such as dev_.").or(""),
+
     var("transactions.topic", &["KAFKA_TRANSACTIONS_TOPIC"], "The topic of transaction events.").or("transactions").of("transactions"),
     var("transactions.group", &["KAFKA_CONSUMER_GROUP"], "The consumer group that indexes them.").or("transaction_indexer").of("transactions"),
     var("transactions.store", &["TRANSACTIONS_STORE"], "Where documents go: elasticsearch, or sqlite:PATH for a file.").or("elasticsearch").of("transactions"),

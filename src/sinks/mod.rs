@@ -1,5 +1,6 @@
 //! The stores, one file or folder each.
 
+pub mod algolia;
 pub mod audit;
 pub mod document;
 pub mod elasticsearch;
