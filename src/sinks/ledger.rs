@@ -88,6 +88,10 @@ pub trait Ledger: Send + Sync + 'static {
 }
 
 impl Entry {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     pub fn is_deleted(&self) -> bool {
         self.object.is_none()
     }

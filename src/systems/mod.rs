@@ -15,7 +15,9 @@ use crate::shelf::Shelf;
 use crate::verify::{self, Listener, Report, VerifyError, verification};
 
 pub mod ratings;
+pub mod reviews;
 pub mod transactions;
+pub mod transactions_algolia;
 pub mod transactions_audit;
 pub mod transactions_mongo;
 pub mod users;
@@ -132,8 +134,10 @@ pub const SYSTEMS: &[Entry] = &[
     Entry::of::<transactions::Transactions>(),
     Entry::of::<transactions_audit::Audit>(),
     Entry::of::<transactions_mongo::TransactionsMongo>(),
+    Entry::of::<transactions_algolia::TransactionsAlgolia>(),
     Entry::of::<users::Users>(),
     Entry::of::<ratings::RatingsSystem>(),
+    Entry::of::<reviews::Reviews>(),
 ];
 
 /// A system to run.

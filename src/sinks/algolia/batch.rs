@@ -22,6 +22,11 @@ pub enum Operation<'a> {
         /// A JSON object with an `objectID`.
         object: &'a str,
     },
+    /// Replaces attributes of an object and leaves its others; adds it where it is missing.
+    Merge {
+        /// A JSON object with an `objectID`.
+        object: &'a str,
+    },
     /// Removes an object, if it is there.
     Delete { id: &'a str },
 }
@@ -32,7 +37,7 @@ impl Operation<'_> {
         const AROUND: usize = r#"{"action":"deleteObject","body":{"objectID":""}},"#.len();
         AROUND
             + match self {
-                Self::Save { object } => object.len(),
+                Self::Save { object } | Self::Merge { object } => object.len() + 8,
                 Self::Delete { id } => id.len(),
             }
     }
@@ -50,6 +55,7 @@ pub(super) fn body_of(requests: &[Operation<'_>]) -> Result<Bytes, Failure> {
     for (number, request) in requests.iter().enumerate() {
         let (action, object) = match request {
             Operation::Save { object } => ("addObject", Cow::Borrowed(*object)),
+            Operation::Merge { object } => ("partialUpdateObject", Cow::Borrowed(*object)),
             Operation::Delete { id } => ("deleteObject", Cow::Owned(json(&Id { id })?)),
         };
         let comma = if number == 0 { "" } else { "," };

@@ -7,6 +7,10 @@ mod answer;
 mod batch;
 mod client;
 mod hosts;
+mod shelf;
+mod sink;
+mod store;
 
 pub use batch::{BATCH_BYTES, BATCH_OPERATIONS, Operation};
 pub use client::{Client, MOST_OBJECTS, Page, TaskId, Timeouts};
+pub use store::{Kept, RatedKept, target};
