@@ -1,14 +1,19 @@
-//! Synthetic transaction events: what the publisher sends and what tests compare the stores with.
+//! Synthetic events: what the publisher sends and what tests compare the stores with; here those of transactions, in
+//! [`users`] and [`reviews`] those of the systems called so.
 //!
-//! Pure: the same [`Options`] give the same events, byte for byte. Memory is bounded whatever the count: a transaction is
+//! Pure: the same [`Options`] give the same events, byte for byte. Memory is bounded whatever the count: a subject is
 //! derived from seed and number, and only a window of recent ones is kept to pick updates and deletes from.
 
 mod catalogue;
 mod duplicates;
+mod message;
 mod plan;
+pub mod reviews;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transactions;
+pub mod users;
 
 use std::collections::HashMap;
 
@@ -17,7 +22,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use duplicates::Duplicated;
-use plan::Plan;
+pub use message::Message;
+use message::newest;
+use transactions::Transactions;
 
 /// The `source` of every message.
 pub const SOURCE: &str = "synthetic_data_generator";
@@ -25,11 +32,11 @@ pub const SOURCE: &str = "synthetic_data_generator";
 /// What to generate.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Transactions to create.
+    /// Transactions, users with their memberships and sessions, or reviews to create.
     pub count: u64,
-    /// The user of all of them, unless `users` is given.
+    /// The user of all transactions, unless `users` is given.
     pub user_id: String,
-    /// This many users instead, `user_000001` and so on.
+    /// This many users instead, `user_000001` and so on; of reviews: this many creators, 100 without.
     pub users: Option<u32>,
     /// Updates on top, as a share of the creates.
     pub update_ratio: f64,
@@ -99,7 +106,7 @@ impl Options {
     /// As [`Options::counts`].
     pub fn events(&self) -> Result<Events, String> {
         let counts = self.counts()?;
-        Ok(Events(Duplicated::new(Plan::new(self, counts), counts, self.seed)))
+        Ok(Events(Duplicated::new(Transactions::new(self), self, counts)))
     }
 
     /// What the stores must hold when everything has been indexed, by document id; deleted ones are marked.
@@ -107,15 +114,8 @@ impl Options {
     /// # Errors
     /// As [`Options::counts`].
     pub fn expected(&self) -> Result<HashMap<String, Expected>, String> {
-        let mut documents = HashMap::new();
-        for event in self.events()? {
-            let Some(document) = event.document() else { continue };
-            let newest = documents.entry(event.id.to_string()).or_insert_with(|| document.clone());
-            if document.version >= newest.version {
-                *newest = document;
-            }
-        }
-        Ok(documents)
+        let documents = self.events()?.filter_map(|event| Some((event.id.to_string(), event.document()?)));
+        Ok(newest(documents, |document| document.version))
     }
 }
 
@@ -162,7 +162,7 @@ pub enum Kind {
     Created,
     Updated,
     Deleted,
-    /// An update that is older than what was sent of its transaction before.
+    /// An update that is older than what was sent of its subject before.
     Late,
     /// To be dead-lettered.
     Malformed,
@@ -223,7 +223,7 @@ pub struct Expected {
 
 /// The events, one by one.
 #[derive(Debug)]
-pub struct Events(Duplicated);
+pub struct Events(Duplicated<Transactions>);
 
 impl Iterator for Events {
     type Item = Event;

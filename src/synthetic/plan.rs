@@ -1,50 +1,69 @@
-//! The plan: which event comes next, of which transaction, at what time.
+//! The plan: which event comes next, of which subject (a transaction, a user, a review), at what time.
 //!
-//! It owns the window of recent living transactions. It guarantees the promised counts, that an update or a delete refers
-//! to a transaction which was created before and not deleted, and that times, save of late events, grow strictly and end
-//! before `until`.
+//! It owns the window of recent living subjects. It guarantees the promised counts, that an update or a delete refers to
+//! a subject which was created before and not deleted, and that times, save of late events, grow strictly and end before
+//! `until`.
 
 use std::collections::VecDeque;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use uuid::Uuid;
 
-use super::transaction::{self, Transaction};
-use super::{Counts, Event, Kind, Options};
+use super::{Counts, Kind, Options};
 
-/// How far back an update or a delete reaches, in living transactions.
+/// How far back an update or a delete reaches, in living subjects.
 const WINDOW: usize = 4096;
 /// All events fit into this time before `until`.
 const LONGEST_SPAN: u64 = 24 * 3600 * 1_000_000;
 const SECOND: u64 = 1_000_000;
-/// The stream of random numbers that the plan takes; transactions take the stream of their number.
+/// The stream of random numbers that the plan takes; subjects take the stream of their number.
 const STREAM: u64 = u64::MAX;
 
-/// What is remembered of a transaction to write it again.
+/// What events are about, and how they are written.
+pub(super) trait Source {
+    type Event: Clone;
+    /// Times are multiples of so many microseconds.
+    const TICK: u32;
+
+    /// The event of a subject, which is made of its own random numbers: the same for each of its events.
+    fn about(&self, kind: Kind, subject: Living, micros: i64, rng: ChaCha8Rng) -> Self::Event;
+
+    /// A malformed message, or one without a payload.
+    fn useless(&self, kind: Kind, micros: i64, rng: &mut ChaCha8Rng) -> Self::Event;
+
+    /// Whether this subject can be deleted.
+    fn deletable(_number: u64) -> bool {
+        true
+    }
+
+    /// The same event, marked as sent before.
+    fn repeated(event: &Self::Event) -> Self::Event;
+}
+
+/// What is remembered of a subject to write it again.
 #[derive(Clone, Copy, Debug)]
-struct Living {
-    number: u64,
-    created: i64,
+pub(super) struct Living {
+    pub(super) number: u64,
+    pub(super) created: i64,
     /// The time of its newest event.
     newest: i64,
-    revision: u8,
+    pub(super) revision: u8,
     /// Late events so far.
-    late: u8,
+    pub(super) late: u8,
 }
 
 /// Yields the events without their repetitions.
 #[derive(Debug)]
-pub(super) struct Plan {
-    users: Users,
+pub(super) struct Plan<S> {
+    source: S,
     counts: Counts,
     seeded: ChaCha8Rng,
     rng: ChaCha8Rng,
     window: VecDeque<Living>,
     /// Recently deleted ones, for events that come too late.
     deleted: VecDeque<Living>,
-    /// What follows the transaction created last.
+    /// What follows the subject created last.
     due: VecDeque<Kind>,
     created: u64,
     emitted: u64,
@@ -52,22 +71,16 @@ pub(super) struct Plan {
     step: u64,
 }
 
-/// Whom transactions belong to.
-#[derive(Debug)]
-enum Users {
-    One(String),
-    Many(u32),
-}
-
-impl Plan {
-    pub(super) fn new(options: &Options, counts: Counts) -> Self {
+impl<S: Source> Plan<S> {
+    pub(super) fn new(source: S, options: &Options, counts: Counts) -> Self {
         let records = counts.distinct().max(1);
-        let step = (LONGEST_SPAN / records).clamp(1, SECOND);
+        let tick = u64::from(S::TICK);
+        let step = (LONGEST_SPAN / records / tick * tick).clamp(tick, SECOND);
         let span = i64::try_from(step.saturating_mul(records)).unwrap_or(i64::MAX);
         let seeded = ChaCha8Rng::seed_from_u64(options.seed);
-        let users = options.users.map_or_else(|| Users::One(options.user_id.clone()), Users::Many);
+        let start = options.until.timestamp_micros().saturating_sub(span);
         Self {
-            users,
+            source,
             counts,
             rng: stream(&seeded, STREAM),
             seeded,
@@ -76,7 +89,7 @@ impl Plan {
             due: VecDeque::new(),
             created: 0,
             emitted: 0,
-            start: options.until.timestamp_micros().saturating_sub(span),
+            start: start - start.rem_euclid(i64::from(S::TICK)),
             step,
         }
     }
@@ -109,13 +122,14 @@ impl Plan {
     }
 
     fn next_time(&mut self) -> i64 {
-        let jitter = self.rng.random_range(0..self.step);
+        let tick = u64::from(S::TICK);
+        let jitter = self.rng.random_range(0..self.step / tick) * tick;
         let offset = self.emitted.saturating_mul(self.step).saturating_add(jitter);
         self.emitted += 1;
         self.start.saturating_add_unsigned(offset)
     }
 
-    fn create(&mut self, micros: i64) -> Event {
+    fn create(&mut self, micros: i64) -> S::Event {
         let living = Living { number: self.created, created: micros, newest: micros, revision: 0, late: 0 };
         self.created += 1;
         if self.window.len() == WINDOW {
@@ -125,7 +139,7 @@ impl Plan {
         self.event(Kind::Created, living, micros)
     }
 
-    fn update(&mut self, micros: i64) -> Option<Event> {
+    fn update(&mut self, micros: i64) -> Option<S::Event> {
         let place = self.pick()?;
         let living = self.window.get_mut(place)?;
         living.revision = living.revision.saturating_add(1);
@@ -134,8 +148,8 @@ impl Plan {
         Some(self.event(Kind::Updated, living, micros))
     }
 
-    fn delete(&mut self, micros: i64) -> Option<Event> {
-        let place = self.pick()?;
+    fn delete(&mut self, micros: i64) -> Option<S::Event> {
+        let place = self.pick_deletable()?;
         let living = Living { newest: micros, ..self.window.remove(place)? };
         if self.deleted.len() == WINDOW {
             self.deleted.pop_front();
@@ -144,15 +158,15 @@ impl Plan {
         Some(self.event(Kind::Deleted, living, micros))
     }
 
-    /// An update that is older than its transaction's newest event: of a deleted one, where there is one, every other time.
-    fn late(&mut self) -> Option<Event> {
+    /// An update that is older than its subject's newest event: of a deleted one, where there is one, every other time.
+    fn late(&mut self) -> Option<S::Event> {
         let of_deleted = !self.deleted.is_empty() && (self.window.is_empty() || self.rng.random_bool(0.5));
         let among = if of_deleted { &mut self.deleted } else { &mut self.window };
         let place = (!among.is_empty()).then(|| self.rng.random_range(0..among.len()))?;
         let living = among.get_mut(place)?;
         living.late = living.late.saturating_add(1);
         let living = *living;
-        Some(self.event(Kind::Late, living, living.newest - i64::from(living.late)))
+        Some(self.event(Kind::Late, living, living.newest - i64::from(living.late) * i64::from(S::TICK)))
     }
 
     // A create always stands in front of its updates and its delete, so the window is never empty here.
@@ -160,30 +174,22 @@ impl Plan {
         (!self.window.is_empty()).then(|| self.rng.random_range(0..self.window.len()))
     }
 
-    fn event(&mut self, kind: Kind, living: Living, micros: i64) -> Event {
-        let mut rng = stream(&self.seeded, living.number);
-        let key = self.users.pick(&mut rng);
-        let transaction = Transaction::random(&mut rng);
-        let (payload, status, amount) = if kind == Kind::Deleted {
-            (transaction.deleted(&key, micros), "", String::new())
-        } else {
-            let status = transaction.status(living.revision);
-            (transaction.written(kind, &key, status, living.created, micros), status, transaction.amount)
-        };
-        Event { kind, id: transaction.id, key, payload: Some(payload), micros, status, amount, duplicate: false }
+    /// The picked one, or the next that can be deleted.
+    fn pick_deletable(&mut self) -> Option<usize> {
+        let picked = self.pick()?;
+        let deletable = |place: &usize| self.window.get(*place).is_some_and(|living| S::deletable(living.number));
+        (picked..self.window.len()).chain(0..picked).find(deletable)
     }
 
-    fn useless(&mut self, kind: Kind, micros: i64) -> Event {
-        let key = self.users.pick(&mut self.rng);
-        let payload = (kind == Kind::Malformed).then(|| transaction::malformed(&mut self.rng, &key, micros));
-        Event { kind, id: Uuid::nil(), key, payload, micros, status: "", amount: String::new(), duplicate: false }
+    fn event(&self, kind: Kind, living: Living, micros: i64) -> S::Event {
+        self.source.about(kind, living, micros, stream(&self.seeded, living.number))
     }
 }
 
-impl Iterator for Plan {
-    type Item = Event;
+impl<S: Source> Iterator for Plan<S> {
+    type Item = S::Event;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<S::Event> {
         let kind = self.next_kind()?;
         let micros = self.next_time();
         match kind {
@@ -191,16 +197,7 @@ impl Iterator for Plan {
             Kind::Updated => self.update(micros),
             Kind::Deleted => self.delete(micros),
             Kind::Late => self.late(),
-            Kind::Malformed | Kind::Null => Some(self.useless(kind, micros)),
-        }
-    }
-}
-
-impl Users {
-    fn pick(&self, rng: &mut ChaCha8Rng) -> String {
-        match self {
-            Self::One(user) => user.clone(),
-            Self::Many(users) => format!("user_{:06}", rng.random_range(0..*users).saturating_add(1)),
+            Kind::Malformed | Kind::Null => Some(self.source.useless(kind, micros, &mut self.rng)),
         }
     }
 }

@@ -4,15 +4,34 @@ use serde_json::Value;
 
 use super::*;
 
-fn until() -> DateTime<Utc> {
+/// Messages by kind, given with whether they are repetitions.
+pub(super) fn tally(messages: impl Iterator<Item = (Kind, bool)>) -> Counts {
+    let mut seen = Counts { creates: 0, updates: 0, deletes: 0, late: 0, malformed: 0, nulls: 0, duplicates: 0 };
+    for (kind, duplicate) in messages {
+        let slot = match kind {
+            _ if duplicate => &mut seen.duplicates,
+            Kind::Created => &mut seen.creates,
+            Kind::Updated => &mut seen.updates,
+            Kind::Deleted => &mut seen.deletes,
+            Kind::Late => &mut seen.late,
+            Kind::Malformed => &mut seen.malformed,
+            Kind::Null => &mut seen.nulls,
+        };
+        *slot += 1;
+    }
+    seen
+}
+
+pub(super) fn until() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-fn options(count: u64) -> Options {
+pub(super) fn options(count: u64) -> Options {
     Options { count, ..Options::new(7, until()) }
 }
 
-fn rich(count: u64) -> Options {
+/// Some of everything.
+pub(super) fn rich(count: u64) -> Options {
     Options {
         users: Some(50),
         update_ratio: 0.7,
@@ -55,20 +74,7 @@ fn the_messages_of_a_seed_stay_what_they_are() {
 fn the_counts_are_exact() {
     for options in [options(0), options(1), options(1000), rich(9999), Options { update_ratio: 3.0, ..rich(100) }] {
         let counts = options.counts().unwrap();
-        let mut seen = Counts { creates: 0, updates: 0, deletes: 0, late: 0, malformed: 0, nulls: 0, duplicates: 0 };
-        for event in all(&options) {
-            let slot = match event.kind {
-                _ if event.duplicate => &mut seen.duplicates,
-                Kind::Created => &mut seen.creates,
-                Kind::Updated => &mut seen.updates,
-                Kind::Deleted => &mut seen.deletes,
-                Kind::Late => &mut seen.late,
-                Kind::Malformed => &mut seen.malformed,
-                Kind::Null => &mut seen.nulls,
-            };
-            *slot += 1;
-        }
-        assert_eq!(seen, counts);
+        assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
     }
     let counts = options(1000).counts().unwrap();
     assert_eq!((counts.records(), counts.documents()), (1100, 1000));

@@ -132,6 +132,6 @@ fn money(rng: &mut ChaCha8Rng) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-fn time(micros: i64) -> String {
+pub(super) fn time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Micros, true)
 }

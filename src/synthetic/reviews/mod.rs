@@ -1,0 +1,79 @@
+//! Synthetic review events: reviews that users write of creators.
+//!
+//! Pure, as all of [`super`]. A few creators have most of the reviews, and most reviews are good.
+
+mod catalogue;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use super::Options;
+use super::duplicates::Duplicated;
+use super::message::newest;
+use source::Reviews;
+
+/// One message; its key is the review.
+pub type Event = super::Message<Review>;
+
+/// The final state of one review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// Of the last event: its time in microseconds, times four, plus the rank of its type.
+    pub version: i64,
+    pub deleted: bool,
+    /// Whom it is of, deleted or not.
+    pub creator_id: String,
+    /// 1 to 5; 0 once it is deleted.
+    pub stars: u8,
+    /// Empty once it is deleted.
+    pub title: String,
+}
+
+/// What the living reviews of a creator come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rating {
+    pub count: u64,
+    /// Of their stars.
+    pub sum: u64,
+    /// How many have one star, two, and so on.
+    pub histogram: [u64; 5],
+}
+
+/// What the stores must hold in the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// By review; deleted ones are marked.
+    pub reviews: HashMap<String, Review>,
+    /// By creator; of all who ever had a review.
+    pub ratings: HashMap<String, Rating>,
+}
+
+/// The events, in the order in which they are to be sent.
+///
+/// # Errors
+/// As [`Options::counts`].
+pub fn events(options: &Options) -> Result<impl Iterator<Item = Event> + use<>, String> {
+    let counts = options.counts()?;
+    Ok(Duplicated::new(Reviews::new(options), options, counts))
+}
+
+/// What the stores must hold when everything has been read.
+///
+/// # Errors
+/// As [`events`].
+pub fn expected(options: &Options) -> Result<Expected, String> {
+    let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
+    let reviews = newest(states, |state| state.version);
+    let mut ratings: HashMap<String, Rating> = HashMap::new();
+    for review in reviews.values() {
+        let rating = ratings.entry(review.creator_id.clone()).or_default();
+        if let Some(place) = rating.histogram.get_mut(usize::from(review.stars).wrapping_sub(1)) {
+            *place += 1;
+            rating.count += 1;
+            rating.sum += u64::from(review.stars);
+        }
+    }
+    Ok(Expected { reviews, ratings })
+}

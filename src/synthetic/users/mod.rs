@@ -1,0 +1,46 @@
+//! Synthetic webhooks of Clerk: users, their memberships and sessions.
+//!
+//! Pure, as all of [`super`]. Of 20 creates 14 are users, 3 memberships and 3 sessions; what a session comes to is an
+//! update. Times are whole milliseconds, as Clerk's are.
+
+mod catalogue;
+mod model;
+mod person;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use super::Options;
+use super::duplicates::Duplicated;
+use super::message::newest;
+pub use model::Expected;
+use source::Users;
+
+/// One message; its key is the user.
+pub type Event = super::Message<Expected>;
+
+/// Fewer than are no sessions, so that there is always one left to delete.
+const MOST_DELETES: f64 = 0.8;
+
+/// The events, in the order in which they are to be sent.
+///
+/// # Errors
+/// As [`Options::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
+pub fn events(options: &Options) -> Result<impl Iterator<Item = Event> + use<>, String> {
+    let counts = options.counts()?;
+    if options.delete_ratio > MOST_DELETES {
+        return Err(format!("--delete-ratio is at most {MOST_DELETES} here: sessions are not deleted"));
+    }
+    Ok(Duplicated::new(Users::new(options), options, counts))
+}
+
+/// What the collections must hold when everything has been read, by document id; deleted ones are marked.
+///
+/// # Errors
+/// As [`events`].
+pub fn expected(options: &Options) -> Result<HashMap<String, Expected>, String> {
+    let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
+    Ok(newest(states, |state| state.version))
+}
