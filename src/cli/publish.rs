@@ -1,6 +1,6 @@
 //! `millrace publish`: sends synthetic events and reports how many, and what the stores must hold afterwards.
 //!
-//! It waits for every acknowledgement. It guarantees the order of the events of a user, across retries, and that a
+//! It waits for every acknowledgement. It guarantees the order of the events of one key, across retries, and that a
 //! message which did not arrive is a failure.
 
 mod publisher;
@@ -13,20 +13,20 @@ use serde::Serialize;
 
 use super::{Failure, print_json};
 use crate::config::{Config, Override};
-use crate::synthetic::{Counts, Options};
+use crate::synthetic::{Counts, Options, reviews, users};
 use crate::systems::transactions;
 pub(super) use publisher::Publisher;
 
 /// `millrace publish`
 #[derive(Clone, Debug, Args)]
 pub struct PublishArgs {
-    /// Transactions to create
+    /// Transactions to create; with --system users, users, memberships and sessions; with --system reviews, reviews
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub count: u64,
     /// The user of all transactions
     #[arg(long, default_value = "test_user_123", value_name = "USER_ID", conflicts_with = "users")]
     pub user_id: String,
-    /// This many users instead: user_000001 and so on
+    /// This many users instead: user_000001 and so on; with --system reviews, this many creators [default there: 100]
     #[arg(long, value_name = "N")]
     pub users: Option<u32>,
     /// The brokers [default: from the configuration]
@@ -35,10 +35,10 @@ pub struct PublishArgs {
     /// Updates on top, as a share of the creates
     #[arg(long, default_value_t = 0.1, value_name = "RATIO")]
     pub update_ratio: f64,
-    /// Deletes on top, as a share of the creates
+    /// Deletes on top, as a share of the creates; with --system users at most 0.8, as sessions are not deleted
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub delete_ratio: f64,
-    /// Updates on top that come late, after a newer event of their transaction, as a share of the creates
+    /// Updates on top that come late, after a newer event of their subject, as a share of the creates
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub late_ratio: f64,
     /// The share of the messages that is sent twice
@@ -56,7 +56,7 @@ pub struct PublishArgs {
     /// No event is later than this [default: now]
     #[arg(long, value_name = "TIME")]
     pub until: Option<DateTime<Utc>>,
-    /// The system whose events are sent
+    /// The system whose events are sent: transactions, users or reviews
     #[arg(long, default_value = "transactions", value_name = "SYSTEM")]
     pub system: String,
     /// The topic [default: the system's]
@@ -71,6 +71,7 @@ impl PublishArgs {
     /// What the arguments set of the configuration.
     pub fn overrides(&self) -> impl Iterator<Item = Override> {
         let servers = ("kafka.bootstrap_servers", "--kafka-servers", &self.kafka_servers);
+        // For any system: the setting's check is that of every topic.
         let topic = ("transactions.topic", "--topic", &self.topic);
         [servers, topic]
             .into_iter()
@@ -120,6 +121,59 @@ struct Report {
     records_per_second: u64,
 }
 
+/// Whose events there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum System {
+    Transactions,
+    Users,
+    /// Of which two systems read.
+    Reviews,
+}
+
+impl System {
+    fn named(name: &str) -> Result<Self, Failure> {
+        match name {
+            transactions::NAME => Ok(Self::Transactions),
+            "users" => Ok(Self::Users),
+            "reviews" | "ratings" => Ok(Self::Reviews),
+            _ => {
+                let known = format!("{}, users, reviews", transactions::NAME);
+                Err(Failure::usage(format!("--system {name}: no events are made for it; there are {known}")))
+            }
+        }
+    }
+
+    /// What is to be sent, in this order.
+    fn messages(self, options: &Options) -> Result<Messages, Failure> {
+        Ok(match self {
+            Self::Transactions => {
+                let events = options.events().map_err(Failure::usage)?;
+                Box::new(events.map(|event| (event.key, event.payload)))
+            }
+            Self::Users => {
+                let events = users::events(options).map_err(Failure::usage)?;
+                Box::new(events.map(|event| (event.key, event.payload)))
+            }
+            Self::Reviews => {
+                let events = reviews::events(options).map_err(Failure::usage)?;
+                Box::new(events.map(|event| (event.key, event.payload)))
+            }
+        })
+    }
+}
+
+/// Keys and payloads.
+type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
+
+/// The topic that a system's events come on.
+fn topic_of(system: System, config: &Config) -> &str {
+    match system {
+        System::Transactions => &config.transactions.topic,
+        System::Users => "clerk-user-events",
+        System::Reviews => "review-events",
+    }
+}
+
 /// Sends the events and prints the report.
 ///
 /// # Errors
@@ -127,16 +181,14 @@ struct Report {
 pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
     let options = args.options()?;
     let counts = options.counts().map_err(Failure::usage)?;
-    if args.system != transactions::NAME {
-        let what = format!("--system {}: no events are made for it; there is {}", args.system, transactions::NAME);
-        return Err(Failure::usage(what));
-    }
-    let topic = &config.transactions.topic;
+    let system = System::named(&args.system)?;
+    let messages = system.messages(&options)?;
+    let topic = args.topic.as_deref().unwrap_or_else(|| topic_of(system, config));
     let publisher = Publisher::connect(config, topic)?;
     publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
     let start = Instant::now();
-    for event in options.events().map_err(Failure::usage)? {
-        publisher.send(&event)?;
+    for (key, payload) in messages {
+        publisher.put(&key, payload.as_deref())?;
     }
     publisher.finish(counts.records())?;
     print_json(&report(&options, counts, topic, start.elapsed()))
@@ -159,5 +211,30 @@ fn report(options: &Options, counts: Counts, topic: &str, time: Duration) -> Rep
         documents: counts.documents(),
         seconds: (seconds * 1000.0).round() / 1000.0,
         records_per_second: (counts.records() as f64 / seconds.max(0.001)).round() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_system_has_its_topic_and_its_events() {
+        let config = Config::from_variables([]).unwrap();
+        let options = Options { count: 1, update_ratio: 0.0, ..Options::new(1, Utc::now()) };
+        for (name, topic, sent) in [
+            ("transactions", "transactions", "\"transaction.created\""),
+            ("users", "clerk-user-events", "\"user.created\""),
+            ("reviews", "review-events", "\"review.created\""),
+            ("ratings", "review-events", "\"review.created\""),
+        ] {
+            let system = System::named(name).unwrap();
+            assert_eq!(topic_of(system, &config), topic);
+            let payloads: Vec<_> = system.messages(&options).unwrap().map(|(_, payload)| payload.unwrap()).collect();
+            assert!(payloads.len() == 1 && payloads[0].contains(sent), "{payloads:?}");
+        }
+        assert_eq!(System::named("reaction").unwrap_err().code, 64);
+        let too_many = Options { delete_ratio: 0.9, ..options };
+        assert!(System::Users.messages(&too_many).is_err());
     }
 }

@@ -125,8 +125,13 @@ impl<'a> Publisher<'a> {
     }
 
     pub(in crate::cli) fn send(&self, event: &Event) -> Result<(), Failure> {
-        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(&event.key);
-        record.payload = event.payload.as_deref();
+        self.put(&event.key, event.payload.as_deref())
+    }
+
+    /// Sends one message; without a payload it is a null.
+    pub(in crate::cli) fn put(&self, key: &str, payload: Option<&str>) -> Result<(), Failure> {
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(key);
+        record.payload = payload;
         loop {
             if self.deliveries.0.failed.load(Ordering::Relaxed) > 0 {
                 return self.finish(0);
