@@ -169,8 +169,8 @@ type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
 fn topic_of(system: System, config: &Config) -> &str {
     match system {
         System::Transactions => &config.transactions.topic,
-        System::Users => "clerk-user-events",
-        System::Reviews => "review-events",
+        System::Users => &config.users.topic,
+        System::Reviews => &config.reviews.topic,
     }
 }
 
