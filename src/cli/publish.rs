@@ -216,7 +216,38 @@ fn report(options: &Options, counts: Counts, topic: &str, time: Duration) -> Rep
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::mocking::MockCluster;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PublishArgs,
+    }
+
+    #[test]
+    fn everything_goes_to_the_topic_of_the_system_or_the_one_asked_for() {
+        let cluster = MockCluster::new(1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        let config = Config::from_variables([("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers)]).unwrap();
+        let reader: BaseConsumer = config.kafka.client_config().create().unwrap();
+        for (system, topic, words) in [
+            ("users", "clerk-user-events", ["--null-ratio", "0.1"]),
+            ("reviews", "review-events", ["--malformed-ratio", "0.1"]),
+            ("reviews", "others", ["--topic", "others"]),
+        ] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+            let line =
+                ["publish", "--count", "50", "--update-ratio", "0.1", "--system", system].into_iter().chain(words);
+            let args = Line::parse_from(line).args;
+            run(&args, &config).unwrap();
+            let (_, end) = reader.fetch_watermarks(topic, 0, Duration::from_secs(10)).unwrap();
+            assert_eq!(end, if topic == "others" { 55 } else { 60 }, "{topic}");
+        }
+    }
 
     #[test]
     fn each_system_has_its_topic_and_its_events() {
