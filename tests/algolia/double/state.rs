@@ -1,0 +1,155 @@
+//! The indexes, the queue of tasks, and how the hosts misbehave.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{Fault, Options};
+
+/// One change of an index.
+#[derive(Debug)]
+pub enum Change {
+    Save(String, Value),
+    Delete(String),
+    Clear,
+}
+
+/// A write that was taken.
+#[derive(Debug)]
+pub struct Task {
+    id: i64,
+    index: String,
+    changes: Vec<Change>,
+}
+
+pub struct State {
+    pub options: Options,
+    tasks: mpsc::UnboundedSender<Task>,
+    inner: Mutex<Inner>,
+    quiet: Condvar,
+    held: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Inner {
+    indexes: HashMap<String, BTreeMap<String, Value>>,
+    last_task: i64,
+    last_id: u64,
+    pending: BTreeSet<i64>,
+    counts: HashMap<(usize, String), usize>,
+    faults: HashMap<usize, Fault>,
+}
+
+/// Of the first task; real ones are times in milliseconds with three digits behind.
+const FIRST_TASK: i64 = 1_514_562_690_001;
+
+impl State {
+    pub fn new(options: Options) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
+        let (tasks, queue) = mpsc::unbounded_channel();
+        let inner = Inner { last_task: FIRST_TASK - 1, ..Inner::default() };
+        (
+            Arc::new(Self {
+                options,
+                tasks,
+                inner: Mutex::new(inner),
+                quiet: Condvar::new(),
+                held: watch::Sender::new(false),
+            }),
+            queue,
+        )
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Takes a write; gives the number of its task.
+    pub fn enqueue(&self, index: &str, changes: Vec<Change>) -> i64 {
+        let mut inner = self.inner();
+        inner.last_task += 1;
+        let id = inner.last_task;
+        inner.pending.insert(id);
+        // Under the lock: tasks are applied in the order of their numbers.
+        self.tasks.send(Task { id, index: index.to_owned(), changes }).ok();
+        id
+    }
+
+    /// An id for a record that came without one.
+    pub fn new_id(&self) -> String {
+        let mut inner = self.inner();
+        inner.last_id += 1;
+        format!("{:x}dashboard_generated_id", inner.last_id)
+    }
+
+    /// Whether a task is done; `None`: there is none of this number.
+    pub fn is_published(&self, task: i64) -> Option<bool> {
+        let inner = self.inner();
+        (FIRST_TASK..=inner.last_task).contains(&task).then(|| !inner.pending.contains(&task))
+    }
+
+    pub fn objects(&self, index: &str) -> Option<BTreeMap<String, Value>> {
+        self.inner().indexes.get(index).cloned()
+    }
+
+    /// Looks at one index without a copy.
+    pub fn with_index<T>(&self, index: &str, look: impl FnOnce(&BTreeMap<String, Value>) -> T) -> Option<T> {
+        self.inner().indexes.get(index).map(look)
+    }
+
+    pub fn settled(&self) {
+        let inner = self.inner();
+        drop(self.quiet.wait_while(inner, |inner| !inner.pending.is_empty()).unwrap());
+    }
+
+    /// Counts a request; says how the host answers it.
+    pub fn arrived(&self, host: usize, kind: &str) -> Option<Fault> {
+        let mut inner = self.inner();
+        *inner.counts.entry((host, kind.to_owned())).or_default() += 1;
+        inner.faults.get(&host).copied()
+    }
+
+    pub fn count(&self, host: usize, kind: &str) -> usize {
+        self.inner().counts.get(&(host, kind.to_owned())).copied().unwrap_or_default()
+    }
+
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    pub fn set_fault(&self, host: usize, fault: Option<Fault>) {
+        let mut inner = self.inner();
+        match fault {
+            Some(fault) => inner.faults.insert(host, fault),
+            None => inner.faults.remove(&host),
+        };
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, task: Task) {
+        let index = self.indexes.entry(task.index).or_default();
+        for change in task.changes {
+            match change {
+                Change::Save(id, object) => drop(index.insert(id, object)),
+                Change::Delete(id) => drop(index.remove(&id)),
+                Change::Clear => index.clear(),
+            }
+        }
+        self.pending.remove(&task.id);
+    }
+}
+
+/// Applies what was taken, in order, each time a little late.
+pub async fn apply(state: Arc<State>, mut tasks: mpsc::UnboundedReceiver<Task>) {
+    let mut taken = Vec::new();
+    while tasks.recv_many(&mut taken, 1_000).await > 0 {
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=20))).await;
+        state.held.subscribe().wait_for(|held| !held).await.ok();
+        let mut inner = state.inner();
+        taken.drain(..).for_each(|task| inner.apply(task));
+        state.quiet.notify_all();
+    }
+}
