@@ -204,7 +204,7 @@ impl Client {
             status: Cow<'a, str>,
         }
         let path = self.path(index, &format!("task/{}", task.0));
-        let (begun, mut pause) = (Instant::now(), Duration::from_millis(10));
+        let (begun, mut pause) = (Instant::now(), Duration::from_millis(25));
         loop {
             let answer = self.send(Method::GET, &path, None, Access::Read).await?;
             if answer.read::<Status<'_>>(Call::Task)?.status == "published" {
