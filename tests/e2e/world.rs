@@ -13,6 +13,7 @@ use pipeline::kafka::read_topic;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
@@ -132,6 +133,20 @@ impl World {
         self.make_topic(&self.name, PARTITIONS, config);
     }
 
+    /// Creates another topic.
+    pub fn create_topic_named(&self, name: &str) {
+        self.make_topic(name, PARTITIONS, &[]);
+    }
+
+    /// Sends records to a topic and waits until the broker has them.
+    pub fn send(&self, topic: &str, records: &[(&str, &str)]) {
+        let producer: BaseProducer = self.client().create().unwrap();
+        for (key, payload) in records {
+            producer.send(BaseRecord::to(topic).key(*key).payload(*payload)).unwrap();
+        }
+        producer.flush(WAIT).unwrap();
+    }
+
     /// Creates the dead-letter topic, where it is not to be as the program makes it.
     pub fn create_letters(&self, config: &[(&str, &str)]) {
         self.make_topic(&format!("{}.dlq", self.name), 1, config);
@@ -189,9 +204,14 @@ impl World {
     }
 
     pub fn lag_of(&self, group: &str) -> i64 {
+        self.lag_on(&self.name, group)
+    }
+
+    /// Records of a topic that a group has not committed.
+    pub fn lag_on(&self, topic: &str, group: &str) -> i64 {
         let consumer = self.group(group);
-        let behind = self.committed(&consumer).into_iter().map(|(partition, next)| {
-            let (low, high) = consumer.fetch_watermarks(&self.name, partition, WAIT).unwrap();
+        let behind = self.committed_on(topic, &consumer).into_iter().map(|(partition, next)| {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, WAIT).unwrap();
             high - next.unwrap_or(low).max(low)
         });
         behind.sum()
@@ -199,10 +219,14 @@ impl World {
 
     /// The next offset of each partition, as a group's member sees it committed.
     pub fn committed(&self, group: &BaseConsumer) -> BTreeMap<i32, Option<i64>> {
-        let metadata = group.fetch_metadata(Some(&self.name), WAIT).unwrap();
+        self.committed_on(&self.name, group)
+    }
+
+    fn committed_on(&self, topic: &str, group: &BaseConsumer) -> BTreeMap<i32, Option<i64>> {
+        let metadata = group.fetch_metadata(Some(topic), WAIT).unwrap();
         let partitions = metadata.topics()[0].partitions().len() as i32;
         let mut asked = TopicPartitionList::new();
-        asked.add_partition_range(&self.name, 0, partitions - 1);
+        asked.add_partition_range(topic, 0, partitions - 1);
         let committed = group.committed_offsets(asked, WAIT).unwrap();
         let next = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
         committed.elements().iter().map(|element| (element.partition(), next(element.offset()))).collect()
@@ -219,8 +243,13 @@ impl World {
 
     /// The letters, as they lie in the dead-letter topic.
     pub fn letters(&self) -> Vec<Record> {
+        self.letters_of(&self.name)
+    }
+
+    /// The same for another topic.
+    pub fn letters_of(&self, topic: &str) -> Vec<Record> {
         let mut letters = Vec::new();
-        read_topic(&self.client(), &format!("{}.dlq", self.name), |record| letters.push(record)).unwrap();
+        read_topic(&self.client(), &format!("{topic}.dlq"), |record| letters.push(record)).unwrap();
         letters
     }
 

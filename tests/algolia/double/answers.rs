@@ -80,15 +80,15 @@ fn change(state: &State, request: &Value, position: usize) -> Result<(String, Ch
         Some("addObject") => {
             record(state, None, body.clone(), position).map(|(id, body)| (id.clone(), Change::Save(id, body)))
         }
-        Some(action @ ("updateObject" | "deleteObject")) => {
+        Some(action @ ("updateObject" | "partialUpdateObject" | "deleteObject")) => {
             let id = id_of(body).ok_or_else(|| refuse(400, "objectID is missing"))?;
-            let change = if action == "deleteObject" {
-                Change::Delete(id.clone())
-            } else {
-                let (id, body) = record(state, None, body.clone(), position)?;
-                Change::Save(id, body)
-            };
-            Ok((id, change))
+            if action == "deleteObject" {
+                return Ok((id.clone(), Change::Delete(id)));
+            }
+            // The size of the whole object after a partial update is not checked here.
+            let (id, body) = record(state, None, body.clone(), position)?;
+            let merge = action == "partialUpdateObject";
+            Ok((id.clone(), if merge { Change::Merge(id, body) } else { Change::Save(id, body) }))
         }
         _ => Err(refuse(400, "Invalid action, or one that this double does not offer")),
     }

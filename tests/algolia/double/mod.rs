@@ -156,6 +156,11 @@ impl Double {
         self.state.objects(index).unwrap_or_default()
     }
 
+    /// Changes an index by hand, behind the back of whoever writes it.
+    pub fn change<T>(&self, index: &str, change: impl FnOnce(&mut BTreeMap<String, Value>) -> T) -> T {
+        self.state.change(index, change)
+    }
+
     /// Applies no write until what this gives is dropped.
     pub fn hold(&self) -> Held<'_> {
         self.state.hold(true);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::{Fault, Options};
@@ -13,6 +13,8 @@ use super::{Fault, Options};
 #[derive(Debug)]
 pub enum Change {
     Save(String, Value),
+    /// Replaces attributes, and leaves the others.
+    Merge(String, Value),
     Delete(String),
     Clear,
 }
@@ -99,6 +101,11 @@ impl State {
         self.inner().indexes.get(index).map(look)
     }
 
+    /// Changes an index by hand.
+    pub fn change<T>(&self, index: &str, change: impl FnOnce(&mut BTreeMap<String, Value>) -> T) -> T {
+        change(self.inner().indexes.entry(index.to_owned()).or_default())
+    }
+
     pub fn settled(&self) {
         let inner = self.inner();
         drop(self.quiet.wait_while(inner, |inner| !inner.pending.is_empty()).unwrap());
@@ -134,6 +141,11 @@ impl Inner {
         for change in task.changes {
             match change {
                 Change::Save(id, object) => drop(index.insert(id, object)),
+                Change::Merge(id, attributes) => {
+                    let object = index.entry(id).or_insert_with(|| Value::Object(Map::new()));
+                    let (Value::Object(object), Value::Object(attributes)) = (object, attributes) else { continue };
+                    object.extend(attributes);
+                }
                 Change::Delete(id) => drop(index.remove(&id)),
                 Change::Clear => index.clear(),
             }

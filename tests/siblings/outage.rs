@@ -1,0 +1,117 @@
+//! A store that is away is lag on the systems that need it, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use millrace::synthetic::{reviews, users};
+use mongodb::bson::Document;
+
+use crate::double::Fault;
+use crate::services::{eventually, services};
+use crate::siblings::Siblings;
+use crate::world::{World, scaled};
+
+const ALL: [&str; 6] = ["transactions", "transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
+
+/// How long a store stays away: the longer the more there is to send.
+fn outage() -> Duration {
+    Duration::from_secs(if scaled(1) > 1 { 20 } else { 5 })
+}
+
+/// Sends a stream to everybody while something is away; says how far `well` got meanwhile, and gives the lags that were left.
+fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce(), back: impl FnOnce()) {
+    leave();
+    let begun = Instant::now();
+    let transactions = siblings.publish("transactions", 1_000);
+    let (people, opinions) = (siblings.publish("users", 500), siblings.publish("reviews", 500));
+    eventually("those that need nothing of it", || well.iter().all(|system| siblings.lag(system) == 0).then_some(()));
+    println!("{well:?} are through after {:?}, with {away:?} away", begun.elapsed());
+    while begun.elapsed() < outage() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for system in away {
+        println!("{system}: lag {} after {:?}", siblings.lag(system), begun.elapsed());
+        assert!(siblings.lag(system) > 0, "{system} needs what is away");
+    }
+    back();
+    let healed = Instant::now();
+    eventually("lag 0", || ALL.iter().all(|system| siblings.lag(system) == 0).then_some(()));
+    println!("worked off {:?} after it was back", healed.elapsed());
+    siblings.world.assert_complete(&transactions.expected().unwrap());
+    let expected = users::expected(&people).unwrap();
+    let held = siblings.collection("users", "clerkId");
+    for (id, expected) in expected.iter().filter(|(_, expected)| expected.collection == "users") {
+        assert_eq!(held[id].get_i64("_version").unwrap(), expected.version, "{id}");
+    }
+    let expected = reviews::expected(&opinions).unwrap();
+    let objects = siblings.objects("reviews");
+    assert_eq!(objects.len(), expected.reviews.values().filter(|review| !review.deleted).count());
+    for system in ALL {
+        siblings.verified(system);
+    }
+    let letters = |system: &str, poison: u64| {
+        let letters = siblings.letters(system) as u64;
+        assert!(letters >= poison && letters <= poison * 2, "{system}: {letters} letters, {poison} poisoned");
+    };
+    letters("users", people.counts().unwrap().malformed);
+    letters("ratings", opinions.counts().unwrap().malformed);
+    letters("reviews", opinions.counts().unwrap().malformed);
+    letters("transactions-mongo", 0);
+    letters("transactions-algolia", 0);
+}
+
+/// Everything in one process, at work.
+fn all_at_work(siblings: &Siblings) -> crate::program::Running {
+    ["transactions", "users", "reviews"].iter().for_each(|system| siblings.create_topic(system));
+    let running = siblings.start(&ALL);
+    running.await_ready();
+    running
+}
+
+#[test]
+fn mongodb_away_is_lag_on_what_needs_it() {
+    let siblings = Siblings::in_world(World::alone("nomongo"));
+    let running = all_at_work(&siblings);
+    let needs = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
+    let leave = || services("down", "mongodb");
+    let back = || services("up", "mongodb");
+    through(&siblings, &["transactions"], &needs, leave, back);
+    running.await_ready();
+    assert!(running.terminate().success());
+}
+
+#[test]
+fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
+    let siblings = Siblings::in_world(World::new("noalgolia"));
+    let running = all_at_work(&siblings);
+    let well = ["transactions", "transactions-mongo", "users", "ratings"];
+    let needs = ["transactions-algolia", "reviews"];
+    let leave = || siblings.algolia.fail(Fault::Status(429));
+    let back = || siblings.algolia.heal();
+    let changing = || {
+        siblings.algolia.fail(Fault::Status(503));
+        std::thread::sleep(Duration::from_secs(2));
+        siblings.algolia.fail(Fault::Status(500));
+        std::thread::sleep(Duration::from_secs(2));
+        back();
+    };
+    through(&siblings, &well, &needs, leave, changing);
+    running.await_ready();
+    assert!(running.terminate().success());
+}
+
+#[test]
+fn what_a_cut_connection_did_is_not_done_twice() {
+    let siblings = Siblings::in_world(World::new("lost"));
+    let options = siblings.publish("reviews", 200);
+    let running = siblings.start(&["reviews"]);
+    siblings.algolia.fail(Fault::Lost);
+    eventually("some requests", || (siblings.algolia.requests("batch") > 3).then_some(()));
+    siblings.algolia.heal();
+    eventually("lag 0", || (siblings.lag("reviews") == 0).then_some(()));
+    assert!(running.terminate().success());
+    let expected = reviews::expected(&options).unwrap();
+    assert_eq!(siblings.objects("reviews").len(), expected.reviews.values().filter(|one| !one.deleted).count());
+    let ledger: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
+    assert_eq!(ledger.len(), expected.reviews.len());
+    siblings.verified("reviews");
+}

@@ -1,0 +1,132 @@
+//! Users, memberships and sessions in MongoDB.
+
+use std::collections::{BTreeMap, HashMap};
+
+use millrace::synthetic::users::{self, Expected};
+use mongodb::bson::{Document, doc};
+use serde_json::json;
+
+use crate::siblings::Siblings;
+
+const COLLECTIONS: [(&str, &str); 3] =
+    [("users", "clerkId"), ("organizationMemberships", "membershipId"), ("userSessions", "sessionId")];
+
+type Documents = HashMap<&'static str, BTreeMap<String, Document>>;
+
+fn all(siblings: &Siblings) -> Documents {
+    COLLECTIONS.iter().map(|(name, key)| (*name, siblings.collection(name, key))).collect()
+}
+
+/// Holds the collections against what the publisher's events come to.
+fn assert_complete(held: &Documents, expected: &HashMap<String, Expected>) {
+    assert_eq!(held.values().map(BTreeMap::len).sum::<usize>(), expected.len());
+    for (id, expected) in expected {
+        let document = held[expected.collection].get(id).unwrap_or_else(|| panic!("{id} is missing"));
+        let text = |field: &str| document.get_str(field).ok().map(str::to_owned);
+        assert_eq!(document.get_i64("_version").unwrap(), expected.version, "{id}");
+        assert_eq!(document.get_bool("isDeleted").unwrap(), expected.deleted, "{id}");
+        if expected.deleted {
+            assert!(document.get_datetime("deletedAt").is_ok(), "{id}");
+            continue;
+        }
+        match expected.collection {
+            "users" => {
+                assert_eq!(text("email"), expected.email, "{id}");
+                assert_eq!(document.get_bool("emailVerified").unwrap(), expected.email_verified, "{id}");
+                assert_eq!(text("firstName"), expected.first_name, "{id}");
+                assert_eq!(text("lastName"), expected.last_name, "{id}");
+                assert_eq!(text("username"), expected.username, "{id}");
+                assert_eq!(text("imageUrl"), expected.image_url, "{id}");
+                let payload = document.get_document("webhookPayload").unwrap();
+                assert_eq!(payload.get_document("data").unwrap().get_str("id").unwrap(), id);
+            }
+            "organizationMemberships" => {
+                assert_eq!(text("clerkId"), expected.user_id, "{id}");
+                assert_eq!(text("organizationId"), expected.organization_id, "{id}");
+                assert_eq!(text("organizationName"), expected.organization_name, "{id}");
+                assert_eq!(text("role"), expected.role, "{id}");
+            }
+            _ => {
+                assert_eq!(text("clerkId"), expected.user_id, "{id}");
+                assert_eq!(text("status"), expected.status, "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn users_are_as_the_model_says_and_a_replay_changes_none() {
+    let siblings = Siblings::new("users");
+    let options = siblings.publish("users", 2_000);
+    let summary = &siblings.run_once(&["users"])["users"];
+    let (counts, expected) = (options.counts().unwrap(), users::expected(&options).unwrap());
+    let before = all(&siblings);
+    assert_complete(&before, &expected);
+    assert_eq!(summary["records"], counts.records());
+    let letters = siblings.letters("users") as u64;
+    assert_eq!(summary["dead_lettered"], letters, "a letter for each, poison sent twice too");
+    assert!(letters >= counts.malformed, "{letters} letters of {} poisoned", counts.malformed);
+    siblings.verified("users");
+
+    siblings.reset("users");
+    let again = &siblings.run_once(&["users"])["users"];
+    assert_eq!(again["records"], counts.records());
+    assert_eq!(all(&siblings), before, "a replay changes nothing");
+    assert_eq!(siblings.letters("users") as u64, letters * 2, "a replay's letters are told by their coordinates");
+    siblings.verified("users");
+}
+
+#[test]
+fn a_deleted_user_stays_deleted_and_what_others_keep_stays() {
+    let siblings = Siblings::new("user");
+    siblings.create_topic("users");
+    let user = |kind: &str, updated: i64, name: &str| {
+        let data =
+            json!({"id": "user_1", "object": "user", "first_name": name, "email_addresses": [], "updated_at": updated});
+        ("user_1", json!({"type": format!("user.{kind}"), "object": "event", "timestamp": updated, "data": data}))
+    };
+    let deleted = json!({"id": "user_1", "object": "user", "deleted": true});
+    let deleted =
+        json!({"type": "user.deleted", "object": "event", "timestamp": 1_700_000_500_000_i64, "data": deleted});
+    siblings.send("users", &[user("created", 1_700_000_000_000, "Ada")]);
+    siblings.run_once(&["users"]);
+    siblings.ask(async |database| {
+        let users = database.collection::<Document>("users");
+        users.update_one(doc! {"clerkId": "user_1"}, doc! {"$set": {"credits": 7}}).await.unwrap();
+    });
+    siblings.send("users", &[("user_1", deleted), user("updated", 1_700_000_900_000, "Eve")]);
+    let summary = &siblings.run_once(&["users"])["users"];
+    assert_eq!((&summary["applied"], &summary["superseded"]), (&json!(1), &json!(1)), "the update is newer and late");
+    let held = &siblings.collection("users", "clerkId")["user_1"];
+    assert!(held.get_bool("isDeleted").unwrap());
+    assert_eq!(held.get_str("firstName").unwrap(), "Ada");
+    assert_eq!(held.get_i32("credits").unwrap(), 7);
+    siblings.verified("users");
+    let story = siblings.explained("users", "user_1").to_string();
+    assert!(story.contains("superseded"), "{story}");
+
+    let purged = siblings.world.output(&["purge", "users"]);
+    assert_eq!(purged.status.code(), Some(64), "{}", String::from_utf8_lossy(&purged.stderr));
+    assert!(String::from_utf8_lossy(&purged.stderr).contains("deletes nothing for good"));
+}
+
+#[test]
+fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
+    let siblings = Siblings::new("unique");
+    siblings.create_topic("users");
+    siblings.ask(async |database| {
+        let index = doc! {"key": {"username": 1}, "name": "theirs", "unique": true};
+        database.run_command(doc! {"createIndexes": "users", "indexes": [index]}).await.unwrap();
+    });
+    let user = |id: &'static str, name: &str| {
+        let data = json!({"id": id, "object": "user", "username": name, "email_addresses": [], "updated_at": 1_700_000_000_000_i64});
+        (id, json!({"type": "user.created", "object": "event", "timestamp": 1_700_000_000_000_i64, "data": data}))
+    };
+    siblings.send("users", &[user("user_1", "ada"), user("user_2", "ada"), user("user_3", "eve")]);
+    let summary = &siblings.run_once(&["users"])["users"];
+    assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(2), &json!(1)));
+    let letters = siblings.world.letters_of(&siblings.topic("users"));
+    let class = letters[0].headers.iter().find(|header| header.name == "millrace.error.class").unwrap();
+    assert_eq!(class.value.as_deref(), Some(b"duplicate_key".as_slice()));
+    siblings.verified("users");
+}
