@@ -42,7 +42,7 @@ fn by_code(error: &PgDatabaseError, address: &str) -> Failure {
             Failure::misconfigured(at("lacks a table or column of ours: a restart makes what is missing"))
         }
         (_, "42P07") => Failure::misconfigured(at(
-            "has a table or view of that name already (transactions, transaction_state or transaction_events): use a database or a schema of our own",
+            "has a table or view already under a name that is ours (transaction… or algolia_…): use a database or a schema of our own",
         )),
         (_, "25006") => Failure::unavailable(at("is read-only")),
         // A statement that was cancelled by a timeout, a system error, a damaged index: nothing that a row is to blame for.

@@ -4,6 +4,8 @@
 
 mod audit;
 mod judge;
+mod ledger;
+mod ratings;
 mod shelf;
 
 use std::str::FromStr;
@@ -18,6 +20,8 @@ use tokio::time::timeout;
 use super::migrations::{self, Migration};
 pub use audit::PostgresAudit;
 use judge::judge;
+pub use ledger::PostgresLedger;
+pub use ratings::PostgresRatings;
 pub use shelf::PostgresShelf;
 
 /// How long a connection may take to be made.
@@ -37,6 +41,9 @@ const AUDIT: &[Migration] = &[
         sql: include_str!("../../../migrations/audit/0002_purge_horizons.sql"),
     },
 ];
+
+const LEDGER: &[Migration] =
+    &[Migration { version: 1, name: "ledger", sql: include_str!("../../../migrations/ledger/0001_ledger.sql") }];
 
 /// A database.
 #[derive(Clone, Debug)]
@@ -80,8 +87,20 @@ impl Postgres {
     /// # Errors
     /// Why not, and what to do.
     pub async fn install_audit(&self) -> Result<(), Failure> {
+        self.install(AUDIT, "millrace_audit_migrations").await
+    }
+
+    /// Connects, and makes the tables of ledgers and ratings where they are missing or old.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn install_ledger(&self) -> Result<(), Failure> {
+        self.install(LEDGER, "millrace_ledger_migrations").await
+    }
+
+    async fn install(&self, migrations: &[Migration], applied: &'static str) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
-        let migrated = self.within(migrations::run(AUDIT, "millrace_audit_migrations", &mut connection)).await;
+        let migrated = self.within(migrations::run(migrations, applied, &mut connection)).await;
         let migrated =
             migrated?.map_err(|error| migrations::failure(error, &self.address, |e| judge(e, &self.address)));
         connection.close().await.ok();
@@ -113,5 +132,10 @@ impl Postgres {
     async fn within<T>(&self, statement: impl Future<Output = T>) -> Result<T, Failure> {
         let late = |_| Failure::broken(format!("PostgreSQL at {} did not answer within {STATEMENT:?}", self.address));
         timeout(STATEMENT, statement).await.map_err(late)
+    }
+
+    /// The answer to a statement, in time and judged.
+    async fn asked<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
+        self.within(statement).await?.map_err(|error| judge(&error, &self.address))
     }
 }
