@@ -85,7 +85,7 @@ pub trait Ratings: Send + Sync + 'static {
     /// Why they cannot be read.
     fn held<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Option<Rated>>, Failure>>;
 
-    /// Every subject of a contribution, each once.
+    /// Every subject that a contribution counts for or ever counted for, each once.
     ///
     /// # Errors
     /// Why they cannot be read.

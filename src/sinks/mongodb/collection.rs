@@ -72,6 +72,14 @@ impl Upsert {
         self
     }
 
+    /// Takes fields out of the document.
+    #[must_use]
+    pub fn and_unset(mut self, fields: &[&str]) -> Self {
+        let fields: Document = fields.iter().map(|field| ((*field).to_owned(), Bson::Null)).collect();
+        self.update.insert("$unset", fields);
+        self
+    }
+
     fn new(collection: &'static Collection, id: &str, version: i64, deleted: bool, update: Document) -> Self {
         let bytes = mongodb::bson::RawDocumentBuf::try_from(&update).map_or(0, |raw| raw.as_bytes().len());
         Self { collection, id: id.to_owned(), version, deleted, update, bytes: bytes + 2 * id.len() + 100 }

@@ -16,6 +16,8 @@ const PAGE: i64 = 1_000;
 const OBJECT: &str = "object";
 /// What was held before the version that is held now.
 const PREVIOUS: &str = "previous";
+/// What an entry adds to a rating, if anything.
+const CONTRIBUTION: [&str; 2] = [SUBJECT, STARS];
 
 /// Versions and objects in a collection whose key is `_id`.
 #[derive(Clone, Debug)]
@@ -69,7 +71,8 @@ impl MongoLedger {
         let upsert = Upsert::set(self.collection, &entry.id, entry.version, entry.is_deleted(), fields);
         match &entry.contribution {
             Some(contribution) => upsert.and_add(SUBJECTS, contribution.subject.as_str()),
-            None => upsert,
+            // What it added before must count no more.
+            None => upsert.and_unset(&CONTRIBUTION),
         }
     }
 
@@ -82,7 +85,14 @@ impl MongoLedger {
             Ok(previous) => {
                 let mut fields = previous.clone();
                 fields.insert(PREVIOUS, Bson::Null);
-                doc! {"update": self.collection.name, "updates": [{"q": ours, "u": {"$set": fields}}]}
+                let added_nothing = CONTRIBUTION.into_iter().filter(|field| !previous.contains_key(field));
+                let added_nothing: Document = added_nothing.map(|field| (field.to_owned(), Bson::Null)).collect();
+                let mut update = doc! {"$set": fields};
+                // The server takes no empty list.
+                if !added_nothing.is_empty() {
+                    update.insert("$unset", added_nothing);
+                }
+                doc! {"update": self.collection.name, "updates": [{"q": ours, "u": update}]}
             }
             Err(_) => doc! {"delete": self.collection.name, "deletes": [{"q": ours, "limit": 1}]},
         };

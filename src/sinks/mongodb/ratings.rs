@@ -108,7 +108,9 @@ impl MongoRatings {
     async fn every(&self) -> Result<Vec<String>, Failure> {
         let database = self.mongo.database().await?;
         let contributions = database.collection::<Document>(self.contributions.name);
-        let asked = contributions.aggregate([doc! {"$group": {"_id": format!("${SUBJECT}")}}]);
+        // Those that a contribution has left too, for their ratings have to follow.
+        let each = [doc! {"$unwind": format!("${SUBJECTS}")}, doc! {"$group": {"_id": format!("${SUBJECTS}")}}];
+        let asked = contributions.aggregate(each);
         let cursor = self.mongo.within(asked.into_future()).await?;
         let found = self.mongo.drained(cursor).await?;
         Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
