@@ -1,4 +1,4 @@
-//! The real program on the real services: Kafka, Elasticsearch, Redis and PostgreSQL as the environment names them.
+//! The real program on the real services: Kafka, Elasticsearch, Redis, PostgreSQL and MongoDB as the environment names them.
 //!
 //! `scripts/test e2e` starts them and runs this. Each test has topics, groups and aliases of its own; those that stop a
 //! shared service run alone. `E2E_SCALE` multiplies the numbers of messages.
@@ -16,11 +16,13 @@
 mod audit;
 mod bad_input;
 mod commands;
+mod contributions;
 #[allow(dead_code, reason = "shared with the fault suite")]
 mod database;
 mod explain;
 mod faults;
 mod flow;
+mod ledger;
 #[allow(dead_code, reason = "shared with the fault suite")]
 mod program;
 mod purge;

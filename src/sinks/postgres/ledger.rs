@@ -132,8 +132,8 @@ impl PostgresLedger {
         const ROWS: &str = "SELECT id, version, object FROM algolia_ledger WHERE index_name = $1 AND id = ANY($2)";
         let rows = sqlx::query_as(ROWS).bind(self.index).bind(possible(ids));
         let rows = self.postgres.asked(rows.fetch_all(&self.postgres.pool)).await?;
-        let mut rows: HashMap<String, Row> = rows.into_iter().map(row).map(|row: Row| (row.id.clone(), row)).collect();
-        Ok(ids.iter().map(|id| rows.remove(id)).collect())
+        let rows: HashMap<String, Row> = rows.into_iter().map(row).map(|row: Row| (row.id.clone(), row)).collect();
+        Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
     }
 
     async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {

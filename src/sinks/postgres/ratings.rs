@@ -90,8 +90,8 @@ impl PostgresRatings {
     async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let held = sqlx::query_as(HELD).bind(self.index).bind(possible(subjects));
         let held: Vec<(String, i64, Vec<i64>)> = self.postgres.asked(held.fetch_all(&self.postgres.pool)).await?;
-        let mut held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();
-        Ok(subjects.iter().map(|subject| held.remove(subject)).collect())
+        let held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();
+        Ok(subjects.iter().map(|subject| held.get(subject).cloned()).collect())
     }
 
     async fn every(&self) -> Result<Vec<String>, Failure> {

@@ -1,0 +1,257 @@
+//! Ledgers: the same cases in MongoDB and in PostgreSQL.
+
+use std::sync::Arc;
+
+use millrace::config::{Config, Database, Mongodb};
+use millrace::shelf::Seen;
+use millrace::sinks::ledger::{Contribution, Entry, Ledger, Row};
+use millrace::sinks::mongodb::{Collection, Fields, Mongo, MongoLedger, MongoRatings, SUBJECT};
+use millrace::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings};
+use millrace::sinks::rating::Ratings;
+use pipeline::sink::{Order, Verdict};
+use uuid::Uuid;
+
+use crate::services::{Hold, variable};
+use crate::world::block_on;
+
+static LEDGER: Collection =
+    Collection { name: "ledger", key: "_id", deleted: "deleted", fields: Fields::All, indexes: &[SUBJECT] };
+static ONLY: &[&Collection] = &[&LEDGER];
+
+pub const APPLIED: Verdict = Verdict::Applied;
+pub const SUPERSEDED: Verdict = Verdict::Superseded;
+
+/// A ledger and its ratings that no other test uses.
+pub enum Place {
+    Mongodb(Mongodb),
+    Postgres { database: Database, index: &'static str },
+}
+
+impl Place {
+    pub fn mongodb() -> Self {
+        let mut settings = config("MONGODB_URL").mongodb.unwrap();
+        settings.database = name();
+        Self::Mongodb(settings)
+    }
+
+    pub fn postgres() -> Self {
+        Self::Postgres { database: config("DATABASE_URL").database.unwrap(), index: name().leak() }
+    }
+
+    async fn install(&self) {
+        match self {
+            Self::Mongodb(settings) => Mongo::new(settings).install(&LEDGER).await.unwrap(),
+            Self::Postgres { database, .. } => postgres(database).install_ledger().await.unwrap(),
+        }
+    }
+
+    /// Over connections of its own.
+    pub fn ledger(&self, order: Order) -> Arc<dyn Ledger> {
+        match self {
+            Self::Mongodb(settings) => Arc::new(MongoLedger::new(Mongo::new(settings), &LEDGER, ONLY, order)),
+            Self::Postgres { database, index } => Arc::new(PostgresLedger::new(postgres(database), index, order)),
+        }
+    }
+
+    /// Over connections of its own.
+    pub fn ratings(&self) -> Arc<dyn Ratings> {
+        match self {
+            Self::Mongodb(settings) => Arc::new(MongoRatings::new(Mongo::new(settings), &LEDGER, "subjects")),
+            Self::Postgres { database, index } => Arc::new(PostgresRatings::new(postgres(database), index)),
+        }
+    }
+}
+
+fn name() -> String {
+    format!("e2e-ledger-{}", Uuid::new_v4().simple())
+}
+
+fn config(name: &str) -> Config {
+    Config::from_variables([(name.to_owned(), variable(name))]).unwrap()
+}
+
+fn postgres(database: &Database) -> Postgres {
+    let Database::Postgres { url, address } = database else { panic!("DATABASE_URL is no PostgreSQL") };
+    Postgres::new(url, address, 2).unwrap()
+}
+
+pub fn run<F: Future<Output = ()>>(place: Place, case: impl FnOnce(Arc<Place>) -> F) {
+    let _hold = Hold::shared();
+    let run = async {
+        place.install().await;
+        let place = Arc::new(place);
+        case(Arc::clone(&place)).await;
+        if let Place::Mongodb(settings) = &*place {
+            let client = mongodb::Client::with_uri_str(variable("MONGODB_URL")).await.unwrap();
+            client.database(&settings.database).drop().await.unwrap();
+        }
+    };
+    block_on(run);
+}
+
+/// Makes a test of each case in each of them.
+macro_rules! in_both {
+    ($($case:ident)*) => {
+        mod in_mongodb {
+            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::mongodb(), super::$case); })*
+        }
+        mod in_postgres {
+            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::postgres(), super::$case); })*
+        }
+    };
+}
+pub(crate) use in_both;
+
+in_both! {
+    the_newer_stays
+    a_late_update_brings_nothing_back
+    what_was_refused_is_given_back
+    a_page_follows_the_other
+    only_what_is_as_it_was_seen_is_removed
+    a_horizon_never_goes_down
+}
+
+pub fn entry(id: &str, version: i64) -> Entry {
+    let object = Some(format!(r#"{{"objectID":"{id}","version":{version}}}"#));
+    Entry { id: id.to_owned(), version, object, contribution: None }
+}
+
+pub fn deleted(id: &str, version: i64) -> Entry {
+    Entry { object: None, ..entry(id, version) }
+}
+
+pub fn review(id: &str, version: i64, subject: &str, stars: u8) -> Entry {
+    Entry { contribution: Some(Contribution { subject: subject.to_owned(), stars }), ..entry(id, version) }
+}
+
+fn row(entry: &Entry) -> Row {
+    Row { id: entry.id.clone(), version: entry.version, object: entry.object.clone() }
+}
+
+pub fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+pub async fn take(ledger: &dyn Ledger, entries: &[Entry]) -> Vec<Verdict> {
+    ledger.take(&entries.iter().collect::<Vec<_>>()).await.unwrap()
+}
+
+async fn held(ledger: &dyn Ledger, id: &str) -> Option<Row> {
+    ledger.rows(&texts(&[id])).await.unwrap().remove(0)
+}
+
+async fn the_newer_stays(place: Arc<Place>) {
+    let (log, any) = (place.ledger(Order::Log), place.ledger(Order::Any));
+    log.probe().await.unwrap();
+    assert_eq!(log.rows(&texts(&["a", "n\0"])).await.unwrap(), [None, None]);
+    for ledger in [&log, &any] {
+        let id = if Arc::ptr_eq(ledger, &log) { "a" } else { "b" };
+        assert_eq!(take(&**ledger, &[entry(id, 5)]).await, [APPLIED]);
+        assert_eq!(take(&**ledger, &[entry(id, 4)]).await, [SUPERSEDED]);
+        assert_eq!(held(&**ledger, id).await, Some(row(&entry(id, 5))));
+        assert_eq!(take(&**ledger, &[entry(id, 7)]).await, [APPLIED]);
+        assert_eq!(held(&**ledger, id).await, Some(row(&entry(id, 7))));
+    }
+    let same = Entry { object: Some("{}".to_owned()), ..entry("a", 7) };
+    assert_eq!(take(&*any, std::slice::from_ref(&same)).await, [SUPERSEDED]);
+    assert_eq!(held(&*log, "a").await, Some(row(&entry("a", 7))));
+    assert_eq!(take(&*log, &[entry("c", 1), same.clone(), entry("b", 6)]).await, [APPLIED, APPLIED, SUPERSEDED]);
+    let rows = log.rows(&texts(&["b", "none", "a", "c"])).await.unwrap();
+    assert_eq!(rows, [Some(row(&entry("b", 7))), None, Some(row(&same)), Some(row(&entry("c", 1)))]);
+}
+
+async fn a_late_update_brings_nothing_back(place: Arc<Place>) {
+    let ledger = place.ledger(Order::Log);
+    assert_eq!(take(&*ledger, &[deleted("first", 3), entry("a", 5)]).await, [APPLIED, APPLIED]);
+    assert_eq!(take(&*ledger, &[deleted("a", 7)]).await, [APPLIED]);
+    assert_eq!(take(&*ledger, &[entry("a", 6), entry("first", 2)]).await, [SUPERSEDED, SUPERSEDED]);
+    assert_eq!(held(&*ledger, "a").await, Some(row(&deleted("a", 7))));
+    assert_eq!(take(&*ledger, &[entry("a", 8)]).await, [APPLIED]);
+    assert_eq!(held(&*ledger, "a").await, Some(row(&entry("a", 8))));
+}
+
+async fn what_was_refused_is_given_back(place: Arc<Place>) {
+    let ledger = place.ledger(Order::Log);
+    let (one, two, three) = (entry("a", 1), entry("a", 2), entry("a", 3));
+    for refused in [&one, &two, &two] {
+        // The same version, taken twice, keeps what was before.
+        take(&*ledger, std::slice::from_ref(refused)).await;
+    }
+    ledger.give_back(&two).await.unwrap();
+    assert_eq!(held(&*ledger, "a").await, Some(row(&one)));
+    take(&*ledger, std::slice::from_ref(&two)).await;
+    take(&*ledger, std::slice::from_ref(&three)).await;
+    ledger.give_back(&two).await.unwrap();
+    assert_eq!(held(&*ledger, "a").await, Some(row(&three)), "another was taken since");
+    ledger.give_back(&three).await.unwrap();
+    assert_eq!(held(&*ledger, "a").await, Some(row(&two)));
+
+    take(&*ledger, &[entry("b", 1), deleted("c", 1)]).await;
+    take(&*ledger, &[entry("c", 2)]).await;
+    for refused in [entry("b", 1), entry("c", 2), entry("none", 1)] {
+        ledger.give_back(&refused).await.unwrap();
+    }
+    let rows = ledger.rows(&texts(&["b", "c", "none"])).await.unwrap();
+    assert_eq!(rows, [None, Some(row(&deleted("c", 1))), None]);
+}
+
+async fn a_page_follows_the_other(place: Arc<Place>) {
+    let ledger = place.ledger(Order::Log);
+    let ids = (0..2_500).map(|n| format!("{}{n}", ["a", "B", "é", "_"][n % 4]));
+    let entries: Vec<Entry> = ids.map(|id| entry(&id, 1)).collect();
+    for entries in entries.chunks(700) {
+        take(&*ledger, entries).await;
+    }
+    let mut read: Vec<Row> = Vec::new();
+    let mut pages = 0;
+    loop {
+        let page = ledger.page(read.last().map(|row| row.id.as_str())).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        pages += 1;
+        read.extend(page);
+    }
+    let mut all: Vec<Row> = entries.iter().map(row).collect();
+    all.sort_by(|one, other| one.id.cmp(&other.id));
+    assert!(read == all, "{} rows of {}", read.len(), all.len());
+    assert!(pages > 1);
+}
+
+async fn only_what_is_as_it_was_seen_is_removed(place: Arc<Place>) {
+    let ledger = place.ledger(Order::Log);
+    take(&*ledger, &[deleted("a", 1), deleted("b", 1), entry("c", 1), deleted("d", 1)]).await;
+    take(&*ledger, &[entry("b", 2)]).await;
+    let seen = |id: &str, deleted| Seen { id: id.to_owned(), version: 1, deleted };
+    let all = [seen("d", false), seen("c", true), seen("b", true), seen("a", true), seen("none", true)];
+    assert_eq!(ledger.remove(&all).await.unwrap(), 1);
+    let left: Vec<String> = ledger.page(None).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(left, ["b", "c", "d"]);
+}
+
+async fn a_horizon_never_goes_down(place: Arc<Place>) {
+    let ledger = place.ledger(Order::Log);
+    assert_eq!(ledger.horizon().await.unwrap(), None);
+    for (noted, stands) in [(5, 5), (3, 5), (8, 8)] {
+        ledger.note_horizon(noted).await.unwrap();
+        assert_eq!(ledger.horizon().await.unwrap(), Some(stands));
+    }
+}
+
+#[test]
+fn postgresql_rejects_a_nul_alone() {
+    let nul = async |place: Arc<Place>| {
+        let ledger = place.ledger(Order::Log);
+        let (id, subject) = (entry("a\0", 1), review("b", 1, "x\0", 1));
+        let verdicts = take(&*ledger, &[entry("a", 1), id.clone(), subject, entry("c", 1)]).await;
+        let class = |verdict: &Verdict| match verdict {
+            Verdict::Reject(reject) => reject.class.to_string(),
+            verdict => format!("{verdict:?}"),
+        };
+        let classes: Vec<String> = verdicts.iter().map(class).collect();
+        assert_eq!(classes, ["Applied", "nul_in_id", "nul_in_subject", "Applied"]);
+        ledger.give_back(&id).await.unwrap();
+        assert_eq!(ledger.page(None).await.unwrap(), [row(&entry("a", 1)), row(&entry("c", 1))]);
+    };
+    run(Place::postgres(), nul);
+}
