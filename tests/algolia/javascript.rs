@@ -2,14 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use super::double::{Double, Fault, Options};
-
-/// One test at a time installs the packages.
-static INSTALLING: Mutex<()> = Mutex::new(());
 
 fn run(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
@@ -21,32 +18,35 @@ fn run(command: &mut Command, what: &str) -> String {
 }
 
 /// A folder with the packages and the program; they are installed once for each content of the lock file.
-fn installed() -> (PathBuf, MutexGuard<'static, ()>) {
-    let guard = INSTALLING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/algolia");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("algolia-javascript");
-    std::fs::create_dir_all(&folder).unwrap();
-    for name in ["package.json", "client.mjs"] {
-        std::fs::copy(own.join(name), folder.join(name)).unwrap();
-    }
-    let lock = std::fs::read_to_string(own.join("package-lock.json")).unwrap();
-    let done = folder.join("installed.json");
-    if std::fs::read_to_string(&done).ok().as_ref() != Some(&lock) {
-        std::fs::write(folder.join("package-lock.json"), &lock).unwrap();
-        let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-        run(Command::new("npm").args(arguments).current_dir(&folder), "npm ci");
-        std::fs::write(done, lock).unwrap();
-    }
-    (folder, guard)
+fn installed() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/algolia");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("algolia-javascript");
+        std::fs::create_dir_all(&folder).unwrap();
+        let lock = std::fs::read(own.join("package-lock.json")).unwrap();
+        for name in ["package.json", "package-lock.json", "client.mjs"] {
+            let wanted = std::fs::read(own.join(name)).unwrap();
+            // Written only when it changed: another run may be reading it.
+            if std::fs::read(folder.join(name)).ok().as_ref() != Some(&wanted) {
+                std::fs::write(folder.join(name), wanted).unwrap();
+            }
+        }
+        let done = folder.join("installed.json");
+        if std::fs::read(&done).ok().as_ref() != Some(&lock) {
+            let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+            run(Command::new("npm").args(arguments).current_dir(&folder), "npm ci");
+            std::fs::write(done, lock).unwrap();
+        }
+        folder
+    })
 }
 
 /// Runs one of the program's parts; gives what it prints.
 fn client(double: &Double, part: &str, key: Option<&str>) -> Value {
-    let (folder, guard) = installed();
-    drop(guard);
     let [(_, app), (_, own_key), _] = double.variables();
     let mut command = Command::new("node");
-    command.args(["client.mjs", part]).current_dir(folder);
+    command.args(["client.mjs", part]).current_dir(installed());
     command.env("APP_ID", app).env("API_KEY", key.unwrap_or(&own_key)).env("HOSTS", double.urls());
     serde_json::from_str(&run(&mut command, "node")).unwrap()
 }

@@ -100,7 +100,8 @@ impl Double {
                 }
                 stopped.await.ok();
             });
-            runtime.shutdown_background();
+            // Not in the background: whoever drops the double wants its ports closed.
+            runtime.shutdown_timeout(Duration::from_secs(5));
         });
         Self { options, state, ports, stop: Some(stop), thread: Some(thread) }
     }
