@@ -1,16 +1,19 @@
 import de.bwaldvogel.mongo.MongoCollection;
 import de.bwaldvogel.mongo.MongoDatabase;
 import de.bwaldvogel.mongo.ServerVersion;
-import de.bwaldvogel.mongo.backend.CursorRegistry;
 import de.bwaldvogel.mongo.backend.Index;
 import de.bwaldvogel.mongo.backend.IndexKey;
+import de.bwaldvogel.mongo.backend.KeyValue;
+import de.bwaldvogel.mongo.backend.ValueComparator;
 import de.bwaldvogel.mongo.backend.h2.H2Backend;
 import de.bwaldvogel.mongo.backend.h2.H2Database;
 import de.bwaldvogel.mongo.bson.Document;
 import java.lang.reflect.Field;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import org.h2.mvstore.MVMap;
 import org.h2.mvstore.MVStore;
+import org.h2.mvstore.type.ObjectDataType;
 
 /**
  * Serves the MongoDB protocol on 127.0.0.1 from one file: {@code MongoServer.java PORT FILE}.
@@ -50,19 +53,37 @@ final class MongoServer {
 
         @Override
         protected MongoDatabase openOrCreateDatabase(String name) {
-            return new Database(name, getMvStore(), getCursorRegistry());
+            return new Database(name);
+        }
+
+        // Inner, because the constructor of its parent asks for the indexes before a field of its own would be set.
+        private final class Database extends H2Database {
+            Database(String name) {
+                super(name, getMvStore(), getCursorRegistry());
+            }
+
+            @Override
+            protected Index<Object> openOrCreateUniqueIndex(
+                    String collection, String name, List<IndexKey> keys, boolean sparse) {
+                // A map that is open stays as it was opened: the library finds this one under the name it uses itself.
+                getMvStore().openMap(getFullCollectionNamespace(collection) + "._index_" + name,
+                        new MVMap.Builder<KeyValue, Object>().keyType(new KeyType()));
+                return new NarrowingIndex(
+                        super.openOrCreateUniqueIndex(collection, name, keys, sparse), name, keys, sparse);
+            }
         }
     }
 
-    private static final class Database extends H2Database {
-        Database(String name, MVStore store, CursorRegistry cursors) {
-            super(name, store, cursors);
-        }
+    /** Compares keys by their values; the store would serialize both each time. */
+    private static final class KeyType extends ObjectDataType {
+        private static final ValueComparator VALUES = ValueComparator.ascWithoutListHandling();
 
         @Override
-        protected Index<Object> openOrCreateUniqueIndex(
-                String collection, String name, List<IndexKey> keys, boolean sparse) {
-            return new NarrowingIndex(super.openOrCreateUniqueIndex(collection, name, keys, sparse), name, keys, sparse);
+        public int compare(Object left, Object right) {
+            if (!(left instanceof KeyValue a && right instanceof KeyValue b)) return super.compare(left, right);
+            int order = Integer.compare(a.size(), b.size());
+            for (int i = 0; order == 0 && i < a.size(); i++) order = VALUES.compare(a.get(i), b.get(i));
+            return order;
         }
     }
 
