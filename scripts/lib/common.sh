@@ -53,7 +53,8 @@ require_free_ports() {
   local name=$1 port who
   port=$(port_of "$name")
   local ports=("$port")
-  # Kafka's controller and its second listener are beside the first.
+  # Kafka's controller and, of the open broker, the second listener are beside the first.
+  [[ $name == kafka_sasl ]] && ports+=("$((port + 1))")
   [[ $name == kafka ]] && ports+=("$((port + 1))" "$((port + 2))")
   for port in "${ports[@]}"; do
     port_is_taken "$port" || continue

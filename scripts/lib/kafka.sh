@@ -14,6 +14,17 @@ kafka_install() {
     org.apache.logging.log4j:log4j-slf4j-impl:2.24.3
 }
 
+kafka_log_settings() {
+  cat <<'CONF'
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = [%d] %p %m (%c{1})%n
+rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = out
+CONF
+}
+
 kafka_start() {
   local home port java
   make_home kafka "$(id -un)"
@@ -39,14 +50,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 CONF
-  cat >"$home/log4j2.properties" <<'CONF'
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = [%d] %p %m (%c{1})%n
-rootLogger.level = INFO
-rootLogger.appenderRef.out.ref = out
-CONF
+  kafka_log_settings >"$home/log4j2.properties"
   local class_path=$CACHE/$KAFKA_JARS/'*' logging=-Dlog4j2.configurationFile=$home/log4j2.properties
   if [[ ! -f $home/data/meta.properties ]]; then
     "$java" "$logging" -cp "$class_path" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" \
