@@ -24,8 +24,13 @@ use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
+/// The systems with a profile of their own name.
+const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
+
 /// Those that run the program.
-const OURS: [&str; 2] = ["consumer", "publish_test_data"];
+fn ours() -> impl Iterator<Item = &'static str> {
+    ["consumer", "publish_test_data"].into_iter().chain(SYSTEMS)
+}
 
 /// What docker-compose.yml resolves to, with all profiles on.
 static PROJECT: LazyLock<Value> = LazyLock::new(|| {
@@ -74,15 +79,41 @@ fn has_fixed_tag(image: &str) -> bool {
 #[test]
 fn services_have_the_names_of_the_guide() {
     let names: BTreeSet<_> = services().map(|(name, _)| name).collect();
-    let wanted = BTreeSet::from(["consumer", "kafka", "elasticsearch", "redis", "postgres", "publish_test_data"]);
-    assert_eq!(names, wanted);
+    let stores = ["kafka", "elasticsearch", "redis", "postgres", "mongodb"];
+    assert_eq!(names, ours().chain(stores).collect());
 }
 
 #[test]
-fn only_the_publisher_waits_for_its_profile() {
+fn only_the_guide_s_services_start_without_a_profile() {
     for (name, service) in services() {
-        let wanted: &[&str] = if name == "publish_test_data" { &["publish-data"] } else { &[] };
+        let wanted: Vec<&str> = match name {
+            "publish_test_data" => vec!["publish-data"],
+            "mongodb" => SYSTEMS.to_vec(),
+            _ => SYSTEMS.into_iter().filter(|system| *system == name).collect(),
+        };
         assert_eq!(strings(&service["profiles"]), wanted, "{name}");
+    }
+}
+
+#[test]
+fn a_profile_brings_what_its_system_needs() {
+    for system in SYSTEMS {
+        let service = &PROJECT["services"][system];
+        assert_eq!(strings(&service["command"]), ["run", system]);
+        let needs = service["depends_on"].as_object().unwrap();
+        for (other, how) in needs {
+            assert_eq!(how["condition"], "service_healthy", "{system} waits for {other}");
+            let profiles = strings(&PROJECT["services"][other]["profiles"]);
+            assert!(profiles.is_empty() || profiles.contains(&system), "{other} does not start with {system}");
+        }
+        for (variable, url) in environment(system).iter().filter(|(name, _)| name.ends_with("_URL")) {
+            let host = url.split("://").nth(1).unwrap().split(':').next().unwrap();
+            assert!(needs.contains_key(host), "{system} does not wait for {host} of {variable}");
+        }
+        let consumer = &PROJECT["services"]["consumer"];
+        for shared in ["healthcheck", "stop_grace_period", "restart"] {
+            assert_eq!(service[shared], consumer[shared], "{system}");
+        }
     }
 }
 
@@ -94,7 +125,7 @@ fn every_variable_is_one_that_the_program_knows() {
         .flat_map(|(variable, name)| [Some(name.to_owned()), variable.secret.then(|| format!("{name}_FILE"))])
         .flatten()
         .collect();
-    for service in OURS {
+    for service in ours() {
         let strange: Vec<_> = environment(service).into_keys().filter(|name| !known.contains(name)).collect();
         assert!(strange.is_empty(), "{service} sets {strange:?}, which the program does not know");
     }
@@ -106,13 +137,16 @@ fn the_variables_hold_what_the_program_takes() {
     assert_eq!(consumer.kafka.bootstrap_servers, "kafka:9093");
     assert_eq!(consumer.batch.size, 1000);
     assert!(consumer.http.addr.is_unspecified(), "from outside the container, loopback is out of reach");
+    for system in SYSTEMS {
+        Config::from_variables(environment(system)).unwrap();
+    }
     let publisher = Config::from_variables(environment("publish_test_data")).unwrap();
     assert_eq!(publisher.transactions.topic, consumer.transactions.topic);
 }
 
 #[test]
 fn the_commands_are_those_of_the_program() {
-    for service in OURS {
+    for service in ours() {
         let command = strings(&PROJECT["services"][service]["command"]);
         let output = Command::new(PROGRAM).args(&command).arg("--help").output().unwrap();
         assert!(output.status.success(), "{service}: {command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -130,7 +164,8 @@ fn what_runs_on_is_restarted_and_watched() {
 
 #[test]
 fn nothing_starts_before_what_it_needs_answers() {
-    let watched: BTreeSet<_> = long_running().map(|(name, _)| name).collect();
+    let watched: BTreeSet<_> =
+        long_running().filter(|(_, service)| service["profiles"].is_null()).map(|(name, _)| name).collect();
     for (name, needs, wanted) in [
         ("consumer", &PROJECT["services"]["consumer"]["depends_on"], watched.len() - 1),
         ("publish_test_data", &PROJECT["services"]["publish_test_data"]["depends_on"], 1),
@@ -151,7 +186,7 @@ fn images_have_fixed_tags() {
         assert!(has_fixed_tag(image), "{name}: {image}");
     }
     let ours = format!("millrace:{}", env!("CARGO_PKG_VERSION"));
-    for service in OURS {
+    for service in ours() {
         assert_eq!(PROJECT["services"][service]["image"], ours, "{service}");
     }
 }
@@ -167,7 +202,7 @@ fn ports_are_published_on_loopback_only() {
 
 #[test]
 fn data_is_kept_in_named_volumes() {
-    for (name, service) in long_running().filter(|(name, _)| *name != "consumer") {
+    for (name, service) in long_running().filter(|(name, _)| !ours().any(|own| own == *name)) {
         let volumes = service["volumes"].as_array().unwrap();
         assert!(volumes.iter().all(|volume| volume["type"] == "volume" && volume["source"].is_string()), "{name}");
     }
