@@ -98,6 +98,20 @@ const REFUSED: &[(&str, &[&str])] = &[
 ];
 
 impl Kafka {
+    /// What to check when the brokers cannot be reached, from librdkafka's account of why: the variables that matter.
+    pub fn advice(&self, why: &str) -> &'static str {
+        let why = why.to_ascii_lowercase();
+        if why.contains("authentication") {
+            "check KAFKA_USERNAME and KAFKA_PASSWORD"
+        } else if !why.contains("certificate") {
+            "is KAFKA_BOOTSTRAP_SERVERS right?"
+        } else if self.security.ca_cert.is_some() {
+            "KAFKA_CA_CERT is not the authority that signed the certificate of the brokers"
+        } else {
+            "KAFKA_CA_CERT is not set: set it to the authority that signed the certificate of the brokers"
+        }
+    }
+
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let servers = settings.require("kafka.bootstrap_servers")?;
         let bootstrap_servers = servers.parse("a list of host:port", |text| {

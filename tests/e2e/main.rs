@@ -1,4 +1,5 @@
 //! The real program on the real services: Kafka, Elasticsearch, Redis, PostgreSQL and MongoDB as the environment names them.
+//! The real program on the real services: Kafka (open and secured), Elasticsearch, Redis and PostgreSQL as the environment names them.
 //!
 //! `scripts/test e2e` starts them and runs this. Each test has topics, groups and aliases of its own; those that stop a
 //! shared service run alone. `E2E_SCALE` multiplies the numbers of messages.
@@ -27,6 +28,7 @@ mod ledger;
 mod program;
 mod purge;
 mod rebalance;
+mod secured;
 mod services;
 mod verify;
 mod world;

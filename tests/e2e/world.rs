@@ -46,6 +46,16 @@ impl World {
         Self::with(name, Hold::alone())
     }
 
+    /// The program has the broker that demands SASL over TLS, and of it only what a managed Kafka hands out.
+    pub fn secured(name: &str) -> Self {
+        let mut world = Self::new(name);
+        world.env.remove("KAFKA_BOOTSTRAP_SERVERS");
+        for name in ["KAFKA_SERVICE_URI", "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_CERT"] {
+            world.set(name, &variable(&format!("SECURED_{name}")));
+        }
+        world
+    }
+
     fn with(name: &str, hold: Hold) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -121,7 +131,15 @@ impl World {
 
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", variable("KAFKA_BOOTSTRAP_SERVERS"));
+        let Some(servers) = self.env.get("KAFKA_SERVICE_URI") else {
+            client.set("bootstrap.servers", variable("KAFKA_BOOTSTRAP_SERVERS"));
+            return client;
+        };
+        // Not as the test has changed them: a wrong password is the program's trouble.
+        client.set("bootstrap.servers", servers).set("security.protocol", "SASL_SSL").set("sasl.mechanism", "PLAIN");
+        client.set("sasl.username", variable("SECURED_KAFKA_USERNAME"));
+        client.set("sasl.password", variable("SECURED_KAFKA_PASSWORD"));
+        client.set("ssl.ca.location", variable("SECURED_KAFKA_CA_CERT"));
         client
     }
 

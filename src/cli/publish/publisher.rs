@@ -14,7 +14,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
 use super::super::{Failure, block_on};
-use crate::config::Config;
+use crate::config::{Config, Kafka};
 use crate::synthetic::Event;
 
 /// How long brokers may take to answer at all.
@@ -70,7 +70,7 @@ impl ProducerContext for Deliveries {
 /// A producer for one topic.
 pub(in crate::cli) struct Publisher<'a> {
     topic: &'a str,
-    servers: &'a str,
+    kafka: &'a Kafka,
     client: ClientConfig,
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
@@ -97,7 +97,7 @@ impl<'a> Publisher<'a> {
         let deliveries = Deliveries::default();
         let producer = ThreadedProducer::from_config_and_context(&tuned, deliveries.clone())
             .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))?;
-        Ok(Self { topic, servers: &config.kafka.bootstrap_servers, client, producer, deliveries })
+        Ok(Self { topic, kafka: &config.kafka, client, producer, deliveries })
     }
 
     pub(in crate::cli) fn ensure_topic(&self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
@@ -115,7 +115,10 @@ impl<'a> Publisher<'a> {
         let created = block_on(async { Ok(admin.create_topics(&topics, &options).await) })?;
         let failure = |why: &str| {
             let advice = "create it, or allow this client to (TOPIC_REPLICATION sets its copies)";
-            Failure::unavailable(format!("cannot create the topic {} at {}: {why}; {advice}", self.topic, self.servers))
+            Failure::unavailable(format!(
+                "cannot create the topic {} at {}: {why}; {advice}",
+                self.topic, self.kafka.bootstrap_servers
+            ))
         };
         match created.map_err(|error| failure(&error.to_string()))?.first() {
             Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
@@ -159,7 +162,10 @@ impl<'a> Publisher<'a> {
         while self.deliveries.0.delivered.load(Ordering::Relaxed) < records {
             if waited.elapsed() > CONNECT {
                 let missing = records - self.deliveries.0.delivered.load(Ordering::Relaxed);
-                return Err(Failure::again(format!("{missing} messages were not acknowledged by {}", self.servers)));
+                return Err(Failure::again(format!(
+                    "{missing} messages were not acknowledged by {}",
+                    self.kafka.bootstrap_servers
+                )));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -169,12 +175,12 @@ impl<'a> Publisher<'a> {
     fn unreachable(&self, error: &KafkaError) -> Failure {
         let trouble = self.deliveries.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let why = trouble.unwrap_or_else(|| error.to_string());
-        let advice = "is KAFKA_BOOTSTRAP_SERVERS right?";
-        Failure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.servers))
+        let advice = self.kafka.advice(&why);
+        Failure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.kafka.bootstrap_servers))
     }
 
     fn undelivered(&self, count: u64, error: &KafkaError) -> Failure {
-        let message = format!("{count} messages were not delivered to {}: {error}", self.servers);
+        let message = format!("{count} messages were not delivered to {}: {error}", self.kafka.bootstrap_servers);
         match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::MessageTimedOut
