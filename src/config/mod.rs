@@ -121,6 +121,8 @@ pub struct Reviews {
     pub group: String,
     /// Of `ratings`.
     pub ratings_group: String,
+    /// What the keys of cached ratings begin with.
+    pub cache_prefix: String,
 }
 
 /// Where health and metrics are served.
@@ -275,6 +277,7 @@ impl Reviews {
             topic: topic_of(settings, "reviews.topic")?,
             group: settings.require("reviews.group")?.text,
             ratings_group: settings.require("ratings.group")?.text,
+            cache_prefix: settings.require("ratings.cache_prefix")?.text,
         })
     }
 }

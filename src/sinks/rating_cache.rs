@@ -1,4 +1,4 @@
-//! Ratings in Redis, for whoever shows them: `creator:<id>:rating` holds the JSON of a rating and its `seq`.
+//! Ratings in Redis, for whoever shows them: `creator:<id>:rating` (the prefix is a setting) holds the JSON of a rating and its `seq`.
 //!
 //! It guarantees that a rating which was counted earlier never takes the place of a later one.
 
@@ -30,6 +30,8 @@ pub struct RatingCache {
     client: Client,
     connection: OnceCell<ConnectionManager>,
     address: String,
+    /// What the keys begin with.
+    prefix: String,
 }
 
 impl RatingCache {
@@ -37,11 +39,11 @@ impl RatingCache {
     ///
     /// # Errors
     /// A sentence that names the variables at fault.
-    pub fn new(settings: &Redis) -> Result<Self, String> {
+    pub fn new(settings: &Redis, prefix: &str) -> Result<Self, String> {
         // The error may quote the URL, and with it a password.
         let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", settings.address);
         let client = redis_client(settings.url.expose_secret(), settings.ca_cert.as_deref()).map_err(unusable)?;
-        Ok(Self { client, connection: OnceCell::new(), address: settings.address.clone() })
+        Ok(Self { client, connection: OnceCell::new(), address: settings.address.clone(), prefix: prefix.to_owned() })
     }
 
     /// Sets these ratings, where none that was counted later is held.
@@ -51,7 +53,14 @@ impl RatingCache {
     pub async fn put(&self, rated: &[Rated]) -> Result<(), Failure> {
         let mut pipeline = redis::pipe();
         for Rated { subject, seq, rating } in rated {
-            pipeline.cmd("EVAL").arg(SET_IF_LATER).arg(1).arg(key(subject)).arg(*seq).arg(text(*seq, rating)).ignore();
+            pipeline
+                .cmd("EVAL")
+                .arg(SET_IF_LATER)
+                .arg(1)
+                .arg(self.key(subject))
+                .arg(*seq)
+                .arg(text(*seq, rating))
+                .ignore();
         }
         if rated.is_empty() { Ok(()) } else { self.query(&pipeline).await }
     }
@@ -63,7 +72,7 @@ impl RatingCache {
     pub async fn astray(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
         let mut pipeline = redis::pipe();
         rated.iter().for_each(|rated| {
-            pipeline.cmd("GET").arg(key(&rated.subject));
+            pipeline.cmd("GET").arg(self.key(&rated.subject));
         });
         let held: Vec<Option<String>> = if rated.is_empty() { Vec::new() } else { self.query(&pipeline).await? };
         let wrong = |(rated, held): &(&Rated, Option<String>)| {
@@ -77,15 +86,15 @@ impl RatingCache {
         Ok(compared.map(|(rated, _)| rated.subject.clone()).collect())
     }
 
+    fn key(&self, subject: &str) -> String {
+        format!("{}{subject}:rating", self.prefix)
+    }
+
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Failure> {
         let away = |_| Failure::unavailable(format!("no answer from Redis at {}: check REDIS_URL", self.address));
         let connection = self.connection.get_or_try_init(|| redis_connection(&self.client)).await.map_err(away)?;
         pipeline.query_async(&mut connection.clone()).await.map_err(away)
     }
-}
-
-fn key(subject: &str) -> String {
-    format!("creator:{subject}:rating")
 }
 
 fn text(seq: i64, rating: &Rating) -> String {

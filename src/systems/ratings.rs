@@ -53,7 +53,8 @@ impl Named for RatingsSystem {
     fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
         let mongo = Mongo::of(config, NAME)?;
         let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
-        let cache = config.redis.as_ref().map(RatingCache::new).transpose()?;
+        let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
+        let cache = config.redis.as_ref().map(cached).transpose()?;
         let ratings = MongoRatings::new(mongo.clone(), &CONTRIBUTIONS, CREATORS);
         let follow_up = Arc::new(FollowUp { ratings, cache });
         let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);

@@ -29,7 +29,8 @@ static LEDGER: Collection = Collection {
 static KEPT: Kept = Kept {
     system: NAME,
     index: "reviews",
-    ledger: &[&LEDGER],
+    ledger: &LEDGER,
+    only: &[&LEDGER],
     rated: Some(RatedKept { index: "creators", subjects: "algoliaCreators" }),
     ordered: true,
 };

@@ -30,7 +30,8 @@ static LEDGER: Collection = Collection {
     fields: Fields::Only(&["object"]),
     indexes: &[],
 };
-static KEPT: Kept = Kept { system: NAME, index: "transactions", ledger: &[&LEDGER], rated: None, ordered: false };
+static KEPT: Kept =
+    Kept { system: NAME, index: "transactions", ledger: &LEDGER, only: &[&LEDGER], rated: None, ordered: false };
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]

@@ -17,13 +17,11 @@
 mod audit;
 mod bad_input;
 mod commands;
-mod contributions;
 #[allow(dead_code, reason = "shared with the fault suite")]
 mod database;
 mod explain;
 mod faults;
 mod flow;
-mod ledger;
 #[allow(dead_code, reason = "shared with the fault suite")]
 mod program;
 mod purge;

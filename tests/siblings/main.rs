@@ -13,9 +13,11 @@
     reason = "in a test a panic is the answer"
 )]
 
+mod contributions;
 #[path = "../algolia/double/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of the client")]
 mod double;
+mod ledger;
 mod outage;
 #[path = "../e2e/program.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

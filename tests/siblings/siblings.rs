@@ -40,6 +40,9 @@ impl Siblings {
         for (name, value) in algolia.variables() {
             world.set(name, &value);
         }
+        // Creators have the same names in every test.
+        let prefix = format!("{}:", world.name);
+        world.set("RATINGS_CACHE_PREFIX", &prefix);
         let mut siblings = Self { world, algolia };
         for (name, part) in [
             ("KAFKA_USERS_TOPIC", "users"),

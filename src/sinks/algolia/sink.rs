@@ -131,7 +131,15 @@ impl Index {
         if held.is_some_and(|held| held.version != entry.version) {
             return Ok(vec![Verdict::Superseded]);
         }
+        let subjects = match &self.rated {
+            Some(rated) => rated.ratings.subjects(std::slice::from_ref(&entry.id)).await?,
+            None => Vec::new(),
+        };
         self.ledger.give_back(entry).await?;
+        // While it was held it may have been counted.
+        if let Some(rated) = &self.rated {
+            self.rate(rated, &subjects).await?;
+        }
         Err(failure)
     }
 }

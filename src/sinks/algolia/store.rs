@@ -7,17 +7,20 @@ use pipeline::sink::Order;
 use super::Client;
 use super::shelf::AlgoliaShelf;
 use super::sink::{AlgoliaSink, Index, RatedIndex};
-use crate::config::Config;
-use crate::consumer::{Target, prepare};
-use crate::sinks::ledger::Entry;
+use crate::config::{Config, Database};
+use crate::consumer::{Prepare, Target, prepare};
+use crate::sinks::ledger::{Entry, Ledger};
 use crate::sinks::mongodb::{Collection, Mongo, MongoLedger, MongoRatings};
+use crate::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings};
 
 /// What a system keeps in Algolia.
 pub struct Kept {
     pub system: &'static str,
     pub index: &'static str,
-    /// The ledger's collection, alone; its key is `_id`.
-    pub ledger: &'static [&'static Collection],
+    /// The ledger's collection; its key is `_id`.
+    pub ledger: &'static Collection,
+    /// The same, alone in a list.
+    pub only: &'static [&'static Collection],
     pub rated: Option<RatedKept>,
     /// Records of one partition go one after the other.
     pub ordered: bool,
@@ -30,7 +33,10 @@ pub struct RatedKept {
     pub subjects: &'static str,
 }
 
-/// The index with its ledger in MongoDB.
+/// A ledger, the ratings that it keeps for whoever shows them, and what puts it in place.
+type Books = (Arc<dyn Ledger>, Option<RatedIndex>, Prepare);
+
+/// The index with its ledger: in MongoDB, or in PostgreSQL when that alone is configured.
 ///
 /// # Errors
 /// A sentence that names the variable that is missing.
@@ -38,16 +44,37 @@ pub fn target(kept: &'static Kept, config: &Config, order: Order) -> Result<Targ
     let missing = || format!("{} needs Algolia: set ALGOLIA_APP_ID and ALGOLIA_API_KEY", kept.system);
     let settings = config.algolia.as_ref().ok_or_else(missing)?;
     let client = Client::new(settings)?;
-    let [collection] = kept.ledger else { return Err(format!("{} has no ledger, which is a bug", kept.system)) };
-    let mongo = Mongo::of(config, kept.system)?;
-    let ledger = Arc::new(MongoLedger::new(mongo.clone(), collection, kept.ledger, order));
-    let rated = kept.rated.as_ref().map(|rated| RatedIndex {
-        name: rated.index,
-        ratings: Arc::new(MongoRatings::new(mongo.clone(), collection, rated.subjects)),
-    });
+    let (ledger, rated, prepare) = match (&config.mongodb, &config.database) {
+        (Some(settings), _) => in_mongodb(kept, Mongo::new(settings), order),
+        (None, Some(Database::Postgres { url, address })) => {
+            // One connection a batch, and one for probes.
+            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
+            in_postgres(kept, Postgres::new(url, address, connections)?, order)
+        }
+        (None, _) => {
+            return Err(format!("{} keeps a ledger: set MONGODB_URL, or DATABASE_URL to PostgreSQL", kept.system));
+        }
+    };
     let name = format!("algolia/{}/{}{}", settings.app_id, settings.index_prefix, kept.index);
-    let prepare = prepare(mongo, move |mongo| async move { mongo.install(kept.ledger).await });
     let index = Arc::new(Index { client, name: kept.index, ledger, rated });
     let shelf = Arc::new(AlgoliaShelf(index.clone()));
     Ok(Target { sink: Arc::new(AlgoliaSink { index, ordered: kept.ordered }), shelf, prepare, name })
+}
+
+fn in_mongodb(kept: &'static Kept, mongo: Mongo, order: Order) -> Books {
+    let rated = kept.rated.as_ref().map(|rated| RatedIndex {
+        name: rated.index,
+        ratings: Arc::new(MongoRatings::new(mongo.clone(), kept.ledger, rated.subjects)),
+    });
+    let ledger = Arc::new(MongoLedger::new(mongo.clone(), kept.ledger, kept.only, order));
+    (ledger, rated, prepare(mongo, move |mongo| async move { mongo.install(kept.only).await }))
+}
+
+fn in_postgres(kept: &'static Kept, postgres: Postgres, order: Order) -> Books {
+    let rated = kept.rated.as_ref().map(|rated| RatedIndex {
+        name: rated.index,
+        ratings: Arc::new(PostgresRatings::new(postgres.clone(), kept.index)),
+    });
+    let ledger = Arc::new(PostgresLedger::new(postgres.clone(), kept.index, order));
+    (ledger, rated, prepare(postgres, |postgres| async move { postgres.install_ledger().await }))
 }

@@ -40,7 +40,7 @@ impl Place {
 
     async fn install(&self) {
         match self {
-            Self::Mongodb(settings) => Mongo::new(settings).install(&LEDGER).await.unwrap(),
+            Self::Mongodb(settings) => Mongo::new(settings).install(ONLY).await.unwrap(),
             Self::Postgres { database, .. } => postgres(database).install_ledger().await.unwrap(),
         }
     }
