@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millrace::sinks::ledger::Entry;
-use millrace::sinks::rating::{Rating, Ratings, astray, rate};
+use millrace::sinks::rating::{Rated, Rating, Ratings, astray, rate};
 use pipeline::sink::Order;
 
 use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_both, review, take, texts};
@@ -12,6 +12,7 @@ use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_both, review,
 in_both! {
     a_contribution_that_moves_counts_once
     a_contribution_that_is_withdrawn_counts_no_more
+    a_late_count_overwrites_nothing
     racing_writers_leave_the_rating_of_all
 }
 
@@ -78,11 +79,25 @@ async fn a_contribution_that_is_withdrawn_counts_no_more(place: Arc<Place>) {
     assert_eq!(ratings.subjects(&texts(&["r1", "r2"])).await.unwrap(), ["x"]);
 }
 
+async fn a_late_count_overwrites_nothing(place: Arc<Place>) {
+    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let x = texts(&["x"]);
+    take(&*ledger, &[review("r1", 1, "x", 1)]).await;
+    let seq = ratings.raise(&x).await.unwrap()[0];
+    let rating = ratings.count(&x).await.unwrap()[0];
+    take(&*ledger, &[review("r2", 1, "x", 2)]).await;
+    rate(&*ratings, &x).await.unwrap();
+    assert!(ratings.held(&x).await.unwrap()[0].as_ref().unwrap().seq > seq);
+    ratings.put(&[Rated { subject: "x".to_owned(), seq, rating }]).await.unwrap();
+    assert_eq!(histograms(&*ratings, &x).await, [[1, 1, 0, 0, 0]]);
+}
+
 /// What has been rated for certain, by subject.
 type Known = Mutex<HashMap<String, [u64; 5]>>;
 
 fn raced(writer: usize, n: usize, version: i64) -> Entry {
-    let subject = ["x", "y", "z"][(writer + n) % 3];
+    // Writers that keep pace meet at each subject.
+    let subject = ["x", "y", "z"][n % 3];
     review(&format!("{writer}-{n}"), version, subject, (n % 5) as u8 + 1)
 }
 
