@@ -1,11 +1,13 @@
-//! The stores: Elasticsearch, Redis, the audit's database.
+//! The stores: Elasticsearch, Redis, MongoDB, the audit's database.
 
 use pipeline::Sink;
+use pipeline::sink::{Failure, Kind};
 
 use super::{Finding, Level};
 use crate::config::{Config, Database, Store};
 use crate::consumer::redis;
 use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
+use crate::sinks::mongodb::Mongo;
 use crate::sinks::postgres::{Postgres, Server};
 use crate::systems::{Chosen, transactions, transactions_audit};
 
@@ -13,6 +15,12 @@ const ELASTICSEARCH: &str = "elasticsearch";
 const REDIS: &str = "redis";
 const POSTGRES: &str = "postgres";
 const SQLITE: &str = "sqlite";
+const MONGODB: &str = "mongodb";
+
+/// The systems that keep their documents, or the ledger of their index, in MongoDB.
+const ON_MONGODB: &[&str] = &["transactions-mongo", "users", "ratings", "reviews", "transactions-algolia"];
+/// Those that take PostgreSQL for it where MONGODB_URL is not set.
+const OR_ON_POSTGRES: &[&str] = &["reviews", "transactions-algolia"];
 
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
     let runs = |name: &str| chosen.iter().any(|chosen| chosen.entry.name == name);
@@ -38,8 +46,17 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
             None => findings.push(Finding::fault(POSTGRES, "the audit has no database", "set DATABASE_URL")),
         }
     }
+    let chosen: Vec<&str> = chosen.iter().map(|chosen| chosen.entry.name).collect();
+    if on_mongodb(config, &chosen) {
+        findings.push(documents(config).await);
+    }
     findings.push(marks(config).await);
     findings
+}
+
+fn on_mongodb(config: &Config, chosen: &[&str]) -> bool {
+    let instead = config.mongodb.is_none() && matches!(config.database, Some(Database::Postgres { .. }));
+    chosen.iter().any(|name| ON_MONGODB.contains(name) && !(instead && OR_ON_POSTGRES.contains(name)))
 }
 
 async fn elasticsearch(config: &Config) -> Vec<Finding> {
@@ -129,6 +146,19 @@ fn postgres(server: &Server, address: &str) -> Finding {
     }
 }
 
+async fn documents(config: &Config) -> Finding {
+    let Some(settings) = &config.mongodb else {
+        return Finding::fault(MONGODB, "there is no database for the documents", "set MONGODB_URL");
+    };
+    match Mongo::new(settings).inspect().await {
+        Ok(server) => Finding::ok(MONGODB, format!("version {} at {}", server.version, settings.address)),
+        Err(Failure { kind: Kind::Unavailable, why }) => {
+            Finding::fault(MONGODB, why, "start it, or correct MONGODB_URL")
+        }
+        Err(failure) => Finding::failed(MONGODB, failure.why),
+    }
+}
+
 fn file(path: &std::path::Path) -> Finding {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let shown = path.display();
@@ -207,6 +237,27 @@ mod tests {
         assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { template: Some(0), ..good }), Level::Note);
+    }
+
+    #[tokio::test]
+    async fn mongodb_is_looked_at_where_it_is_needed() {
+        let config = |variables: &[(&str, &str)]| {
+            Config::from_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+                .unwrap()
+        };
+        let none = config(&[]);
+        let postgres = config(&[("DATABASE_URL", "postgresql://h/x")]);
+        for (config, systems, expected) in [
+            (&none, &["transactions", "transactions-audit"][..], false),
+            (&none, &["transactions", "users"], true),
+            (&none, &["reviews"], true),
+            (&postgres, &["reviews", "transactions-algolia"], false),
+            (&postgres, &["reviews", "ratings"], true),
+        ] {
+            assert_eq!(on_mongodb(config, systems), expected, "{systems:?}");
+        }
+        let missing = documents(&postgres).await;
+        assert_eq!((missing.level, missing.advice.as_deref()), (Level::Fault, Some("set MONGODB_URL")));
     }
 
     #[test]
