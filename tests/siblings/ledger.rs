@@ -106,6 +106,7 @@ in_both! {
     the_newer_stays
     a_late_update_brings_nothing_back
     what_was_refused_is_given_back
+    what_another_took_meanwhile_is_given_back
     a_page_follows_the_other
     only_what_is_as_it_was_seen_is_removed
     a_horizon_never_goes_down
@@ -193,6 +194,33 @@ async fn what_was_refused_is_given_back(place: Arc<Place>) {
     }
     let rows = ledger.rows(&texts(&["b", "c", "none"])).await.unwrap();
     assert_eq!(rows, [None, Some(row(&deleted("c", 1))), None]);
+}
+
+/// Whether it was applied; takes it until that is known.
+async fn applied(ledger: &dyn Ledger, entry: &Entry) -> bool {
+    loop {
+        match take(ledger, std::slice::from_ref(entry)).await.remove(0) {
+            Verdict::Retry(_) => {}
+            verdict => return verdict == APPLIED,
+        }
+    }
+}
+
+async fn what_another_took_meanwhile_is_given_back(place: Arc<Place>) {
+    let (here, there) = (place.ledger(Order::Log), place.ledger(Order::Log));
+    for n in 0..100 {
+        let id = n.to_string();
+        // Of every other one nothing is there before.
+        if n % 2 == 0 {
+            assert_eq!(take(&*here, &[entry(&id, 1)]).await, [APPLIED]);
+        }
+        let (two, three) = (entry(&id, 2), entry(&id, 3));
+        let (first, last) = tokio::join!(applied(&*here, &two), applied(&*there, &three));
+        assert!(last);
+        here.give_back(&three).await.unwrap();
+        let before = if first { Some(row(&two)) } else { (n % 2 == 0).then(|| row(&entry(&id, 1))) };
+        assert_eq!(held(&*here, &id).await, before);
+    }
 }
 
 async fn a_page_follows_the_other(place: Arc<Place>) {

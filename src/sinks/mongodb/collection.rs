@@ -41,6 +41,8 @@ pub struct Upsert {
     pub(super) id: String,
     pub(super) version: i64,
     deleted: bool,
+    /// What the version that is held has to be besides, if anything.
+    pub(super) held: Option<Bson>,
     /// A whole document, or operators.
     pub(super) update: Document,
     bytes: usize,
@@ -80,9 +82,16 @@ impl Upsert {
         self
     }
 
+    /// Only while this version is held, or none; else it is to be made anew of what is held then.
+    #[must_use]
+    pub(super) fn only_over(mut self, version: Option<i64>) -> Self {
+        self.held = Some(version.map_or_else(|| doc! {"$exists": false}.into(), Bson::Int64));
+        self
+    }
+
     fn new(collection: &'static Collection, id: &str, version: i64, deleted: bool, update: Document) -> Self {
         let bytes = mongodb::bson::RawDocumentBuf::try_from(&update).map_or(0, |raw| raw.as_bytes().len());
-        Self { collection, id: id.to_owned(), version, deleted, update, bytes: bytes + 2 * id.len() + 100 }
+        Self { collection, id: id.to_owned(), version, deleted, held: None, update, bytes: bytes + 2 * id.len() + 100 }
     }
 
     pub fn id(&self) -> &str {

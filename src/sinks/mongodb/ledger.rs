@@ -55,6 +55,7 @@ impl MongoLedger {
             fields.insert(SUBJECT, &contribution.subject);
             fields.insert(STARS, i32::from(contribution.stars));
         }
+        let version = held.as_ref().map(|held| number(held, VERSION));
         match held {
             Some(mut held) if number(&held, VERSION) < entry.version => {
                 for ours in ["_id", PREVIOUS, SUBJECTS] {
@@ -68,7 +69,9 @@ impl MongoLedger {
                 fields.insert(PREVIOUS, Bson::Null);
             }
         }
+        // Another may take one meanwhile, and that would not be given back.
         let upsert = Upsert::set(self.collection, &entry.id, entry.version, entry.is_deleted(), fields);
+        let upsert = upsert.only_over(version);
         match &entry.contribution {
             Some(contribution) => upsert.and_add(SUBJECTS, contribution.subject.as_str()),
             // What it added before must count no more.

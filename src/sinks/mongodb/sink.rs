@@ -105,7 +105,10 @@ impl MongoSink {
             Order::Any => doc! {"$gte": write.version},
         };
         // "Not newer" holds as well of a document that has no version yet.
-        let found = doc! {write.collection.key: &write.id, VERSION: {"$not": newer}};
+        let mut found = doc! {write.collection.key: &write.id, VERSION: {"$not": newer}};
+        if let Some(held) = &write.held {
+            found.insert("$and", [doc! {VERSION: held.clone()}]);
+        }
         doc! {"q": found, "u": &write.update, "upsert": true}
     }
 
