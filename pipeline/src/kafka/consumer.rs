@@ -89,10 +89,12 @@ fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
 
 /// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
 pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
-    let mut config = ClientConfig::new();
+    // A copy as a whole: `config_map` hands out a placeholder for a password.
+    let mut config = client.clone();
     // A default that may be changed: new partitions and a missing topic are noticed soon.
-    config.set("topic.metadata.refresh.interval.ms", "10000");
-    config.extend(client.config_map().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    if config.get("topic.metadata.refresh.interval.ms").is_none() {
+        config.set("topic.metadata.refresh.interval.ms", "10000");
+    }
     config
         .set("group.id", &options.group)
         .set("session.timeout.ms", options.session_timeout.as_millis().to_string())
@@ -114,5 +116,32 @@ pub(super) fn known(offset: Offset) -> Option<i64> {
     match offset {
         Offset::Offset(next) => Some(next),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_consumer_keeps_the_password_and_what_users_may_change() {
+        let options = FeedOptions {
+            system: "s",
+            topics: Vec::new(),
+            group: "g".to_owned(),
+            session_timeout: Duration::from_secs(6),
+            heartbeat_interval: Duration::from_secs(1),
+            limits: BatchLimits { records: 1, bytes: 1, age: Duration::ZERO },
+            prefetch_bytes: 1,
+            once: false,
+        };
+        let mut client = ClientConfig::new();
+        client.set("sasl.password", "hunter2");
+        assert_eq!(consumer_config(&client, &options).get("topic.metadata.refresh.interval.ms"), Some("10000"));
+        client.set("topic.metadata.refresh.interval.ms", "5000");
+        let config = consumer_config(&client, &options);
+        assert_eq!(config.get("sasl.password"), Some("hunter2"));
+        assert_eq!(config.get("topic.metadata.refresh.interval.ms"), Some("5000"));
+        assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
     }
 }
