@@ -185,9 +185,9 @@ fn images_have_fixed_tags() {
         let image = service["image"].as_str().unwrap();
         assert!(has_fixed_tag(image), "{name}: {image}");
     }
-    let ours = format!("millrace:{}", env!("CARGO_PKG_VERSION"));
+    let own = format!("millrace:{}", env!("CARGO_PKG_VERSION"));
     for service in ours() {
-        assert_eq!(PROJECT["services"][service]["image"], ours, "{service}");
+        assert_eq!(PROJECT["services"][service]["image"], own, "{service}");
     }
 }
 
