@@ -12,6 +12,7 @@
 #[path = "algolia/client.rs"]
 mod client;
 #[path = "algolia/double/mod.rs"]
+#[allow(dead_code, reason = "shared with the siblings' tests")]
 mod double;
 #[path = "algolia/failures.rs"]
 mod failures;

@@ -29,4 +29,5 @@ mod rebalance;
 mod secured;
 mod services;
 mod verify;
+#[allow(dead_code, reason = "shared with the siblings' tests")]
 mod world;
