@@ -150,6 +150,11 @@ fn the_commands_are_those_of_the_program() {
         let command = strings(&PROJECT["services"][service]["command"]);
         let output = Command::new(PROGRAM).args(&command).arg("--help").output().unwrap();
         assert!(output.status.success(), "{service}: {command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        if let [run, system] = &command[..]
+            && *run == "run"
+        {
+            millrace::systems::find(system).map(drop).unwrap();
+        }
     }
 }
 

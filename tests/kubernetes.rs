@@ -62,6 +62,7 @@ fn the_commands_are_those_of_the_program() {
         assert_eq!(deployment["metadata"]["name"], format!("millrace-{system}"));
         let parsed = Command::new(env!("CARGO_BIN_EXE_millrace")).args(&args).arg("--help").output().unwrap();
         assert!(parsed.status.success(), "{args:?}: {}", String::from_utf8_lossy(&parsed.stderr));
+        millrace::systems::find(system).map(drop).unwrap();
     }
 }
 

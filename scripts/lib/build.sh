@@ -3,10 +3,16 @@
 
 readonly BUILD_PACKAGES=(g++ libssl-dev make pkg-config zlib1g-dev)
 
-build_prerequisites() {
+build_prerequisites() { packages "${BUILD_PACKAGES[@]}"; }
+
+# One of the tests runs the official JavaScript client of Algolia.
+node_prerequisites() { command -v node >/dev/null && command -v npm >/dev/null || packages nodejs npm; }
+
+# packages NAME...: installs what is missing of them.
+packages() {
   local package missing=()
   command -v dpkg-query >/dev/null || return 0
-  for package in "${BUILD_PACKAGES[@]}"; do
+  for package in "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   ((${#missing[@]})) || return 0

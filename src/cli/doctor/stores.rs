@@ -6,16 +6,21 @@ use pipeline::sink::{Failure, Kind};
 use super::{Finding, Level};
 use crate::config::{Config, Database, Store};
 use crate::consumer::redis;
+use crate::sinks::algolia;
 use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
 use crate::sinks::mongodb::Mongo;
 use crate::sinks::postgres::{Postgres, Server};
-use crate::systems::{Chosen, transactions, transactions_audit};
+use crate::systems::{Chosen, reviews, transactions, transactions_algolia, transactions_audit};
 
 const ELASTICSEARCH: &str = "elasticsearch";
 const REDIS: &str = "redis";
 const POSTGRES: &str = "postgres";
 const SQLITE: &str = "sqlite";
 const MONGODB: &str = "mongodb";
+const ALGOLIA: &str = "algolia";
+
+/// The systems with an index in Algolia.
+const ON_ALGOLIA: &[(&str, &str)] = &[(reviews::NAME, "reviews"), (transactions_algolia::NAME, "transactions")];
 
 /// The systems that keep their documents, or the ledger of their index, in MongoDB.
 const ON_MONGODB: &[&str] = &["transactions-mongo", "users", "ratings", "reviews", "transactions-algolia"];
@@ -50,8 +55,25 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
     if on_mongodb(config, &chosen) {
         findings.push(documents(config).await);
     }
+    for (name, index) in ON_ALGOLIA.iter().filter(|(name, _)| chosen.contains(name)) {
+        findings.push(objects(config, name, index).await);
+    }
     findings.push(marks(config).await);
     findings
+}
+
+/// Whether an index takes a write that changes nothing.
+async fn objects(config: &Config, system: &str, index: &str) -> Finding {
+    let Some(settings) = &config.algolia else {
+        let advice = "set ALGOLIA_APP_ID and ALGOLIA_API_KEY";
+        return Finding::fault(ALGOLIA, format!("{system} has no application"), advice);
+    };
+    let asked = match algolia::Client::new(settings) {
+        Ok(client) => client.probe(index).await.map_err(|failure| failure.why.into_owned()),
+        Err(why) => Err(why),
+    };
+    let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
+    asked.map_or_else(|why| Finding::failed(ALGOLIA, why), |()| Finding::ok(ALGOLIA, known))
 }
 
 fn on_mongodb(config: &Config, chosen: &[&str]) -> bool {
