@@ -115,8 +115,10 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
     let siblings = Siblings::new("unique");
     siblings.create_topic("users");
     siblings.ask(async |database| {
-        let index = doc! {"key": {"username": 1}, "name": "theirs", "unique": true};
-        database.run_command(doc! {"createIndexes": "users", "indexes": [index]}).await.unwrap();
+        // As an application makes them: the key has its unique index already, under another name.
+        let theirs = |field: &str| doc! {"key": {field: 1.0}, "name": format!("users_{field}_key"), "unique": true};
+        let indexes = [theirs("username"), theirs("clerkId")];
+        database.run_command(doc! {"createIndexes": "users", "indexes": indexes}).await.unwrap();
     });
     let user = |id: &'static str, name: &str| {
         let data = json!({"id": id, "object": "user", "username": name, "email_addresses": [], "updated_at": 1_700_000_000_000_i64});

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::options::ClientOptions;
+use mongodb::error::ErrorKind;
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
@@ -78,23 +79,49 @@ impl Mongo {
         Ok(Server { version: answer.get_str("version").unwrap_or("unknown").to_owned() })
     }
 
-    /// Makes the indexes of these collections that are missing: a unique one on each key, and those that reading needs.
+    /// Makes the indexes of these collections that are missing: a unique one on each key, and those that reading needs. One
+    /// that is there under another name does as well.
     ///
     /// # Errors
     /// Why not; documents that share a key are named as the cause.
     pub async fn install(&self, collections: &[&Collection]) -> Result<(), Failure> {
-        let index =
-            |field: &str, unique: bool| doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": unique};
         for collection in collections {
+            let there = self.indexes(collection).await?;
             // The server makes the index on _id itself.
-            let key = (collection.key != "_id").then(|| index(collection.key, true));
-            let others = collection.indexes.iter().map(|field| index(field, false));
-            let indexes: Vec<Document> = key.into_iter().chain(others).collect();
+            let key = (collection.key != "_id").then_some((collection.key, true));
+            let wanted = key.into_iter().chain(collection.indexes.iter().map(|field| (*field, false)));
+            let missing = wanted.filter(|(field, unique)| {
+                let is_it = |key: &Document| key.len() == 1 && number(key, field) == 1;
+                let does = |index: &Document| {
+                    index.get_document("key").is_ok_and(is_it) && (index.get_bool("unique").unwrap_or(false) || !unique)
+                };
+                !there.iter().any(does)
+            });
+            let index = |(field, unique): (&str, bool)| {
+                doc! {"key": {field: 1}, "name": format!("{field}_1"), "unique": unique}
+            };
+            let indexes: Vec<Document> = missing.map(index).collect();
             if !indexes.is_empty() {
                 self.run(doc! {"createIndexes": collection.name, "indexes": indexes}).await?;
             }
         }
         self.run(doc! {"ping": 1}).await.map(drop)
+    }
+
+    /// The indexes that are there.
+    async fn indexes(&self, collection: &Collection) -> Result<Vec<Document>, Failure> {
+        const NO_COLLECTION: i32 = 26;
+        let asked = self.database().await?.run_command(doc! {"listIndexes": collection.name});
+        let answer = timeout(COMMAND, asked.into_future()).await.map_err(|_| self.late(COMMAND))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if matches!(&*error.kind, ErrorKind::Command(why) if why.code == NO_COLLECTION) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(judge(&error, self.address())),
+        };
+        let batch = answer.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+        Ok(batch.map(Vec::as_slice).unwrap_or_default().iter().filter_map(Bson::as_document).cloned().collect())
     }
 
     /// Runs a command.
@@ -124,6 +151,8 @@ impl Mongo {
             options.app_name = Some("millrace".to_owned());
             options.server_selection_timeout = Some(CONNECT);
             options.connect_timeout = Some(CONNECT);
+            // What was written must be seen, whatever the URL says.
+            options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
             let client = Client::with_options(options).map_err(|error| judge(&error, self.address()))?;
             Ok(client.database(&self.settings.database))
         };
