@@ -79,6 +79,11 @@ pub trait Shelf: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    /// Whether a write of the version that it holds already shows the document anew, so that it mends what is shown otherwise.
+    fn shows_anew(&self) -> bool {
+        false
+    }
+
     /// Below which version tombstones may have been purged; `None` where none ever was.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! is written where one of a lower number is held. Whoever raised a number wrote before, so the count of a higher number
 //! has seen the contributions of all lower ones: instances that race, and replays, leave the rating of all contributions.
 
+use std::time::Duration;
+
 use pipeline::sink::{Answer, Failure};
 use serde_json::{Value, json};
 
@@ -111,13 +113,35 @@ pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<(), Fail
     Ok(())
 }
 
+/// Whoever is at work is done by then, mostly.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A look at what may be changing: what differs is looked at once more, after a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    First,
+    Second,
+}
+
+/// In this order.
+pub(super) const LOOKS: [Look; 2] = [Look::First, Look::Second];
+
+impl Look {
+    pub(super) async fn begin<T>(self, suspects: &[T]) {
+        if self == Self::Second && !suspects.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
 /// The subjects whose rating is not that of their contributions, looked at twice, for writers may be at work.
 ///
 /// # Errors
 /// Why they cannot be read.
 pub async fn astray(ratings: &dyn Ratings) -> Result<Vec<String>, Failure> {
     let mut suspects = ratings.all().await?;
-    for _ in 0..2 {
+    for look in LOOKS {
+        look.begin(&suspects).await;
         let mut wrong = Vec::new();
         for subjects in suspects.chunks(AT_ONCE) {
             let counted = ratings.count(subjects).await?;

@@ -5,7 +5,7 @@
 use pipeline::sink::Failure;
 use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
-use redis::{Client, FromRedisValue, Pipeline};
+use redis::{Client, FromRedisValue, Pipeline, RedisError};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -13,6 +13,8 @@ use tokio::sync::OnceCell;
 use super::rating::{Rated, Rating};
 use crate::config::Redis;
 
+/// Ratings in one round trip.
+const AT_ONCE: usize = 500;
 /// Sets a rating where none, or one of a lower number, is held.
 const SET_IF_LATER: &str = r"
 local held = redis.call('GET', KEYS[1])
@@ -51,21 +53,33 @@ impl RatingCache {
     /// # Errors
     /// Why not.
     pub async fn put(&self, rated: &[Rated]) -> Result<(), Failure> {
-        let mut pipeline = redis::pipe();
-        for Rated { subject, seq, rating } in rated {
-            pipeline
-                .cmd("EVAL")
-                .arg(SET_IF_LATER)
-                .arg(1)
-                .arg(self.key(subject))
-                .arg(*seq)
-                .arg(text(*seq, rating))
-                .ignore();
+        for rated in rated.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            for Rated { subject, seq, rating } in rated {
+                let set = pipeline.cmd("EVAL").arg(SET_IF_LATER).arg(1).arg(self.key(subject));
+                set.arg(*seq).arg(text(*seq, rating)).ignore();
+            }
+            self.query::<()>(&pipeline).await?;
         }
-        if rated.is_empty() { Ok(()) } else { self.query(&pipeline).await }
+        Ok(())
     }
 
-    /// Which of these ratings are held otherwise, though they are not newer; what is not held is no matter.
+    /// Forgets these ratings, so that any may be set.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn forget(&self, subjects: &[String]) -> Result<(), Failure> {
+        for subjects in subjects.chunks(AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            subjects.iter().for_each(|subject| {
+                pipeline.cmd("DEL").arg(self.key(subject)).ignore();
+            });
+            self.query::<()>(&pipeline).await?;
+        }
+        Ok(())
+    }
+
+    /// Which of these ratings are held otherwise; what is not held is no matter.
     ///
     /// # Errors
     /// Why they cannot be read.
@@ -79,11 +93,24 @@ impl RatingCache {
             let Some(held) = held.as_ref().and_then(|held| serde_json::from_str::<Value>(held).ok()) else {
                 return held.is_some();
             };
-            let later = held.get("seq").and_then(Value::as_i64).is_some_and(|seq| seq > rated.seq);
-            !later && held.get("histogram") != rated.rating.json().get("histogram")
+            held.get("histogram") != rated.rating.json().get("histogram")
         };
         let compared = rated.iter().zip(held).filter(wrong);
         Ok(compared.map(|(rated, _)| rated.subject.clone()).collect())
+    }
+
+    /// By the code that the server's answer begins with; an error without one is no answer.
+    fn judge(&self, error: &RedisError) -> Failure {
+        match error.code() {
+            None => Failure::unavailable(format!("no answer from Redis at {}: check REDIS_URL", self.address)),
+            Some(code @ ("LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM")) => {
+                Failure::unavailable(format!("Redis at {} asks to wait ({code})", self.address))
+            }
+            Some(code) => Failure::misconfigured(format!(
+                "Redis at {} refuses the ratings ({code}): this user needs EVAL, GET, SET and DEL on the keys of RATINGS_CACHE_PREFIX, on one server that takes writes",
+                self.address
+            )),
+        }
     }
 
     fn key(&self, subject: &str) -> String {
@@ -91,9 +118,9 @@ impl RatingCache {
     }
 
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Failure> {
-        let away = |_| Failure::unavailable(format!("no answer from Redis at {}: check REDIS_URL", self.address));
-        let connection = self.connection.get_or_try_init(|| redis_connection(&self.client)).await.map_err(away)?;
-        pipeline.query_async(&mut connection.clone()).await.map_err(away)
+        let failed = |error: RedisError| self.judge(&error);
+        let connection = self.connection.get_or_try_init(|| redis_connection(&self.client)).await.map_err(failed)?;
+        pipeline.query_async(&mut connection.clone()).await.map_err(failed)
     }
 }
 

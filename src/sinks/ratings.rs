@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 
 use super::mongodb::{MongoRatings, MongoShelf, MongoSink, Upsert};
-use super::rating::{Rated, Ratings, astray, rate};
+use super::rating::{LOOKS, Rated, Ratings, astray, rate};
 use super::rating_cache::RatingCache;
 use crate::shelf::{Found, Seen, Shelf, Visit};
 
@@ -54,9 +54,12 @@ impl FollowUp {
     async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let mut wrong = astray(&self.ratings).await?;
         if let Some(cache) = &self.cache {
-            for subjects in self.ratings.all().await?.chunks(AT_ONCE) {
-                wrong.extend(cache.astray(&self.held(subjects).await?).await?);
+            let cached = self.cached_otherwise(cache).await?;
+            if mend {
+                // Of a database that was set back, they would count as later.
+                cache.forget(&cached).await?;
             }
+            wrong.extend(cached);
         }
         wrong.sort();
         wrong.dedup();
@@ -64,6 +67,20 @@ impl FollowUp {
             self.count(&wrong).await?;
         }
         Ok(wrong)
+    }
+
+    /// The subjects whose rating the cache has otherwise, looked at twice.
+    async fn cached_otherwise(&self, cache: &RatingCache) -> Result<Vec<String>, Failure> {
+        let mut suspects = self.ratings.all().await?;
+        for look in LOOKS {
+            look.begin(&suspects).await;
+            let mut wrong = Vec::new();
+            for subjects in suspects.chunks(AT_ONCE) {
+                wrong.extend(cache.astray(&self.held(subjects).await?).await?);
+            }
+            suspects = wrong;
+        }
+        Ok(suspects)
     }
 }
 

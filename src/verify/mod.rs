@@ -242,6 +242,7 @@ where
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         match (name, difference.expected, difference.held) {
             (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
+            (Name::Different, Some(expected), _) if repair && shelf.shows_anew() => wanted.push(expected.at),
             (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
                 phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
@@ -315,8 +316,8 @@ async fn repaired<S: System + Clone>(
         let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
         let records: Vec<Record> = log.fetch(places).await?;
         let replayed = replay(&setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
-        // A store with a ledger holds the version already, and shows it now.
-        repaired += replayed.tally.applied + replayed.tally.superseded;
+        let shown = if setup.shelf.shows_anew() { replayed.tally.superseded } else { 0 };
+        repaired += replayed.tally.applied + shown;
     }
     Ok(repaired)
 }

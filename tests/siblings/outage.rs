@@ -100,7 +100,7 @@ fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
 }
 
 #[test]
-fn what_a_cut_connection_did_is_not_done_twice() {
+fn answers_that_are_lost_lose_nothing() {
     let siblings = Siblings::in_world(World::new("lost"));
     let options = siblings.publish("reviews", 200);
     let running = siblings.start(&["reviews"]);

@@ -178,7 +178,8 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
         }
     }
     eventually("lag 0", || (siblings.lag("ratings") + siblings.lag("reviews") == 0).then_some(()));
-    assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [200; 5], "looked {looked} times");
+    assert!(looked > 0, "nobody looked while it was counted");
+    assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [200; 5]);
     assert_eq!(shown(&siblings.objects("creators")[&creator]), [200; 5]);
     assert_eq!(cached(&siblings, &creator)["count"], 1_000);
     for instance in instances {
@@ -218,8 +219,14 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
     assert_eq!(siblings.findings("ratings", &[]), (vec![("derived".to_owned(), creator.clone())], Some(1)));
     assert_eq!(siblings.findings("ratings", &["--repair"]).1, Some(0));
     siblings.verified("ratings");
-    // What differs at its version is for a rebuild; everything else is mended.
-    siblings.algolia.change("reviews", |objects| objects.remove(&changed));
+    // As if the database had been set back since: what is cached counts as later.
+    let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
+    let later = json!({"seq": 999_999, "histogram": {}}).to_string();
+    let mut connection = redis::Client::open(variable("REDIS_URL")).unwrap().get_connection().unwrap();
+    let _: String = redis::cmd("SET").arg(key).arg(later).query(&mut connection).unwrap();
+    assert_eq!(siblings.findings("ratings", &["--repair"]), (vec![("derived".to_owned(), creator.clone())], Some(0)));
+    assert_eq!(cached(&siblings, &creator)["count"], expected.ratings[&creator].count);
+    siblings.verified("ratings");
     assert_eq!(siblings.findings("reviews", &["--repair", "--delete-phantoms"]).1, Some(0));
     siblings.verified("reviews");
     assert_shown(&siblings, &expected);

@@ -127,6 +127,12 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
     siblings.send("users", &[user("user_1", "ada"), user("user_2", "ada"), user("user_3", "eve")]);
     let summary = &siblings.run_once(&["users"])["users"];
     assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(2), &json!(1)));
+    // One that is there already.
+    let (key, mut update) = user("user_3", "ada");
+    (update["type"], update["data"]["updated_at"]) = (json!("user.updated"), json!(1_700_000_100_000_i64));
+    siblings.send("users", &[(key, update)]);
+    let summary = &siblings.run_once(&["users"])["users"];
+    assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(0), &json!(1)));
     let letters = siblings.world.letters_of(&siblings.topic("users"));
     let class = letters[0].headers.iter().find(|header| header.name == "millrace.error.class").unwrap();
     assert_eq!(class.value.as_deref(), Some(b"duplicate_key".as_slice()));

@@ -24,13 +24,12 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<
     let kind = kind(&event_type)?;
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
-    let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
-    let review = (kind != Kind::Deleted).then(|| review(&data, creator_id.clone())).transpose()?;
+    let review = (kind != Kind::Deleted).then(|| review(&data)).transpose()?;
     let updated_at = present(data.get("updatedAt"));
     let (raw, name) = updated_at.map_or((envelope.timestamp(), "timestamp"), |raw| (Some(raw), "data.updatedAt"));
     let time_micros = event_time(raw, name, record_timestamp_ms)?.0.micros();
     let message_id = message_id(&id, &event_type, &time_micros.to_string());
-    Ok(Event { id, kind, time_micros, message_id, review, creator_id })
+    Ok(Event { id, kind, time_micros, message_id, review })
 }
 
 fn kind(event_type: &str) -> Result<Kind, Reject> {
@@ -50,8 +49,9 @@ fn creator(raw: &RawValue) -> Result<String, Reject> {
     })
 }
 
-fn review(data: &Fields<'_>, creator_id: Option<String>) -> Result<Review, Reject> {
+fn review(data: &Fields<'_>) -> Result<Review, Reject> {
     let missing = || Reject::new("missing_field", "`data.creatorId` is missing");
+    let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
     let text = |name| data.get(name).and_then(json::scalar).map(Into::into);
     Ok(Review {
         creator_id: creator_id.ok_or_else(missing)?,

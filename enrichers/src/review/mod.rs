@@ -24,8 +24,6 @@ pub struct Event<'a> {
     pub message_id: [u8; 32],
     /// The review as it is after the event; `None` when it was deleted.
     pub review: Option<Review>,
-    /// Whom it is of, where the event says so; a delete need not.
-    pub creator_id: Option<String>,
 }
 
 impl Event<'_> {

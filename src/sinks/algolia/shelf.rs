@@ -10,7 +10,7 @@ use super::sink::{Index, RatedIndex};
 use super::{MOST_OBJECTS, Operation};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit};
 use crate::sinks::ledger::{Row, object_content};
-use crate::sinks::rating::{Rated, astray};
+use crate::sinks::rating::{LOOKS, Rated, astray};
 
 /// Reads an index and its ledger.
 pub(super) struct AlgoliaShelf(pub(super) Arc<Index>);
@@ -44,8 +44,7 @@ impl AlgoliaShelf {
             let ids: Vec<String> = page.objects.iter().map(|(id, _)| id.clone()).collect();
             let rows = ledger.rows(&ids).await?;
             for ((id, object), _) in page.objects.iter().zip(rows).filter(|(_, row)| row.is_none()) {
-                // Of no version: no event is about it.
-                visit(id, Held { version: i64::MIN, deleted: false, content: object_content(object.get()) })?;
+                visit(id, unknown(object))?;
             }
             cursor = page.cursor;
             if cursor.is_none() {
@@ -83,7 +82,10 @@ impl AlgoliaShelf {
             let rows = self.0.ledger.rows(ids).await?;
             let objects = self.0.client.objects(self.0.name, ids).await?;
             found.extend(rows.into_iter().zip(objects).map(|(row, object)| {
-                let held = held(&row?, object.as_deref())?;
+                let held = match (row, &object) {
+                    (Some(row), object) => held(&row, object.as_deref())?,
+                    (None, object) => unknown(object.as_deref()?),
+                };
                 Some(Found { held, text: object.map(|object| object.get().to_owned()) })
             }));
         }
@@ -96,6 +98,9 @@ impl AlgoliaShelf {
         for living in living.chunks(MOST_OBJECTS) {
             let deletes: Vec<Operation<'_>> = living.iter().map(|seen| Operation::Delete { id: &seen.id }).collect();
             self.0.client.batch(self.0.name, &deletes).await?;
+            // One may have become real meanwhile.
+            let ids: Vec<String> = living.iter().map(|seen| seen.id.clone()).collect();
+            self.0.push(&ids).await?;
             // What the ledger knew was counted.
             removed += living.iter().filter(|seen| seen.version == i64::MIN).count() as u64;
         }
@@ -117,7 +122,8 @@ impl AlgoliaShelf {
     /// The subjects whose rating the index does not show as it is held, looked at twice.
     async fn shown_otherwise(&self, rated: &RatedIndex) -> Result<Vec<String>, Failure> {
         let mut suspects = rated.ratings.all().await?;
-        for _ in 0..2 {
+        for look in LOOKS {
+            look.begin(&suspects).await;
             self.still(rated.name).await?;
             let mut wrong = Vec::new();
             for subjects in suspects.chunks(MOST_OBJECTS) {
@@ -131,6 +137,11 @@ impl AlgoliaShelf {
         }
         Ok(suspects)
     }
+}
+
+/// Of no version: no event is about it.
+fn unknown(object: &RawValue) -> Held {
+    Held { version: i64::MIN, deleted: false, content: object_content(object.get()) }
 }
 
 /// Whether an object shows this rating.
@@ -164,6 +175,10 @@ impl Shelf for AlgoliaShelf {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn shows_anew(&self) -> bool {
+        true
     }
 
     fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {

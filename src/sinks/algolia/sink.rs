@@ -99,7 +99,11 @@ impl Index {
     async fn follow_up(&self, ids: &[String]) -> Result<(), Failure> {
         let Some(rated) = &self.rated else { return Ok(()) };
         let subjects = rated.ratings.subjects(ids).await?;
-        self.rate(rated, &subjects).await
+        self.rate(rated, &subjects).await.map_err(|failure| match failure.kind {
+            // Not the fault of the record, which is in place.
+            Kind::Refused => Failure::misconfigured(format!("of the ratings in index {}: {}", rated.name, failure.why)),
+            _ => failure,
+        })
     }
 
     pub(super) async fn rate(&self, rated: &RatedIndex, subjects: &[String]) -> Result<(), Failure> {

@@ -47,9 +47,11 @@ pub(super) fn judge_code(code: i32, address: &str) -> Failure {
         67 | 85 | 86 | 11000 => Failure::misconfigured(at(
             "cannot make a unique index of ours: documents share a key, or an index is there under its name; mend them",
         )),
-        // Stepping down, starting or stopping, a network of its own, out of time or room, a lock that was not had.
-        6 | 7 | 24 | 46 | 50 | 64 | 89 | 91 | 100 | 112 | 134 | 189 | 202 | 262 | 9001 | 10058 | 10107 | 11600
-        | 11602 | 13435 | 13436 | 14031 => Failure::unavailable(at("asks to try again")),
+        // Stepping down, starting or stopping, a shard without a primary, a network of its own, out of time or room, a lock not had.
+        6 | 7 | 24 | 46 | 50 | 63 | 64 | 70 | 89 | 91 | 100 | 112 | 133 | 134 | 150 | 189 | 202 | 262 | 334 | 462
+        | 9001 | 10058 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 | 14031 => {
+            Failure::unavailable(at("asks to try again"))
+        }
         10334 | 17419 | 17420 => Failure::refused(at("does not take so large a document")),
         2 | 9 | 14 | 52 | 57 => Failure::refused(at("does not take the command")),
         _ => Failure::broken(at("answered with an error")),

@@ -99,7 +99,7 @@ impl MongoLedger {
             }
             Err(_) => doc! {"delete": self.collection.name, "deletes": [{"q": ours, "limit": 1}]},
         };
-        self.mongo.write(command).await.map(drop)
+        self.mongo.write_all(command).await.map(drop)
     }
 
     async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {

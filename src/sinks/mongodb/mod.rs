@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
+use mongodb::options::{ClientOptions, ReadConcern, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
@@ -33,6 +33,8 @@ pub use value::document_of;
 
 /// How long a server may take to be found and connected to.
 const CONNECT: Duration = Duration::from_secs(5);
+/// A key is there already.
+const DUPLICATE_KEY: i64 = 11_000;
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(60);
 
@@ -93,7 +95,9 @@ impl Mongo {
             let missing = wanted.filter(|(field, unique)| {
                 let is_it = |key: &Document| key.len() == 1 && number(key, field) == 1;
                 let does = |index: &Document| {
-                    index.get_document("key").is_ok_and(is_it) && (index.get_bool("unique").unwrap_or(false) || !unique)
+                    let whole = !index.contains_key("partialFilterExpression");
+                    let enough = !unique || (whole && index.get_bool("unique").unwrap_or(false));
+                    index.get_document("key").is_ok_and(is_it) && enough
                 };
                 !there.iter().any(does)
             });
@@ -144,6 +148,17 @@ impl Mongo {
         self.run(command).await
     }
 
+    /// As [`Mongo::write`], for writes none of which may fail alone.
+    async fn write_all(&self, command: Document) -> Result<Document, Failure> {
+        let answer = self.write(command).await?;
+        let code = sink::errors(&answer).next().map(|error| number(error, "code"));
+        match code {
+            Some(DUPLICATE_KEY) => Err(Failure::unavailable("others write the same document")),
+            Some(code) => Err(judge_code(i32::try_from(code).unwrap_or_default(), self.address())),
+            None => Ok(answer),
+        }
+    }
+
     async fn database(&self) -> Result<&Database, Failure> {
         let connect = async {
             let options = timeout(CONNECT, ClientOptions::parse(self.settings.url.expose_secret()).into_future());
@@ -152,6 +167,7 @@ impl Mongo {
             options.server_selection_timeout = Some(CONNECT);
             options.connect_timeout = Some(CONNECT);
             // What was written must be seen, whatever the URL says.
+            options.read_concern = Some(ReadConcern::local());
             options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
             let client = Client::with_options(options).map_err(|error| judge(&error, self.address()))?;
             Ok(client.database(&self.settings.database))

@@ -6,7 +6,7 @@ use mongodb::bson::{Bson, Document, doc};
 use pipeline::sink::{Answer, Failure};
 
 use super::sink::errors;
-use super::{Collection, Mongo, number};
+use super::{Collection, DUPLICATE_KEY, Mongo, number};
 use crate::sinks::rating::{Rated, Rating, Ratings};
 
 /// Whom a contribution counts for.
@@ -17,8 +17,6 @@ pub const STARS: &str = "stars";
 const SEQ: &str = "seq";
 const RATING_SEQ: &str = "rating_seq";
 const RATING: &str = "rating";
-/// Two instances inserted one subject at once.
-const DUPLICATE_KEY: i64 = 11_000;
 
 /// Contributions, and the subjects that they count for. A subject's document may be another's that has further fields.
 #[derive(Clone, Debug)]
@@ -51,12 +49,18 @@ impl MongoRatings {
         let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
         let updates: Vec<Document> = subjects.iter().map(raise).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let answer = self.mongo.write(command).await?;
-        if let Some(error) = errors(&answer).next() {
-            return Err(match number(error, "code") {
-                DUPLICATE_KEY => Failure::unavailable("others write the same subject"),
-                code => super::judge_code(i32::try_from(code).unwrap_or_default(), self.mongo.address()),
-            });
+        let answer = self.mongo.write(command.clone()).await?;
+        if errors(&answer).any(|error| number(error, "code") == DUPLICATE_KEY) {
+            // Whoever lost a race to insert finds the subject now; who does not is up against another index.
+            let answer = self.mongo.write(command).await?;
+            if errors(&answer).any(|error| number(error, "code") == DUPLICATE_KEY) {
+                let why = "a unique index of {} takes no second document without its field: make it sparse or partial";
+                return Err(Failure::misconfigured(why.replace("{}", self.subjects)));
+            }
+        }
+        if let Some(error) = errors(&answer).find(|error| number(error, "code") != DUPLICATE_KEY) {
+            let code = i32::try_from(number(error, "code")).unwrap_or_default();
+            return Err(super::judge_code(code, self.mongo.address()));
         }
         let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
         let numbers: HashMap<&str, i64> =
@@ -73,7 +77,7 @@ impl MongoRatings {
         };
         let database = self.mongo.database().await?;
         let contributions = database.collection::<Document>(self.contributions.name);
-        let asked = contributions.aggregate([doc! {"$match": living}, doc! {"$group": group}]);
+        let asked = contributions.aggregate([doc! {"$match": living}, doc! {"$group": group}]).allow_disk_use(true);
         let cursor = self.mongo.within(asked.into_future()).await?;
         let mut ratings: HashMap<String, Rating> = HashMap::new();
         for group in self.mongo.drained(cursor).await? {
@@ -92,10 +96,7 @@ impl MongoRatings {
         };
         let updates: Vec<Document> = rated.iter().map(update).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let answer = self.mongo.write(command).await?;
-        let code = errors(&answer).next().map(|error| number(error, "code"));
-        let failed = |code| Err(super::judge_code(i32::try_from(code).unwrap_or_default(), self.mongo.address()));
-        code.map_or(Ok(()), failed)
+        self.mongo.write_all(command).await.map(drop)
     }
 
     async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {

@@ -74,7 +74,7 @@ impl MongoShelf {
             for seen in seen.chunks(DELETED_AT_ONCE) {
                 let deletes: Vec<Document> = seen.iter().map(|seen| delete(collection, seen)).collect();
                 let command = doc! {"delete": collection.name, "deletes": deletes, "ordered": false};
-                let answer = self.mongo.write(command).await?;
+                let answer = self.mongo.write_all(command).await?;
                 removed += u64::try_from(number(&answer, "n")).unwrap_or_default();
             }
         }
@@ -93,7 +93,7 @@ impl MongoShelf {
 
     async fn note(&self, version: i64) -> Result<(), Failure> {
         let raise = doc! {"q": {"_id": self.first()}, "u": {"$max": {"version": version}}, "upsert": true};
-        self.mongo.write(doc! {"update": HORIZONS, "updates": [raise]}).await.map(drop)
+        self.mongo.write_all(doc! {"update": HORIZONS, "updates": [raise]}).await.map(drop)
     }
 }
 

@@ -11,13 +11,14 @@ use pipeline::sink::{Answer, Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
 use super::collection::VERSION;
 use super::judge::judge_write;
-use super::{Collection, Mongo, Upsert, number};
+use super::{Collection, DUPLICATE_KEY, Mongo, Upsert, number};
 
 /// Updates in one command; the server takes 100,000.
 const MAX_ITEMS: usize = 1_000;
-/// Bytes in one command; the server takes 48 MB.
-const MAX_BYTES: usize = 16 << 20;
-const DUPLICATE_KEY: i64 = 11_000;
+/// Bytes in one command; the server takes 16 MiB, and a ledger adds what it takes the place of.
+const MAX_BYTES: usize = 6 << 20;
+/// The key of no document.
+const PROBE: &str = "millrace.probe";
 
 /// Writes documents into the collections of a system.
 #[derive(Clone, Debug)]
@@ -71,13 +72,13 @@ impl MongoSink {
         let updates: Vec<Bson> = open.iter().map(|(_, write)| self.update(write).into()).collect();
         let command = doc! {"update": collection.name, "updates": updates, "ordered": false};
         let answer = self.mongo.write(command).await?;
-        let mut objected: Vec<(usize, &Upsert)> = Vec::new();
+        let mut objected: Vec<(usize, &Upsert, bool)> = Vec::new();
         for error in errors(&answer) {
             let item = usize::try_from(number(error, "index")).ok().and_then(|index| open.get(index).copied());
             // An answer that names none of our writes cannot be believed.
             let (place, write) = item.ok_or_else(|| Failure::broken("MongoDB named a write that was not sent"))?;
             if number(error, "code") == DUPLICATE_KEY {
-                objected.push((place, write));
+                objected.push((place, write, is_others(error, collection)));
             } else {
                 set(verdicts, place, judge_write(error, self.mongo.address()));
             }
@@ -85,13 +86,16 @@ impl MongoSink {
         if objected.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<&str> = objected.iter().map(|(_, write)| write.id.as_str()).collect();
+        let ids: Vec<&str> = objected.iter().map(|(_, write, _)| write.id.as_str()).collect();
         let held = self.versions(collection, &ids).await?;
         let mut again = Vec::new();
-        for (place, write) in objected {
+        for (place, write, others) in objected {
             match held.get(&write.id) {
                 Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
-                None if last => set(verdicts, place, Verdict::Reject(taken(collection))),
+                // What is taken over a version that was read may have lost to somebody twice.
+                _ if others || (last && write.held.is_none()) => {
+                    set(verdicts, place, Verdict::Reject(taken(collection)));
+                }
                 _ => again.push((place, write)),
             }
         }
@@ -132,7 +136,7 @@ impl MongoSink {
 
     /// An update that finds nothing: refused like any write where the server is read-only or the user without rights.
     async fn take_nothing(&self) -> Result<(), Failure> {
-        let nothing = doc! {"q": {"_id": {"$in": []}}, "u": {"$set": {VERSION: 0_i64}}};
+        let nothing = doc! {"q": {self.collection.key: PROBE}, "u": {"$set": {VERSION: 0_i64}}};
         let command = doc! {"update": self.collection.name, "updates": [nothing], "ordered": false};
         let answer = self.mongo.write(command).await?;
         let verdict = errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
@@ -148,6 +152,11 @@ impl MongoSink {
 pub(super) fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
     let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
     errors.iter().filter_map(Bson::as_document)
+}
+
+/// Whether the server says that it was another index than that of our key; older ones do not say.
+fn is_others(error: &Document, collection: &Collection) -> bool {
+    error.get_document("keyPattern").is_ok_and(|key| !key.is_empty() && !key.contains_key(collection.key))
 }
 
 fn taken(collection: &Collection) -> Reject {

@@ -35,7 +35,6 @@ fn the_counts_are_exact() {
 #[test]
 fn an_event_decodes_as_its_kind_says() {
     let mut classes = HashSet::new();
-    let mut telling = HashSet::new();
     for event in all(&rich(3000)) {
         let Some(payload) = event.payload.as_deref() else {
             assert_eq!((event.kind, event.state), (Kind::Null, None));
@@ -54,14 +53,9 @@ fn an_event_decodes_as_its_kind_says() {
             Kind::Deleted => assert_eq!(message.kind, enrichers::Kind::Deleted),
             _ => assert_eq!(message.kind, enrichers::Kind::Updated),
         }
-        if message.is_delete() {
-            telling.insert(message.creator_id.is_some());
-        }
-        assert!(message.creator_id.is_none_or(|creator| creator == state.creator_id));
     }
     let known = ["not_json", "unknown_event_type", "missing_id", "bad_stars", "missing_field", "bad_timestamp"];
     assert_eq!(classes, HashSet::from(known));
-    assert_eq!(telling.len(), 2);
 }
 
 #[test]
