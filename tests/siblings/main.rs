@@ -18,6 +18,7 @@ mod contributions;
 #[allow(dead_code, reason = "shared with the tests of the client")]
 mod double;
 mod ledger;
+mod model;
 mod outage;
 #[path = "../e2e/program.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

@@ -1,58 +1,11 @@
 //! Users, memberships and sessions in MongoDB.
 
-use std::collections::{BTreeMap, HashMap};
-
-use millrace::synthetic::users::{self, Expected};
+use millrace::synthetic::users;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 
+use crate::model::{assert_people, people};
 use crate::siblings::Siblings;
-
-const COLLECTIONS: [(&str, &str); 3] =
-    [("users", "clerkId"), ("organizationMemberships", "membershipId"), ("userSessions", "sessionId")];
-
-type Documents = HashMap<&'static str, BTreeMap<String, Document>>;
-
-fn all(siblings: &Siblings) -> Documents {
-    COLLECTIONS.iter().map(|(name, key)| (*name, siblings.collection(name, key))).collect()
-}
-
-/// Holds the collections against what the publisher's events come to.
-fn assert_complete(held: &Documents, expected: &HashMap<String, Expected>) {
-    assert_eq!(held.values().map(BTreeMap::len).sum::<usize>(), expected.len());
-    for (id, expected) in expected {
-        let document = held[expected.collection].get(id).unwrap_or_else(|| panic!("{id} is missing"));
-        let text = |field: &str| document.get_str(field).ok().map(str::to_owned);
-        assert_eq!(document.get_i64("_version").unwrap(), expected.version, "{id}");
-        assert_eq!(document.get_bool("isDeleted").unwrap(), expected.deleted, "{id}");
-        if expected.deleted {
-            assert!(document.get_datetime("deletedAt").is_ok(), "{id}");
-            continue;
-        }
-        match expected.collection {
-            "users" => {
-                assert_eq!(text("email"), expected.email, "{id}");
-                assert_eq!(document.get_bool("emailVerified").unwrap(), expected.email_verified, "{id}");
-                assert_eq!(text("firstName"), expected.first_name, "{id}");
-                assert_eq!(text("lastName"), expected.last_name, "{id}");
-                assert_eq!(text("username"), expected.username, "{id}");
-                assert_eq!(text("imageUrl"), expected.image_url, "{id}");
-                let payload = document.get_document("webhookPayload").unwrap();
-                assert_eq!(payload.get_document("data").unwrap().get_str("id").unwrap(), id);
-            }
-            "organizationMemberships" => {
-                assert_eq!(text("clerkId"), expected.user_id, "{id}");
-                assert_eq!(text("organizationId"), expected.organization_id, "{id}");
-                assert_eq!(text("organizationName"), expected.organization_name, "{id}");
-                assert_eq!(text("role"), expected.role, "{id}");
-            }
-            _ => {
-                assert_eq!(text("clerkId"), expected.user_id, "{id}");
-                assert_eq!(text("status"), expected.status, "{id}");
-            }
-        }
-    }
-}
 
 #[test]
 fn users_are_as_the_model_says_and_a_replay_changes_none() {
@@ -60,8 +13,8 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
     let options = siblings.publish("users", 2_000);
     let summary = &siblings.run_once(&["users"])["users"];
     let (counts, expected) = (options.counts().unwrap(), users::expected(&options).unwrap());
-    let before = all(&siblings);
-    assert_complete(&before, &expected);
+    let before = people(&siblings);
+    assert_people(&before, &expected);
     assert_eq!(summary["records"], counts.records());
     let letters = siblings.letters("users") as u64;
     assert_eq!(summary["dead_lettered"], letters, "a letter for each, poison sent twice too");
@@ -71,7 +24,7 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
     siblings.reset("users");
     let again = &siblings.run_once(&["users"])["users"];
     assert_eq!(again["records"], counts.records());
-    assert_eq!(all(&siblings), before, "a replay changes nothing");
+    assert_eq!(people(&siblings), before, "a replay changes nothing");
     assert_eq!(siblings.letters("users") as u64, letters * 2, "a replay's letters are told by their coordinates");
     siblings.verified("users");
 }
