@@ -29,10 +29,14 @@ pub enum Mutant {
     NoHalving,
     /// A dead letter counts as sent whatever the broker answers.
     LettersNotAwaited,
+    /// What follows from a record that is superseded is left out: its push, the ratings.
+    FollowUpSkipped,
+    /// What is pushed to Algolia is not compared with the ledger again.
+    PushedOnce,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -45,6 +49,8 @@ impl Mutant {
         Self::LateSettle,
         Self::NoHalving,
         Self::LettersNotAwaited,
+        Self::FollowUpSkipped,
+        Self::PushedOnce,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -62,6 +68,8 @@ impl Mutant {
             Self::LateSettle => "late-settle",
             Self::NoHalving => "no-halving",
             Self::LettersNotAwaited => "letters-not-awaited",
+            Self::FollowUpSkipped => "follow-up-skipped",
+            Self::PushedOnce => "pushed-once",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 
 use super::mongodb::{MongoRatings, MongoShelf, MongoSink, Upsert};
@@ -87,7 +88,11 @@ impl FollowUp {
 /// The writes that the store holds now, or something newer.
 pub(super) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
     let all = writes.iter().zip(verdicts);
-    let settled = all.filter(|(_, verdict)| matches!(verdict, Verdict::Applied | Verdict::Superseded));
+    let settled = all.filter(|(_, verdict)| match verdict {
+        Verdict::Applied => true,
+        Verdict::Superseded => !mutants::on(Mutant::FollowUpSkipped),
+        _ => false,
+    });
     settled.map(|(write, _)| id(write).to_owned()).collect()
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use pipeline::mutants::Mutant;
@@ -12,6 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 
 use crate::account::{Account, Message};
+use crate::crew::Crew;
 use crate::database::Audited;
 use crate::liar::{Liar, Mode};
 use crate::links::Links;
@@ -23,26 +23,14 @@ pub const PARTITIONS: i32 = 6;
 /// Of the group; a member that is silent for longer is thought dead.
 pub const SESSION: Duration = Duration::from_secs(6);
 
-/// What the members' logs add up to, of one system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sums {
-    pub records: u64,
-    pub outcomes: u64,
-    pub abandoned: u64,
-    pub duplicates: u64,
-}
-
 pub struct Arena {
     pub audited: Audited,
     pub liar: Liar,
     pub links: Links,
-    pub members: Vec<Running>,
+    pub members: Crew,
     pub account: Account,
     /// What was done, how often.
     pub done: BTreeMap<&'static str, u64>,
-    /// Of members that are gone.
-    gone: BTreeMap<&'static str, Sums>,
-    rebalances: u64,
     mutant: Option<Mutant>,
     store: String,
     /// Records were taken out of the log on purpose: what came of them cannot be told any more.
@@ -71,16 +59,13 @@ impl Arena {
         audited.world.set("DATABASE_URL", &database);
         audited.world.create_topic(&[]);
         let account = Account::default();
-        let (done, gone) = (BTreeMap::new(), BTreeMap::new());
         Self {
             audited,
             liar,
             links,
-            members: Vec::new(),
+            members: Crew::default(),
             account,
-            done,
-            gone,
-            rebalances: 0,
+            done: BTreeMap::new(),
             mutant,
             store: store.to_owned(),
             log_was_cut: false,
@@ -119,21 +104,11 @@ impl Arena {
         *self.done.entry(what).or_default() += 1;
     }
 
-    /// Sends records past every link, and waits until the broker has them.
+    /// Sends messages past every link, and waits until the broker has them.
     pub fn send(&mut self, messages: &[Message]) {
-        let mut client = self.world().client();
-        let producer: BaseProducer =
-            client.set("enable.idempotence", "true").set("queue.buffering.max.messages", "1000000").create().unwrap();
-        for message in messages {
-            let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\x00\xff".as_slice()) });
-            let mut record = BaseRecord::to(&self.audited.world.name).key(&message.key).headers(headers);
-            record.payload = message.payload.as_ref();
-            producer.send(record).map_err(|(error, _)| error).unwrap();
-            producer.poll(Duration::ZERO);
-            self.account.note(message);
-        }
-        producer.flush(Duration::from_secs(60)).unwrap();
-        assert_eq!(producer.in_flight_count(), 0);
+        let records = messages.iter().map(|message| (message.key.as_str(), message.payload.as_deref()));
+        deliver(self.world(), &self.world().name, records);
+        messages.iter().for_each(|message| self.account.note(message));
     }
 
     fn command(&self, args: &[&str]) -> std::process::Command {
@@ -158,65 +133,21 @@ impl Arena {
 
     /// Begins to count anew.
     pub fn forget(&mut self) {
-        (self.account, self.gone) = (Account::default(), BTreeMap::new());
+        self.account = Account::default();
+        self.members.forget();
     }
 
     /// Runs a system to the end of its log, and says how that ended.
     pub fn once(&mut self, system: &str) {
         let member = Running::start(self.command(&["run", system, "--once"]));
-        let status = self.retire(member, None);
+        let status = self.members.retire(member, None);
         assert!(status.success(), "{system} --once: {status}");
-    }
-
-    /// Takes a member's counts and lets it go.
-    fn retire(&mut self, mut member: Running, signal: Option<&str>) -> ExitStatus {
-        signal.into_iter().for_each(|signal| member.signal(signal));
-        // A frozen one has to wake up to hear it.
-        member.signal("CONT");
-        let status = member.wait();
-        self.rebalances += member.events("Partitions revoked").len() as u64;
-        for (system, sums) in sums_of(&member) {
-            self.gone.entry(system).or_default().add(sums);
-        }
-        status
-    }
-
-    /// SIGKILL.
-    pub fn kill(&mut self, index: usize) {
-        let member = self.members.remove(index);
-        self.retire(member, Some("KILL"));
-    }
-
-    /// SIGTERM; whatever the exit code says.
-    pub fn stop(&mut self, index: usize) {
-        let member = self.members.remove(index);
-        self.retire(member, Some("TERM"));
-    }
-
-    pub fn stop_all(&mut self) {
-        while !self.members.is_empty() {
-            self.stop(0);
-        }
-    }
-
-    /// What all members, gone and present, counted.
-    pub fn sums(&self) -> BTreeMap<&'static str, Sums> {
-        let mut all = self.gone.clone();
-        for member in &self.members {
-            sums_of(member).into_iter().for_each(|(system, sums)| all.entry(system).or_default().add(sums));
-        }
-        all
-    }
-
-    pub fn rebalances(&self) -> u64 {
-        let present = self.members.iter().map(|member| member.events("Partitions revoked").len() as u64);
-        self.rebalances + present.sum::<u64>()
     }
 
     /// Waits until the members, gone and present, counted so many records of the primary.
     pub fn await_processed(&self, count: u64) {
         eventually(&format!("{count} records"), || {
-            (self.sums().get("transactions").is_some_and(|sums| sums.records >= count)).then_some(())
+            (self.members.sums().get("transactions").is_some_and(|sums| sums.records >= count)).then_some(())
         });
     }
 
@@ -279,17 +210,6 @@ impl Arena {
         block_on(self.world().admin().delete_records(&all, &AdminOptions::new())).unwrap();
     }
 
-    /// Forgets every mark that anybody made.
-    pub fn flush_redis(&self) {
-        let url: url::Url = variable("REDIS_URL").parse().unwrap();
-        if let Ok(mut redis) = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())) {
-            redis.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-            // A server that is paused or gone has nothing to forget now.
-            redis.write_all(b"FLUSHALL\r\n").ok();
-            redis.read_exact(&mut [0; 5]).ok();
-        }
-    }
-
     /// Sets the group back to these offsets; nobody may be in it.
     pub fn reset_to(&self, group: &str, next: impl Fn(i32) -> i64) {
         eventually("offsets set back", || {
@@ -304,6 +224,33 @@ impl Arena {
     }
 }
 
+/// Sends records past every link, each with a header, and waits until the broker has them.
+pub fn deliver<'a>(world: &World, topic: &str, records: impl Iterator<Item = (&'a str, Option<&'a str>)>) {
+    let mut client = world.client();
+    let producer: BaseProducer =
+        client.set("enable.idempotence", "true").set("queue.buffering.max.messages", "1000000").create().unwrap();
+    for (key, payload) in records {
+        let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(b"\x00\xff".as_slice()) });
+        let mut record = BaseRecord::to(topic).key(key).headers(headers);
+        record.payload = payload;
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    assert_eq!(producer.in_flight_count(), 0);
+}
+
+/// Forgets whatever Redis holds.
+pub fn flush_redis() {
+    let url: url::Url = variable("REDIS_URL").parse().unwrap();
+    if let Ok(mut redis) = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())) {
+        redis.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        // A server that is paused or gone has nothing to forget now.
+        redis.write_all(b"FLUSHALL\r\n").ok();
+        redis.read_exact(&mut [0; 5]).ok();
+    }
+}
+
 impl Drop for Arena {
     fn drop(&mut self) {
         // Whatever a scenario left broken must not meet the next one.
@@ -311,29 +258,4 @@ impl Drop for Arena {
         self.ask("DELETE", &self.index(), None);
         self.ask("DELETE", &format!("/_index_template/{}", self.world().name), None);
     }
-}
-
-impl Sums {
-    fn add(&mut self, other: Self) {
-        self.records += other.records;
-        self.outcomes += other.outcomes;
-        self.abandoned += other.abandoned;
-        self.duplicates += other.duplicates;
-    }
-}
-
-fn sums_of(member: &Running) -> BTreeMap<&'static str, Sums> {
-    let mut sums: BTreeMap<&'static str, Sums> = BTreeMap::new();
-    for batch in member.events("Batch processed") {
-        let system = match batch["system"].as_str() {
-            Some("transactions") => "transactions",
-            _ => "transactions-audit",
-        };
-        let count = |name: &str| batch[name].as_u64().unwrap();
-        let outcomes = ["applied", "superseded", "duplicate", "dead_lettered", "ignored"].map(count).iter().sum();
-        let of_batch =
-            Sums { records: count("records"), outcomes, abandoned: count("abandoned"), duplicates: count("duplicate") };
-        sums.entry(system).or_default().add(of_batch);
-    }
-    sums
 }

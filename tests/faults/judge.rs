@@ -1,16 +1,18 @@
 //! The judge: what must hold when the faults are over. Each invariant has a name, which the report gives.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
-use pipeline::dead_letters::header;
-use pipeline::kafka::read_topic;
 use serde_json::{Value, json};
 
 use crate::account::Sent;
 use crate::arena::Arena;
+use crate::crew::Sums;
+use crate::letters::{Log, complete, exact, log_of};
+use crate::world::World;
 
 /// How long the backlog may take once nothing is in the way.
 const DRAIN: Duration = Duration::from_secs(90);
@@ -62,29 +64,35 @@ pub struct Report {
 /// Runs a trial; a panic is a violation as well.
 pub fn attempt(trial: impl FnOnce() -> Judged<Report>) -> Judged<Report> {
     let begun = Instant::now();
-    let judged = catch_unwind(AssertUnwindSafe(trial)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        violated("the trial runs", text.unwrap_or_default())
-    });
+    let judged = catch_unwind(AssertUnwindSafe(trial));
+    let judged = judged.unwrap_or_else(|panic| violated("the trial runs", said(&*panic)));
     judged.map(|report| Report { seconds: begun.elapsed().as_secs(), ..report })
+}
+
+/// What a panic said.
+pub fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
 }
 
 /// Everything that must hold at the end. Members are stopped on the way.
 pub fn judge(arena: &mut Arena) -> Judged<Report> {
     drained(arena)?;
-    arena.stop_all();
-    conserved(arena)?;
+    arena.members.stop_all();
+    for (system, _) in arena.systems() {
+        let sums = arena.members.sums().get(system).copied().unwrap_or_default();
+        conserved(system, sums, arena.account.records, arena.log_was_cut)?;
+    }
     let letters = letters_are_right(arena)?;
     newest_versions(arena)?;
     verified(arena)?;
-    let sums = arena.sums().get("transactions").copied().unwrap_or_default();
+    let sums = arena.members.sums().get("transactions").copied().unwrap_or_default();
     let mut faults = arena.done.clone();
     faults.extend(arena.liar.told());
     Ok(Report {
         records: arena.account.records,
         redelivered: (sums.records - sums.abandoned).saturating_sub(arena.account.records),
-        rebalances: arena.rebalances(),
+        rebalances: arena.members.rebalances(),
         letters,
         faults,
         seconds: 0,
@@ -108,84 +116,38 @@ pub fn drained(arena: &Arena) -> Judged {
 }
 
 /// Conservation: every record of the log was counted at least once, and each count has its outcome.
-fn conserved(arena: &Arena) -> Judged {
-    for (system, _) in arena.systems() {
-        let sums = arena.sums().get(system).copied().unwrap_or_default();
-        if sums.outcomes + sums.abandoned != sums.records {
-            return violated("records are conserved", format!("{system}: the outcomes of {sums:?} do not add up"));
-        }
-        if sums.outcomes < arena.account.records && !arena.log_was_cut {
-            let text = format!("{system}: {} records in the log, {} outcomes", arena.account.records, sums.outcomes);
-            return violated("records are conserved", text);
-        }
+pub fn conserved(system: &str, sums: Sums, records: u64, log_was_cut: bool) -> Judged {
+    if sums.outcomes + sums.abandoned != sums.records {
+        return violated("records are conserved", format!("{system}: the outcomes of {sums:?} do not add up"));
+    }
+    if sums.outcomes < records && !log_was_cut {
+        let text = format!("{system}: {records} records in the log, {} outcomes", sums.outcomes);
+        return violated("records are conserved", text);
     }
     Ok(())
 }
 
 /// The log, by coordinates.
-pub fn log(arena: &Arena) -> HashMap<(i32, i64), Record> {
-    let mut records = HashMap::new();
-    read_topic(&arena.world().client(), &arena.world().name, |record| {
-        records.insert((record.at.partition, record.offset), record);
-    })
-    .unwrap();
-    records
+pub fn log(arena: &Arena) -> Log {
+    log_of(arena.world(), &arena.world().name)
 }
 
 /// Every record that has to be dead-lettered is, byte for byte, by the right system, and no other is.
 fn letters_are_right(arena: &Arena) -> Judged<u64> {
     let log = log(arena);
-    let mut found: BTreeMap<(String, i32, i64), u64> = BTreeMap::new();
-    let mut count = 0;
-    for letter in arena.world().letters() {
-        count += 1;
-        let text = |name: &str| {
-            let value = letter.headers.iter().find(|header| header.name == name)?.value.clone()?;
-            String::from_utf8(value.to_vec()).ok()
-        };
-        let system = text(header::SYSTEM).unwrap_or_default();
-        let place = text(header::CONNECT_PARTITION)
-            .and_then(|text| text.parse().ok())
-            .zip(text(header::CONNECT_OFFSET).and_then(|text| text.parse().ok()));
-        if arena.log_was_cut && place.is_some_and(|at| !log.contains_key(&at)) {
-            continue;
-        }
-        let Some((record, (partition, offset))) = place.and_then(|at| Some((log.get(&at)?, at))) else {
-            return violated("letters are exact", "a letter without the place of a record");
-        };
-        let added = |name: &str| header::ALL.contains(&name);
-        let own = letter.headers.iter().filter(|header| !added(&header.name));
-        let same = letter.payload == record.payload && letter.key == record.key && own.eq(record.headers.iter());
-        if !same {
-            return violated("letters are exact", format!("the letter of {partition}/{offset} is not what was sent"));
-        }
-        if !arena.systems().iter().any(|(known, group)| *known == system && text(header::GROUP).as_ref() == Some(group))
-        {
-            return violated(
-                "letters are exact",
-                format!("a letter of {partition}/{offset} by {system}, which is not on trial"),
-            );
-        }
-        *found.entry((system, partition, offset)).or_default() += 1;
+    let found = exact(&log, arena.world().letters(), &arena.systems(), arena.log_was_cut)?;
+    let due = |system: &str, record: &Record| {
+        matches!(
+            (system, arena.account.of(record.payload.as_deref())),
+            ("transactions", Sent::Undecodable | Sent::Unindexable { .. })
+                | ("transactions-audit", Sent::Unauditable { .. })
+        )
+    };
+    let name = |record: &Record| name_of(arena.account.of(record.payload.as_deref()));
+    for (system, _) in arena.systems() {
+        complete(&log, &found, system, |record| due(system, record), name, arena.expect_letters)?;
     }
-    for ((partition, offset), record) in &log {
-        let sent = arena.account.of(record.payload.as_deref());
-        for (system, _) in arena.systems() {
-            let due = matches!(
-                (system, sent),
-                ("transactions", Sent::Undecodable | Sent::Unindexable { .. })
-                    | ("transactions-audit", Sent::Unauditable { .. })
-            );
-            let there = found.contains_key(&(system.to_owned(), *partition, *offset));
-            let what = || format!("{system}: {partition}/{offset}, {}", name_of(sent));
-            match (due, there) {
-                (true, false) => return violated("what is dead has its letter", what()),
-                (false, true) if arena.expect_letters => return violated("nothing sound is dead-lettered", what()),
-                _ => {}
-            }
-        }
-    }
-    Ok(count)
+    Ok(found.values().sum())
 }
 
 fn name_of(sent: &Sent) -> &'static str {
@@ -317,19 +279,22 @@ pub fn committed_is_durable(arena: &Arena) -> Judged {
 
 /// The program's own answer.
 fn verified(arena: &Arena) -> Judged {
-    for (system, _) in arena.systems() {
-        let output = arena.world().output(&["verify", system, "--json"]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        // 75: it cannot be told of documents that are older than the log.
-        let untold = arena.log_was_cut && output.status.code() == Some(75);
-        if !output.status.success() && !untold {
-            let mut lines: Vec<&str> = text.lines().collect();
-            let sums = lines.pop().unwrap_or_default();
-            let findings: Value = serde_json::from_str(sums).unwrap_or_default();
-            let first = lines.first().copied().unwrap_or_default();
-            let errors = String::from_utf8_lossy(&output.stderr);
-            return violated("verify finds nothing", format!("{system}: {} {first} {errors}", findings["findings"]));
-        }
+    arena.systems().iter().try_for_each(|(system, _)| verify(arena.world(), system, arena.log_was_cut))
+}
+
+/// What `verify` says of a system; of a log that was cut it may say nothing.
+pub fn verify(world: &World, system: &str, log_was_cut: bool) -> Judged {
+    let output = world.output(&["verify", system, "--json"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    // 75: it cannot be told of documents that are older than the log.
+    let untold = log_was_cut && output.status.code() == Some(75);
+    if output.status.success() || untold {
+        return Ok(());
     }
-    Ok(())
+    let mut lines: Vec<&str> = text.lines().collect();
+    let sums = lines.pop().unwrap_or_default();
+    let findings: Value = serde_json::from_str(sums).unwrap_or_default();
+    let first = lines.first().copied().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    violated("verify finds nothing", format!("{system}: {} {first} {errors}", findings["findings"]))
 }

@@ -1,4 +1,4 @@
-//! Links that can be slowed down and cut: toxiproxy between the program and Kafka, Redis and PostgreSQL.
+//! Links that can be slowed down and cut: toxiproxy between the program and Kafka, Redis, PostgreSQL and MongoDB.
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ pub struct Links {
     pub kafka: Link,
     pub redis: Link,
     pub postgres: Link,
+    pub mongodb: Link,
 }
 
 fn port_of(address: &str) -> u16 {
@@ -37,15 +38,21 @@ impl Links {
             ("kafka", kafka + 3, format!("127.0.0.1:{}", kafka + 2)),
             ("redis", control + 1, authority(&variable("REDIS_URL"))),
             ("postgres", control + 2, authority(&variable("DATABASE_URL"))),
+            ("mongodb", control + 3, authority(&variable("MONGODB_URL"))),
         ];
-        let [kafka, redis, postgres] = ends.map(|(name, listen, upstream)| {
+        let [kafka, redis, postgres, mongodb] = ends.map(|(name, listen, upstream)| {
             ask("DELETE", &format!("/proxies/{name}"), None);
             let proxy =
                 json!({"name": name, "listen": format!("127.0.0.1:{listen}"), "upstream": upstream, "enabled": true});
             assert_eq!(ask("POST", "/proxies", Some(&proxy)), 201, "a proxy for {name}");
             Link { name, listen }
         });
-        Self { kafka, redis, postgres }
+        Self { kafka, redis, postgres, mongodb }
+    }
+
+    /// The link to a service, where there is one.
+    pub fn to(&self, service: &str) -> Option<&Link> {
+        [&self.kafka, &self.redis, &self.postgres, &self.mongodb].into_iter().find(|link| link.name == service)
     }
 
     /// Opens all that were cut, and makes them quick again.

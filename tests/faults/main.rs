@@ -15,12 +15,20 @@
 
 mod account;
 mod arena;
+mod crew;
 #[path = "../e2e/database.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 mod database;
+#[path = "../algolia/double/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of the client")]
+mod double;
+mod family;
 mod judge;
+mod letters;
 mod liar;
 mod links;
+#[path = "../siblings/model.rs"]
+mod model;
 mod mutants;
 mod nemesis;
 #[path = "../e2e/program.rs"]
@@ -30,6 +38,9 @@ mod scenarios;
 #[path = "../e2e/services.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 mod services;
+#[path = "../siblings/siblings.rs"]
+#[allow(dead_code, reason = "shared with the tests of the sibling systems")]
+mod siblings;
 mod table;
 #[path = "../e2e/world.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
@@ -44,16 +55,16 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "faults")]
 struct Args {
-    /// The scenarios to run [default: all]; "nemesis" is the random mix
+    /// The scenarios to run [default: all]; "nemesis" and "siblings-nemesis" are the random mixes
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// Seeds of the random mix
+    /// Seeds of each random mix
     #[arg(long, default_value_t = 3, value_name = "N")]
     seeds: u64,
     /// The first of them
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     first: u64,
-    /// Go on with further seeds until so many minutes are over
+    /// Go on with further seeds of each until so many minutes are over
     #[arg(long, value_name = "M")]
     minutes: Option<u64>,
     /// Switch the bugs on, one by one, and see each found (a build with the feature `mutants`)
@@ -67,17 +78,23 @@ struct Args {
     list: bool,
 }
 
+/// The random mixes, each run by a seed.
+const MIXES: [(&str, fn(u64) -> judge::Judged<judge::Report>); 2] =
+    [(nemesis::NAME, nemesis::run), (family::nemesis::NAME, family::nemesis::run)];
+
+fn names() -> impl Iterator<Item = &'static str> {
+    scenarios::ALL.iter().map(|one| one.name).chain(MIXES.map(|(name, _)| name))
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.list {
         scenarios::ALL.iter().for_each(|one| println!("{:<28} {}", one.name, one.what));
-        println!("{:<28} a mix of faults, drawn from a seed", nemesis::NAME);
+        MIXES.iter().for_each(|(name, _)| println!("{name:<28} a mix of faults, drawn from a seed"));
         pipeline::mutants::Mutant::ALL.iter().for_each(|bug| println!("bug {}", bug.name()));
         return ExitCode::SUCCESS;
     }
-    if let Some(unknown) =
-        args.scenarios.iter().find(|name| *name != nemesis::NAME && !scenarios::ALL.iter().any(|one| one.name == *name))
-    {
+    if let Some(unknown) = args.scenarios.iter().find(|name| !names().any(|known| known == *name)) {
         eprintln!("there is no scenario {unknown}; --list names them");
         return ExitCode::from(64);
     }
@@ -91,11 +108,11 @@ fn run(args: &Args) -> bool {
     for scenario in scenarios::ALL.iter().filter(|one| wanted(one.name)) {
         table.add(scenario.name, judge::attempt(|| (scenario.run)(None)));
     }
-    if wanted(nemesis::NAME) {
+    for (name, mix) in MIXES.into_iter().filter(|(name, _)| wanted(name)) {
         let end = Instant::now() + Duration::from_secs(args.minutes.unwrap_or(0) * 60);
         let mut seed = args.first;
         while seed < args.first + args.seeds || Instant::now() < end {
-            table.add(&format!("{} {seed}", nemesis::NAME), judge::attempt(|| nemesis::run(seed)));
+            table.add(&format!("{name} {seed}"), judge::attempt(|| mix(seed)));
             seed += 1;
         }
     }

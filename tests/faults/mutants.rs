@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use pipeline::mutants::{Mutant, on};
 
+use crate::family;
 use crate::judge::{Judged, Report, attempt};
 use crate::scenarios;
 
@@ -25,6 +26,8 @@ fn finder(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
         Mutant::LateSettle => ("partition-returns", DURABLE),
         Mutant::NoHalving => ("too-large", SOUND),
         Mutant::LettersNotAwaited => ("letters", LETTER),
+        Mutant::FollowUpSkipped => ("siblings-repair", &[family::OBJECTS]),
+        Mutant::PushedOnce => ("siblings-late-push", &[family::OBJECTS]),
     }
 }
 

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use crate::account::stream;
-use crate::arena::{Arena, SESSION};
+use crate::arena::{Arena, SESSION, flush_redis};
 use crate::judge::{Judged, Report, committed_is_durable, happened, judge};
 use crate::liar::Mode;
 use crate::services::services;
@@ -121,7 +121,7 @@ fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judge
     match fault {
         Fault::Kill => {
             let index = some(arena, rng);
-            arena.kill(index);
+            arena.members.kill(index);
             arena.note("kills");
             if arena.members.is_empty() {
                 if seen {
@@ -133,7 +133,7 @@ fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judge
         Fault::Stop => {
             let index = some(arena, rng);
             arena.join();
-            arena.stop(index);
+            arena.members.stop(index);
             arena.note("stops");
         }
         Fault::Freeze => {
@@ -148,12 +148,12 @@ fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judge
             arena.note("joins");
         }
         Fault::Join => {
-            arena.stop(0);
+            arena.members.stop(0);
             arena.note("stops");
         }
         Fault::Reset if !seen => {}
         Fault::Reset => {
-            arena.stop_all();
+            arena.members.stop_all();
             for (_, group) in arena.systems() {
                 arena.world().reset_group(&group);
             }
@@ -163,7 +163,7 @@ fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judge
         Fault::Broker(harm) => return Ok(harmed(arena, "kafka", harm)),
         Fault::Store(name, harm) => return Ok(harmed(arena, name, harm)),
         Fault::Flush => {
-            arena.flush_redis();
+            flush_redis();
             arena.note("redis flushes");
         }
         Fault::Lie(kind) => {
@@ -202,12 +202,7 @@ fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judge
 }
 
 fn harmed(arena: &mut Arena, name: &'static str, harm: Harm) -> Open {
-    let link = match name {
-        "kafka" => Some(&arena.links.kafka),
-        "redis" => Some(&arena.links.redis),
-        "postgres" => Some(&arena.links.postgres),
-        _ => None,
-    };
+    let link = arena.links.to(name);
     let open = match (harm, link) {
         (Harm::Slow, Some(link)) => {
             link.slow(200);

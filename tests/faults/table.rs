@@ -1,5 +1,6 @@
 //! The table at the end.
 
+use crate::family;
 use crate::judge::{INVARIANTS, Judged, Report};
 
 /// Trials and what they came to.
@@ -25,6 +26,7 @@ impl Table {
         }
         let sum = |of: fn(&Report) -> u64| well.iter().map(|report| of(report)).sum::<u64>();
         println!("In each that is well there held: {}.", INVARIANTS.join(", "));
+        println!("In each of the siblings instead: {}.", family::INVARIANTS.join(", "));
         println!(
             "{} of {} trials well: {} records, {} redelivered, {} rebalances, {} dead letters, {} faults, {} s",
             well.len(),

@@ -52,7 +52,7 @@ pub fn partitions_added(mutant: Option<Mutant>) -> Judged<Report> {
 
 pub fn retention(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("retention", mutant, 2_000, 40);
-    arena.kill(0);
+    arena.members.kill(0);
     let mut cut = TopicPartitionList::new();
     for (partition, next) in arena.world().committed(&arena.world().group(&arena.world().name)) {
         let to = Offset::Offset(next.unwrap_or(0) + 20);

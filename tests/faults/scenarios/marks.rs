@@ -24,13 +24,13 @@ pub fn middle(mutant: Option<Mutant>) -> Judged<Report> {
     arena.links.redis.cut();
     arena.note("cut links");
     arena.send(&[one]);
-    eventually("the copy", || (arena.sums().get("transactions")?.duplicates == 1).then_some(()));
+    eventually("the copy", || (arena.members.sums().get("transactions")?.duplicates == 1).then_some(()));
     arena.links.heal();
     // Longer than Redis is left alone after it was away.
     sleep(Duration::from_secs(4));
     arena.send(&[event("copied", "updated", time() - TimeDelta::seconds(1), "late", |_| {})]);
     crate::judge::drained(&arena)?;
-    arena.stop_all();
+    arena.members.stop_all();
     arena.forget_deletes();
     let (status, _) = arena.ask("DELETE", &format!("{}/_doc/copied", arena.index()), None);
     happened("the document was lost", status == 200)?;

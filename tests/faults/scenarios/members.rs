@@ -16,7 +16,7 @@ pub fn kills(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("kills", mutant, 2_000, 40);
     for kill in 1..=4 {
         arena.await_processed(300 * kill);
-        arena.kill(0);
+        arena.members.kill(0);
         arena.note("kills");
         committed_is_durable(&arena)?;
         arena.start();
@@ -28,7 +28,7 @@ pub fn kills(mutant: Option<Mutant>) -> Judged<Report> {
     arena.send(&stream(2, 500));
     sleep(Duration::from_secs(4));
     happened("a write hung", arena.world().lag() > 0)?;
-    arena.kill(0);
+    arena.members.kill(0);
     arena.note("kills");
     committed_is_durable(&arena)?;
     arena.liar.delay(Duration::ZERO);
@@ -68,9 +68,9 @@ pub fn members(mutant: Option<Mutant>) -> Judged<Report> {
     for visit in 0..6 {
         arena.start();
         if visit % 3 == 2 {
-            arena.kill(1);
+            arena.members.kill(1);
         } else {
-            arena.stop(1);
+            arena.members.stop(1);
         }
         arena.note("visits");
     }
@@ -92,12 +92,12 @@ pub fn partition_returns(mutant: Option<Mutant>) -> Judged<Report> {
     arena.members[0].await_reason("asks to wait");
     // A visitor takes some partitions away and gives them back, while the batches on them hang.
     arena.start();
-    arena.stop(1);
+    arena.members.stop(1);
     arena.members[0].await_events("Partitions assigned", 3);
     arena.note("visits");
     // Long enough for every hanging batch to notice, and for two commits.
     sleep(Duration::from_secs(6));
-    arena.kill(0);
+    arena.members.kill(0);
     arena.note("kills");
     committed_is_durable(&arena)?;
     arena.liar.set(Mode::Honest);
@@ -110,7 +110,7 @@ pub fn stop_unheard(mutant: Option<Mutant>) -> Judged<Report> {
     services("pause", "kafka");
     arena.note("broker freezes");
     let begun = Instant::now();
-    arena.stop(0);
+    arena.members.stop(0);
     arena.note("stops");
     let took = begun.elapsed();
     services("resume", "kafka");

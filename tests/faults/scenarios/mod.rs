@@ -3,6 +3,7 @@
 mod log;
 mod marks;
 mod members;
+mod siblings;
 mod small;
 mod store;
 
@@ -57,6 +58,11 @@ scenarios! {
     "middle" marks::middle, "a document lost from the index, and the group set back to the middle of the log";
     "reset" marks::reset, "the index gone, and the group set back to the start";
     "audit-refuses" marks::audit_refuses, "what the audit alone refuses, twice, after the primary has seen it";
+    "siblings-halves" siblings::halves, "kill -9 between ledger and push, and between contribution and rating";
+    "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
+    "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
+    "siblings-late-push" siblings::late_push, "a push that comes when another member has pushed something newer";
+    "siblings-repair" siblings::repair, "objects gone from the indexes, put back by verify --repair";
 }
 
 fn time() -> DateTime<Utc> {

@@ -95,13 +95,13 @@ pub fn mapping(mutant: Option<Mutant>) -> Judged<Report> {
     arena.note("wrong mappings");
     let letters = arena.world().letters().len() as u64;
     happened("the breaker kept most of it", letters < arena.account.records / 2)?;
-    arena.stop(0);
+    arena.members.stop(0);
     arena.ask("DELETE", &format!("/_index_template/wrong-{name}"), None);
     arena.ask("DELETE", &arena.index(), None);
     arena.world().reset();
     arena.start();
     crate::judge::drained(&arena)?;
-    arena.stop_all();
+    arena.members.stop_all();
     // What was buried before the breaker opened was written now; its letters change nothing.
     let replayed = arena.world().output(&["dlq", "replay", "--class", "document_parsing_exception"]);
     happened("the letters were replayed", replayed.status.code().is_some_and(|code| code < 2))?;

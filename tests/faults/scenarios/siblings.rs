@@ -1,0 +1,136 @@
+//! The sibling systems: members that die between the halves of a write, stores that are away, pushes that come late.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pipeline::mutants::Mutant;
+
+use crate::double::Fault;
+use crate::family::{Family, SYSTEMS, drained, judge};
+use crate::judge::{Judged, Report, happened, violated};
+use crate::services::{eventually, services};
+
+/// How long a store is away.
+const AWAY: Duration = Duration::from_secs(20);
+/// How long a push is held back: longer than it takes the group to miss a member, and others to do its work.
+const HELD_BACK: Duration = Duration::from_secs(18);
+
+pub fn halves(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut family = Family::at_work("halves", mutant, 600);
+    family.links.mongodb.slow(40);
+    let (mut not_pushed, mut not_rated) = (0, 0);
+    for _ in 0..6 {
+        family.siblings.algolia.fail(Fault::Slow(Duration::from_secs(2)));
+        family.await_pushes(family.siblings.algolia.requests("batch") + 2);
+        family.members.kill(0);
+        family.note("kills");
+        not_pushed += family.not_pushed();
+        not_rated += family.not_rated();
+        family.siblings.algolia.heal();
+        family.start();
+    }
+    family.heal();
+    let report = judge(&mut family)?;
+    println!("{not_pushed} objects were taken and not pushed, {not_rated} ratings were not counted yet");
+    happened("a kill between ledger and push", not_pushed > 0)?;
+    happened("a kill between contribution and rating", not_rated > 0)?;
+    happened("something was redelivered", report.redelivered > 0)?;
+    Ok(report)
+}
+
+pub fn mongo_away(mutant: Option<Mutant>) -> Judged<Report> {
+    let leave = |_: &Family| services("down", "mongodb");
+    away("mongo-away", mutant, &SYSTEMS, leave, |_| services("up", "mongodb"))
+}
+
+pub fn algolia_away(mutant: Option<Mutant>) -> Judged<Report> {
+    let leave = |family: &Family| family.siblings.algolia.fail(Fault::Status(503));
+    away("algolia-away", mutant, &["transactions-algolia", "reviews"], leave, |family| family.siblings.algolia.heal())
+}
+
+/// A store is away while a stream comes; those that need it lag behind, and nobody else.
+fn away(
+    name: &'static str,
+    mutant: Option<Mutant>,
+    needs: &[&str],
+    leave: impl Fn(&Family),
+    back: impl Fn(&Family),
+) -> Judged<Report> {
+    let mut family = Family::at_work(name, mutant, 300);
+    drained(&family)?;
+    leave(&family);
+    family.note("outages");
+    let begun = Instant::now();
+    let before = outcomes(&family);
+    family.send(2, 600);
+    for system in SYSTEMS.iter().filter(|system| !needs.contains(system)) {
+        eventually("those that need nothing of it", || (family.lag(system) == 0).then_some(()));
+    }
+    sleep(AWAY.saturating_sub(begun.elapsed()));
+    let lags = SYSTEMS.map(|system| family.lag(system));
+    let meanwhile = outcomes(&family);
+    back(&family);
+    let healed = Instant::now();
+    let seconds = SYSTEMS.map(|system| {
+        eventually("lag 0", || (family.lag(system) == 0).then_some(()));
+        healed.elapsed().as_secs_f64()
+    });
+    for ((system, lag), seconds) in SYSTEMS.iter().zip(lags).zip(seconds) {
+        let done = meanwhile.get(*system).unwrap_or(&0) - before.get(*system).unwrap_or(&0);
+        println!("{name}: {system}: {done} records meanwhile, lag {lag} at the end, worked off after {seconds:.1} s");
+        match (needs.contains(system), lag) {
+            (true, 0) => return violated("the fault happened", format!("{system} needs what was away")),
+            (false, 1..) => return violated("others go on", format!("{system} lags by {lag}")),
+            _ => {}
+        }
+    }
+    judge(&mut family)
+}
+
+fn outcomes(family: &Family) -> BTreeMap<String, u64> {
+    family.members.sums().into_iter().map(|(system, sums)| (system, sums.outcomes)).collect()
+}
+
+pub fn late_push(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut family = Family::new("late-push", mutant);
+    family.start();
+    family.members[0].await_ready();
+    let before = family.siblings.algolia.requests("batch");
+    family.siblings.algolia.fail(Fault::Slow(HELD_BACK));
+    let begun = Instant::now();
+    family.send(1, 200);
+    family.await_pushes(before + 1);
+    family.members[0].signal("STOP");
+    family.note("freezes");
+    family.siblings.algolia.heal();
+    family.join();
+    drained(&family)?;
+    happened("the work was done before the push came", begun.elapsed() < HELD_BACK)?;
+    // Nothing tells of it: what is waited for is a stale object, in a mutant as well as in an honest program.
+    eventually("the late push", || (family.not_pushed() > 0).then_some(()));
+    family.members[0].signal("CONT");
+    family.members[0].await_events("Partitions revoked", 1);
+    judge(&mut family)
+}
+
+pub fn repair(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut family = Family::at_work("repair", mutant, 300);
+    drained(&family)?;
+    family.members.stop_all();
+    for (system, index) in [("reviews", "reviews"), ("transactions-algolia", "transactions")] {
+        let mut place = 0;
+        family.siblings.algolia.change(index, |objects| {
+            objects.retain(|_, _| {
+                place += 1;
+                place % 3 > 0
+            });
+        });
+        family.note("indexes that lost objects");
+        let (found, code) = family.siblings.findings(system, &["--repair"]);
+        let missing = found.iter().filter(|(name, _)| name == "missing").count();
+        println!("{system}: {missing} objects were missing, and the repair ended with {code:?}");
+        happened("objects were missing", missing > 0)?;
+    }
+    judge(&mut family)
+}
