@@ -78,9 +78,10 @@ struct Args {
     list: bool,
 }
 
-/// The random mixes, each run by a seed.
-const MIXES: [(&str, fn(u64) -> judge::Judged<judge::Report>); 2] =
-    [(nemesis::NAME, nemesis::run), (family::nemesis::NAME, family::nemesis::run)];
+/// Runs one seed of a random mix.
+type Mix = fn(u64) -> judge::Judged<judge::Report>;
+
+const MIXES: [(&str, Mix); 2] = [(nemesis::NAME, nemesis::run), (family::nemesis::NAME, family::nemesis::run)];
 
 fn names() -> impl Iterator<Item = &'static str> {
     scenarios::ALL.iter().map(|one| one.name).chain(MIXES.map(|(name, _)| name))
