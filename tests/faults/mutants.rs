@@ -14,6 +14,7 @@ fn finder(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
     const LETTER: &[&str] = &["what is dead has its letter"];
     const SOUND: &[&str] = &["nothing sound is dead-lettered"];
     const DURABLE: &[&str] = &["what is committed is durable"];
+    const SHOWN: &[&str] = &[family::TRANSACTIONS, family::OBJECTS];
     match mutant {
         Mutant::CommitBeforeWrite => ("kills", DURABLE),
         Mutant::RememberBeforeSuccess | Mutant::DeadRemembered => ("stream", LETTER),
@@ -26,8 +27,8 @@ fn finder(mutant: Mutant) -> (&'static str, &'static [&'static str]) {
         Mutant::LateSettle => ("partition-returns", DURABLE),
         Mutant::NoHalving => ("too-large", SOUND),
         Mutant::LettersNotAwaited => ("letters", LETTER),
-        Mutant::FollowUpSkipped => ("siblings-repair", &[family::OBJECTS]),
-        Mutant::PushedOnce => ("siblings-late-push", &[family::OBJECTS]),
+        Mutant::FollowUpSkipped => ("siblings-repair", SHOWN),
+        Mutant::PushedOnce => ("siblings-late-push", SHOWN),
     }
 }
 

@@ -61,8 +61,8 @@ pub fn assert_people(held: &Documents, expected: &HashMap<String, users::Expecte
 pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, Expected>) {
     let documents = siblings.collection("transactions", "_id");
     let objects = siblings.objects("transactions");
-    assert_eq!(documents.len(), expected.len());
-    assert_eq!(objects.len(), expected.values().filter(|expected| !expected.deleted).count());
+    assert_eq!(documents.len(), expected.len(), "documents");
+    assert_eq!(objects.len(), expected.values().filter(|expected| !expected.deleted).count(), "objects");
     for (id, expected) in expected {
         let document = &documents[id];
         assert_eq!(document.get_i64("_version").unwrap(), expected.version, "{id}");

@@ -13,7 +13,7 @@ use crate::model::{assert_people, assert_projected, assert_rated, assert_shown, 
 /// How long the backlog may take once nothing is in the way.
 const DRAIN: Duration = Duration::from_secs(120);
 
-const TRANSACTIONS: &str = "transactions equal the model";
+pub const TRANSACTIONS: &str = "transactions equal the model";
 const PEOPLE: &str = "users equal the model";
 const RATINGS: &str = "ratings equal the model";
 pub const OBJECTS: &str = "objects equal the model";
@@ -69,7 +69,8 @@ pub fn judge(family: &mut Family) -> Judged<Report> {
 
 /// An assertion that is shared with other tests, as an invariant.
 fn holds(invariant: &'static str, assert: impl FnOnce()) -> Judged {
-    catch_unwind(AssertUnwindSafe(assert)).or_else(|panic| violated(invariant, said(&*panic)))
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    catch_unwind(AssertUnwindSafe(assert)).or_else(|panic| violated(invariant, one_line(said(&*panic))))
 }
 
 /// Liveness: the groups commit the ends of their logs within a stated time.

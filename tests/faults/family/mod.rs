@@ -17,7 +17,7 @@ use crate::model::histogram;
 use crate::services::{eventually, services};
 use crate::siblings::Siblings;
 use crate::world::World;
-pub use judge::{INVARIANTS, OBJECTS, drained, judge};
+pub use judge::{INVARIANTS, OBJECTS, TRANSACTIONS, drained, judge};
 
 /// The systems on trial.
 pub const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];

@@ -21,7 +21,7 @@ const SHARE: u64 = 60;
 
 /// What is drawn, and how often compared with the others. MongoDB is never killed: its stand-in forgets acknowledged writes.
 const FAULTS: [(Fault, u32); 16] = [
-    (Fault::Kill, 5),
+    (Fault::Kill, 6),
     (Fault::Stop, 2),
     (Fault::Freeze, 2),
     (Fault::Join, 3),
@@ -72,6 +72,7 @@ pub fn run(seed: u64) -> Judged<Report> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut family = Family::new(NAME, None);
     family.start();
+    family.join();
     family.members[0].await_ready();
     let mut open: Vec<Open> = Vec::new();
     for step in 0..STEPS as u64 {
@@ -100,9 +101,7 @@ fn begin(family: &mut Family, rng: &mut StdRng, fault: Fault, broker: bool) -> O
     let (what, open) = match fault {
         Fault::Kill => {
             family.members.kill(some);
-            if family.members.is_empty() {
-                family.join();
-            }
+            family.join();
             ("kills", Open::Nothing)
         }
         Fault::Stop => {
