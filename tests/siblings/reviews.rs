@@ -171,10 +171,10 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
     // As if the database had been set back since: what is cached counts as later.
     let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
     let later = json!({"seq": 999_999, "histogram": {}}).to_string();
-    let mut connection = redis::Client::open(variable("REDIS_URL")).unwrap().get_connection().unwrap();
+    let mut connection = redis::Client::open(crate::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
     let _: String = redis::cmd("SET").arg(key).arg(later).query(&mut connection).unwrap();
     assert_eq!(siblings.findings("ratings", &["--repair"]), (vec![("derived".to_owned(), creator.clone())], Some(0)));
-    assert_eq!(cached(&siblings, &creator)["count"], expected.ratings[&creator].count);
+    assert_eq!(cached(&siblings, &creator).unwrap()["count"], expected.ratings[&creator].count);
     siblings.verified("ratings");
     assert_eq!(siblings.findings("reviews", &["--repair", "--delete-phantoms"]).1, Some(0));
     siblings.verified("reviews");
