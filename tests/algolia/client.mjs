@@ -24,6 +24,8 @@ async function kept() {
   await done('kept', await client.batch({ indexName: 'kept', batchWriteParams: { requests } }));
   const { objectID } = await client.saveObject({ indexName: 'kept', body: { n: 4 } });
   await done('kept', await client.addOrUpdateObject({ indexName: 'kept', objectID: 'b', body: { n: 2 } }));
+  const objects = [{ objectID: 'a', more: { m: 5 } }, { objectID: 'd', n: 6 }];
+  await client.partialUpdateObjects({ indexName: 'kept', objects, createIfNotExists: true, waitForTasks: true });
   return typeof objectID === 'string' && objectID.length > 0;
 }
 

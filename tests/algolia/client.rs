@@ -58,6 +58,22 @@ async fn a_batch_is_applied_in_its_order_and_is_there_after_the_wait() {
 }
 
 #[tokio::test]
+async fn attributes_are_replaced_and_others_stay() {
+    let double = Double::start();
+    let client = client(&double);
+    let operations = [
+        Operation::Save { object: r#"{"objectID":"a","name":"Ada","rating":{"count":1,"old":true}}"# },
+        Operation::Merge { object: r#"{"objectID":"a","rating":{"count":2}}"# },
+        Operation::Merge { object: r#"{"objectID":"b","rating":{"count":3}}"# },
+    ];
+    let task = client.batch("things", &operations).await.unwrap();
+    client.wait("things", task).await.unwrap();
+    let things = double.objects("things");
+    assert_eq!(things["a"], json!({"objectID": "a", "name": "Ada", "rating": {"count": 2}}));
+    assert_eq!(things["b"], json!({"objectID": "b", "rating": {"count": 3}}));
+}
+
+#[tokio::test]
 async fn an_index_is_browsed_page_by_page() {
     let double = Double::start();
     let client = client(&double);

@@ -71,7 +71,9 @@ fn it_saves_reads_browses_and_deletes() {
     assert_eq!(seen, expected);
     let kept = double.objects("kept");
     assert_eq!(kept["b"], json!({"objectID": "b", "n": 2}));
-    assert_eq!(kept.len(), 3, "{kept:?}");
+    assert_eq!(kept["a"], json!({"objectID": "a", "n": 1, "more": {"m": 5}}));
+    assert_eq!(kept["d"], json!({"objectID": "d", "n": 6}));
+    assert_eq!(kept.len(), 4, "{kept:?}");
     assert!(double.objects("things").is_empty());
 }
 

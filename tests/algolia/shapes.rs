@@ -85,7 +85,8 @@ fn what_is_not_offered_is_refused() {
             json!({"requests": [{"action": "addObject", "body": {"objectID": "1"}}, {"action": action, "body": body}]});
         send(&double, &json!({"method": "POST", "path": "/1/indexes/x/batch", "body": requests})).0
     };
-    assert_eq!(batch("partialUpdateObject", json!({"objectID": "1"})), 400);
+    assert_eq!(batch("partialUpdateObject", json!({"n": 1})), 400);
+    assert_eq!(batch("partialUpdateObjectNoCreate", json!({"objectID": "1"})), 400);
     assert_eq!(batch("deleteObject", json!({})), 400);
     let call =
         |method: &str, path: &str, body: Value| send(&double, &json!({"method": method, "path": path, "body": body})).0;

@@ -6,8 +6,6 @@ use bytes::Bytes;
 use pipeline::sink::Failure;
 use serde::Serialize;
 
-use super::client::json;
-
 /// Operations in a batch, as the official clients chunk them; the API takes more.
 pub const BATCH_OPERATIONS: usize = 1_000;
 
@@ -63,6 +61,10 @@ pub(super) fn body_of(requests: &[Operation<'_>]) -> Result<Bytes, Failure> {
     }
     body.push_str("]}");
     Ok(Bytes::from(body))
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|_| Failure::broken("a request to Algolia could not be written as JSON"))
 }
 
 #[cfg(test)]

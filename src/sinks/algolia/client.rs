@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Call};
-use super::batch::{Operation, body_of};
+use super::batch::{Operation, body_of, json};
 use super::hosts::{Access, Host, Hosts};
 use crate::config::Algolia;
 
@@ -275,10 +275,6 @@ impl Client {
         let body = response.bytes().await.map_err(|error| failed(host, &error))?;
         Ok(Answer { status, body })
     }
-}
-
-pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|_| Failure::broken("a request to Algolia could not be written as JSON"))
 }
 
 fn id_of(object: &RawValue) -> Result<String, Failure> {
