@@ -21,18 +21,18 @@ pub use judge::{INVARIANTS, OBJECTS, TRANSACTIONS, drained, judge};
 
 /// The systems on trial.
 pub const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
-/// Each with the first of those that read it.
+/// One reader of each topic.
 pub const TOPICS: [&str; 3] = ["transactions-mongo", "users", "reviews"];
 
 pub struct Family {
-    // The first to go: members, then what they stand on.
+    // First, and so the first to go: the others are what it stands on.
     pub members: Crew,
     pub siblings: Siblings,
     pub links: Links,
     /// What was done, how often.
     pub done: BTreeMap<&'static str, u64>,
     /// What was sent to all topics.
-    pub streams: Vec<Options>,
+    streams: Vec<Options>,
     /// Payloads that have to be dead-lettered.
     poison: HashSet<Vec<u8>>,
     /// Redis was made to forget.

@@ -89,6 +89,8 @@ pub fn run(seed: u64) -> Judged<Report> {
             mend(&family, &mut open);
         }
     }
+    // Whatever was drawn, somebody dies in the midst of it.
+    begin(&mut family, &mut rng, Fault::Kill, true);
     mend(&family, &mut open);
     family.heal();
     let report = judge(&mut family)?;
