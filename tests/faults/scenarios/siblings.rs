@@ -17,12 +17,13 @@ const AWAY: Duration = Duration::from_secs(20);
 const HELD_BACK: Duration = Duration::from_secs(18);
 
 pub fn halves(mutant: Option<Mutant>) -> Judged<Report> {
-    let mut family = Family::at_work("halves", mutant, 600);
+    let mut family = Family::at_work("halves", mutant, 200);
     family.links.mongodb.slow(40);
     let (mut not_pushed, mut not_rated) = (0, 0);
-    for _ in 0..6 {
-        family.siblings.algolia.fail(Fault::Slow(Duration::from_secs(2)));
-        family.await_pushes(family.siblings.algolia.requests("batch") + 2);
+    for round in 0..5 {
+        family.siblings.algolia.fail(Fault::Slow(Duration::from_secs(5)));
+        family.send(2 + round, 100);
+        eventually("objects that are taken and not pushed", || (family.not_pushed() > 0).then_some(()));
         family.members.kill(0);
         family.note("kills");
         not_pushed += family.not_pushed();
