@@ -100,8 +100,11 @@ impl RatingCache {
     }
 
     /// By the code that the server's answer begins with; an error without one is no answer.
-    fn judge(&self, error: &RedisError) -> Failure {
-        match error.code() {
+    fn judge(&self, error: RedisError) -> Failure {
+        let own = error.code().map(str::to_owned);
+        // Of a pipeline each command has its own; the first speaks for all.
+        let first = |error: RedisError| error.into_server_errors()?.first().map(|(_, error)| error.code().to_owned());
+        match own.or_else(|| first(error)).as_deref() {
             None => Failure::unavailable(format!("no answer from Redis at {}: check REDIS_URL", self.address)),
             Some(code @ ("LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN" | "OOM")) => {
                 Failure::unavailable(format!("Redis at {} asks to wait ({code})", self.address))
@@ -118,7 +121,7 @@ impl RatingCache {
     }
 
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Failure> {
-        let failed = |error: RedisError| self.judge(&error);
+        let failed = |error: RedisError| self.judge(error);
         let connection = self.connection.get_or_try_init(|| redis_connection(&self.client)).await.map_err(failed)?;
         pipeline.query_async(&mut connection.clone()).await.map_err(failed)
     }

@@ -139,6 +139,25 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
 }
 
 #[test]
+fn a_cache_that_refuses_is_named_and_waited_for() {
+    let siblings = Siblings::new("refuses");
+    siblings.create_topic("reviews");
+    let creator = format!("cr_{}", siblings.world.name);
+    let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
+    let mut redis = redis::Client::open(crate::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
+    let _: i64 = redis::cmd("HSET").arg(&key).arg("theirs").arg(1).query(&mut redis).unwrap();
+    let running = siblings.start(&["ratings"]);
+    running.await_ready();
+    siblings.send("reviews", &[review("created", "rev_1", &creator, 4, 0)]);
+    running.await_reason("WRONGTYPE");
+    assert_eq!(siblings.letters("ratings"), 0);
+    let _: i64 = redis::cmd("DEL").arg(&key).query(&mut redis).unwrap();
+    eventually("lag 0", || (siblings.lag("ratings") == 0).then_some(()));
+    assert_eq!(cached(&siblings, &creator).unwrap()["count"], 1);
+    assert!(running.terminate().success());
+}
+
+#[test]
 fn verify_names_what_was_changed_by_hand_and_mends_it() {
     let siblings = Siblings::new("mended");
     let options = siblings.publish("reviews", 300);
