@@ -73,7 +73,7 @@ async fn objects(config: &Config, system: &str, index: &str) -> Finding {
         Err(why) => Err(why),
     };
     let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
-    asked.map_or_else(|why| Finding::failed(ALGOLIA, why), |()| Finding::ok(ALGOLIA, known))
+    asked.map_or_else(|why| Finding::failed(ALGOLIA, why), |_| Finding::ok(ALGOLIA, known))
 }
 
 fn on_mongodb(config: &Config, chosen: &[&str]) -> bool {

@@ -222,8 +222,8 @@ impl Client {
     ///
     /// # Errors
     /// Why it was not taken.
-    pub async fn probe(&self, index: &str) -> Result<(), Failure> {
-        self.batch(index, &[Operation::Delete { id: PROBE }]).await.map(|_| ())
+    pub async fn probe(&self, index: &str) -> Result<TaskId, Failure> {
+        self.batch(index, &[Operation::Delete { id: PROBE }]).await
     }
 
     fn path(&self, index: &str, call: &str) -> String {

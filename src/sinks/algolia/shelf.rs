@@ -20,7 +20,7 @@ type Object = Option<Box<RawValue>>;
 impl AlgoliaShelf {
     /// Waits until whatever was written before can be read: the tasks of an index are done in order.
     async fn still(&self, index: &str) -> Result<(), Failure> {
-        let task = self.0.client.batch(index, &[Operation::Delete { id: "millrace-was-here" }]).await?;
+        let task = self.0.client.probe(index).await?;
         self.0.client.wait(index, task).await
     }
 

@@ -184,7 +184,7 @@ impl AlgoliaSink {
 
     async fn take_nothing(&self) -> Result<(), Failure> {
         self.index.ledger.probe().await?;
-        self.index.client.probe(self.index.name).await
+        self.index.client.probe(self.index.name).await.map(drop)
     }
 }
 

@@ -103,9 +103,7 @@ impl MongoLedger {
     }
 
     async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {
-        let found = self.mongo.database().await?.collection::<Document>(self.collection.name);
-        let cursor = self.mongo.within(found.find(filter).with_options(options).into_future()).await?;
-        let documents = self.mongo.drained(cursor).await?;
+        let documents = self.mongo.find(self.collection.name, filter, options).await?;
         Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
     }
 

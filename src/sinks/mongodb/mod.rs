@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::options::{ClientOptions, ReadConcern, ReadPreference, SelectionCriteria};
+use mongodb::options::{ClientOptions, FindOptions, ReadConcern, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
@@ -157,6 +157,24 @@ impl Mongo {
             Some(code) => Err(judge_code(i32::try_from(code).unwrap_or_default(), self.address())),
             None => Ok(answer),
         }
+    }
+
+    /// Everything that a search finds.
+    async fn find(&self, collection: &str, filter: Document, options: FindOptions) -> Result<Vec<Document>, Failure> {
+        let found = self.database().await?.collection::<Document>(collection);
+        let cursor = self.within(found.find(filter).with_options(options).into_future()).await?;
+        self.drained(cursor).await
+    }
+
+    /// Everything that a pipeline gives; a large one may use the server's disk.
+    async fn aggregate<const N: usize>(
+        &self,
+        collection: &str,
+        stages: [Document; N],
+    ) -> Result<Vec<Document>, Failure> {
+        let documents = self.database().await?.collection::<Document>(collection);
+        let cursor = self.within(documents.aggregate(stages).allow_disk_use(true).into_future()).await?;
+        self.drained(cursor).await
     }
 
     async fn database(&self) -> Result<&Database, Failure> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FindOptions;
 use pipeline::sink::{Answer, Failure};
 
 use super::sink::errors;
@@ -32,9 +33,7 @@ impl MongoRatings {
     }
 
     async fn all_of(&self, collection: &str, filter: Document, fields: Document) -> Result<Vec<Document>, Failure> {
-        let found = self.mongo.database().await?.collection::<Document>(collection);
-        let cursor = self.mongo.within(found.find(filter).projection(fields).into_future()).await?;
-        self.mongo.drained(cursor).await
+        self.mongo.find(collection, filter, FindOptions::builder().projection(fields).build()).await
     }
 
     async fn subjects_of(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
@@ -49,16 +48,17 @@ impl MongoRatings {
         let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
         let updates: Vec<Document> = subjects.iter().map(raise).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let answer = self.mongo.write(command.clone()).await?;
-        if errors(&answer).any(|error| number(error, "code") == DUPLICATE_KEY) {
+        let is_taken = |error: &Document| number(error, "code") == DUPLICATE_KEY;
+        let mut answer = self.mongo.write(command.clone()).await?;
+        if errors(&answer).any(is_taken) {
             // Whoever lost a race to insert finds the subject now; who does not is up against another index.
-            let answer = self.mongo.write(command).await?;
-            if errors(&answer).any(|error| number(error, "code") == DUPLICATE_KEY) {
-                let why = "a unique index of {} takes no second document without its field: make it sparse or partial";
-                return Err(Failure::misconfigured(why.replace("{}", self.subjects)));
-            }
+            answer = self.mongo.write(command).await?;
         }
-        if let Some(error) = errors(&answer).find(|error| number(error, "code") != DUPLICATE_KEY) {
+        if errors(&answer).any(is_taken) {
+            let why = "a unique index of {} takes no second document without its field: make it sparse or partial";
+            return Err(Failure::misconfigured(why.replace("{}", self.subjects)));
+        }
+        if let Some(error) = errors(&answer).next() {
             let code = i32::try_from(number(error, "code")).unwrap_or_default();
             return Err(super::judge_code(code, self.mongo.address()));
         }
@@ -75,12 +75,9 @@ impl MongoRatings {
             "_id": {"subject": format!("${SUBJECT}"), "stars": format!("${STARS}")},
             "count": {"$sum": 1},
         };
-        let database = self.mongo.database().await?;
-        let contributions = database.collection::<Document>(self.contributions.name);
-        let asked = contributions.aggregate([doc! {"$match": living}, doc! {"$group": group}]).allow_disk_use(true);
-        let cursor = self.mongo.within(asked.into_future()).await?;
+        let stages = [doc! {"$match": living}, doc! {"$group": group}];
         let mut ratings: HashMap<String, Rating> = HashMap::new();
-        for group in self.mongo.drained(cursor).await? {
+        for group in self.mongo.aggregate(self.contributions.name, stages).await? {
             let Ok(id) = group.get_document("_id") else { continue };
             let Ok(subject) = id.get_str("subject") else { continue };
             let count = u64::try_from(number(&group, "count")).unwrap_or_default();
@@ -107,13 +104,9 @@ impl MongoRatings {
     }
 
     async fn every(&self) -> Result<Vec<String>, Failure> {
-        let database = self.mongo.database().await?;
-        let contributions = database.collection::<Document>(self.contributions.name);
         // Those that a contribution has left too, for their ratings have to follow.
         let each = [doc! {"$unwind": format!("${SUBJECTS}")}, doc! {"$group": {"_id": format!("${SUBJECTS}")}}];
-        let asked = contributions.aggregate(each);
-        let cursor = self.mongo.within(asked.into_future()).await?;
-        let found = self.mongo.drained(cursor).await?;
+        let found = self.mongo.aggregate(self.contributions.name, each).await?;
         Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FindOptions;
 use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Answer, Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
@@ -124,11 +125,8 @@ impl MongoSink {
     }
 
     async fn versions(&self, collection: &Collection, ids: &[&str]) -> Result<HashMap<String, i64>, Failure> {
-        let database = self.mongo.database().await?;
-        let found = database.collection::<Document>(collection.name);
-        let find = found.find(doc! {collection.key: {"$in": ids}}).projection(doc! {collection.key: 1, VERSION: 1});
-        let cursor = self.mongo.within(find.into_future()).await?;
-        let found = self.mongo.drained(cursor).await?;
+        let fields = FindOptions::builder().projection(doc! {collection.key: 1, VERSION: 1}).build();
+        let found = self.mongo.find(collection.name, doc! {collection.key: {"$in": ids}}, fields).await?;
         let version =
             |document: &Document| Some((document.get_str(collection.key).ok()?.to_owned(), number(document, VERSION)));
         Ok(found.iter().filter_map(version).collect())
