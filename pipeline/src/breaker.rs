@@ -36,9 +36,14 @@ impl Breaker {
         self.rejects * 2 > WINDOW
     }
 
-    /// A person looked and said to go on: forget what was, and let the next ten thousand verdicts pass.
-    pub(crate) fn proceed(&mut self) {
-        *self = Self { grace: GRACE, ..Self::default() };
+    /// A person looked and said to go on: forget what was, and let the next ten thousand verdicts pass. A breaker that is
+    /// not open stays as it is, so that nobody can disarm it beforehand. Returns whether it was open.
+    pub(crate) fn proceed(&mut self) -> bool {
+        let open = self.is_open();
+        if open {
+            *self = Self { grace: GRACE, ..Self::default() };
+        }
+        open
     }
 }
 
@@ -69,11 +74,22 @@ mod tests {
         for _ in 0..WINDOW {
             breaker.note(true);
         }
-        breaker.proceed();
+        assert!(breaker.proceed());
+        assert!(!breaker.proceed(), "it is told once");
         for _ in 0..GRACE {
             breaker.note(true);
         }
         assert!(!breaker.is_open());
+        for _ in 0..=WINDOW / 2 {
+            breaker.note(true);
+        }
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn a_breaker_that_is_not_open_cannot_be_disarmed_beforehand() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.proceed());
         for _ in 0..=WINDOW / 2 {
             breaker.note(true);
         }

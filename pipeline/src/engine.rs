@@ -84,12 +84,20 @@ struct Finished {
 
 /// Lets an open breaker go on; shared with whoever can be told to.
 pub trait Proceed: Send + Sync {
-    fn proceed(&self);
+    /// Whether the breaker is open, so that a person has to decide.
+    fn is_open(&self) -> bool;
+
+    /// Lets an open breaker go on. Does nothing to one that is not open. Returns whether it was open.
+    fn proceed(&self) -> bool;
 }
 
 impl<W: crate::sink::Write> Proceed for Writer<W> {
-    fn proceed(&self) {
-        Writer::proceed(self);
+    fn is_open(&self) -> bool {
+        Writer::is_open(self)
+    }
+
+    fn proceed(&self) -> bool {
+        Writer::proceed(self)
     }
 }
 

@@ -117,9 +117,14 @@ impl<W: Write> Writer<W> {
         &*self.sink
     }
 
-    /// Lets an open breaker dead-letter what the store rejects.
-    pub(crate) fn proceed(&self) {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).proceed();
+    /// Whether the breaker keeps from the dead letters what the store rejects.
+    pub(crate) fn is_open(&self) -> bool {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).is_open()
+    }
+
+    /// Lets an open breaker dead-letter what the store rejects. Returns whether it was open.
+    pub(crate) fn proceed(&self) -> bool {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).proceed()
     }
 
     /// Writes until each write has a fate; gives the fates in the order of the writes.

@@ -63,7 +63,9 @@ impl Health for Systems {
     }
 
     fn proceed(&self) {
-        self.0.iter().for_each(|system| system.proceed.proceed());
+        self.0.iter().for_each(|system| {
+            system.proceed.proceed();
+        });
     }
 }
 

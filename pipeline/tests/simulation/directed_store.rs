@@ -188,7 +188,7 @@ async fn breaker(refuses: bool) {
     let standing = member.status.standing();
     assert!(standing.iter().any(|reason| reason.why.contains("over half")), "{standing:?}");
     assert!(!world.drained());
-    member.proceed.proceed();
+    assert!(member.proceed.is_open() && member.proceed.proceed());
     wait(&world, "the end of the log", || world.drained()).await;
     assert_eq!(world.letters.lock().unwrap().kept.len(), 3_000);
     assert_eq!(member.stop().await.dead_lettered, 3_000);
