@@ -55,7 +55,8 @@ require_free_ports() {
   local ports=("$port")
   # Kafka's controller and, of the open broker, the second listener are beside the first.
   [[ $name == kafka_sasl ]] && ports+=("$((port + 1))")
-  [[ $name == kafka ]] && ports+=("$((port + 1))" "$((port + 2))")
+  [[ $name == kafka || $name == kafka_broker? ]] && ports+=("$((port + 1))" "$((port + 2))")
+  [[ $name == elasticsearch_node? ]] && ports+=("$(elasticsearch_transport "$name")")
   for port in "${ports[@]}"; do
     port_is_taken "$port" || continue
     who=$(ss -ltnpH "sport = :$port" 2>/dev/null | grep -o '"[^"]*",pid=[0-9]*' | head -n 1 || true)

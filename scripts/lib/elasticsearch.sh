@@ -64,14 +64,16 @@ path.data: $home/data
 path.logs: $home/logs
 network.host: 127.0.0.1
 http.port: $(port_of "$name")
-transport.port: 19300-19399
-discovery.type: single-node
 # A developer's disk is often fuller than the watermarks allow, and indices would turn read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 CONF
     [[ $name == opensearch ]] || echo 'xpack.security.enabled: false'
+    case $name in
+      elasticsearch_node?) elasticsearch_node_settings "$name" ;;
+      *) printf '%s\n' 'transport.port: 19300-19399' 'discovery.type: single-node' ;;
+    esac
     [[ $name != elasticsearch_small ]] || small_limits
-  } >"$home/config/$(sed 's/8$//; s/_small$//' <<<"$name").yml"
+  } >"$home/config/$(sed 's/8$//; s/_small$//; s/_node.$//' <<<"$name").yml"
   chown -R "$user" "$home"
   local options="-Xms$heap -Xmx$heap"
   if [[ $name == opensearch ]]; then

@@ -5,6 +5,8 @@ readonly KAFKA_VERSION=4.1.1
 readonly KAFKA_JARS=kafka-$KAFKA_VERSION
 # Any 16 bytes in base64url; the cluster is thrown away with its data.
 readonly KAFKA_CLUSTER_ID=bWlsbHJhY2UtdGVzdHMwMQ
+# More options for formatting a data folder.
+KAFKA_FORMAT=()
 
 kafka_port() { echo 19092; }
 
@@ -26,11 +28,10 @@ CONF
 }
 
 kafka_start() {
-  local home port java
+  local home port
   make_home kafka "$(id -un)"
   home=$(home_of kafka)
   port=$(port_of kafka)
-  java=$(jdk_at_least 17)/bin/java
   cat >"$home/kraft.properties" <<CONF
 process.roles=broker,controller
 node.id=1
@@ -50,13 +51,23 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 CONF
+  kafka_launch kafka "$KAFKA_CLUSTER_ID" -Xms1g -Xmx1g
+}
+
+# kafka_launch NAME CLUSTER_ID JVM_OPTION...: formats the data folder once, then starts what kraft.properties describes.
+kafka_launch() {
+  local name=$1 cluster=$2 home java
+  shift 2
+  home=$(home_of "$name")
+  java=$(jdk_at_least 17)/bin/java
   kafka_log_settings >"$home/log4j2.properties"
   local class_path=$CACHE/$KAFKA_JARS/'*' logging=-Dlog4j2.configurationFile=$home/log4j2.properties
   if [[ ! -f $home/data/meta.properties ]]; then
-    "$java" "$logging" -cp "$class_path" kafka.tools.StorageTool format -t "$KAFKA_CLUSTER_ID" \
-      -c "$home/kraft.properties" --ignore-formatted >"$STATE/kafka.log" 2>&1 9>&- || { show_log kafka; die 69 "kafka: formatting failed"; }
+    "$java" "$logging" -cp "$class_path" kafka.tools.StorageTool format -t "$cluster" "${KAFKA_FORMAT[@]}" \
+      -c "$home/kraft.properties" --ignore-formatted >"$STATE/$name.log" 2>&1 9>&- ||
+      { show_log "$name"; die 69 "$name: formatting failed"; }
   fi
-  launch kafka "$(id -un)" "$java" -Xms1g -Xmx1g "$logging" -cp "$class_path" kafka.Kafka "$home/kraft.properties"
+  launch "$name" "$(id -un)" "$java" "$@" "$logging" -cp "$class_path" kafka.Kafka "$home/kraft.properties"
 }
 
 # A metadata request (version 1, no topics): its answer lists the broker once the controller lets it take part.

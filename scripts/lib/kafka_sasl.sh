@@ -66,26 +66,19 @@ CONF
 }
 
 kafka_sasl_start() {
-  local home port java
+  local home port
   make_home kafka_sasl "$(id -un)"
   home=$(home_of kafka_sasl)
   port=$(port_of kafka_sasl)
-  java=$(jdk_at_least 17)/bin/java
   (
     umask 077
     cd "$home"
     kafka_sasl_secrets
     kafka_sasl_properties "$port" >kraft.properties
   ) >"$STATE/kafka_sasl.log" 2>&1 9>&- || { show_log kafka_sasl; die 69 "kafka_sasl: its certificates could not be made"; }
-  kafka_log_settings >"$home/log4j2.properties"
-  local class_path=$CACHE/$KAFKA_JARS/'*' logging=-Dlog4j2.configurationFile=$home/log4j2.properties
-  if [[ ! -f $home/data/meta.properties ]]; then
-    "$java" "$logging" -cp "$class_path" kafka.tools.StorageTool format -t "$KAFKA_SASL_CLUSTER_ID" \
-      --add-scram "SCRAM-SHA-512=[name=millrace,password=$(<"$home/password")]" \
-      -c "$home/kraft.properties" --ignore-formatted >"$STATE/kafka_sasl.log" 2>&1 9>&- ||
-      { show_log kafka_sasl; die 69 "kafka_sasl: formatting failed"; }
-  fi
-  launch kafka_sasl "$(id -un)" "$java" -Xms256m -Xmx512m "$logging" -cp "$class_path" kafka.Kafka "$home/kraft.properties"
+  KAFKA_FORMAT=(--add-scram "SCRAM-SHA-512=[name=millrace,password=$(<"$home/password")]")
+  kafka_launch kafka_sasl "$KAFKA_SASL_CLUSTER_ID" -Xms256m -Xmx512m
+  KAFKA_FORMAT=()
 }
 
 # A TLS handshake that the authority's certificate verifies; the listener opens when the broker takes part.
