@@ -11,15 +11,14 @@
 
 #[path = "algolia/client.rs"]
 mod client;
-#[path = "algolia/double/mod.rs"]
-#[allow(dead_code, reason = "shared with the siblings' tests")]
-mod double;
 #[path = "algolia/failures.rs"]
 mod failures;
 #[path = "algolia/javascript.rs"]
 mod javascript;
 #[path = "algolia/shapes.rs"]
 mod shapes;
+
+use testkit::double;
 
 /// For use by hand: `cargo test -p millrace --test algolia serve -- --ignored --nocapture`, until it is interrupted.
 /// `ALGOLIA_DOUBLE_PORT` names another port than 7700.

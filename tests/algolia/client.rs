@@ -4,8 +4,7 @@ use millrace::config::Config;
 use millrace::sinks::algolia::{Client, Operation};
 use pipeline::sink::Kind;
 use serde_json::{Value, json};
-
-use super::double::{Double, Options};
+use testkit::double::{Double, Options};
 
 pub fn config(double: &Double, more: &[(&str, &str)]) -> millrace::config::Algolia {
     let own = double.variables().map(|(name, value)| (name.to_owned(), value));

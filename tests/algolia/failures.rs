@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use millrace::sinks::algolia::{Client, Operation, TaskId, Timeouts};
 use pipeline::sink::{Failure, Kind};
+use testkit::double::{Double, Fault};
 
 use super::client::{client, config, ids, store};
-use super::double::{Double, Fault};
 
 const SAVE: Operation<'_> = Operation::Save { object: r#"{"objectID":"a"}"# };
 

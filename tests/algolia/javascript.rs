@@ -5,8 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-
-use super::double::{Double, Fault, Options};
+use testkit::double::{Double, Fault, Options};
 
 fn run(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {

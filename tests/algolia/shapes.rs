@@ -5,8 +5,7 @@ use std::path::Path;
 use reqwest::Method;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
-
-use super::double::Double;
+use testkit::double::Double;
 
 const INDEX: &str = "theIndexName";
 

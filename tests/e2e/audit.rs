@@ -1,41 +1,14 @@
 //! The audit: complete whatever happens, and never in the primary's way.
 
-use std::collections::HashMap;
-
-use millrace::synthetic::{Expected, Options};
+use millrace::synthetic::Options;
 use pipeline::sink::Order;
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+pub use testkit::database::Audited;
+use testkit::program::Running;
+use testkit::services::{eventually, services};
+use testkit::world::{World, block_on, options_of, scaled};
 
-pub use crate::database::Audited;
-use crate::program::Running;
-use crate::services::{eventually, services};
-use crate::world::{World, block_on, options_of, scaled};
-
-impl Audited {
-    /// Holds state and history against what the publisher's events come to.
-    fn assert_complete(&self, expected: &HashMap<String, Expected>, events: u64) {
-        let run = async {
-            let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            let state = "SELECT id, version, deleted, payload::text FROM transaction_state";
-            sqlx::query_as::<_, (String, i64, bool, Option<String>)>(state).fetch_all(&mut connection).await.unwrap()
-        };
-        let rows = block_on(run);
-        assert_eq!(rows.len(), expected.len());
-        for (id, version, deleted, payload) in rows {
-            let expected = &expected[&id];
-            assert_eq!((version, deleted), (expected.version, expected.deleted), "{id}");
-            assert_eq!(payload.is_none(), deleted, "{id}");
-            if let Some(payload) = payload {
-                let digest = <sha2::Sha256 as sha2::Digest>::digest(payload);
-                assert_eq!(digest[..], expected.payload_digest, "{id} byte for byte");
-            }
-        }
-        let living = expected.values().filter(|expected| !expected.deleted).count() as i64;
-        assert_eq!(self.ask("SELECT count(*) FROM transactions"), living);
-        assert_eq!(self.ask("SELECT count(*) FROM transaction_events"), events as i64);
-    }
-}
+use crate::PROGRAM;
 
 /// Publishes a stream with everything in it.
 fn publish(world: &World, count: u64) -> Options {
@@ -60,7 +33,7 @@ fn distinct(options: &Options) -> u64 {
 
 #[test]
 fn state_and_history_are_complete_and_nothing_deleted_comes_back() {
-    let audited = Audited::new(World::new("audit"));
+    let audited = Audited::new(World::new(PROGRAM, "audit"));
     let options = publish(&audited.world, 5_000);
     let summaries = audited.world.run_all_once();
     let expected = options.expected().unwrap();
@@ -79,7 +52,7 @@ fn state_and_history_are_complete_and_nothing_deleted_comes_back() {
 
 #[test]
 fn a_reset_of_its_group_rewrites_every_row() {
-    let audited = Audited::new(World::new("audit-reset"));
+    let audited = Audited::new(World::new(PROGRAM, "audit-reset"));
     let options = publish(&audited.world, 2_000);
     audited.world.run_all_once();
     let first = audited.ask("SELECT (extract(epoch FROM max(written_at)) * 1000000)::bigint FROM transaction_state");
@@ -94,7 +67,7 @@ fn a_reset_of_its_group_rewrites_every_row() {
 
 #[test]
 fn an_outage_of_its_database_is_lag_on_its_group_and_nothing_else() {
-    let mut audited = Audited::new(World::alone("audit-outage"));
+    let mut audited = Audited::new(World::alone(PROGRAM, "audit-outage"));
     audited.world.set("CONSUMER_BATCH_SIZE", "50");
     let options = publish(&audited.world, 5_000);
     let running = audited.world.start();
@@ -127,7 +100,7 @@ fn system_of(letter: &pipeline::Record) -> String {
 
 #[test]
 fn switched_off_it_leaves_no_trace() {
-    let mut audited = Audited::new(World::new("audit-off"));
+    let mut audited = Audited::new(World::new(PROGRAM, "audit-off"));
     audited.world.set("CONSUMER_ENABLE_AUDIT_DB", "false");
     let options = publish(&audited.world, 500);
     let summaries = audited.world.run_all_once();
@@ -138,7 +111,7 @@ fn switched_off_it_leaves_no_trace() {
 
 #[test]
 fn what_the_database_cannot_hold_is_a_letter_of_the_audit_alone() {
-    let audited = Audited::new(World::new("audit-letter"));
+    let audited = Audited::new(World::new(PROGRAM, "audit-letter"));
     audited.world.create_topic(&[]);
     let event = |id: &str, amount: Value| {
         json!({"event_type": "transaction.created", "timestamp": "2026-01-01T00:00:01Z",
@@ -156,14 +129,14 @@ fn what_the_database_cannot_hold_is_a_letter_of_the_audit_alone() {
     assert_eq!(letters.iter().map(system_of).collect::<Vec<_>>(), ["transactions-audit"]);
     assert_eq!(audited.ask("SELECT count(*) FROM transactions WHERE amount IS NULL"), 1, "it stays in the payload");
     let listed = audited.world.output(&["dlq", "list", "--system", "transactions-audit", "--json"]);
-    assert_eq!(crate::program::printed(&listed)["causes"][0]["class"], "nul_in_id");
+    assert_eq!(testkit::program::printed(&listed)["causes"][0]["class"], "nul_in_id");
     let replayed = audited.world.output(&["dlq", "replay", "--system", "transactions-audit"]);
-    assert_eq!(crate::program::printed(&replayed)["rejected"], 1, "it cannot even be asked for");
+    assert_eq!(testkit::program::printed(&replayed)["rejected"], 1, "it cannot even be asked for");
 }
 
 #[test]
 fn a_row_that_the_database_refuses_is_found_alone() {
-    let audited = Audited::new(World::new("audit-refused"));
+    let audited = Audited::new(World::new(PROGRAM, "audit-refused"));
     let options = publish(&audited.world, 500);
     audited.world.run_all_once();
     audited.run("ALTER TABLE transaction_state ADD CONSTRAINT not_bad CHECK (id <> 'bad')");
@@ -177,7 +150,7 @@ fn a_row_that_the_database_refuses_is_found_alone() {
     let audit = &audited.world.run_all_once()["transactions-audit"];
     assert_eq!((&audit["applied"], &audit["dead_lettered"]), (&json!(3), &json!(1)));
     let listed = audited.world.output(&["dlq", "list", "--system", "transactions-audit", "--json"]);
-    let listed = crate::program::printed(&listed);
+    let listed = testkit::program::printed(&listed);
     assert_eq!(listed["causes"][0]["class"], "refused_by_store");
     let reason = listed["causes"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("not_bad") && reason.contains("transaction_state"), "{reason}");
@@ -190,7 +163,7 @@ fn a_row_that_the_database_refuses_is_found_alone() {
 
 #[test]
 fn a_table_that_is_away_is_waited_for_and_buries_nothing() {
-    let audited = Audited::new(World::new("audit-away"));
+    let audited = Audited::new(World::new(PROGRAM, "audit-away"));
     publish(&audited.world, 500);
     audited.world.run_all_once();
     audited.run("ALTER TABLE transaction_state RENAME TO elsewhere");
@@ -208,7 +181,7 @@ fn a_table_that_is_away_is_waited_for_and_buries_nothing() {
 
 #[test]
 fn one_file_can_be_index_and_audit_on_a_real_broker() {
-    let mut world = World::new("sqlite");
+    let mut world = World::new(PROGRAM, "sqlite");
     let file = world.dir.join("store.db");
     world.set("DATABASE_URL", &format!("sqlite:{}", file.display()));
     let options = publish(&world, 3_000);
@@ -240,7 +213,7 @@ fn one_file_can_be_index_and_audit_on_a_real_broker() {
 
 #[test]
 fn two_groups_write_the_same_rows_without_locking_each_other_out() {
-    let mut audited = Audited::new(World::new("audit-two"));
+    let mut audited = Audited::new(World::new(PROGRAM, "audit-two"));
     audited.world.set("CONSUMER_BATCH_SIZE", "50");
     let options = publish(&audited.world, 5_000);
     let mut other = audited.world.command(&["run", "transactions-audit"]);

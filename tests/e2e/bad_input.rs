@@ -7,9 +7,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
-use crate::services::mapping_reject;
-use crate::world::{World, block_on};
-
 /// What has to become of a payload.
 enum End {
     Dead(&'static str),
@@ -18,6 +15,10 @@ enum End {
 }
 
 use End::{Dead, Ignored, Indexed};
+use testkit::services::mapping_reject;
+use testkit::world::{World, block_on};
+
+use crate::PROGRAM;
 
 fn event(id: &str, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut event = json!({"event_type": "transaction.created", "timestamp": "2026-01-01T12:00:00Z",
@@ -80,7 +81,7 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, End)> {
 
 #[test]
 fn each_bad_record_ends_as_it_should() {
-    let world = World::new("bad");
+    let world = World::new(PROGRAM, "bad");
     world.create_topic(&[("max.message.bytes", "10485760")]);
     let mut client = world.client();
     let producer: FutureProducer = client.set("message.max.bytes", "10485760").create().unwrap();

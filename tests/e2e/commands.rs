@@ -1,10 +1,11 @@
 //! The commands around the main job: dead letters, errors as a person meets them, waiting for what is not there.
 
 use serde_json::{Value, json};
+use testkit::program::printed;
+use testkit::services::{elasticsearch, eventually, mapping_reject, variable};
+use testkit::world::World;
 
-use crate::program::printed;
-use crate::services::{elasticsearch, eventually, mapping_reject, variable};
-use crate::world::World;
+use crate::PROGRAM;
 
 /// Puts one event into the topic, whatever its shape.
 pub fn send(world: &World, event: &Value) {
@@ -12,7 +13,7 @@ pub fn send(world: &World, event: &Value) {
     let producer: FutureProducer = world.client().create().unwrap();
     let payload = event.to_string();
     let record = FutureRecord::to(&world.name).key("u").payload(&payload).partition(0);
-    crate::world::block_on(producer.send(record, std::time::Duration::from_secs(20))).unwrap();
+    testkit::world::block_on(producer.send(record, std::time::Duration::from_secs(20))).unwrap();
 }
 
 fn event(id: &str, second: u32, status: &Value) -> Value {
@@ -22,7 +23,7 @@ fn event(id: &str, second: u32, status: &Value) -> Value {
 
 #[test]
 fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
-    let world = World::new("letters");
+    let world = World::new(PROGRAM, "letters");
     world.create_topic(&[]);
     // An object does not fit the mapping of `status`; later one of the two documents gets a good update.
     send(&world, &event("mended", 1, &json!({"a": 1})));
@@ -74,7 +75,7 @@ fn fails(world: &World, args: &[&str], code: i32, says: &[&str]) {
 
 #[test]
 fn errors_are_one_line_that_says_what_and_where() {
-    let mut world = World::new("errors");
+    let mut world = World::new(PROGRAM, "errors");
     fails(&world, &["run", "transaction"], 64, &["transactions"]);
     std::fs::write(world.dir.join("millrace.toml"), "[kafka]\nbootstrap_server = 'x:1'\n").unwrap();
     fails(&world, &["run"], 78, &["bootstrap_server", "kafka.bootstrap_servers", "millrace.toml"]);
@@ -99,7 +100,7 @@ fn a_wrong_host_is_named_with_its_variable_and_waited_for() {
         ("ELASTICSEARCH_URL", "http://127.0.0.1:1", "no connection to http://127.0.0.1:1/"),
         ("DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/x", "no connection to PostgreSQL at 127.0.0.1:1/x"),
     ] {
-        let mut world = World::new("host");
+        let mut world = World::new(PROGRAM, "host");
         world.create_topic(&[]);
         world.set(variable, value);
         let running = world.start();
@@ -130,7 +131,7 @@ fn complains(world: &World, part: &str, says: &[&str]) {
 
 #[test]
 fn doctor_has_nothing_to_say_where_all_is_well_and_names_what_is_not() {
-    let mut world = World::new("doctor");
+    let mut world = World::new(PROGRAM, "doctor");
     complains(&world, "kafka", &[&world.name, "does not exist"]);
     world.publish(&["--count", "100"]);
     world.run_once();
@@ -174,7 +175,7 @@ fn doctor_has_nothing_to_say_where_all_is_well_and_names_what_is_not() {
 
 #[test]
 fn a_wrong_password_is_named_and_never_shown() {
-    let mut world = World::new("password");
+    let mut world = World::new(PROGRAM, "password");
     world.create_topic(&[]);
     let database = variable("DATABASE_URL");
     let (_, address) = database.split_once('@').unwrap();
@@ -185,7 +186,7 @@ fn a_wrong_password_is_named_and_never_shown() {
             "DO $$ BEGIN CREATE ROLE guarded LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
         sqlx::raw_sql(role).execute(&mut connection).await.unwrap();
     };
-    crate::world::block_on(make);
+    testkit::world::block_on(make);
     world.set("DATABASE_URL", &format!("postgresql://guarded:hunter2@{address}"));
     complains(&world, "postgres", &["refuses the login", "DATABASE_URL", "28P01"]);
     let running = world.start();
@@ -202,7 +203,7 @@ fn a_wrong_password_is_named_and_never_shown() {
 
 #[test]
 fn a_missing_topic_is_waited_for() {
-    let world = World::new("waits");
+    let world = World::new(PROGRAM, "waits");
     let running = world.start();
     running.await_reason(&world.name);
     world.publish(&["--count", "10", "--update-ratio", "0"]);
@@ -217,7 +218,7 @@ fn a_missing_topic_is_waited_for() {
 
 #[test]
 fn an_index_under_the_aliass_name_is_named() {
-    let world = World::new("index");
+    let world = World::new(PROGRAM, "index");
     world.create_topic(&[]);
     assert_eq!(elasticsearch("PUT", &format!("/{}", world.name), None).0, 200);
     let running = world.start();

@@ -1,12 +1,13 @@
 //! `explain`: the story of one document, line by line.
 
 use serde_json::{Value, json};
+use testkit::program::printed;
+use testkit::services::elasticsearch;
+use testkit::world::World;
 
+use crate::PROGRAM;
 use crate::audit::Audited;
 use crate::commands::send;
-use crate::program::printed;
-use crate::services::elasticsearch;
-use crate::world::World;
 
 /// Microseconds times four plus the rank.
 fn version(second: i64, rank: i64) -> i64 {
@@ -75,7 +76,7 @@ fn why() -> String {
 
 #[test]
 fn the_story_is_told_from_the_topic_alone() {
-    let mut world = World::new("explain");
+    let mut world = World::new(PROGRAM, "explain");
     live(&world);
     world.run_all_once();
     let whole: Vec<String> = told().into_iter().chain([why()]).collect();
@@ -113,7 +114,7 @@ fn the_story_is_told_from_the_topic_alone() {
 
 #[test]
 fn the_audit_adds_what_it_holds_and_what_the_topic_no_longer_has() {
-    let audited = Audited::new(World::new("explain-audit"));
+    let audited = Audited::new(World::new(PROGRAM, "explain-audit"));
     let world = &audited.world;
     live(world);
     world.run_all_once();
@@ -153,7 +154,7 @@ fn the_audit_adds_what_it_holds_and_what_the_topic_no_longer_has() {
 
 #[test]
 fn one_file_tells_the_same() {
-    let mut world = World::new("explain-sqlite");
+    let mut world = World::new(PROGRAM, "explain-sqlite");
     let store = format!("sqlite:{}", world.dir.join("store.db").display());
     world.set("DATABASE_URL", &store);
     world.set("TRANSACTIONS_STORE", &store);

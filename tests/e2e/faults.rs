@@ -1,10 +1,11 @@
 //! Kills and outages: nothing is lost, nothing is dead-lettered, and `/readyz` tells the truth.
 
 use millrace::synthetic::Options;
+use testkit::program::Running;
+use testkit::services::{elasticsearch, services};
+use testkit::world::{World, options_of, scaled};
 
-use crate::program::Running;
-use crate::services::{elasticsearch, services};
-use crate::world::{World, options_of, scaled};
+use crate::PROGRAM;
 
 fn published(world: &World, count: u64) -> Options {
     let count = scaled(count).to_string();
@@ -30,7 +31,7 @@ fn in_the_middle(world: &mut World) -> Running {
 
 #[test]
 fn five_kills_lose_nothing() {
-    let mut world = World::new("kills");
+    let mut world = World::new(PROGRAM, "kills");
     let expected = published(&world, 20_000);
     world.set("CONSUMER_BATCH_SIZE", "100");
     for kill in 1..=5 {
@@ -44,7 +45,7 @@ fn five_kills_lose_nothing() {
 
 #[test]
 fn without_redis_the_work_goes_on() {
-    let mut world = World::alone("no-redis");
+    let mut world = World::alone(PROGRAM, "no-redis");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     services("kill", "redis");
@@ -60,7 +61,7 @@ fn without_redis_the_work_goes_on() {
 
 #[test]
 fn an_outage_of_elasticsearch_is_waited_out() {
-    let mut world = World::alone("no-store");
+    let mut world = World::alone(PROGRAM, "no-store");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     services("kill", "elasticsearch");
@@ -74,7 +75,7 @@ fn an_outage_of_elasticsearch_is_waited_out() {
 
 #[test]
 fn a_frozen_elasticsearch_is_waited_out() {
-    let mut world = World::alone("frozen");
+    let mut world = World::alone(PROGRAM, "frozen");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     services("pause", "elasticsearch");
@@ -91,7 +92,7 @@ fn a_frozen_elasticsearch_is_waited_out() {
 
 #[test]
 fn a_closed_index_is_waited_out() {
-    let mut world = World::new("closed");
+    let mut world = World::new(PROGRAM, "closed");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     let index = format!("/{}-000001", world.name);
@@ -106,7 +107,7 @@ fn a_closed_index_is_waited_out() {
 
 #[test]
 fn a_stop_in_the_middle_commits_what_is_finished() {
-    let mut world = World::new("stop");
+    let mut world = World::new(PROGRAM, "stop");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     assert!(running.terminate().success());
@@ -117,7 +118,7 @@ fn a_stop_in_the_middle_commits_what_is_finished() {
 
 #[test]
 fn a_stop_during_an_outage_ends_all_the_same() {
-    let mut world = World::alone("stop-outage");
+    let mut world = World::alone(PROGRAM, "stop-outage");
     let expected = published(&world, 10_000);
     let running = in_the_middle(&mut world);
     services("kill", "elasticsearch");
@@ -130,7 +131,7 @@ fn a_stop_during_an_outage_ends_all_the_same() {
 
 #[test]
 fn a_run_to_the_end_that_is_stopped_says_so() {
-    let mut world = World::new("stop-once");
+    let mut world = World::new(PROGRAM, "stop-once");
     let expected = published(&world, 10_000);
     world.set("CONSUMER_BATCH_SIZE", "20");
     let running = Running::start(world.command(&["run", "transactions", "--once"]));
@@ -142,7 +143,7 @@ fn a_run_to_the_end_that_is_stopped_says_so() {
 
 #[test]
 fn a_program_that_slept_through_its_session_does_no_harm() {
-    let mut world = World::new("slept");
+    let mut world = World::new(PROGRAM, "slept");
     let expected = published(&world, 10_000);
     let sleeper = in_the_middle(&mut world);
     sleeper.signal("STOP");

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
+use testkit::services::elasticsearch;
+use testkit::world::{World, options_of, scaled};
 
-use crate::services::elasticsearch;
-use crate::world::{World, options_of, scaled};
+use crate::PROGRAM;
 
 #[test]
 fn the_first_record_becomes_a_document_behind_the_alias() {
-    let world = World::new("first");
+    let world = World::new(PROGRAM, "first");
     let report = world.publish(&["--count", "1", "--update-ratio", "0", "--seed", "7"]);
     let expected = options_of(&report, |options| options.update_ratio = 0.0);
     let summary = world.run_once();
@@ -35,7 +36,7 @@ fn the_first_record_becomes_a_document_behind_the_alias() {
 
 #[test]
 fn the_stores_hold_what_the_publisher_expects_and_searches_answer() {
-    let world = World::new("flow");
+    let world = World::new(PROGRAM, "flow");
     let count = scaled(10_000).to_string();
     let args = ["--count", &count, "--update-ratio", "0.2", "--delete-ratio", "0.05", "--users", "500"];
     let report = world.publish(&args);
@@ -65,7 +66,7 @@ fn the_stores_hold_what_the_publisher_expects_and_searches_answer() {
 
 #[test]
 fn a_reset_group_writes_everything_again_and_changes_nothing() {
-    let world = World::new("reset");
+    let world = World::new(PROGRAM, "reset");
     let count = scaled(5_000).to_string();
     let report =
         world.publish(&["--count", &count, "--update-ratio", "0.2", "--delete-ratio", "0.05", "--users", "50"]);
@@ -83,7 +84,7 @@ fn a_reset_group_writes_everything_again_and_changes_nothing() {
 }
 
 fn duplicates(redis: bool) {
-    let mut world = World::new("copies");
+    let mut world = World::new(PROGRAM, "copies");
     if !redis {
         world.set("REDIS_URL", "none");
     }
@@ -116,7 +117,7 @@ fn copies_are_duplicates_without_redis() {
 
 #[test]
 fn a_run_to_the_end_gets_past_an_aborted_transaction() {
-    let world = World::new("aborted");
+    let world = World::new(PROGRAM, "aborted");
     world.create_topic(&[]);
     let mut client = world.client();
     let producer: BaseProducer = client.set("transactional.id", &world.name).create().unwrap();
@@ -142,7 +143,7 @@ fn a_run_to_the_end_gets_past_an_aborted_transaction() {
 
 #[test]
 fn a_topic_made_anew_is_read_from_its_start() {
-    let world = World::new("anew");
+    let world = World::new(PROGRAM, "anew");
     world.publish(&["--count", "300", "--update-ratio", "0", "--seed", "1"]);
     assert_eq!(world.run_once()["records"], 300);
     world.delete_topic();

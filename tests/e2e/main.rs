@@ -1,4 +1,3 @@
-//! The real program on the real services: Kafka, Elasticsearch, Redis, PostgreSQL and MongoDB as the environment names them.
 //! The real program on the real services: Kafka (open and secured), Elasticsearch, Redis and PostgreSQL as the environment names them.
 //!
 //! `scripts/test e2e` starts them and runs this. Each test has topics, groups and aliases of its own; those that stop a
@@ -17,17 +16,13 @@
 mod audit;
 mod bad_input;
 mod commands;
-#[allow(dead_code, reason = "shared with the fault suite")]
-mod database;
 mod explain;
 mod faults;
 mod flow;
-#[allow(dead_code, reason = "shared with the fault suite")]
-mod program;
 mod purge;
 mod rebalance;
 mod secured;
-mod services;
 mod verify;
-#[allow(dead_code, reason = "shared with the siblings' tests")]
-mod world;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

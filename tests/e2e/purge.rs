@@ -8,12 +8,13 @@ use millrace::shelf::{Seen, Shelf};
 use millrace::sinks::elasticsearch::{Client, ElasticsearchShelf};
 use millrace::sinks::postgres::{Postgres, PostgresShelf};
 use serde_json::{Value, json};
+use testkit::program::printed;
+use testkit::services::elasticsearch;
+use testkit::world::{World, block_on};
 
+use crate::PROGRAM;
 use crate::audit::Audited;
 use crate::commands::send;
-use crate::program::printed;
-use crate::services::elasticsearch;
-use crate::world::{World, block_on};
 
 const RETENTION: (&str, &str) = ("retention.ms", "3600000");
 
@@ -66,7 +67,7 @@ fn event(kind: &str, id: &str, hours: i64, fields: &Value) -> Value {
 
 #[test]
 fn old_tombstones_go_and_everything_else_stays() {
-    let world = with_topics(World::new("purge"));
+    let world = with_topics(World::new(PROGRAM, "purge"));
     // A second an event: the first of them are two and a half hours old.
     world.publish(&["--count", "6000", "--update-ratio", "0.1", "--delete-ratio", "0.4", "--users", "50"]);
     world.run_once();
@@ -101,7 +102,7 @@ fn old_tombstones_go_and_everything_else_stays() {
 
 #[test]
 fn a_letter_of_a_purged_document_does_not_bring_it_back() {
-    let world = with_topics(World::new("purge-letter"));
+    let world = with_topics(World::new(PROGRAM, "purge-letter"));
     send(&world, &event("created", "living", 9, &json!({})));
     send(&world, &event("created", "gone", 9, &json!({})));
     world.run_once();
@@ -133,7 +134,7 @@ fn a_letter_of_a_purged_document_does_not_bring_it_back() {
 
 #[test]
 fn a_log_that_lost_the_delete_does_not_bring_a_purged_document_back() {
-    let world = with_topics(World::new("purge-log"));
+    let world = with_topics(World::new(PROGRAM, "purge-log"));
     send(&world, &event("created", "gone", 9, &json!({})));
     send(&world, &event("deleted", "gone", 7, &json!({})));
     send(&world, &event("updated", "gone", 8, &json!({"status": "late"})));
@@ -148,7 +149,7 @@ fn a_log_that_lost_the_delete_does_not_bring_a_purged_document_back() {
 
 #[test]
 fn a_cut_off_within_retention_is_refused() {
-    let world = World::new("purge-refused");
+    let world = World::new(PROGRAM, "purge-refused");
     assert_eq!(world.output(&["purge", "transactions"]).status.code(), Some(75), "there is no topic");
     world.create_topic(&[("retention.ms", "7200000")]);
     refused(&world, &["--older-than", "1h"], &[&world.name, "for 2h", "--older-than 2h"]);
@@ -160,7 +161,7 @@ fn a_cut_off_within_retention_is_refused() {
 
 #[test]
 fn the_audit_is_purged_likewise() {
-    let audited = Audited::new(with_topics(World::new("purge-audit")));
+    let audited = Audited::new(with_topics(World::new(PROGRAM, "purge-audit")));
     let (world, audit) = (&audited.world, "transactions-audit");
     world.run_all_once();
     audited.run("ALTER TABLE transaction_state ADD CONSTRAINT not_bad CHECK (status <> 'bad')");
@@ -218,7 +219,7 @@ async fn keeps_its_word(shelf: &dyn Shelf) {
 
 #[test]
 fn only_what_is_still_as_it_was_seen_is_removed() {
-    let audited = Audited::new(with_topics(World::new("purge-seen")));
+    let audited = Audited::new(with_topics(World::new(PROGRAM, "purge-seen")));
     let world = &audited.world;
     send(world, &event("created", "alive", 9, &json!({})));
     send(world, &event("deleted", "dead", 9, &json!({})));

@@ -1,10 +1,12 @@
 //! Two members on six partitions, one of them coming and going.
 
-use crate::world::{World, options_of, scaled};
+use testkit::world::{World, options_of, scaled};
+
+use crate::PROGRAM;
 
 #[test]
 fn a_member_that_comes_and_goes_loses_nothing() {
-    let mut world = World::new("members");
+    let mut world = World::new(PROGRAM, "members");
     let count = scaled(30_000).to_string();
     let report =
         world.publish(&["--count", &count, "--update-ratio", "0.15", "--delete-ratio", "0.03", "--users", "300"]);

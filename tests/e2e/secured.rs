@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::services::variable;
-use crate::world::World;
+use testkit::services::variable;
+use testkit::world::World;
+
+use crate::PROGRAM;
 
 /// Publishes and indexes with these settings.
 fn assert_works(world: &World) {
@@ -21,7 +23,7 @@ fn authority() -> String {
 
 #[test]
 fn every_command_works_with_the_authority_as_a_path() {
-    let world = World::secured("secured");
+    let world = World::secured(PROGRAM, "secured");
     assert_works(&world);
     for args in [&["dlq", "list"][..], &["verify", "transactions"], &["doctor"]] {
         let output = world.output(args);
@@ -32,14 +34,14 @@ fn every_command_works_with_the_authority_as_a_path() {
 
 #[test]
 fn the_authority_may_be_given_as_text() {
-    let mut world = World::secured("secured-text");
+    let mut world = World::secured(PROGRAM, "secured-text");
     world.set("KAFKA_CA_CERT", &authority());
     assert_works(&world);
 }
 
 #[test]
 fn line_ends_of_the_text_may_be_escaped_as_environment_files_do() {
-    let mut world = World::secured("secured-escaped");
+    let mut world = World::secured(PROGRAM, "secured-escaped");
     world.set("KAFKA_CA_CERT", &authority().replace('\n', "\\n"));
     assert_works(&world);
 }
@@ -64,21 +66,21 @@ fn assert_refused(world: &World, why: &str, advice: &str) {
 
 #[test]
 fn a_wrong_password_is_named() {
-    let mut world = World::secured("secured-password");
+    let mut world = World::secured(PROGRAM, "secured-password");
     world.set("KAFKA_PASSWORD", "not-the-one");
     assert_refused(&world, "Authentication failed", "check KAFKA_USERNAME and KAFKA_PASSWORD");
 }
 
 #[test]
 fn an_authority_that_signed_nothing_is_named() {
-    let mut world = World::secured("secured-authority");
+    let mut world = World::secured(PROGRAM, "secured-authority");
     world.set("KAFKA_CA_CERT", &variable("SECURED_KAFKA_OTHER_CA_CERT"));
     assert_refused(&world, "certificate verify failed", "KAFKA_CA_CERT is not the authority");
 }
 
 #[test]
 fn a_missing_authority_is_named() {
-    let mut world = World::secured("secured-none");
+    let mut world = World::secured(PROGRAM, "secured-none");
     world.env.remove("KAFKA_CA_CERT");
     assert_refused(&world, "certificate verify failed", "KAFKA_CA_CERT is not set");
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use testkit::services::elasticsearch;
+use testkit::world::{World, scaled};
 
+use crate::PROGRAM;
 use crate::audit::Audited;
-use crate::services::elasticsearch;
-use crate::world::{World, scaled};
 
 /// Runs `verify`, and gives its exit code, its findings as `name id`, and the sums.
 fn verify(world: &World, args: &[&str]) -> (i32, BTreeSet<String>, Value) {
@@ -25,7 +26,7 @@ fn verify_system(world: &World, system: &str, args: &[&str]) -> (i32, BTreeSet<S
 }
 
 fn filled(name: &str) -> World {
-    let world = World::new(name);
+    let world = World::new(PROGRAM, name);
     fill(&world);
     world
 }
@@ -45,7 +46,7 @@ fn put(world: &World, id: &str, version: i64, source: &Value) {
     assert_eq!(elasticsearch("PUT", &format!("{index}/_settings"), Some(&forget)).0, 200);
     elasticsearch("DELETE", &format!("{index}/_doc/{id}"), None);
     let path = format!("{index}/_doc/{id}?version={version}&version_type=external");
-    crate::services::eventually("the old version to be forgotten", || {
+    testkit::services::eventually("the old version to be forgotten", || {
         let (status, _) = elasticsearch("PUT", &path, Some(source));
         (status == 201).then_some(())
     });
@@ -90,7 +91,7 @@ fn six_wrongs_are_named_and_mended() {
 
 #[test]
 fn a_group_that_is_behind_is_waited_for_and_then_said_to_be() {
-    let world = World::new("verify-behind");
+    let world = World::new(PROGRAM, "verify-behind");
     world.publish(&["--count", "100"]);
     let output = world.output(&["verify", "--wait", "10"]);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -100,7 +101,7 @@ fn a_group_that_is_behind_is_waited_for_and_then_said_to_be() {
 
 #[test]
 fn the_audit_is_held_to_the_same() {
-    let audited = Audited::new(World::new("verify-audit"));
+    let audited = Audited::new(World::new(PROGRAM, "verify-audit"));
     fill(&audited.world);
     let audit = |args: &[&str]| verify_system(&audited.world, "transactions-audit", args);
     let (code, findings, sums) = audit(&[]);

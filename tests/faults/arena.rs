@@ -9,15 +9,16 @@ use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, Top
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
+use testkit::database::Audited;
+use testkit::program::Running;
+use testkit::services::{eventually, search_engine, services, variable};
+use testkit::world::{World, block_on};
 
+use crate::PROGRAM;
 use crate::account::{Account, Message};
 use crate::crew::Crew;
-use crate::database::Audited;
 use crate::liar::{Liar, Mode};
 use crate::links::Links;
-use crate::program::Running;
-use crate::services::{eventually, search_engine, services, variable};
-use crate::world::{World, block_on};
 
 pub const PARTITIONS: i32 = 6;
 /// Of the group; a member that is silent for longer is thought dead.
@@ -48,7 +49,7 @@ impl Arena {
     /// A trial in front of another search engine.
     pub fn before(name: &str, mutant: Option<Mutant>, store: &str) -> Self {
         let (links, liar) = (Links::open(), Liar::start(store));
-        let mut audited = Audited::new(World::new(name));
+        let mut audited = Audited::new(World::new(PROGRAM, name));
         let world = &mut audited.world;
         world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
         world.set("REDIS_URL", &links.redis.through(&variable("REDIS_URL")));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::process::ExitStatus;
 
-use crate::program::Running;
+use testkit::program::Running;
 
 /// What the members' logs add up to, of one system.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use pipeline::Record;
 use serde_json::{Value, json};
+use testkit::world::World;
 
 use crate::account::Sent;
 use crate::arena::Arena;
 use crate::crew::Sums;
 use crate::letters::{Log, complete, exact, log_of};
-use crate::world::World;
 
 /// How long the backlog may take once nothing is in the way.
 const DRAIN: Duration = Duration::from_secs(90);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use pipeline::Record;
 use pipeline::dead_letters::header;
 use pipeline::kafka::read_topic;
+use testkit::world::World;
 
 use crate::judge::{Judged, violated};
-use crate::world::World;
 
 /// Records by partition and offset.
 pub type Log = HashMap<(i32, i64), Record>;

@@ -1,8 +1,7 @@
 //! Links that can be slowed down and cut: toxiproxy between the program and Kafka, Redis, PostgreSQL and MongoDB.
 
 use serde_json::{Value, json};
-
-use crate::services::variable;
+use testkit::services::variable;
 
 /// A link, and the ports of its two ends.
 pub struct Link {

@@ -16,40 +16,23 @@
 mod account;
 mod arena;
 mod crew;
-#[path = "../e2e/database.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod database;
-#[path = "../algolia/double/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of the client")]
-mod double;
 mod family;
 mod judge;
 mod letters;
 mod liar;
 mod links;
-#[path = "../siblings/model.rs"]
-mod model;
 mod mutants;
 mod nemesis;
-#[path = "../e2e/program.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod program;
 mod scenarios;
-#[path = "../e2e/services.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod services;
-#[path = "../siblings/siblings.rs"]
-#[allow(dead_code, reason = "shared with the tests of the sibling systems")]
-mod siblings;
 mod table;
-#[path = "../e2e/world.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod world;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
 
 /// Disturbs the program and judges what became of its records.
 #[derive(Parser)]

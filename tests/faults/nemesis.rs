@@ -7,12 +7,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
+use testkit::services::services;
 
 use crate::account::stream;
 use crate::arena::{Arena, SESSION, flush_redis};
 use crate::judge::{Judged, Report, committed_is_durable, happened, judge};
 use crate::liar::Mode;
-use crate::services::services;
 
 pub const NAME: &str = "nemesis";
 /// Faults drawn for one seed.

@@ -9,10 +9,9 @@ use millrace::sinks::mongodb::{Collection, Fields, Mongo, MongoLedger, MongoRati
 use millrace::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings};
 use millrace::sinks::rating::Ratings;
 use pipeline::sink::{Order, Verdict};
+use testkit::services::{Hold, variable};
+use testkit::world::block_on;
 use uuid::Uuid;
-
-use crate::services::{Hold, variable};
-use crate::world::block_on;
 
 static LEDGER: Collection =
     Collection { name: "ledger", key: "_id", deleted: "deleted", fields: Fields::All, indexes: &[SUBJECT] };

@@ -14,22 +14,11 @@
 )]
 
 mod contributions;
-#[path = "../algolia/double/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of the client")]
-mod double;
 mod ledger;
-mod model;
 mod outage;
-#[path = "../e2e/program.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod program;
 mod reviews;
-#[path = "../e2e/services.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod services;
-mod siblings;
 mod transactions;
 mod users;
-#[path = "../e2e/world.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
-mod world;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use millrace::synthetic::{reviews, users};
 use mongodb::bson::Document;
+use testkit::double::Fault;
+use testkit::services::{eventually, services};
+use testkit::siblings::Siblings;
+use testkit::world::{World, scaled};
 
-use crate::double::Fault;
-use crate::services::{eventually, services};
-use crate::siblings::Siblings;
-use crate::world::{World, scaled};
+use crate::PROGRAM;
 
 const ALL: [&str; 6] = ["transactions", "transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
 
@@ -60,7 +61,7 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
 }
 
 /// Everything in one process, at work.
-fn all_at_work(siblings: &Siblings) -> crate::program::Running {
+fn all_at_work(siblings: &Siblings) -> testkit::program::Running {
     ["transactions", "users", "reviews"].iter().for_each(|system| siblings.create_topic(system));
     let running = siblings.start(&ALL);
     running.await_ready();
@@ -69,7 +70,7 @@ fn all_at_work(siblings: &Siblings) -> crate::program::Running {
 
 #[test]
 fn mongodb_away_is_lag_on_what_needs_it() {
-    let siblings = Siblings::in_world(World::alone("nomongo"));
+    let siblings = Siblings::in_world(World::alone(PROGRAM, "nomongo"));
     let running = all_at_work(&siblings);
     let needs = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
     let leave = || services("down", "mongodb");
@@ -81,7 +82,7 @@ fn mongodb_away_is_lag_on_what_needs_it() {
 
 #[test]
 fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
-    let siblings = Siblings::in_world(World::new("noalgolia"));
+    let siblings = Siblings::in_world(World::new(PROGRAM, "noalgolia"));
     let running = all_at_work(&siblings);
     let well = ["transactions", "transactions-mongo", "users", "ratings"];
     let needs = ["transactions-algolia", "reviews"];
@@ -101,7 +102,7 @@ fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
 
 #[test]
 fn answers_that_are_lost_lose_nothing() {
-    let siblings = Siblings::in_world(World::new("lost"));
+    let siblings = Siblings::in_world(World::new(PROGRAM, "lost"));
     let options = siblings.publish("reviews", 200);
     let running = siblings.start(&["reviews"]);
     siblings.algolia.fail(Fault::Lost);

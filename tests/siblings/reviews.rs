@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use millrace::synthetic::reviews;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
+use testkit::model::{assert_rated, assert_shown, cached, histogram, shown};
+use testkit::services::eventually;
+use testkit::siblings::Siblings;
 
-use crate::model::{assert_rated, assert_shown, cached, histogram, shown};
-use crate::services::eventually;
-use crate::siblings::Siblings;
+use crate::PROGRAM;
 
 /// Ratings of MongoDB without what counts how often they were counted.
 fn ratings(siblings: &Siblings) -> BTreeMap<String, Bson> {
@@ -18,7 +19,7 @@ fn ratings(siblings: &Siblings) -> BTreeMap<String, Bson> {
 
 #[test]
 fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
-    let siblings = Siblings::new("reviews");
+    let siblings = Siblings::new(PROGRAM, "reviews");
     let options = siblings.publish("reviews", 2_000);
     let expected = reviews::expected(&options).unwrap();
     let summaries = siblings.run_once(&["ratings", "reviews"]);
@@ -55,7 +56,7 @@ fn review(kind: &str, id: &'static str, creator: &str, stars: u8, minute: u8) ->
 
 #[test]
 fn an_older_version_that_comes_late_changes_neither_rating_nor_object() {
-    let siblings = Siblings::new("late");
+    let siblings = Siblings::new(PROGRAM, "late");
     siblings.create_topic("reviews");
     let creator = format!("cr_{}", siblings.world.name);
     siblings
@@ -83,7 +84,7 @@ fn an_older_version_that_comes_late_changes_neither_rating_nor_object() {
 
 #[test]
 fn a_review_that_moves_to_another_creator_counts_there_alone() {
-    let siblings = Siblings::new("moves");
+    let siblings = Siblings::new(PROGRAM, "moves");
     siblings.create_topic("reviews");
     let [one, other] = ["a", "b"].map(|name| format!("cr_{name}_{}", siblings.world.name));
     siblings.send("reviews", &[review("created", "rev_1", &one, 3, 0), review("created", "rev_2", &one, 4, 0)]);
@@ -98,7 +99,7 @@ fn a_review_that_moves_to_another_creator_counts_there_alone() {
 
 #[test]
 fn two_instances_that_write_reviews_of_one_creator_lose_none() {
-    let mut siblings = Siblings::new("race");
+    let mut siblings = Siblings::new(PROGRAM, "race");
     siblings.create_topic("reviews");
     siblings.world.set("CONSUMER_BATCH_SIZE", "10");
     let creator = format!("cr_{}", siblings.world.name);
@@ -140,11 +141,11 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
 
 #[test]
 fn a_cache_that_refuses_is_named_and_waited_for() {
-    let siblings = Siblings::new("refuses");
+    let siblings = Siblings::new(PROGRAM, "refuses");
     siblings.create_topic("reviews");
     let creator = format!("cr_{}", siblings.world.name);
     let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
-    let mut redis = redis::Client::open(crate::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
+    let mut redis = redis::Client::open(testkit::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
     let _: i64 = redis::cmd("HSET").arg(&key).arg("theirs").arg(1).query(&mut redis).unwrap();
     let running = siblings.start(&["ratings"]);
     running.await_ready();
@@ -159,7 +160,7 @@ fn a_cache_that_refuses_is_named_and_waited_for() {
 
 #[test]
 fn verify_names_what_was_changed_by_hand_and_mends_it() {
-    let siblings = Siblings::new("mended");
+    let siblings = Siblings::new(PROGRAM, "mended");
     let options = siblings.publish("reviews", 300);
     let expected = reviews::expected(&options).unwrap();
     siblings.run_once(&["ratings", "reviews"]);
@@ -190,7 +191,8 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
     // As if the database had been set back since: what is cached counts as later.
     let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
     let later = json!({"seq": 999_999, "histogram": {}}).to_string();
-    let mut connection = redis::Client::open(crate::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
+    let mut connection =
+        redis::Client::open(testkit::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
     let _: String = redis::cmd("SET").arg(key).arg(later).query(&mut connection).unwrap();
     assert_eq!(siblings.findings("ratings", &["--repair"]), (vec![("derived".to_owned(), creator.clone())], Some(0)));
     assert_eq!(cached(&siblings, &creator).unwrap()["count"], expected.ratings[&creator].count);
@@ -202,7 +204,7 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
 
 #[test]
 fn an_object_that_is_too_large_is_a_letter_alone_and_the_one_before_it_stays() {
-    let siblings = Siblings::new("large");
+    let siblings = Siblings::new(PROGRAM, "large");
     siblings.create_topic("reviews");
     let creator = format!("cr_{}", siblings.world.name);
     let large = |id: &'static str, minute: u8| {

@@ -1,13 +1,15 @@
 //! The projections of transactions in MongoDB and in Algolia.
 
-use crate::model::assert_projected;
-use crate::siblings::Siblings;
+use testkit::model::assert_projected;
+use testkit::siblings::Siblings;
+
+use crate::PROGRAM;
 
 const BOTH: [&str; 2] = ["transactions-mongo", "transactions-algolia"];
 
 #[test]
 fn the_projections_are_as_the_model_says_and_a_replay_changes_no_object() {
-    let siblings = Siblings::new("projected");
+    let siblings = Siblings::new(PROGRAM, "projected");
     let options = siblings.publish("transactions", 2_000);
     let summaries = siblings.run_once(&BOTH);
     let expected = options.expected().unwrap();
@@ -29,7 +31,7 @@ fn the_projections_are_as_the_model_says_and_a_replay_changes_no_object() {
 
 #[test]
 fn explain_shows_what_the_projections_hold() {
-    let mut siblings = Siblings::new("beside");
+    let mut siblings = Siblings::new(PROGRAM, "beside");
     siblings.world.set("CONSUMER_ENABLE_MONGO", "true");
     siblings.world.set("CONSUMER_ENABLE_ALGOLIA", "true");
     let options = siblings.publish("transactions", 20);

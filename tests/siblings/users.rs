@@ -3,13 +3,14 @@
 use millrace::synthetic::users;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
+use testkit::model::{assert_people, people};
+use testkit::siblings::Siblings;
 
-use crate::model::{assert_people, people};
-use crate::siblings::Siblings;
+use crate::PROGRAM;
 
 #[test]
 fn users_are_as_the_model_says_and_a_replay_changes_none() {
-    let siblings = Siblings::new("users");
+    let siblings = Siblings::new(PROGRAM, "users");
     let options = siblings.publish("users", 2_000);
     let summary = &siblings.run_once(&["users"])["users"];
     let (counts, expected) = (options.counts().unwrap(), users::expected(&options).unwrap());
@@ -31,7 +32,7 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
 
 #[test]
 fn a_deleted_user_stays_deleted_and_what_others_keep_stays() {
-    let siblings = Siblings::new("user");
+    let siblings = Siblings::new(PROGRAM, "user");
     siblings.create_topic("users");
     let user = |kind: &str, updated: i64, name: &str| {
         let data =
@@ -65,7 +66,7 @@ fn a_deleted_user_stays_deleted_and_what_others_keep_stays() {
 
 #[test]
 fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
-    let siblings = Siblings::new("unique");
+    let siblings = Siblings::new(PROGRAM, "unique");
     siblings.create_topic("users");
     siblings.ask(async |database| {
         // As an application makes them: the key has its unique index already, under another name.

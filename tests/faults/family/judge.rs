@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
+use testkit::model::{assert_people, assert_projected, assert_rated, assert_shown, people};
 
 use super::{Family, SYSTEMS, TOPICS};
 use crate::judge::{Judged, Report, conserved, said, verify, violated};
 use crate::letters::{complete, exact, log_of};
-use crate::model::{assert_people, assert_projected, assert_rated, assert_shown, people};
 
 /// How long the backlog may take once nothing is in the way.
 const DRAIN: Duration = Duration::from_secs(120);

@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use millrace::synthetic::reviews::{self, Rating};
 use millrace::synthetic::{self, Kind, Options, users};
 use pipeline::mutants::Mutant;
+use testkit::model::histogram;
+use testkit::services::{eventually, services};
+use testkit::siblings::Siblings;
+use testkit::world::World;
 
+use crate::PROGRAM;
 use crate::arena::deliver;
 use crate::crew::Crew;
 use crate::links::Links;
-use crate::model::histogram;
-use crate::services::{eventually, services};
-use crate::siblings::Siblings;
-use crate::world::World;
 pub use judge::{INVARIANTS, OBJECTS, TRANSACTIONS, drained, judge};
 
 /// The systems on trial.
@@ -62,7 +63,7 @@ impl Family {
     /// A trial whose members may have a bug switched on.
     pub fn new(name: &str, mutant: Option<Mutant>) -> Self {
         let links = Links::open();
-        let mut siblings = Siblings::in_world(World::new(name));
+        let mut siblings = Siblings::in_world(World::new(PROGRAM, name));
         let world = &mut siblings.world;
         world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
         for (link, url) in [(&links.redis, "REDIS_URL"), (&links.mongodb, "MONGODB_URL")] {

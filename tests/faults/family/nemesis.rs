@@ -6,12 +6,12 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use testkit::double;
+use testkit::services::services;
 
 use super::{Family, SYSTEMS, judge};
 use crate::arena::{SESSION, flush_redis};
-use crate::double;
 use crate::judge::{Judged, Report, happened};
-use crate::services::services;
 
 pub const NAME: &str = "siblings-nemesis";
 /// Faults drawn for one seed.

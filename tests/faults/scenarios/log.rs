@@ -7,13 +7,13 @@ use pipeline::mutants::Mutant;
 use rdkafka::admin::{AdminOptions, NewPartitions};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use testkit::services::services;
+use testkit::world::block_on;
 
 use super::at_work;
 use crate::account::stream;
 use crate::arena::{Arena, SESSION};
 use crate::judge::{Judged, Report, happened, judge, log};
-use crate::services::services;
-use crate::world::block_on;
 
 pub fn broker(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("broker", mutant, 3_000, 40);

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use pipeline::mutants::Mutant;
+use testkit::services::eventually;
 
 use super::time;
 use crate::account::{event, stream, unauditable};
 use crate::arena::Arena;
 use crate::judge::{Judged, Report, happened, judge, log};
-use crate::services::eventually;
 
 pub fn middle(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("middle", mutant);

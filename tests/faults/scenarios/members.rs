@@ -4,13 +4,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pipeline::mutants::Mutant;
+use testkit::services::{eventually, services};
 
 use super::{STOP, at_work, time};
 use crate::account::{event, stream};
 use crate::arena::Arena;
 use crate::judge::{Judged, Report, committed_is_durable, drained, happened, judge, violated};
 use crate::liar::Mode;
-use crate::services::{eventually, services};
 
 pub fn kills(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("kills", mutant, 2_000, 40);

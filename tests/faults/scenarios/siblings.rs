@@ -5,11 +5,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pipeline::mutants::Mutant;
+use testkit::double::Fault;
+use testkit::services::{eventually, services};
 
-use crate::double::Fault;
 use crate::family::{Family, SYSTEMS, drained, judge};
 use crate::judge::{Judged, Report, happened, violated};
-use crate::services::{eventually, services};
 
 /// How long a store is away.
 const AWAY: Duration = Duration::from_secs(20);

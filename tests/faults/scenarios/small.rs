@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use pipeline::mutants::Mutant;
 use serde_json::json;
+use testkit::services::{eventually, variable};
 
 use super::time;
 use crate::account::event;
 use crate::arena::Arena;
 use crate::judge::{Judged, Report, happened, judge};
-use crate::services::{eventually, variable};
 
 /// A trial in front of the small node, where documents are large.
 fn small(name: &str, mutant: Option<Mutant>) -> Arena {

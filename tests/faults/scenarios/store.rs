@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use pipeline::mutants::Mutant;
 use serde_json::json;
+use testkit::services::{eventually, services};
 
 use super::{at_work, time};
 use crate::account::{Sent, event, stream};
 use crate::arena::Arena;
 use crate::judge::{Judged, Report, happened, judge, violated};
 use crate::liar::Mode;
-use crate::services::{eventually, services};
 
 pub fn stores(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("stores", mutant, 3_000, 40);
@@ -128,7 +128,7 @@ pub fn choke(mutant: Option<Mutant>) -> Judged<Report> {
         .send(&[event("older", "updated", later, "newer", |_| {}), event("equal", "updated", time(), "later", |_| {})]);
     crate::judge::drained(&arena)?;
     let replayed = arena.world().output(&["dlq", "replay", "--class", "attempts_exhausted"]);
-    let replayed = crate::program::printed(&replayed);
+    let replayed = testkit::program::printed(&replayed);
     arena.note("replays");
     happened(&format!("both were superseded: {replayed}"), replayed["superseded"] == 2)?;
     for (id, status) in [("older", "newer"), ("equal", "later")] {

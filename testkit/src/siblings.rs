@@ -28,8 +28,8 @@ const POISON: f64 = 0.01;
 const EMPTY: f64 = 0.005;
 
 impl Siblings {
-    pub fn new(name: &str) -> Self {
-        Self::in_world(World::new(name))
+    pub fn new(program: &'static str, name: &str) -> Self {
+        Self::in_world(World::new(program, name))
     }
 
     pub fn in_world(mut world: World) -> Self {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::state::{Change, State};
 
 /// A status and a JSON body.
-pub struct Answer(u16, Value);
+pub(super) struct Answer(u16, Value);
 
 impl Answer {
-    pub fn ok(body: Value) -> Self {
+    pub(super) fn ok(body: Value) -> Self {
         Self(200, body)
     }
 }
@@ -26,7 +26,7 @@ impl IntoResponse for Answer {
 }
 
 /// An error, in the API's form.
-pub fn refuse(status: u16, message: impl Into<String>) -> Answer {
+pub(super) fn refuse(status: u16, message: impl Into<String>) -> Answer {
     Answer(status, json!({"message": message.into(), "status": status}))
 }
 
@@ -101,7 +101,7 @@ fn changes(state: &State, body: &Value) -> Result<Vec<(String, Change)>, Answer>
 }
 
 /// All or nothing: one operation that cannot be taken refuses the batch.
-pub fn batch(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn batch(state: &State, index: &str, body: &Value) -> Answer {
     match changes(state, body) {
         Ok(changes) => {
             let (ids, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
@@ -111,7 +111,7 @@ pub fn batch(state: &State, index: &str, body: &Value) -> Answer {
     }
 }
 
-pub fn save_new(state: &State, index: &str, body: Value) -> Answer {
+pub(super) fn save_new(state: &State, index: &str, body: Value) -> Answer {
     match record(state, None, body, 0) {
         Ok((id, object)) => {
             let task = state.enqueue(index, vec![Change::Save(id.clone(), object)]);
@@ -121,7 +121,7 @@ pub fn save_new(state: &State, index: &str, body: Value) -> Answer {
     }
 }
 
-pub fn save(state: &State, index: &str, id: &str, body: Value) -> Answer {
+pub(super) fn save(state: &State, index: &str, id: &str, body: Value) -> Answer {
     match record(state, Some(id.to_owned()), body, 0) {
         Ok((id, object)) => {
             let task = state.enqueue(index, vec![Change::Save(id.clone(), object)]);
@@ -131,15 +131,15 @@ pub fn save(state: &State, index: &str, id: &str, body: Value) -> Answer {
     }
 }
 
-pub fn delete(state: &State, index: &str, id: String) -> Answer {
+pub(super) fn delete(state: &State, index: &str, id: String) -> Answer {
     Answer::ok(json!({"taskID": state.enqueue(index, vec![Change::Delete(id)]), "deletedAt": WHEN}))
 }
 
-pub fn clear(state: &State, index: &str) -> Answer {
+pub(super) fn clear(state: &State, index: &str) -> Answer {
     Answer::ok(json!({"taskID": state.enqueue(index, vec![Change::Clear]), "updatedAt": WHEN}))
 }
 
-pub fn object(state: &State, index: &str, id: &str) -> Answer {
+pub(super) fn object(state: &State, index: &str, id: &str) -> Answer {
     match state.with_index(index, |objects| objects.get(id).cloned()) {
         None => no_index(index),
         Some(None) => refuse(404, "ObjectID does not exist"),
@@ -155,7 +155,7 @@ fn shown(object: &Value, wanted: &Value) -> Value {
     kept.map(|(name, value)| (name.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
-pub fn objects(state: &State, body: &Value) -> Answer {
+pub(super) fn objects(state: &State, body: &Value) -> Answer {
     let read = || {
         only(body, &["requests"])?;
         let requests = body["requests"].as_array().ok_or_else(|| refuse(400, "Expecting an array in requests"))?;
@@ -196,7 +196,7 @@ fn listing(objects: &BTreeMap<String, Value>, hits: Vec<Value>, size: u64) -> Va
 }
 
 /// A cursor is the last id of a page.
-pub fn browse(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn browse(state: &State, index: &str, body: &Value) -> Answer {
     let read = || {
         only(body, &["cursor", "hitsPerPage", "attributesToRetrieve"])?;
         let size = page_size(body, MOST)?;
@@ -231,7 +231,7 @@ fn opened(cursor: &str) -> Option<String> {
 }
 
 /// Finds everything: a query of words it does not take.
-pub fn query(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn query(state: &State, index: &str, body: &Value) -> Answer {
     let read = || {
         only(body, &["query", "hitsPerPage", "attributesToRetrieve"])?;
         if !matches!(body["query"].as_str(), None | Some("")) {

@@ -24,6 +24,8 @@ const PARTITIONS: i32 = 6;
 const WAIT: Duration = Duration::from_secs(20);
 
 pub struct World {
+    /// The path of the program under test.
+    program: &'static str,
     /// Names the topic, the group and the alias.
     pub name: String,
     pub dir: PathBuf,
@@ -37,18 +39,18 @@ pub fn scaled(count: u64) -> u64 {
 }
 
 impl World {
-    pub fn new(name: &str) -> Self {
-        Self::with(name, Hold::shared())
+    pub fn new(program: &'static str, name: &str) -> Self {
+        Self::with(program, name, Hold::shared())
     }
 
     /// Nobody else uses the services meanwhile.
-    pub fn alone(name: &str) -> Self {
-        Self::with(name, Hold::alone())
+    pub fn alone(program: &'static str, name: &str) -> Self {
+        Self::with(program, name, Hold::alone())
     }
 
     /// The program has the broker that demands SASL over TLS, and of it only what a managed Kafka hands out.
-    pub fn secured(name: &str) -> Self {
-        let mut world = Self::new(name);
+    pub fn secured(program: &'static str, name: &str) -> Self {
+        let mut world = Self::new(program, name);
         world.env.remove("KAFKA_BOOTSTRAP_SERVERS");
         for name in ["KAFKA_SERVICE_URI", "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_CERT"] {
             world.set(name, &variable(&format!("SECURED_{name}")));
@@ -56,7 +58,7 @@ impl World {
         world
     }
 
-    fn with(name: &str, hold: Hold) -> Self {
+    fn with(program: &'static str, name: &str, hold: Hold) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let name = format!("e2e-{name}-{id}");
@@ -77,7 +79,7 @@ impl World {
             ("LOG_FORMAT", "json"),
         ];
         env.extend(settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Self { name, dir, env, _hold: hold }
+        Self { program, name, dir, env, _hold: hold }
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -85,7 +87,7 @@ impl World {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        let mut command = Command::new(self.program);
         command.env_clear().envs(&self.env).current_dir(&self.dir).args(args);
         command
     }
@@ -94,7 +96,7 @@ impl World {
     pub fn output(&self, args: &[&str]) -> Output {
         let mut command = Command::new("timeout");
         command.env_clear().envs(&self.env).current_dir(&self.dir);
-        command.arg("300").arg(env!("CARGO_BIN_EXE_millrace")).args(args).output().unwrap()
+        command.arg("300").arg(self.program).args(args).output().unwrap()
     }
 
     /// Publishes, and gives the report.

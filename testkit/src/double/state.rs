@@ -11,7 +11,7 @@ use super::{Fault, Options};
 
 /// One change of an index.
 #[derive(Debug)]
-pub enum Change {
+pub(super) enum Change {
     Save(String, Value),
     /// Replaces attributes, and leaves the others.
     Merge(String, Value),
@@ -21,14 +21,14 @@ pub enum Change {
 
 /// A write that was taken.
 #[derive(Debug)]
-pub struct Task {
+pub(super) struct Task {
     id: i64,
     index: String,
     changes: Vec<Change>,
 }
 
-pub struct State {
-    pub options: Options,
+pub(super) struct State {
+    pub(super) options: Options,
     tasks: mpsc::UnboundedSender<Task>,
     inner: Mutex<Inner>,
     quiet: Condvar,
@@ -49,7 +49,7 @@ struct Inner {
 const FIRST_TASK: i64 = 1_514_562_690_001;
 
 impl State {
-    pub fn new(options: Options) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
+    pub(super) fn new(options: Options) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
         let (tasks, queue) = mpsc::unbounded_channel();
         let inner = Inner { last_task: FIRST_TASK - 1, ..Inner::default() };
         (
@@ -69,7 +69,7 @@ impl State {
     }
 
     /// Takes a write; gives the number of its task.
-    pub fn enqueue(&self, index: &str, changes: Vec<Change>) -> i64 {
+    pub(super) fn enqueue(&self, index: &str, changes: Vec<Change>) -> i64 {
         let mut inner = self.inner();
         inner.last_task += 1;
         let id = inner.last_task;
@@ -80,53 +80,53 @@ impl State {
     }
 
     /// An id for a record that came without one.
-    pub fn new_id(&self) -> String {
+    pub(super) fn new_id(&self) -> String {
         let mut inner = self.inner();
         inner.last_id += 1;
         format!("{:x}dashboard_generated_id", inner.last_id)
     }
 
     /// Whether a task is done; `None`: there is none of this number.
-    pub fn is_published(&self, task: i64) -> Option<bool> {
+    pub(super) fn is_published(&self, task: i64) -> Option<bool> {
         let inner = self.inner();
         (FIRST_TASK..=inner.last_task).contains(&task).then(|| !inner.pending.contains(&task))
     }
 
-    pub fn objects(&self, index: &str) -> Option<BTreeMap<String, Value>> {
+    pub(super) fn objects(&self, index: &str) -> Option<BTreeMap<String, Value>> {
         self.inner().indexes.get(index).cloned()
     }
 
     /// Looks at one index without a copy.
-    pub fn with_index<T>(&self, index: &str, look: impl FnOnce(&BTreeMap<String, Value>) -> T) -> Option<T> {
+    pub(super) fn with_index<T>(&self, index: &str, look: impl FnOnce(&BTreeMap<String, Value>) -> T) -> Option<T> {
         self.inner().indexes.get(index).map(look)
     }
 
     /// Changes an index by hand.
-    pub fn change<T>(&self, index: &str, change: impl FnOnce(&mut BTreeMap<String, Value>) -> T) -> T {
+    pub(super) fn change<T>(&self, index: &str, change: impl FnOnce(&mut BTreeMap<String, Value>) -> T) -> T {
         change(self.inner().indexes.entry(index.to_owned()).or_default())
     }
 
-    pub fn settled(&self) {
+    pub(super) fn settled(&self) {
         let inner = self.inner();
         drop(self.quiet.wait_while(inner, |inner| !inner.pending.is_empty()).unwrap());
     }
 
     /// Counts a request; says how the host answers it.
-    pub fn arrived(&self, host: usize, kind: &str) -> Option<Fault> {
+    pub(super) fn arrived(&self, host: usize, kind: &str) -> Option<Fault> {
         let mut inner = self.inner();
         *inner.counts.entry((host, kind.to_owned())).or_default() += 1;
         inner.faults.get(&host).copied()
     }
 
-    pub fn count(&self, host: usize, kind: &str) -> usize {
+    pub(super) fn count(&self, host: usize, kind: &str) -> usize {
         self.inner().counts.get(&(host, kind.to_owned())).copied().unwrap_or_default()
     }
 
-    pub fn hold(&self, held: bool) {
+    pub(super) fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
 
-    pub fn set_fault(&self, host: usize, fault: Option<Fault>) {
+    pub(super) fn set_fault(&self, host: usize, fault: Option<Fault>) {
         let mut inner = self.inner();
         match fault {
             Some(fault) => inner.faults.insert(host, fault),
@@ -155,7 +155,7 @@ impl Inner {
 }
 
 /// Applies what was taken, in order, each time a little late.
-pub async fn apply(state: Arc<State>, mut tasks: mpsc::UnboundedReceiver<Task>) {
+pub(super) async fn apply(state: Arc<State>, mut tasks: mpsc::UnboundedReceiver<Task>) {
     let mut taken = Vec::new();
     while tasks.recv_many(&mut taken, 1_000).await > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=20))).await;

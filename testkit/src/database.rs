@@ -1,5 +1,8 @@
 //! A database of its own for a world, for the audit.
 
+use std::collections::HashMap;
+
+use millrace::synthetic::Expected;
 use sqlx::{Connection, PgConnection};
 
 use crate::services::variable;
@@ -57,6 +60,29 @@ impl Audited {
             sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
         };
         block_on(run)
+    }
+
+    /// Holds state and history against what the publisher's events come to.
+    pub fn assert_complete(&self, expected: &HashMap<String, Expected>, events: u64) {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let state = "SELECT id, version, deleted, payload::text FROM transaction_state";
+            sqlx::query_as::<_, (String, i64, bool, Option<String>)>(state).fetch_all(&mut connection).await.unwrap()
+        };
+        let rows = block_on(run);
+        assert_eq!(rows.len(), expected.len());
+        for (id, version, deleted, payload) in rows {
+            let expected = &expected[&id];
+            assert_eq!((version, deleted), (expected.version, expected.deleted), "{id}");
+            assert_eq!(payload.is_none(), deleted, "{id}");
+            if let Some(payload) = payload {
+                let digest = <sha2::Sha256 as sha2::Digest>::digest(payload);
+                assert_eq!(digest[..], expected.payload_digest, "{id} byte for byte");
+            }
+        }
+        let living = expected.values().filter(|expected| !expected.deleted).count() as i64;
+        assert_eq!(self.ask("SELECT count(*) FROM transactions"), living);
+        assert_eq!(self.ask("SELECT count(*) FROM transaction_events"), events as i64);
     }
 }
 

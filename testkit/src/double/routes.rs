@@ -17,7 +17,7 @@ use super::state::State;
 
 type Double = Shared<Arc<State>>;
 
-pub fn router(host: usize, state: Arc<State>) -> Router {
+pub(super) fn router(host: usize, state: Arc<State>) -> Router {
     let shared = Arc::clone(&state);
     Router::new()
         .route("/1/indexes/{index}", post(save_new))

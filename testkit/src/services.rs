@@ -58,7 +58,7 @@ pub fn mapping_reject() -> &'static str {
 pub fn services(verb: &str, name: &str) {
     let engine = std::env::var("E2E_ENGINE").unwrap_or_else(|_| name.to_owned());
     let name = if name == "elasticsearch" { &engine } else { name };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/services");
     let done = Command::new(script).args([verb, name]).output().unwrap();
     assert!(done.status.success(), "services {verb} {name}: {}", String::from_utf8_lossy(&done.stderr));
 }
