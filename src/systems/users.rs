@@ -139,7 +139,12 @@ fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
     };
     let deleted = || doc! {"deletedAt": date(Some(event.time_micros / 1_000))};
     let (gone, fields) = (fields.is_none(), fields.unwrap_or_else(deleted));
-    Upsert::set(collection, &identity.document, identity.version, gone, fields)
+    // Clerk sends null for what a user does not have. A field with null would be a value to a sparse unique index of an
+    // application, which then takes one user without a name and refuses the next.
+    let (absent, present): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(_, value)| *value == Bson::Null);
+    let absent: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
+    let upsert = Upsert::set(collection, &identity.document, identity.version, gone, present.into_iter().collect());
+    if absent.is_empty() { upsert } else { upsert.and_unset(&absent) }
 }
 
 fn of_user(user: &User, event: &Event<'_>) -> Document {

@@ -1,7 +1,7 @@
 //! Users, memberships and sessions in MongoDB.
 
 use millrace::synthetic::users;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use serde_json::json;
 use testkit::model::{assert_people, people};
 use testkit::siblings::Siblings;
@@ -90,5 +90,63 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
     let letters = siblings.world.letters_of(&siblings.topic("users"));
     let class = letters[0].headers.iter().find(|header| header.name == "millrace.error.class").unwrap();
     assert_eq!(class.value.as_deref(), Some(b"duplicate_key".as_slice()));
+    siblings.verified("users");
+}
+
+/// Clerk sends null for what a user, a membership or a session does not have.
+#[test]
+fn what_is_absent_is_not_written() {
+    let siblings = Siblings::new("absent");
+    siblings.create_topic("users");
+    siblings.ask(async |database| {
+        for (collection, field) in [("users", "username"), ("organizationMemberships", "organizationSlug")] {
+            let index = doc! {"key": {field: 1}, "name": field, "unique": true, "sparse": true};
+            database.run_command(doc! {"createIndexes": collection, "indexes": [index]}).await.unwrap();
+        }
+    });
+    let event = |kind: &str, updated: i64, mut data: serde_json::Value| {
+        data["updated_at"] = json!(updated);
+        let id = data["id"].as_str().unwrap().to_owned();
+        (id, json!({"type": kind, "object": "event", "timestamp": updated, "data": data}))
+    };
+    let send = |events: Vec<(String, serde_json::Value)>| {
+        let events: Vec<(&str, serde_json::Value)> =
+            events.iter().map(|(id, event)| (id.as_str(), event.clone())).collect();
+        siblings.send("users", &events);
+        siblings.run_once(&["users"])["users"].clone()
+    };
+    let user = |id: &str, username: serde_json::Value| json!({"id": id, "object": "user", "username": username, "first_name": null, "email_addresses": [], "x": null});
+    let membership = |id: &str, user: &str| json!({"id": id, "public_user_data": {"user_id": user}, "organization": {"id": "org_1", "slug": null}});
+    let session = json!({"id": "sess_1", "user_id": "user_1", "client_id": null, "abandon_at": null});
+    let first = 1_700_000_000_000;
+    let summary = send(vec![
+        event("user.created", first, user("user_1", json!(null))),
+        event("user.created", first, user("user_2", json!(null))),
+        event("user.created", first, user("user_3", json!("eve"))),
+        event("organizationMembership.created", first, membership("orgmem_1", "user_1")),
+        event("organizationMembership.created", first, membership("orgmem_2", "user_2")),
+        event("session.created", first, session),
+    ]);
+    assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(6), &json!(0)));
+    // What was there and is absent now goes away.
+    send(vec![event("user.updated", first + 1_000, user("user_3", json!(null)))]);
+    let users = siblings.collection("users", "clerkId");
+    for user in users.values() {
+        for field in ["username", "firstName", "lastName", "email", "imageUrl", "createdAt"] {
+            assert!(!user.contains_key(field), "{field} of {user}");
+        }
+        // The event itself is kept as it came.
+        let data = user.get_document("webhookPayload").unwrap().get_document("data").unwrap();
+        assert!(data.get("x") == Some(&Bson::Null) && data.get("first_name") == Some(&Bson::Null), "{data}");
+    }
+    for (collection, key) in [("organizationMemberships", "membershipId"), ("userSessions", "sessionId")] {
+        let written = siblings.collection(collection, key);
+        assert!(!written.is_empty());
+        for document in written.values() {
+            let null: Vec<&String> =
+                document.iter().filter(|(_, value)| value.as_null().is_some()).map(|(name, _)| name).collect();
+            assert!(null.is_empty(), "{null:?} of {document}");
+        }
+    }
     siblings.verified("users");
 }

@@ -122,13 +122,14 @@ impl Collection {
     }
 }
 
-/// Tells the contents of our fields apart; the same for what is written and for what is read back.
+/// Tells the contents of our fields apart; the same for what is written and for what is read back. Beside fields of others,
+/// a field of ours that is null says the same as one that is not there.
 pub(super) fn content(collection: &Collection, document: &Document) -> u64 {
-    let ours = |name: &str| match collection.fields {
+    let ours = |name: &str, value: &Bson| match collection.fields {
         Fields::All => !["_id", collection.key, VERSION, ENRICHED_AT, collection.deleted].contains(&name),
-        Fields::Only(names) => names.contains(&name),
+        Fields::Only(names) => names.contains(&name) && *value != Bson::Null,
     };
-    let mut fields: Vec<(&String, &Bson)> = document.iter().filter(|(name, _)| ours(name)).collect();
+    let mut fields: Vec<(&String, &Bson)> = document.iter().filter(|(name, value)| ours(name, value)).collect();
     fields.sort_by_key(|(name, _)| name.as_str());
     let mut hash = Sha256::new();
     for (name, value) in fields {
@@ -158,6 +159,8 @@ mod tests {
         let part = Upsert::set(&PART, "x", 4, false, doc! {"a": 1});
         assert_eq!(part.content(), content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false}));
         assert_ne!(part.content(), content(&PART, &doc! {"a": 1_i64}));
+        assert_eq!(content(&PART, &doc! {"a": Bson::Null}), content(&PART, &doc! {}));
+        assert_ne!(content(&WHOLE, &doc! {"a": Bson::Null}), content(&WHOLE, &doc! {}));
     }
 
     #[test]
