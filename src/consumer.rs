@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::batcher::BatchLimits;
 use pipeline::dedupe::MarkStore;
-use pipeline::kafka::{FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics};
+use pipeline::kafka::{
+    FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics, fit_largest_message,
+};
 use pipeline::sink::{Failure, Write};
 use pipeline::{
     Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Sink, Status, System, Tally, feed,
@@ -141,6 +143,7 @@ impl Consumer {
                 () = stop.cancelled() => return Ok(Finished::default()),
             }
             shared.clear("start");
+            let client = fitted(client, &feed_options.topics).await;
             let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
             drive(engine, feed).await
         };
@@ -159,6 +162,13 @@ async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Finished
     let fed = answer.await.map_err(|_| ConsumerError::Silent)?;
     let tally = tally?;
     Ok(Finished { tally, reached_end: fed? })
+}
+
+/// The client with a receive limit that fits the topics.
+async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
+    let (asking, topics) = (client.clone(), topics.to_vec());
+    // The task does not panic, so it only fails at the end of the program.
+    tokio::task::spawn_blocking(move || fit_largest_message(&asking, &topics)).await.unwrap_or(client)
 }
 
 /// Waits until the dead-letter topics and the store are in place.

@@ -83,9 +83,11 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("lag and progress are measured with it", &["statistics.interval.ms"]),
     ("MEMORY_BUDGET decides what is fetched", &[
         "queued.max.messages.kbytes", "queued.min.messages", "fetch.max.bytes", "fetch.message.max.bytes",
-        "max.partition.fetch.bytes", "receive.message.max.bytes",
+        "max.partition.fetch.bytes",
     ]),
-    ("a dead letter must have room for the largest record", &["message.max.bytes"]),
+    ("a dead letter must have room for the largest record", &[
+        "message.max.bytes", "batch.size", "batch.num.messages", "compression.codec", "compression.type",
+    ]),
     ("a dead letter counts when every replica has it, once", &[
         "acks", "request.required.acks", "enable.idempotence", "delivery.report.only.error", "transactional.id",
     ]),
@@ -96,6 +98,9 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("it replaces the brokers by a toy in memory", &["test.mock.num.brokers", "test.mock.broker.rtt"]),
     ("plugins can change and drop records", &["plugin.library.paths"]),
 ];
+
+/// How large a batch may be, compressed and after decompression.
+const RECEIVE: &str = "receive.message.max.bytes";
 
 impl Kafka {
     /// What to check when the brokers cannot be reached, from librdkafka's account of why: the variables that matter.
@@ -189,6 +194,13 @@ fn properties(settings: &Settings) -> Result<Properties, ConfigError> {
         if let Some((why, _)) = REFUSED.iter().find(|(_, names)| names.contains(&name.as_str())) {
             return Err(ConfigError::new(format!("`kafka.properties.{name}` in {file} cannot be set: {why}")));
         }
+    }
+    // It is raised to fit the topics in any case.
+    if let Some(value) = properties.get(RECEIVE)
+        && !value.trim().parse().is_ok_and(|bytes: u64| (100_000_000..=2_147_483_647).contains(&bytes))
+    {
+        let expected = "bytes, 100000000 to 2147483647: it can only be raised";
+        return Err(ConfigError::new(format!("`kafka.properties.{RECEIVE}` in {file} has to be {expected}")));
     }
     Ok(Properties(properties.clone()))
 }

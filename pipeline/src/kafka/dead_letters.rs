@@ -1,6 +1,10 @@
-//! The producer of dead letters: idempotent, acknowledged by all in-sync replicas, size limits at their maximum.
+//! The producer of dead letters: idempotent, acknowledged by all in-sync replicas, compressed, size limits at their maximum.
+//!
+//! A broker judges a batch as it is compressed, and refuses it as a whole. So a batch is bounded by the topic's limit, and of one that
+//! is refused each letter is sent again in a batch of its own, whole; only when it is refused alone it goes without what is optional.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -8,14 +12,52 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 
+use super::topics::batch_limit;
 use crate::dead_letters::{DeadLetters, Letter, header, topic_of};
 use crate::record::Header;
 use crate::sink::{Answer, Failure};
 
+/// The largest batch, before compression; librdkafka's own default.
+const BATCH_BYTES: u64 = 1_000_000;
+
 /// Sends letters to `<topic>.dlq`.
 pub struct KafkaDeadLetters {
+    client: ClientConfig,
+    /// Letters of a topic travel together.
+    together: Mutex<Way>,
+    /// Each letter is a batch.
+    alone: Mutex<Way>,
+    /// What the topics take, as far as the brokers tell.
+    limits: Mutex<HashMap<String, Option<u64>>>,
+}
+
+/// A producer, and the bound of its batches.
+struct Way {
+    producer: FutureProducer,
     config: ClientConfig,
-    producer: Mutex<FutureProducer>,
+    bytes: u64,
+}
+
+impl Way {
+    fn new(mut config: ClientConfig, bytes: u64) -> KafkaResult<Self> {
+        config.set("batch.size", bytes.to_string());
+        Ok(Self { producer: config.create()?, config, bytes })
+    }
+
+    /// The producer, with batches of at most so many bytes.
+    fn bounded(&mut self, bytes: u64) -> FutureProducer {
+        // After a fatal error an idempotent producer refuses everything; only a new one can go on.
+        if (self.bytes > bytes || self.producer.client().fatal_error().is_some())
+            && let Ok(new) = Self::new(self.config.clone(), self.bytes.min(bytes))
+        {
+            *self = new;
+        }
+        self.producer.clone()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KafkaDeadLetters {
@@ -28,22 +70,41 @@ impl KafkaDeadLetters {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("compression.codec", "zstd")
             .set("message.max.bytes", "1000000000")
             .set("message.timeout.ms", "30000")
             .set("linger.ms", "5");
-        let producer = Mutex::new(config.create()?);
-        Ok(Self { config, producer })
+        let mut alone = config.clone();
+        alone.set("batch.num.messages", "1").set("linger.ms", "0");
+        Ok(Self {
+            client: client.clone(),
+            together: Mutex::new(Way::new(config, BATCH_BYTES)?),
+            alone: Mutex::new(Way::new(alone, BATCH_BYTES)?),
+            limits: Mutex::default(),
+        })
     }
 
-    fn producer(&self) -> FutureProducer {
-        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        // After a fatal error an idempotent producer refuses everything; only a new one can go on.
-        if producer.client().fatal_error().is_some()
-            && let Ok(new) = self.config.create()
-        {
-            *producer = new;
+    /// The largest batch that all of these letters' topics take.
+    async fn bound(&self, letters: &[Letter<'_>]) -> u64 {
+        let mut bound = BATCH_BYTES;
+        let mut last = None;
+        for source in letters.iter().map(|letter| &letter.record.at.topic) {
+            if last.replace(source).is_some_and(|last| last == source) {
+                continue;
+            }
+            let topic = topic_of(source);
+            let known = locked(&self.limits).get(&topic).copied();
+            let limit = match known {
+                Some(limit) => limit,
+                // Where the brokers do not answer, they are asked again with the next letters.
+                None => match batch_limit(&self.client, &topic).await {
+                    Ok(limit) => *locked(&self.limits).entry(topic).or_insert(limit),
+                    Err(_) => None,
+                },
+            };
+            bound = bound.min(limit.unwrap_or(BATCH_BYTES).max(1));
         }
-        producer.clone()
+        bound
     }
 
     fn enqueue(
@@ -62,21 +123,33 @@ impl KafkaDeadLetters {
     }
 
     async fn deliver(&self, letters: &[Letter<'_>]) -> Vec<Result<(), Failure>> {
-        let producer = self.producer();
+        let bound = self.bound(letters).await;
+        let producer = locked(&self.together).bounded(bound);
         let sent: Vec<_> = letters.iter().map(|letter| Self::enqueue(&producer, letter, &letter.headers())).collect();
         let mut answers = Vec::with_capacity(letters.len());
         for (letter, sent) in letters.iter().zip(sent) {
             let answer = match acknowledged(sent).await {
-                Err(error) if too_large(&error) => {
-                    let mut headers = letter.headers();
-                    headers.retain(|header| !header::OPTIONAL.contains(&header.name.as_str()));
-                    acknowledged(Self::enqueue(&producer, letter, &headers)).await
-                }
+                Err(error) if too_large(&error) => self.deliver_alone(letter).await,
                 answer => answer,
             };
             answers.push(answer.map_err(|error| judge(letter, &error)));
         }
         answers
+    }
+
+    /// The batch may have been refused for its other letters: so this one alone and whole, then without what is optional.
+    async fn deliver_alone(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
+        // The topic takes less than it was known to.
+        locked(&self.limits).remove(&topic_of(&letter.record.at.topic));
+        let producer = locked(&self.alone).bounded(BATCH_BYTES);
+        let mut headers = letter.headers();
+        match acknowledged(Self::enqueue(&producer, letter, &headers)).await {
+            Err(error) if too_large(&error) => {
+                headers.retain(|header| !header::OPTIONAL.contains(&header.name.as_str()));
+                acknowledged(Self::enqueue(&producer, letter, &headers)).await
+            }
+            answer => answer,
+        }
     }
 }
 
@@ -97,15 +170,23 @@ fn too_large(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
+/// Less than a broker's default of `socket.request.max.bytes`, 100 MiB.
+const BROKER_REQUEST_BYTES: usize = 100_000_000;
+
 fn judge(letter: &Letter<'_>, error: &KafkaError) -> Failure {
     let topic = topic_of(&letter.record.at.topic);
     let record = letter.record;
+    let size = record.payload.as_ref().map_or(0, |payload| payload.len());
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => Failure::misconfigured(format!(
-            "{topic} refuses the letter of {}@{} ({} bytes) for its size: raise max.message.bytes of {topic}",
-            record.at,
-            record.offset,
-            record.payload.as_ref().map_or(0, |payload| payload.len())
+            "{topic} refuses the letter of {}@{} ({size} bytes before compression) for its size: raise max.message.bytes of {topic}",
+            record.at, record.offset,
+        )),
+        // A broker cuts the connection of whoever sends it more than socket.request.max.bytes.
+        _ if size > BROKER_REQUEST_BYTES => Failure::unavailable(format!(
+            "the letter of {}@{} ({size} bytes before compression) cannot be written to {topic}: {error}; it may be more than the \
+             brokers take: raise their socket.request.max.bytes",
+            record.at, record.offset,
         )),
         Some(
             RDKafkaErrorCode::UnknownTopic

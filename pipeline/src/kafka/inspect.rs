@@ -13,6 +13,7 @@ use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 
 use super::consumer::known;
 use super::context::trouble;
+use super::topics::max_message_bytes;
 use super::{NO_SESSION, REQUEST};
 use crate::record::TopicPartition;
 
@@ -34,7 +35,7 @@ pub struct Topic {
     pub partitions: usize,
     /// Copies of its least copied partition.
     pub copies: usize,
-    /// The largest message it takes, in bytes.
+    /// The largest batch it takes, in bytes as it is compressed.
     pub max_message_bytes: Option<u64>,
     /// How long it keeps messages, in milliseconds; `-1` for ever.
     pub retention_ms: Option<i64>,
@@ -136,7 +137,7 @@ pub fn inspect(client: &ClientConfig, topics: &[String]) -> Result<Inspection, S
             name: name.clone(),
             partitions: topic.partitions().len(),
             copies,
-            max_message_bytes: value("max.message.bytes").and_then(|text| text.parse().ok()),
+            max_message_bytes: max_message_bytes(&entries),
             retention_ms: value("retention.ms").and_then(|text| text.parse().ok()),
             compacted: value("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
         })
@@ -145,7 +146,7 @@ pub fn inspect(client: &ClientConfig, topics: &[String]) -> Result<Inspection, S
 }
 
 /// The settings of a topic; none where the user may not see them.
-fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
+pub(super) fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
     let asked = async {
         let admin: AdminClient<DefaultClientContext> = client.create()?;
         let options = AdminOptions::new().request_timeout(Some(REQUEST));

@@ -8,6 +8,7 @@ mod dead_letters;
 mod ends;
 mod inspect;
 mod monitor;
+mod oversize;
 mod poll;
 mod read;
 mod topics;
@@ -17,7 +18,7 @@ pub use dead_letters::KafkaDeadLetters;
 pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};
-pub use topics::{HEADERS_BYTES, TopicError, ensure_dead_letter_topics};
+pub use topics::{TopicError, ensure_dead_letter_topics, fit_largest_message, letter_bytes};
 
 use std::time::Duration;
 

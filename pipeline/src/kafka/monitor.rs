@@ -15,6 +15,7 @@ use super::REQUEST;
 use super::assignment::Assignment;
 use super::consumer::known;
 use super::context::Context;
+use super::oversize::Oversize;
 use crate::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
@@ -40,12 +41,13 @@ pub(super) struct Monitor {
     ends: Vec<(TopicPartition, Epoch, i64)>,
     finished: i64,
     progress: Instant,
+    oversize: Oversize,
 }
 
 impl Monitor {
     pub(super) fn new(system: &'static str, status: Arc<Status>) -> Self {
         status.raise("assignment", "waiting for partitions");
-        Self { system, status, ends: Vec::new(), finished: 0, progress: Instant::now() }
+        Self { system, status, ends: Vec::new(), finished: 0, progress: Instant::now(), oversize: Oversize::default() }
     }
 
     /// Takes in new statistics, about each second.
@@ -55,6 +57,7 @@ impl Monitor {
             self.status.clear("kafka");
         }
         self.note_ends(&statistics, assignment);
+        self.oversize.look(&statistics, assignment, &self.status);
         self.measure(&statistics, assignment);
     }
 
@@ -183,7 +186,10 @@ impl Monitor {
     }
 
     /// An error that the consumer gets over by itself.
-    pub(super) fn trouble(&self, error: &KafkaError, context: &Context, topics: &[String]) {
+    pub(super) fn trouble(&mut self, error: &KafkaError, context: &Context, topics: &[String]) {
+        if self.oversize.hear(error, context.trouble().as_deref()) {
+            return;
+        }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 self.status.raise(

@@ -9,14 +9,14 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::consumer::record_of;
 use super::context::Context;
+use super::topics::fit_largest_message;
 use super::{NO_SESSION, REQUEST};
 use crate::record::{Record, TopicPartition};
 
 /// From which offset to which, by partition; the second is not read any more.
 pub type Ranges = BTreeMap<i32, (i64, i64)>;
 
-fn reader(client: &ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
-    let mut config = client.clone();
+fn reader(mut config: ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
     // The client asks for a name, but with assigned partitions and no commits there is no group.
     config
         .set("group.id", "millrace-reader")
@@ -34,7 +34,7 @@ fn reader(client: &ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
 /// # Errors
 /// When the brokers cannot be reached.
 pub fn ranges(client: &ClientConfig, topic: &str) -> Result<Ranges, KafkaError> {
-    let consumer = reader(client)?;
+    let consumer = reader(client.clone())?;
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     let partitions = found.map(|found| found.partitions()).unwrap_or_default();
@@ -67,7 +67,7 @@ pub fn read_ranges(
     for (partition, (from, _)) in ranges.iter().filter(|(id, _)| open.contains_key(id)) {
         list.add_partition_offset(topic, *partition, Offset::Offset(*from))?;
     }
-    let consumer = reader(client)?;
+    let consumer = reader(fit_largest_message(client, &[topic.to_owned()]))?;
     consumer.assign(&list)?;
     let mut records = 0;
     while !open.is_empty() {

@@ -1,20 +1,31 @@
-//! Dead-letter topics: created where they are missing, large enough for what the source topic may hold.
+//! Dead-letter topics: created where they are missing, large enough for what the source topic may hold; and the receive limit
+//! that fits a topic. All sizes here are of batches as they are compressed, which is what brokers compare.
 
 use std::collections::HashSet;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use thiserror::Error;
 
 use super::REQUEST;
-use super::inspect::metadata;
+use super::inspect::{metadata, settings};
 use crate::dead_letters::topic_of;
 
-/// A letter adds headers to its record; its topic has to take messages larger than the source's by so many bytes.
-pub const HEADERS_BYTES: u64 = 64 * 1024;
+/// A letter adds headers to its record, which count for more than the record where records are small.
+const HEADERS_BYTES: u64 = 64 * 1024;
+/// What Kafka takes where nothing was set.
+const DEFAULT_BYTES: u64 = 1_048_588;
+/// Kafka keeps sizes in 32 bits.
+const LARGEST_BYTES: u64 = 2_147_483_647;
+/// librdkafka's own limit of an answer, which holds for a batch after decompression as well.
+const RECEIVE_BYTES: u64 = 100_000_000;
+/// What an answer holds besides its largest batch.
+const ANSWER_BYTES: u64 = 1024 * 1024;
 /// Long enough to notice and mend; letters are data that is nowhere else.
 const RETENTION_MS: &str = "2592000000";
 
@@ -29,8 +40,16 @@ pub enum TopicError {
     Refused { topic: String, code: RDKafkaErrorCode },
 }
 
-/// Creates the dead-letter topics of these topics where they are missing: one partition, 30 days of retention, and the
-/// source's `max.message.bytes` with room for the headers. `replication` is the cluster's default when `None`.
+/// The `max.message.bytes` of the dead-letter topic of a topic that takes messages of `source` bytes. Both are compared with
+/// batches as they are compressed. A letter is one record compressed anew, with headers, where the source's batch may have been
+/// compressed better: by another level, or together with its like.
+pub fn letter_bytes(source: u64) -> u64 {
+    (source.saturating_mul(2)).max(source.saturating_add(HEADERS_BYTES)).min(LARGEST_BYTES)
+}
+
+/// Creates the dead-letter topics of these topics where they are missing: one partition, 30 days of retention, and room for
+/// every letter. A smaller limit of one that is there is raised, where this user may. `replication` is the cluster's
+/// default when `None`.
 ///
 /// # Errors
 /// When the brokers cannot be reached or refuse.
@@ -41,20 +60,65 @@ pub async fn ensure_dead_letter_topics(
 ) -> Result<(), TopicError> {
     // Whoever may not create topics may still write to those that are there.
     let known = list(client).await?;
-    let missing: Vec<(&String, String)> =
-        topics.iter().map(|source| (source, topic_of(source))).filter(|(_, topic)| !known.contains(topic)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    let admin = Admin::new(client)?;
+    for source in topics {
+        let topic = topic_of(source);
+        let takes = max_message_bytes(&admin.settings(source).await?);
+        if known.contains(&topic) {
+            if let Some(takes) = takes {
+                admin.raise(&topic, letter_bytes(takes)).await?;
+            }
+        } else {
+            admin.create(&topic, letter_bytes(takes.unwrap_or(DEFAULT_BYTES)), replication).await?;
+        }
     }
-    let admin: AdminClient<DefaultClientContext> = client.create()?;
-    let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
-    for (source, topic) in missing {
-        let bytes =
-            (max_message_bytes(&admin, &options, source).await?.unwrap_or(1_048_588) + HEADERS_BYTES).to_string();
-        let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(replication.unwrap_or(-1)))
+    Ok(())
+}
+
+/// The client with a receive limit that fits the largest message of these topics; a higher one that a user set stays. Blocks the
+/// thread for some seconds at most. What the brokers do not tell changes nothing.
+pub fn fit_largest_message(client: &ClientConfig, topics: &[String]) -> ClientConfig {
+    let largest = topics.iter().filter_map(|topic| max_message_bytes(&settings(client, topic))).max().unwrap_or(0);
+    let set = client.get("receive.message.max.bytes").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut config = client.clone();
+    config
+        .set("receive.message.max.bytes", receive_bytes(largest).max(set).to_string())
+        .set("fetch.message.max.bytes", largest.clamp(1_048_576, 1_000_000_000).to_string());
+    config
+}
+
+fn receive_bytes(largest: u64) -> u64 {
+    largest.saturating_add(ANSWER_BYTES).clamp(RECEIVE_BYTES, LARGEST_BYTES)
+}
+
+/// What a topic takes at once; `None` where it does not tell.
+pub(super) async fn batch_limit(client: &ClientConfig, topic: &str) -> Result<Option<u64>, KafkaError> {
+    Ok(max_message_bytes(&Admin::new(client)?.settings(topic).await?))
+}
+
+struct Admin {
+    client: AdminClient<DefaultClientContext>,
+    options: AdminOptions,
+}
+
+impl Admin {
+    fn new(client: &ClientConfig) -> Result<Self, KafkaError> {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+        Ok(Self { client: client.create()?, options })
+    }
+
+    /// The settings of a topic; none where it does not exist or does not tell.
+    async fn settings(&self, topic: &str) -> Result<Vec<ConfigEntry>, KafkaError> {
+        let found = self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &self.options).await?;
+        Ok(found.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries).collect())
+    }
+
+    async fn create(&self, topic: &str, bytes: u64, replication: Option<i32>) -> Result<(), TopicError> {
+        let bytes = bytes.to_string();
+        let new = NewTopic::new(topic, 1, TopicReplication::Fixed(replication.unwrap_or(-1)))
             .set("max.message.bytes", &bytes)
             .set("retention.ms", RETENTION_MS);
-        for result in admin.create_topics([&new], &options).await? {
+        for result in self.client.create_topics([&new], &self.options).await? {
             match result {
                 Ok(_) => tracing::info!(topic, "Dead-letter topic created"),
                 // By another instance, a moment ago.
@@ -62,19 +126,43 @@ pub async fn ensure_dead_letter_topics(
                 Err((topic, code)) => return Err(TopicError::Refused { topic, code }),
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Raises the limit of a topic. That it may not is no error: most letters fit, and one that does not says so.
+    async fn raise(&self, topic: &str, needs: u64) -> Result<(), KafkaError> {
+        let settings = self.settings(topic).await?;
+        let Some(takes) = max_message_bytes(&settings).filter(|takes| *takes < needs) else { return Ok(()) };
+        let bytes = needs.to_string();
+        // The request replaces all that was set for the topic, so what stands there goes with it.
+        let own = settings.iter().filter(|entry| matches!(entry.source, ConfigSource::DynamicTopic));
+        let kept = own.filter(|entry| entry.name != MAX_MESSAGE_BYTES);
+        let kept: Vec<(&str, &str)> = kept.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(MAX_MESSAGE_BYTES, &bytes);
+        let change = kept.into_iter().fold(change, |change, (name, value)| change.set(name, value));
+        let refused = match self.client.alter_configs([&change], &self.options).await {
+            Ok(results) => results.into_iter().find_map(Result::err).map(|(_, code)| code.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match refused {
+            None => tracing::info!(topic, from = takes, to = needs, "Size limit of the dead-letter topic raised"),
+            Some(why) => tracing::warn!(
+                topic,
+                takes,
+                needs,
+                why,
+                "The dead-letter topic has no room for every letter, and its limit could not be raised: raise its max.message.bytes by hand"
+            ),
+        }
+        Ok(())
+    }
 }
 
-/// The largest message that a topic takes; `None` where it does not exist or does not tell.
-async fn max_message_bytes(
-    admin: &AdminClient<DefaultClientContext>,
-    options: &AdminOptions,
-    topic: &str,
-) -> Result<Option<u64>, KafkaError> {
-    let found = admin.describe_configs([&ResourceSpecifier::Topic(topic)], options).await?;
-    let entries = found.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries);
-    Ok(entries.filter(|entry| entry.name == "max.message.bytes").find_map(|entry| entry.value?.parse().ok()))
+const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+
+/// The largest batch that a topic with these settings takes, as it is compressed.
+pub(super) fn max_message_bytes(settings: &[ConfigEntry]) -> Option<u64> {
+    settings.iter().filter(|entry| entry.name == MAX_MESSAGE_BYTES).find_map(|entry| entry.value.as_ref()?.parse().ok())
 }
 
 /// The topics there are.
@@ -84,4 +172,23 @@ async fn list(client: &ClientConfig) -> Result<HashSet<String>, TopicError> {
     let asked = tokio::task::spawn_blocking(move || metadata(&client)).await;
     let metadata = asked.unwrap_or_else(|_| Err("stopped".to_owned())).map_err(TopicError::Away)?;
     Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_has_twice_the_room_and_its_headers_fit() {
+        assert_eq!(letter_bytes(1_048_588), 2_097_176);
+        assert_eq!(letter_bytes(1_000), 1_000 + HEADERS_BYTES);
+        assert_eq!(letter_bytes(2_000_000_000), LARGEST_BYTES);
+    }
+
+    #[test]
+    fn the_receive_limit_fits_the_topic_and_stays_within_librdkafkas() {
+        assert_eq!(receive_bytes(0), RECEIVE_BYTES);
+        assert_eq!(receive_bytes(200_000_000), 200_000_000 + ANSWER_BYTES);
+        assert_eq!(receive_bytes(LARGEST_BYTES), LARGEST_BYTES);
+    }
 }

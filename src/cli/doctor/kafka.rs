@@ -1,7 +1,7 @@
 //! Brokers, topics, dead-letter topics and where the groups stand.
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{HEADERS_BYTES, Topic, inspect, standings};
+use pipeline::kafka::{Topic, inspect, letter_bytes, standings};
 use rdkafka::ClientConfig;
 
 use super::Finding;
@@ -72,10 +72,12 @@ fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> 
     let Some(letters) = letters else {
         return Some(Finding::note(PART, format!("the topic {dead_letters} does not exist"), "run creates it"));
     };
-    let needs = source?.max_message_bytes.map(|bytes| bytes + HEADERS_BYTES);
-    if let (Some(needs), Some(takes)) = (needs, letters.max_message_bytes)
-        && takes < needs
-    {
+    let (Some(holds), Some(takes)) = (source?.max_message_bytes, letters.max_message_bytes) else {
+        let what = format!("the size limits of {name} and {dead_letters} cannot be seen");
+        return Some(Finding::note(PART, what, "allow this user to describe the configuration of both"));
+    };
+    let needs = letter_bytes(holds);
+    if takes < needs {
         let what = format!("{dead_letters} takes messages of {takes} bytes, and a letter may have {needs}");
         let advice = format!("kafka-configs --alter --topic {dead_letters} --add-config max.message.bytes={needs}");
         return Some(Finding::fault(PART, what, advice));
@@ -84,7 +86,8 @@ fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> 
         let what = format!("{dead_letters} forgets letters in less than a week");
         return Some(Finding::note(PART, what, "raise its retention.ms; they are nowhere else"));
     }
-    Some(Finding::ok(PART, format!("topic {dead_letters}: room for every letter")))
+    let twice = if needs == 2 * holds { " (twice the source's limit, as compressed)" } else { "" };
+    Some(Finding::ok(PART, format!("topic {dead_letters}: room for letters of {takes} bytes{twice}")))
 }
 
 fn standing(client: &ClientConfig, topic: &Topic, group: &str) -> Finding {
@@ -120,8 +123,13 @@ mod tests {
         let level = |letters: Option<&Topic>| letter_topic("t", Some(&topic(1_000, -1)), letters).unwrap().level;
         assert_eq!(level(None), Level::Note);
         assert_eq!(level(Some(&topic(1_000, -1))), Level::Fault);
-        assert_eq!(level(Some(&topic(1_000 + HEADERS_BYTES, 1_000))), Level::Note);
-        assert_eq!(level(Some(&topic(1_000 + HEADERS_BYTES, -1))), Level::Ok);
+        assert_eq!(level(Some(&topic(letter_bytes(1_000), 1_000))), Level::Note);
+        assert_eq!(level(Some(&topic(letter_bytes(1_000), -1))), Level::Ok);
+        assert_eq!(
+            level(Some(&Topic { max_message_bytes: None, ..topic(1, -1) })),
+            Level::Note,
+            "nothing is promised unseen"
+        );
     }
 
     #[test]
