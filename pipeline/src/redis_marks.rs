@@ -97,7 +97,7 @@ impl RedisMarks {
     }
 
     fn day() -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / DAY
+        day_of(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
     }
 
     fn marks_key(&self, at: &TopicPartition, day: u64) -> String {
@@ -141,7 +141,7 @@ impl RedisMarks {
         pipeline.atomic();
         for marks in asked {
             pipeline.cmd("ZSCORE").arg(self.highest_key(&marks.at)).arg("offset");
-            for day in [day, day.saturating_sub(1)] {
+            for day in asked_on(day) {
                 let ask = pipeline.cmd("HMGET").arg(self.marks_key(&marks.at, day));
                 marks.marks.iter().for_each(|(mark, _)| {
                     ask.arg(&mark.0[..]);
@@ -175,6 +175,16 @@ impl RedisMarks {
     }
 }
 
+/// The day on which a mark is made, by the seconds since 1970.
+fn day_of(seconds: u64) -> u64 {
+    seconds / DAY
+}
+
+/// The days whose marks are asked for on a day.
+fn asked_on(day: u64) -> [u64; 2] {
+    [day, day.saturating_sub(1)]
+}
+
 /// Reads the three answers of a partition: its highest offset, today's marks, yesterday's marks.
 fn read(answer: &[Value]) -> Result<Known, redis::ParsingError> {
     let [highest, today, yesterday] = answer else { return Ok(Known::default()) };
@@ -198,5 +208,24 @@ impl MarkStore for RedisMarks {
 
     fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>> {
         Box::pin(self.make(made))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_asked_for_and_kept_for_24_hours_whenever_it_was_made() {
+        // Around midnight to the second, and through a day by the quarter of an hour.
+        let midnight = 20_600 * DAY;
+        for made in (0..DAY).step_by(900).chain([1, DAY - 2, DAY - 1]).map(|second| midnight + second) {
+            for age in [0, 1, 60, DAY / 2, DAY - 1, DAY] {
+                assert!(asked_on(day_of(made + age)).contains(&day_of(made)), "made at {made}, asked {age} s later");
+            }
+        }
+        assert!(MARK_SECONDS > DAY);
+        // Were the highest offset gone first, marks that are left would be believed of a group that was reset.
+        assert!(HIGHEST_SECONDS > MARK_SECONDS);
     }
 }

@@ -8,6 +8,9 @@ use crate::shelf::{Content, first_bytes};
 
 /// The field of the event's version.
 pub(super) const VERSION: &str = "_version";
+/// The largest document, in bytes of BSON: JSON of this size may have more or fewer.
+/// <https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-BSON-Document-Size>
+const MAX_DOCUMENT: usize = 16 << 20;
 /// The field that differs each time a document is made.
 const ENRICHED_AT: &str = "_enriched_at";
 
@@ -45,6 +48,8 @@ pub struct Upsert {
     pub(super) held: Option<Bson>,
     /// A whole document, or operators.
     pub(super) update: Document,
+    /// Bytes of the update alone.
+    bson: usize,
     bytes: usize,
 }
 
@@ -90,12 +95,18 @@ impl Upsert {
     }
 
     fn new(collection: &'static Collection, id: &str, version: i64, deleted: bool, update: Document) -> Self {
-        let bytes = mongodb::bson::RawDocumentBuf::try_from(&update).map_or(0, |raw| raw.as_bytes().len());
-        Self { collection, id: id.to_owned(), version, deleted, held: None, update, bytes: bytes + 2 * id.len() + 100 }
+        let bson = mongodb::bson::RawDocumentBuf::try_from(&update).map_or(0, |raw| raw.as_bytes().len());
+        let bytes = bson + 2 * id.len() + 100;
+        Self { collection, id: id.to_owned(), version, deleted, held: None, update, bson, bytes }
     }
 
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether no server would store it. It is told apart here, for a server judges the command around it.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.bson > MAX_DOCUMENT
     }
 }
 
@@ -161,6 +172,16 @@ mod tests {
         assert_ne!(part.content(), content(&PART, &doc! {"a": 1_i64}));
         assert_eq!(content(&PART, &doc! {"a": Bson::Null}), content(&PART, &doc! {}));
         assert_ne!(content(&WHOLE, &doc! {"a": Bson::Null}), content(&WHOLE, &doc! {}));
+    }
+
+    #[test]
+    fn the_size_of_a_document_is_that_of_its_bson() {
+        // Numbers of one digit take eight bytes and a name in BSON, two bytes in JSON.
+        let numbers = |count: i64| Upsert::replace(&WHOLE, "x", 4, false, doc! {"n": (0..count).map(|n| n % 10).collect::<Vec<_>>()});
+        assert!(!numbers(800_000).is_too_large());
+        assert!(numbers(1_200_000).is_too_large());
+        assert!(!Upsert::replace(&WHOLE, "x", 4, false, doc! {"s": "x".repeat((16 << 20) - 100)}).is_too_large());
+        assert!(Upsert::replace(&WHOLE, "x", 4, false, doc! {"s": "x".repeat(16 << 20)}).is_too_large());
     }
 
     #[test]

@@ -41,13 +41,18 @@ impl MongoSink {
     pub(crate) async fn upsert(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
         let mut verdicts: Vec<Option<Verdict>> = vec![None; writes.len()];
         let mut collections: Vec<&'static Collection> = Vec::new();
-        for write in writes {
+        for (place, write) in writes.iter().enumerate() {
+            if write.is_too_large() {
+                set(&mut verdicts, place, Verdict::Reject(too_large()));
+                continue;
+            }
             if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
                 collections.push(write.collection);
             }
         }
         for collection in collections {
-            let all = writes.iter().enumerate().filter(|(_, write)| std::ptr::eq(write.collection, collection));
+            let fits = |write: &Upsert| std::ptr::eq(write.collection, collection) && !write.is_too_large();
+            let all = writes.iter().enumerate().filter(|(_, write)| fits(write));
             let mut open: Vec<(usize, &Upsert)> = all.map(|(place, write)| (place, *write)).collect();
             // Twice: whoever lost a race to insert finds the document the second time.
             for last in [false, true] {
@@ -160,6 +165,10 @@ fn is_others(error: &Document, collection: &Collection) -> bool {
 fn taken(collection: &Collection) -> Reject {
     let why = format!("another unique index of {} holds a value of this document already", collection.name);
     Reject::new("duplicate_key", why)
+}
+
+fn too_large() -> Reject {
+    Reject::new("document_too_large", "MongoDB takes documents of at most 16 MiB, counted as BSON")
 }
 
 fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
