@@ -177,7 +177,9 @@ mod tests {
     #[test]
     fn the_size_of_a_document_is_that_of_its_bson() {
         // Numbers of one digit take eight bytes and a name in BSON, two bytes in JSON.
-        let numbers = |count: i64| Upsert::replace(&WHOLE, "x", 4, false, doc! {"n": (0..count).map(|n| n % 10).collect::<Vec<_>>()});
+        let numbers = |count: i64| {
+            Upsert::replace(&WHOLE, "x", 4, false, doc! {"n": (0..count).map(|n| n % 10).collect::<Vec<_>>()})
+        };
         assert!(!numbers(800_000).is_too_large());
         assert!(numbers(1_200_000).is_too_large());
         assert!(!Upsert::replace(&WHOLE, "x", 4, false, doc! {"s": "x".repeat((16 << 20) - 100)}).is_too_large());
