@@ -281,4 +281,15 @@ mod tests {
         let mut horizon = Horizon::new(Epoch(1));
         assert_eq!(horizon.learn(&known(None, &[None, Some(3)])), i64::MAX);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mark_in_memory_is_known_after_24_hours() {
+        let span = Span { at: TopicPartition::new("t", 0), epoch: Epoch(1), first: 0, next: 2 };
+        let (spans, mark) = ([span], Mark::of(&[7; 32], b"payload"));
+        let dedupe = Dedupe::new(NonZeroUsize::new(10).unwrap(), None);
+        dedupe.learn(&spans, [Candidate { mark, span: 0, offset: 0 }].iter());
+        tokio::time::advance(std::time::Duration::from_secs(24 * 60 * 60)).await;
+        assert!(dedupe.seen(&spans, &Candidate { mark, span: 0, offset: 1 }));
+        assert!(!dedupe.seen(&spans, &Candidate { mark: Mark([0; 16]), span: 0, offset: 1 }));
+    }
 }

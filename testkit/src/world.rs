@@ -153,6 +153,11 @@ impl World {
         self.make_topic(&self.name, PARTITIONS, config);
     }
 
+    /// The same, with so many partitions.
+    pub fn create_topic_with(&self, partitions: i32, config: &[(&str, &str)]) {
+        self.make_topic(&self.name, partitions, config);
+    }
+
     /// Creates another topic.
     pub fn create_topic_named(&self, name: &str) {
         self.make_topic(name, PARTITIONS, &[]);

@@ -19,9 +19,11 @@ mod commands;
 mod explain;
 mod faults;
 mod flow;
+mod letters;
 mod purge;
 mod rebalance;
 mod secured;
+mod upgrade;
 mod verify;
 
 /// The program under test.
