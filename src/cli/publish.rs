@@ -184,7 +184,7 @@ pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
     let system = System::named(&args.system)?;
     let messages = system.messages(&options)?;
     let topic = args.topic.as_deref().unwrap_or_else(|| topic_of(system, config));
-    let publisher = Publisher::connect(config, topic)?;
+    let mut publisher = Publisher::connect(config, topic)?;
     publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
     let start = Instant::now();
     for (key, payload) in messages {

@@ -85,9 +85,7 @@ const REFUSED: &[(&str, &[&str])] = &[
         "queued.max.messages.kbytes", "queued.min.messages", "fetch.max.bytes", "fetch.message.max.bytes",
         "max.partition.fetch.bytes",
     ]),
-    ("a dead letter must have room for the largest record", &[
-        "message.max.bytes", "batch.size", "batch.num.messages", "compression.codec", "compression.type",
-    ]),
+    ("a dead letter must have room for the largest record", &["message.max.bytes"]),
     ("a dead letter counts when every replica has it, once", &[
         "acks", "request.required.acks", "enable.idempotence", "delivery.report.only.error", "transactional.id",
     ]),

@@ -145,3 +145,36 @@ fn a_record_above_the_receive_limit_says_what_to_raise_and_then_passes() {
     std::fs::write(world.dir.join("millrace.toml"), settings).unwrap();
     assert_eq!(world.run_once()["dead_lettered"], 1);
 }
+
+#[test]
+fn the_publisher_sends_no_batch_that_its_topic_refuses() {
+    let world = World::new(PROGRAM, "small-batches");
+    world.create_topic(&[("max.message.bytes", "5000")]);
+    let report = world.publish(&["--count", "2000", "--update-ratio", "0"]);
+    assert_eq!(report["creates"], 2000);
+    assert_eq!(world.lag(), 2000);
+}
+
+#[test]
+fn a_sound_event_above_mongodbs_limit_is_a_dead_letter_with_a_class_of_its_own() {
+    let mut world = World::new(PROGRAM, "above-16-mib");
+    world.set("MONGODB_URL", &testkit::services::variable("MONGODB_URL"));
+    world.create_topic(&[]);
+    // 4.8 MB of JSON, 40 MB of BSON, and a few KB under way.
+    let event = |id: &str, numbers: usize| {
+        let list = vec!["1"; numbers].join(",");
+        format!(
+            r#"{{"event_type":"transaction.created","timestamp":"2026-01-01T12:00:00Z","transaction":{{"id":"{id}","user_id":"u","transaction_type":"card","amount":1.5,"metadata":{{}},"list":[{list}]}}}}"#
+        )
+    };
+    let large = event("large", 2_400_000);
+    send(&world, "zstd", large.as_bytes());
+    send(&world, "zstd", event(&format!("small-{}", world.name), 3).as_bytes());
+    let output = world.output(&["run", "transactions-mongo", "--once"]);
+    let summary = testkit::program::printed(&output);
+    assert_eq!((summary["applied"].as_i64(), summary["dead_lettered"].as_i64()), (Some(1), Some(1)), "{summary}");
+    let letters = world.letters();
+    assert_whole(&letters, 1);
+    assert_eq!(text(&letters[0], header::CLASS), "document_too_large");
+    assert!(letters[0].payload.as_deref() == Some(large.as_bytes()));
+}

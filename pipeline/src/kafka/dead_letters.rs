@@ -67,6 +67,8 @@ impl KafkaDeadLetters {
     /// When librdkafka does not accept the configuration.
     pub fn new(client: &ClientConfig) -> KafkaResult<Self> {
         let mut config = client.clone();
+        // Another name of what is set here; which of the two would win is left to chance.
+        config.remove("compression.type");
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")

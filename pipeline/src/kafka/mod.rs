@@ -18,7 +18,7 @@ pub use dead_letters::KafkaDeadLetters;
 pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};
-pub use topics::{TopicError, ensure_dead_letter_topics, fit_largest_message, letter_bytes};
+pub use topics::{TopicError, ensure_dead_letter_topics, fit_batch, fit_largest_message, letter_bytes};
 
 use std::time::Duration;
 

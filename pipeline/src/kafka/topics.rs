@@ -91,6 +91,12 @@ fn receive_bytes(largest: u64) -> u64 {
     largest.saturating_add(ANSWER_BYTES).clamp(RECEIVE_BYTES, LARGEST_BYTES)
 }
 
+/// The largest batch for a producer of a topic, of at most so many bytes: the brokers refuse a batch as a whole. Blocks the
+/// thread for some seconds at most.
+pub fn fit_batch(client: &ClientConfig, topic: &str, bytes: u64) -> u64 {
+    max_message_bytes(&settings(client, topic)).map_or(bytes, |limit| limit.clamp(1, bytes))
+}
+
 /// What a topic takes at once; `None` where it does not tell.
 pub(super) async fn batch_limit(client: &ClientConfig, topic: &str) -> Result<Option<u64>, KafkaError> {
     Ok(max_message_bytes(&Admin::new(client)?.settings(topic).await?))

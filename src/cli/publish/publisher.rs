@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pipeline::kafka::fit_batch;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
@@ -67,11 +68,20 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// librdkafka's own default, before compression.
+const BATCH_BYTES: u64 = 1_000_000;
+
+fn producer(config: &ClientConfig, deliveries: &Deliveries) -> Result<ThreadedProducer<Deliveries>, Failure> {
+    ThreadedProducer::from_config_and_context(config, deliveries.clone())
+        .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))
+}
+
 /// A producer for one topic.
 pub(in crate::cli) struct Publisher<'a> {
     topic: &'a str,
     kafka: &'a Kafka,
     client: ClientConfig,
+    tuned: ClientConfig,
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
 }
@@ -95,16 +105,27 @@ impl<'a> Publisher<'a> {
         tuned.set("partitioner", "murmur2_random");
         tuned.set("message.timeout.ms", DELIVERY.as_millis().to_string());
         let deliveries = Deliveries::default();
-        let producer = ThreadedProducer::from_config_and_context(&tuned, deliveries.clone())
-            .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))?;
-        Ok(Self { topic, kafka: &config.kafka, client, producer, deliveries })
+        let producer = producer(&tuned, &deliveries)?;
+        Ok(Self { topic, kafka: &config.kafka, client, tuned, producer, deliveries })
     }
 
-    pub(in crate::cli) fn ensure_topic(&self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
+    /// Bounds batches by what the topic takes, or messages that fit would be refused with the batch that they travel in.
+    fn fit(&mut self) -> Result<(), Failure> {
+        let bytes = self.tuned.get("batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
+        let fits = fit_batch(&self.client, self.topic, bytes);
+        if fits < bytes {
+            self.tuned.set("batch.size", fits.to_string());
+            self.producer = producer(&self.tuned, &self.deliveries)?;
+        }
+        Ok(())
+    }
+
+    /// Creates the topic where it is missing; to be called before anything is sent.
+    pub(in crate::cli) fn ensure_topic(&mut self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
         let metadata =
             self.producer.client().fetch_metadata(None, CONNECT).map_err(|error| self.unreachable(&error))?;
         if metadata.topics().iter().any(|topic| topic.name() == self.topic) {
-            return Ok(());
+            return self.fit();
         }
         let copies = TopicReplication::Fixed(replication.map_or(-1, i32::from));
         let admin: AdminClient<Deliveries> =
@@ -207,7 +228,7 @@ mod tests {
 
     fn publish(config: &Config) -> Result<(), Failure> {
         let options = Options { count: 300, null_ratio: 0.1, ..Options::new(1, Utc::now()) };
-        let publisher = Publisher::connect(config, "events")?;
+        let mut publisher = Publisher::connect(config, "events")?;
         publisher.ensure_topic(1, None)?;
         options.events().unwrap().try_for_each(|event| publisher.send(&event))?;
         publisher.finish(options.counts().unwrap().records())
