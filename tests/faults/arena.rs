@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use pipeline::mutants::Mutant;
-use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
@@ -185,23 +185,23 @@ impl Arena {
 
     /// Nobody can write letters, or everybody again.
     pub fn block_letters(&self, block: bool) {
-        let topic = format!("{}.dlq", self.world().name);
         let replicas = if block { "2" } else { "1" };
+        self.set_letters(replicas, "2097176");
+    }
+
+    /// Takes room from the dead-letter topic that the program has made or raised.
+    pub fn squeeze_letters(&self, bytes: &str) {
+        self.set_letters("1", bytes);
+    }
+
+    fn set_letters(&self, replicas: &str, bytes: &str) {
+        let topic = format!("{}.dlq", self.world().name);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic))
             .set("min.insync.replicas", replicas)
-            .set("max.message.bytes", "2097152")
+            .set("max.message.bytes", bytes)
             .set("retention.ms", "2592000000");
         let done = block_on(self.world().admin().alter_configs([&change], &AdminOptions::new())).unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
-    }
-
-    /// Makes the dead-letter topic before the program does.
-    pub fn create_letters(&self, config: &[(&str, &str)]) {
-        let topic = format!("{}.dlq", self.world().name);
-        let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
-        let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
-        let made = block_on(self.world().admin().create_topics([&new], &AdminOptions::new())).unwrap();
-        assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 
     /// Empties the dead-letter topic.

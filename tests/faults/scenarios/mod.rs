@@ -90,9 +90,10 @@ fn plain(mutant: Option<Mutant>) -> Judged<Report> {
 
 fn letters(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("letters", mutant);
-    arena.create_letters(&[("max.message.bytes", "200")]);
-    arena.send(&stream(1, 1_000));
     arena.start();
+    arena.members[0].await_ready();
+    arena.squeeze_letters("200");
+    arena.send(&stream(1, 1_000));
     // The largest letter that there may be is far too large for this topic, so it waits.
     if mutant.is_none() {
         arena.members[0].await_reason("dead letters");
