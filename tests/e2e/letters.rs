@@ -59,7 +59,7 @@ fn what_a_producer_compressed_far_above_the_limit_has_its_letter() {
         let world = World::new(PROGRAM, &format!("compressed-{codec}"));
         world.create_topic(&[]);
         // As an older version made it; the letter has more room than that.
-        world.create_letters(&[("max.message.bytes", "1114124"), ("retention.ms", "86400000")]);
+        world.create_letters(&[("max.message.bytes", "1114124"), ("retention.ms", "691200000")]);
         let payload = repeated(5_400_000);
         send(&world, codec, &payload);
         assert_eq!(world.run_once()["dead_lettered"], 1);
@@ -75,7 +75,7 @@ fn what_a_producer_compressed_far_above_the_limit_has_its_letter() {
                 .describe_configs([&ResourceSpecifier::Topic(&format!("{}.dlq", world.name))], &AdminOptions::new()),
         );
         let kept = kept.unwrap().remove(0).unwrap();
-        assert_eq!(kept.get("retention.ms").unwrap().value.as_deref(), Some("86400000"), "what else was set stays");
+        assert_eq!(kept.get("retention.ms").unwrap().value.as_deref(), Some("691200000"), "what else was set stays");
     }
 }
 
