@@ -96,7 +96,7 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
 /// Clerk sends null for what a user, a membership or a session does not have.
 #[test]
 fn what_is_absent_is_not_written() {
-    let siblings = Siblings::new("absent");
+    let siblings = Siblings::new(PROGRAM, "absent");
     siblings.create_topic("users");
     siblings.ask(async |database| {
         for (collection, field) in [("users", "username"), ("organizationMemberships", "organizationSlug")] {
