@@ -16,6 +16,7 @@
 pub mod database;
 pub mod double;
 pub mod model;
+pub mod null_store;
 pub mod program;
 pub mod services;
 pub mod siblings;
