@@ -27,6 +27,8 @@ pub const SESSION: Duration = Duration::from_secs(6);
 pub struct Arena {
     pub audited: Audited,
     pub liar: Liar,
+    /// The addresses of the store, where it has several.
+    pub nodes: Vec<Liar>,
     pub links: Links,
     pub members: Crew,
     pub account: Account,
@@ -63,6 +65,7 @@ impl Arena {
         Self {
             audited,
             liar,
+            nodes: Vec::new(),
             links,
             members: Crew::default(),
             account,
@@ -72,6 +75,14 @@ impl Arena {
             log_was_cut: false,
             expect_letters: true,
         }
+    }
+
+    /// The store has several addresses, each with a proxy of its own before it.
+    pub fn before_nodes(&mut self, count: usize) {
+        self.nodes = (0..count).map(|_| Liar::start(&self.store)).collect();
+        let urls: Vec<&str> = self.nodes.iter().map(|node| node.url.as_str()).collect();
+        let urls = urls.join(",");
+        self.set("ELASTICSEARCH_URL", &urls);
     }
 
     pub fn world(&self) -> &World {
@@ -155,8 +166,10 @@ impl Arena {
     /// Everything is well again: links, the store, the dead-letter topic.
     pub fn heal(&self) {
         self.links.heal();
-        self.liar.set(Mode::Honest);
-        self.liar.delay(Duration::ZERO);
+        for liar in self.nodes.iter().chain([&self.liar]) {
+            liar.set(Mode::Honest);
+            liar.delay(Duration::ZERO);
+        }
         for name in ["kafka", "elasticsearch", "redis", "postgres"] {
             services("start", name);
         }

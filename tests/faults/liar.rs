@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
+use serde_json::{Value, json};
 
 /// What it does with a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,14 @@ pub enum Mode {
     Half,
     /// The store takes the request, and the answer never comes.
     Cut,
+    /// This status to bulk requests, without asking the store.
+    Status(u16),
+    /// The same to every second bulk request: a balancer with a bad backend.
+    EverySecond(u16),
+    /// Nothing but late.
+    Slow,
+    /// The store is not asked about some of the items (by their ids, one in so many), which fail so; the rest it takes.
+    Items { status: u16, kind: &'static str, one_in: u64 },
     /// Requests that hold these bytes are cut before they reach the store.
     Choke(&'static str),
 }
@@ -33,6 +43,7 @@ struct Stand {
     /// Held back before each bulk request.
     delay: Duration,
     told: BTreeMap<&'static str, u64>,
+    turn: bool,
 }
 
 /// A running proxy.
@@ -83,6 +94,60 @@ impl Shared {
     fn tell(&self, what: &'static str) {
         *self.stand.lock().unwrap().told.entry(what).or_default() += 1;
     }
+
+    /// True every second time.
+    fn turn(&self) -> bool {
+        let mut stand = self.stand.lock().unwrap();
+        stand.turn = !stand.turn;
+        stand.turn
+    }
+
+    /// Asks the store about those that do not fail, and puts the answers in the order of the request; `None` for a body that
+    /// cannot be read or an answer that is no bulk answer.
+    async fn some_fail(&self, parts: &Parts, body: &[u8], status: u16, kind: &str, one_in: u64) -> Option<String> {
+        let actions = actions(body);
+        let failing: Vec<bool> = actions.iter().map(|action| fails(action, one_in)).collect();
+        if !failing.contains(&true) {
+            return None;
+        }
+        self.tell("items");
+        let sound: Vec<u8> =
+            actions.iter().zip(&failing).filter(|(_, fails)| !**fails).flat_map(|(action, _)| action.clone()).collect();
+        let mut taken = Vec::new();
+        if !sound.is_empty() {
+            let url = format!("{}{}", self.upstream, parts.uri.path_and_query()?.as_str());
+            let request = self.client.post(url).header(header::CONTENT_TYPE, "application/x-ndjson").body(sound);
+            let answer: Value = serde_json::from_slice(&request.send().await.ok()?.bytes().await.ok()?).ok()?;
+            taken = answer["items"].as_array()?.clone();
+        }
+        let mut taken = taken.into_iter();
+        let failed = json!({"index": {"status": status, "error": {"type": kind, "reason": "sick"}}});
+        let items: Option<Vec<Value>> =
+            failing.into_iter().map(|fails| if fails { Some(failed.clone()) } else { taken.next() }).collect();
+        Some(json!({"errors": true, "items": items?}).to_string())
+    }
+}
+
+/// One action with its source, where it has one.
+fn actions(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = body.split_inclusive(|byte| *byte == b'\n');
+    let mut all = Vec::new();
+    while let Some(line) = lines.next() {
+        let mut action = line.to_vec();
+        if !action.starts_with(br#"{"delete""#) {
+            action.extend_from_slice(lines.next().unwrap_or_default());
+        }
+        all.push(action);
+    }
+    all
+}
+
+/// Whether an action is of those documents that fail; by its id alone, so that the same fail each time.
+fn fails(action: &[u8], one_in: u64) -> bool {
+    let line = action.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let named: Value = serde_json::from_slice(line).unwrap_or_default();
+    let id = named.as_object().and_then(|action| action.values().next()?["_id"].as_str()).unwrap_or_default();
+    id.bytes().fold(7_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into())).is_multiple_of(one_in)
 }
 
 /// A body that ends in the middle.
@@ -110,6 +175,20 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Mode::Busy if bulk => {
             shared.tell("503");
             return plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", Body::from("busy"));
+        }
+        Mode::Status(status) if bulk => {
+            shared.tell("status");
+            return plain(StatusCode::from_u16(*status).unwrap(), "text/plain", Body::from("sick"));
+        }
+        Mode::EverySecond(status) if bulk && shared.turn() => {
+            shared.tell("every second");
+            return plain(StatusCode::from_u16(*status).unwrap(), "text/plain", Body::from("sick"));
+        }
+        Mode::Slow if bulk => shared.tell("slow"),
+        Mode::Items { status, kind, one_in } if bulk => {
+            if let Some(answer) = shared.some_fail(&parts, &body, *status, kind, *one_in).await {
+                return plain(StatusCode::OK, "application/json", Body::from(answer));
+            }
         }
         Mode::Page => {
             shared.tell("page");

@@ -3,6 +3,7 @@
 mod log;
 mod marks;
 mod members;
+mod nodes;
 mod siblings;
 mod small;
 mod store;
@@ -58,6 +59,14 @@ scenarios! {
     "middle" marks::middle, "a document lost from the index, and the group set back to the middle of the log";
     "reset" marks::reset, "the index gone, and the group set back to the start";
     "audit-refuses" marks::audit_refuses, "what the audit alone refuses, twice, after the primary has seen it";
+    "node-cuts" nodes::cut, "one of three nodes takes writes and cuts the connection";
+    "node-500" nodes::failing, "one of three nodes answers 500";
+    "node-502" nodes::bad_gateway, "one of three nodes answers 502";
+    "node-slow" nodes::slow, "one of three nodes answers late";
+    "node-read-only" nodes::read_only, "one of three nodes refuses writes";
+    "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";
+    "shard-away" nodes::shard_away, "one document in five fails with 500, as those of a shard that is away";
+    "balancer" nodes::balancer, "one address whose every second answer is 502";
     "siblings-halves" siblings::halves, "kill -9 between ledger and push, and between contribution and rating";
     "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";

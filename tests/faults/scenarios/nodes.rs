@@ -1,0 +1,115 @@
+//! Three nodes of which one is sick, and balancers behind which one of two ways is bad: what a part of a store does wrong may
+//! bury no sound record, and what works must go on.
+//!
+//! Nodes of a cluster are equal, so each has a proxy of its own before it, and one proxy is made to do what a sick node does.
+//! The store itself is one engine: the program sees three addresses.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use pipeline::mutants::Mutant;
+use testkit::services::eventually;
+
+use crate::account::stream;
+use crate::arena::Arena;
+use crate::judge::{Judged, Report, happened, judge};
+use crate::liar::{Liar, Mode};
+
+/// How long a node is sick: minutes where `FAULTS_SICK_SECONDS` says so.
+fn sick_for() -> Duration {
+    let seconds = std::env::var("FAULTS_SICK_SECONDS").map_or(12, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
+
+/// How a node is sick, and what its proxy says that it did.
+struct Sickness {
+    mode: Mode,
+    told: &'static str,
+    delay: Duration,
+}
+
+fn sickness(mode: Mode, told: &'static str) -> Sickness {
+    Sickness { mode, told, delay: Duration::ZERO }
+}
+
+pub fn cut(mutant: Option<Mutant>) -> Judged<Report> {
+    sick_node("node-cuts", mutant, &sickness(Mode::Cut, "cut"))
+}
+
+pub fn failing(mutant: Option<Mutant>) -> Judged<Report> {
+    sick_node("node-500", mutant, &sickness(Mode::Status(500), "status"))
+}
+
+pub fn bad_gateway(mutant: Option<Mutant>) -> Judged<Report> {
+    sick_node("node-502", mutant, &sickness(Mode::Status(502), "status"))
+}
+
+pub fn slow(mutant: Option<Mutant>) -> Judged<Report> {
+    sick_node("node-slow", mutant, &Sickness { mode: Mode::Slow, told: "slow", delay: Duration::from_secs(3) })
+}
+
+pub fn read_only(mutant: Option<Mutant>) -> Judged<Report> {
+    let block = Mode::Items { status: 403, kind: "cluster_block_exception", one_in: 1 };
+    sick_node("node-read-only", mutant, &sickness(block, "items"))
+}
+
+pub fn disk_full(mutant: Option<Mutant>) -> Judged<Report> {
+    let flood = Mode::Items { status: 429, kind: "cluster_block_exception", one_in: 1 };
+    sick_node("node-disk-full", mutant, &sickness(flood, "items"))
+}
+
+/// Every fifth item answers 500 on whichever way, as those of one shard of five do.
+pub fn shard_away(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = before_nodes("shard-away", mutant);
+    let away = Mode::Items { status: 500, kind: "shard_failure", one_in: 5 };
+    let liars: Vec<Mode> = (0..3).map(|_| away.clone()).collect();
+    arena.nodes.iter().zip(liars).for_each(|(node, mode)| node.set(mode));
+    arena.note("shards away");
+    arena.send(&stream(2, 1_000));
+    sleep(sick_for());
+    happened("the shard failed", arena.nodes.iter().any(|node| node.told().contains_key("items")))?;
+    judge(&mut arena)
+}
+
+/// One address, behind it a good and a bad way, taken in turn.
+pub fn balancer(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("balancer", mutant);
+    arena.start();
+    arena.members[0].await_ready();
+    arena.liar.set(Mode::EverySecond(502));
+    arena.note("bad backends");
+    arena.send(&stream(1, 1_000));
+    sleep(sick_for());
+    happened("the backend answered", arena.liar.told().contains_key("every second"))?;
+    judge(&mut arena)
+}
+
+/// Members at work before three nodes, in small batches, with the retries that the program has by default.
+fn before_nodes(name: &str, mutant: Option<Mutant>) -> Arena {
+    let mut arena = Arena::new(name, mutant);
+    arena.before_nodes(3);
+    arena.set("CONSUMER_BATCH_SIZE", "10");
+    arena.set("RETRY_DELAY_MS", "200");
+    arena.send(&stream(1, 500));
+    arena.start();
+    arena.await_processed(50);
+    arena
+}
+
+fn sick_node(name: &str, mutant: Option<Mutant>, sickness: &Sickness) -> Judged<Report> {
+    let mut arena = before_nodes(name, mutant);
+    let sick: &Liar = &arena.nodes[1];
+    sick.set(sickness.mode.clone());
+    sick.delay(sickness.delay);
+    arena.note("sick nodes");
+    arena.send(&stream(2, 1_500));
+    eventually("the sick node to be asked", || arena.nodes[1].told().contains_key(sickness.told).then_some(()));
+    sleep(sick_for());
+    judge_after(arena)
+}
+
+/// The node is well again; the judge wants the backlog worked off, nothing lost and nothing sound buried.
+fn judge_after(mut arena: Arena) -> Judged<Report> {
+    arena.heal();
+    judge(&mut arena)
+}
