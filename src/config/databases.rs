@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::settings::Settings;
-use super::{ConfigError, values};
+use super::{ConfigError, address, values};
 
 /// A database of the audit.
 #[derive(Clone, Debug)]
@@ -36,9 +36,12 @@ impl Database {
     pub(super) fn read(settings: &Settings) -> Result<Option<Self>, ConfigError> {
         let Some(found) = settings.find("database.url")? else { return Ok(None) };
         let expected = "a URL such as postgresql://user:password@localhost:5432/name, or sqlite:PATH";
-        found
-            .parse(expected, |text| sqlite_path(text).map(|path| Self::Sqlite { path }).or_else(|| postgres(text)))
-            .map(Some)
+        if let Some(path) = sqlite_path(&found.text) {
+            return Ok(Some(Self::Sqlite { path }));
+        }
+        let mut url = found.parse(expected, postgres_url)?;
+        address::sift_postgres(&mut url).map_err(|why| found.error(&why))?;
+        found.parse(expected, |_| postgres(&url)).map(Some)
     }
 
     /// Names the database; marks of processed messages are good for it alone.
@@ -51,14 +54,16 @@ impl Database {
 }
 
 /// Takes the driver that some tools write behind the scheme (`postgresql+asyncpg://`) for what it is.
-fn postgres(text: &str) -> Option<Database> {
+fn postgres_url(text: &str) -> Option<Url> {
     let (scheme, rest) = text.trim().split_once("://")?;
     let base = scheme.split('+').next().filter(|base| matches!(*base, "postgres" | "postgresql"))?;
-    let url = format!("{base}://{rest}");
-    let parsed = Url::parse(&url).ok().filter(Url::has_host)?;
-    let name = parsed.path().trim_start_matches('/');
-    let address = format!("{}:{}/{name}", parsed.host_str()?, parsed.port().unwrap_or(5432));
-    (!name.is_empty()).then(|| Database::Postgres { url: SecretString::from(url), address })
+    Url::parse(&format!("{base}://{rest}")).ok().filter(Url::has_host)
+}
+
+fn postgres(url: &Url) -> Option<Database> {
+    let name = url.path().trim_start_matches('/');
+    let address = format!("{}:{}/{name}", url.host_str()?, url.port().unwrap_or(5432));
+    (!name.is_empty()).then(|| Database::Postgres { url: SecretString::from(url.to_string()), address })
 }
 
 /// `sqlite:PATH`, `sqlite://PATH`, `sqlite:///absolute/path`.

@@ -3,6 +3,7 @@
 //! Command line over environment over `.env` over `millrace.toml` over defaults; the table of variables is in [`table`].
 //! Everything is read and checked once, at the start: a value that does not fit is an error that names it.
 
+mod address;
 mod algolia;
 mod databases;
 mod file;
@@ -203,9 +204,26 @@ impl Config {
             )?,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
-            unheard: settings.unheard(),
+            unheard: unheard(settings)?,
         })
     }
+}
+
+/// What somebody set and nobody reads, a sentence each.
+fn unheard(settings: &Settings) -> Result<Vec<String>, ConfigError> {
+    let mut unheard = settings.unheard();
+    let kinds = [
+        ("database.url", address::Kind::Postgres),
+        ("redis.url", address::Kind::Redis),
+        ("mongodb.url", address::Kind::Mongodb),
+    ];
+    for (key, kind) in kinds {
+        let Some(found) = settings.find(key)? else { continue };
+        let ignored = address::ignored(kind, &found.text);
+        unheard
+            .extend(ignored.into_iter().map(|name| format!("the parameter `{name}` of {} is ignored", found.origin)));
+    }
+    Ok(unheard)
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {

@@ -5,8 +5,8 @@
 use mongodb::options::{ConnectionString, HostInfo};
 use secrecy::SecretString;
 
-use super::ConfigError;
 use super::settings::Settings;
+use super::{ConfigError, address};
 
 /// The database of a URL that names none.
 const DATABASE: &str = "millrace";
@@ -25,6 +25,7 @@ impl Mongodb {
     /// `None` when there is none.
     pub(super) fn read(settings: &Settings) -> Result<Option<Self>, ConfigError> {
         let Some(found) = settings.find("mongodb.url")? else { return Ok(None) };
+        address::check_mongodb(found.text.trim()).map_err(|why| found.error(&why))?;
         found.parse("a URL such as mongodb://user:password@localhost:27017/name", parsed).map(Some)
     }
 }

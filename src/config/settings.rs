@@ -53,8 +53,8 @@ impl Found {
     }
 
     pub(super) fn wrong(&self, expected: &str) -> ConfigError {
-        // A URL may hold a password in front of the `@`.
-        let message = if self.secret || self.text.contains('@') {
+        // A URL may hold a password in front of the `@`, or a key behind the `?`.
+        let message = if self.secret || self.text.contains(['@', '?', '#']) {
             format!("{} has a wrong value (not shown): expected {expected}", self.origin)
         } else {
             format!("{} is {:?}: expected {expected}", self.origin, self.text)

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::settings::{Found, Settings};
-use super::{ConfigError, values};
+use super::{ConfigError, address, values};
 
 /// Where documents go.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum ElasticsearchAuth {
 impl Elasticsearch {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let nodes = settings.require("elasticsearch.url")?;
-        let expected = "a list of URLs such as http://localhost:9200, with the same user in each";
+        let expected = "a list of URLs such as http://localhost:9200, with the same user in each, without parameters";
         let (urls, in_url) = nodes.parse(expected, node_list)?;
         let index = settings.require("elasticsearch.index")?;
         let index = index.parse("the name of an alias: lower case, without spaces, commas or wildcards", alias)?;
@@ -55,6 +55,10 @@ fn node_list(text: &str) -> Option<(Vec<Url>, Option<Login>)> {
     for part in values::list(text) {
         let mut url =
             Url::parse(&part).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+        // Messages show the address, and a parameter may be a key.
+        if url.query().is_some() || url.fragment().is_some() {
+            return None;
+        }
         if !url.username().is_empty() {
             let user = decoded(url.username())?;
             if login.as_ref().is_some_and(|(known, _)| *known != user) {
@@ -122,6 +126,7 @@ impl Redis {
         if is_default {
             from_parts(settings, &mut url)?;
         }
+        address::sift_redis(&mut url).map_err(|why| found.error(&why))?;
         let mut address = url.clone();
         let cleared = address.set_password(None).and_then(|()| address.set_username(""));
         let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());
@@ -209,12 +214,14 @@ mod tests {
         for (name, value) in [
             ("ELASTICSEARCH_URL", "localhost:9200"),
             ("ELASTICSEARCH_URL", ","),
+            ("ELASTICSEARCH_URL", "http://a:9200?api_key=hunter2"),
+            ("ELASTICSEARCH_URL", "http://a:9200#hunter2"),
             ("ELASTICSEARCH_INDEX", "Transactions"),
             ("ELASTICSEARCH_GZIP", "maybe"),
             ("ELASTICSEARCH_CA_CERT", "/nowhere/ca.pem"),
         ] {
             let error = config(&[(name, value)]).unwrap_err().to_string();
-            assert!(error.starts_with(name), "{error}");
+            assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
         }
     }
 }

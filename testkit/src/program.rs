@@ -39,7 +39,12 @@ impl Running {
         eventually(&format!("{count} events {name:?}"), || Some(self.events(name)).filter(|found| found.len() >= count))
     }
 
-    fn http(&self, path: &str) -> (u16, String) {
+    /// All that it has logged, as text.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    pub fn http(&self, path: &str) -> (u16, String) {
         let listening = self.await_events("HTTP server listening", 1);
         let url = format!("http://{}{path}", listening[0]["addr"].as_str().unwrap());
         let answer = reqwest::blocking::get(url).unwrap();

@@ -22,6 +22,7 @@ mod flow;
 mod letters;
 mod purge;
 mod rebalance;
+mod secrets;
 mod secured;
 mod upgrade;
 mod verify;

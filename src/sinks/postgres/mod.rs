@@ -8,6 +8,7 @@ mod ledger;
 mod ratings;
 mod shelf;
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ const LEDGER: &[Migration] =
     &[Migration { version: 1, name: "ledger", sql: include_str!("../../../migrations/ledger/0001_ledger.sql") }];
 
 /// A database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Postgres {
     options: PgConnectOptions,
     pool: PgPool,
@@ -65,6 +66,13 @@ pub struct Server {
     pub may_create: bool,
     /// Whether it only follows another server and takes no writes.
     pub is_standby: bool,
+}
+
+impl fmt::Debug for Postgres {
+    // The options hold the password in clear.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl Postgres {
