@@ -70,6 +70,13 @@ impl Running {
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
 
+    /// The most memory that it ever had, in bytes, where the system tells.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    }
+
     /// Waits until it has ended and its log was read to the end.
     pub fn wait(&mut self) -> ExitStatus {
         let status = eventually("the program to end", || self.child.try_wait().unwrap());

@@ -20,6 +20,7 @@ mod explain;
 mod faults;
 mod flow;
 mod letters;
+mod memory;
 mod purge;
 mod rebalance;
 mod secrets;

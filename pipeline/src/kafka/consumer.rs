@@ -107,7 +107,12 @@ pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> C
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false")
         .set("statistics.interval.ms", "1000")
-        .set("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).clamp(1_024, 2_097_151).to_string());
+        .set("queued.max.messages.kbytes", (options.prefetch_bytes / 1024).clamp(1_024, 2_097_151).to_string())
+        // The client looks at its queue before it asks for more, and what it asks for is counted as compressed. So an answer is
+        // bounded as if it grew eightfold; a single larger batch comes all the same.
+        .set("fetch.max.bytes", (options.prefetch_bytes / 8).clamp(1_048_576, 52_428_800).to_string())
+        // A message costs some hundred bytes besides its own, which the limit above does not count.
+        .set("queued.min.messages", (options.prefetch_bytes / 1024).clamp(1_000, 100_000).to_string());
     config
 }
 
@@ -143,5 +148,10 @@ mod tests {
         assert_eq!(config.get("sasl.password"), Some("hunter2"));
         assert_eq!(config.get("topic.metadata.refresh.interval.ms"), Some("5000"));
         assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
+        // librdkafka takes it: an answer is at least as large as `message.max.bytes`, and the receive limit larger.
+        config.create_native_config().unwrap();
+        assert_eq!(config.get("fetch.max.bytes"), Some("1048576"));
+        let config = consumer_config(&client, &FeedOptions { prefetch_bytes: 64 << 20, ..options });
+        assert_eq!(config.get("fetch.max.bytes"), Some("8388608"));
     }
 }

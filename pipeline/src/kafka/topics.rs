@@ -81,9 +81,8 @@ pub fn fit_largest_message(client: &ClientConfig, topics: &[String]) -> ClientCo
     let largest = topics.iter().filter_map(|topic| max_message_bytes(&settings(client, topic))).max().unwrap_or(0);
     let set = client.get("receive.message.max.bytes").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut config = client.clone();
-    config
-        .set("receive.message.max.bytes", receive_bytes(largest).max(set).to_string())
-        .set("fetch.message.max.bytes", largest.clamp(1_048_576, 1_000_000_000).to_string());
+    // What is asked for at once needs no raising: a broker sends the first batch whatever its size.
+    config.set("receive.message.max.bytes", receive_bytes(largest).max(set).to_string());
     config
 }
 
