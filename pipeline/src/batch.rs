@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::batcher::{Batch, Span};
 use crate::dead_letters::{DeadLetters, Letter};
 use crate::dedupe::{Candidate, Dedupe, Mark};
-use crate::inflight::{InFlight, Place};
+use crate::inflight::{Apart, InFlight, Place};
 use crate::leases::Leases;
 use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
@@ -62,10 +62,11 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
     let mut ends: Vec<End> = batch.records.iter().map(|_| End::Open).collect();
 
     let items = decode(cx, batch, &mut ends);
-    let by_document = cx.writer.sink().limits().one_write_a_document;
+    let apart = Apart::of(cx.writer.sink().limits());
     // An error means that the batch before is over, which is as good as registered.
     turn.before.await.ok();
-    let (registration, places) = cx.in_flight.register(seq, by_document, items.iter().map(|item| &item.identity));
+    let (registration, places) =
+        cx.in_flight.register(seq, apart, items.iter().map(|item| (&item.identity, item.candidate.span)));
     turn.next.send(()).ok();
 
     let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate).collect();
@@ -169,7 +170,7 @@ async fn write<'r, S: System>(
         match enriched {
             Ok(write) => {
                 records.push(item.record);
-                writes.push(Pending { write, span: item.candidate.span });
+                writes.push(Pending { write, span: item.candidate.span, offset: item.candidate.offset });
             }
             Err(reject) => set(ends, item.record, End::Dead(reject, 0)),
         }

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use crate::mutants::{self, Mutant};
+
 /// How many verdicts are looked at.
 pub(crate) const WINDOW: usize = 1_000;
 /// How many verdicts pass after a person said to go on.
@@ -33,7 +35,7 @@ impl Breaker {
 
     /// Whether over half of the last thousand verdicts were rejects.
     pub(crate) fn is_open(&self) -> bool {
-        self.rejects * 2 > WINDOW
+        self.rejects * 2 > WINDOW && !mutants::on(Mutant::BreakerOff)
     }
 
     /// A person looked and said to go on: forget what was, and let the next ten thousand verdicts pass. A breaker that is

@@ -82,7 +82,7 @@ struct Finished {
     took: Duration,
 }
 
-/// Lets an open breaker go on; shared with whoever can be told to.
+/// Lets an open breaker go on, and gives up on what fails or waits alone for long; shared with whoever can be told to.
 pub trait Proceed: Send + Sync {
     /// Whether the breaker is open, so that a person has to decide.
     fn is_open(&self) -> bool;
@@ -103,7 +103,7 @@ impl<W: crate::sink::Write> Proceed for Writer<W> {
 
 impl<S: System> Engine<S> {
     pub fn new(parts: Parts<S>, feed: Feed, options: Options) -> Self {
-        let writer = Writer::new(parts.sink, options.retry, parts.status.clone(), options.max_in_flight, options.seed);
+        let writer = Writer::new(parts.sink, options.retry, parts.status.clone(), options.seed);
         let cx = Context {
             system: parts.system,
             group: options.group.clone(),

@@ -11,6 +11,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ledger::Seq;
+use crate::mutants::{self, Mutant};
+use crate::sink::SinkLimits;
 use crate::system::Identity;
 
 #[derive(Debug)]
@@ -24,6 +26,28 @@ struct Holder {
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     holders: Mutex<FxHashMap<u64, Holder>>,
+}
+
+/// Which records of a batch may not share a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// Those of one document and version: they go in waves, the first of each, then the second, and so on.
+    EqualVersions,
+    /// Those of one document, in waves: documents are independent of each other.
+    Documents,
+    /// Those of one document, and no record overtakes an earlier one of its partition: a request is the longest run in which no
+    /// document comes twice.
+    Runs,
+}
+
+impl Apart {
+    pub(crate) fn of(limits: SinkLimits) -> Self {
+        match (limits.one_write_a_document, limits.ordered) {
+            (true, true) => Self::Runs,
+            (true, false) => Self::Documents,
+            (false, _) => Self::EqualVersions,
+        }
+    }
 }
 
 /// When a record of a batch may be written.
@@ -50,13 +74,12 @@ impl InFlight {
 
     /// Registers the records of a batch, in log order. To be called in the order of the batches.
     ///
-    /// `by_document` keeps all records of a document apart, whatever their versions. Two documents that share a hash
-    /// wait for each other needlessly, and nothing else.
+    /// Each comes with its span. Two documents that share a hash wait for each other needlessly, and nothing else.
     pub(crate) fn register<'a, 'r>(
         &'a self,
         seq: Seq,
-        by_document: bool,
-        identities: impl Iterator<Item = &'a Identity<'r>>,
+        apart: Apart,
+        identities: impl Iterator<Item = (&'a Identity<'r>, usize)>,
     ) -> (Registration<'a>, Vec<Place>)
     where
         'r: 'a,
@@ -64,23 +87,29 @@ impl InFlight {
         let done = CancellationToken::new();
         let mut keys = Vec::with_capacity(identities.size_hint().0);
         let mut places = Vec::with_capacity(identities.size_hint().0);
+        let mut runs: FxHashMap<usize, usize> = FxHashMap::default();
         let mut holders = self.holders();
-        for identity in identities {
-            let key = key(identity, by_document);
+        for (identity, span) in identities {
+            let key = key(identity, apart);
+            // The run that the partition is at: nothing may go before it.
+            let run = if apart == Apart::Runs { runs.get(&span).copied().unwrap_or(0) } else { 0 };
             let place = match holders.entry(key) {
                 Entry::Vacant(entry) => {
-                    entry.insert(Holder { seq, wave: 0, done: done.clone() });
-                    Place { wave: 0, after: None }
+                    entry.insert(Holder { seq, wave: run, done: done.clone() });
+                    Place { wave: run, after: None }
                 }
+                Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => Place { wave: 0, after: None },
                 Entry::Occupied(mut entry) if entry.get().seq == seq => {
-                    entry.get_mut().wave += 1;
+                    entry.get_mut().wave = run.max(entry.get().wave + 1);
                     Place { wave: entry.get().wave, after: None }
                 }
                 Entry::Occupied(mut entry) => {
-                    let earlier = entry.insert(Holder { seq, wave: 1, done: done.clone() });
-                    Place { wave: 1, after: Some(earlier.done) }
+                    let wave = run.max(1);
+                    let earlier = entry.insert(Holder { seq, wave, done: done.clone() });
+                    Place { wave, after: Some(earlier.done) }
                 }
             };
+            runs.insert(span, place.wave);
             keys.push(key);
             places.push(place);
         }
@@ -102,10 +131,10 @@ impl Drop for Registration<'_> {
     }
 }
 
-fn key(identity: &Identity<'_>, by_document: bool) -> u64 {
+fn key(identity: &Identity<'_>, apart: Apart) -> u64 {
     let mut hasher = FxHasher::default();
     identity.document.hash(&mut hasher);
-    if !by_document {
+    if apart == Apart::EqualVersions {
         identity.version.hash(&mut hasher);
     }
     hasher.finish()
@@ -121,14 +150,36 @@ mod tests {
         Identity { document: Cow::Borrowed(document), message: [0; 32], version }
     }
 
+    fn in_span<'a, 'r>(identities: &'a [Identity<'r>]) -> impl Iterator<Item = (&'a Identity<'r>, usize)> {
+        identities.iter().map(|identity| (identity, 0))
+    }
+
+    /// The requests of one batch: document and partition each.
+    fn requests(apart: Apart, records: &[(&'static str, usize)]) -> Vec<usize> {
+        let in_flight = InFlight::default();
+        let records: Vec<_> = records.iter().map(|(document, span)| (identity(document, 1), *span)).collect();
+        let (_registration, places) = in_flight.register(Seq(0), apart, records.iter().map(|(one, span)| (one, *span)));
+        places.iter().map(|place| place.wave).collect()
+    }
+
+    #[test]
+    fn a_run_ends_where_a_document_comes_again_and_nothing_of_its_partition_overtakes() {
+        let log = [("a", 0), ("b", 0), ("a", 0), ("c", 0), ("b", 0), ("c", 0), ("d", 0)];
+        assert_eq!(requests(Apart::Documents, &log), [0, 0, 1, 0, 1, 1, 0]);
+        assert_eq!(requests(Apart::Runs, &log), [0, 0, 1, 1, 1, 2, 2]);
+        // Another partition goes its own way, save for the documents that both hold.
+        let two = [("a", 0), ("a", 0), ("x", 1), ("a", 1), ("y", 1), ("b", 0)];
+        assert_eq!(requests(Apart::Runs, &two), [0, 1, 0, 2, 2, 1]);
+    }
+
     #[test]
     fn equal_versions_of_a_document_wait_for_the_earlier_batch() {
         let in_flight = InFlight::default();
         let earlier = [identity("a", 1), identity("b", 1)];
         let later = [identity("a", 2), identity("b", 1), identity("b", 1)];
-        let (first, places) = in_flight.register(Seq(0), false, earlier.iter());
+        let (first, places) = in_flight.register(Seq(0), Apart::EqualVersions, in_span(&earlier));
         assert!(places.iter().all(|place| place.wave == 0 && place.after.is_none()));
-        let (_second, places) = in_flight.register(Seq(1), false, later.iter());
+        let (_second, places) = in_flight.register(Seq(1), Apart::EqualVersions, in_span(&later));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 2]);
         let waits = places[1].after.clone().unwrap();
         assert!(!waits.is_cancelled());
@@ -140,9 +191,9 @@ mod tests {
     fn a_batch_that_is_done_leaves_nothing_behind() {
         let in_flight = InFlight::default();
         let records = [identity("a", 1), identity("a", 1), identity("c", 7)];
-        drop(in_flight.register(Seq(0), false, records.iter()));
+        drop(in_flight.register(Seq(0), Apart::EqualVersions, in_span(&records)));
         assert!(in_flight.holders().is_empty());
-        let (_again, places) = in_flight.register(Seq(1), true, records.iter());
+        let (_again, places) = in_flight.register(Seq(1), Apart::Documents, in_span(&records));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 0]);
     }
 }

@@ -33,10 +33,16 @@ pub enum Mutant {
     FollowUpSkipped,
     /// What is pushed to Algolia is not compared with the ledger again.
     PushedOnce,
+    /// Two records of one document and version do not wait for each other.
+    EqualVersionsRace,
+    /// The breaker never opens.
+    BreakerOff,
+    /// An attempt is one try, with nothing beside it to compare.
+    AttemptsUnpaired,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -51,6 +57,9 @@ impl Mutant {
         Self::LettersNotAwaited,
         Self::FollowUpSkipped,
         Self::PushedOnce,
+        Self::EqualVersionsRace,
+        Self::BreakerOff,
+        Self::AttemptsUnpaired,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -70,6 +79,9 @@ impl Mutant {
             Self::LettersNotAwaited => "letters-not-awaited",
             Self::FollowUpSkipped => "follow-up-skipped",
             Self::PushedOnce => "pushed-once",
+            Self::EqualVersionsRace => "equal-versions-race",
+            Self::BreakerOff => "breaker-off",
+            Self::AttemptsUnpaired => "attempts-unpaired",
         }
     }
 }
@@ -84,7 +96,18 @@ pub fn on(mutant: Mutant) -> bool {
         }
         chosen
     });
-    CHOSEN.as_deref() == Some(mutant.name())
+    CHOSEN.as_deref() == Some(mutant.name()) || HERE.get() == Some(mutant)
+}
+
+#[cfg(feature = "mutants")]
+thread_local! {
+    static HERE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Switches a bug on, or all off, for this thread alone: for the simulation, which runs in one.
+#[cfg(feature = "mutants")]
+pub fn switch(mutant: Option<Mutant>) {
+    HERE.set(mutant);
 }
 
 /// Whether a bug is on: never in this build.

@@ -52,12 +52,14 @@ impl Reject {
 /// What kind of failure stands in the way of a write, which decides how it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The store is not there or asks to wait (refused connections, 429, 503): says nothing about the writes. Retried without end.
+    /// The store is not there or asks to wait (refused connections, 429, 502, 503, 504): says nothing about the writes. Retried
+    /// without end.
     Unavailable,
     /// The store answers that it is set up wrongly (401, 403, index closed or missing). Retried without end, named loudly.
     Misconfigured,
-    /// The request broke on the way (timeout, cut connection, 500, an answer that cannot be read): the store's fault or
-    /// that of one write in it. Retried without end, halved while the store is otherwise well, until the suspect stands alone.
+    /// The request broke on the way (timeout, connection cut after sending, 500, an answer that cannot be read): the store's
+    /// fault or that of one write in it. Halved while the store is otherwise well, until the suspect stands alone. It is the
+    /// only kind that accuses a write.
     Broken,
     /// The request as a whole was refused (413, a 400 for the whole body): halved at once; alone, it is a reject.
     Refused,
@@ -90,6 +92,14 @@ impl Failure {
     pub fn refused(why: impl Into<Why>) -> Self {
         Self::new(Kind::Refused, why)
     }
+
+    /// As a failure of the store, which accuses no write.
+    pub(crate) fn of_store(self) -> Self {
+        match self.kind {
+            Kind::Unavailable | Kind::Misconfigured => self,
+            Kind::Broken | Kind::Refused => Self::unavailable(self.why),
+        }
+    }
 }
 
 /// What became of one write.
@@ -100,6 +110,19 @@ pub enum Verdict {
     Superseded,
     Retry(Failure),
     Reject(Reject),
+    /// Another document stands in the way (a unique index beside the key's). Tried once more, alone, when all earlier records
+    /// of the batch have their outcome; where the store is ordered, that is all of the partition. Then it is a reject.
+    Conflict(Reject),
+}
+
+impl Verdict {
+    pub(crate) fn is_final(&self, last: bool) -> bool {
+        match self {
+            Self::Applied | Self::Superseded | Self::Reject(_) => true,
+            Self::Conflict(_) => last,
+            Self::Retry(_) => false,
+        }
+    }
 }
 
 /// A write that a sink can size.
@@ -116,7 +139,7 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     fn limits(&self) -> SinkLimits;
 
     /// Applies the writes, in their order where two are of one document. Gives one verdict a write, in the same order;
-    /// any other number of verdicts counts as a broken request.
+    /// any other number of verdicts counts as an answer of somebody else: the writes wait.
     ///
     /// # Errors
     /// A failure of the request as a whole.
@@ -127,4 +150,12 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     /// # Errors
     /// Why it is not.
     fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+
+    /// As `probe`, the way that this write goes: under its own id, so that it meets the same shard.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn probe_of<'a>(&'a self, _write: &'a W) -> Answer<'a, Result<(), Failure>> {
+        self.probe()
+    }
 }

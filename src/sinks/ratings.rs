@@ -120,6 +120,10 @@ impl Sink<Upsert> for RatingsSink {
     fn probe(&self) -> Answer<'_, Result<(), Failure>> {
         self.sink.probe()
     }
+
+    fn probe_of<'a>(&'a self, write: &'a Upsert) -> Answer<'a, Result<(), Failure>> {
+        self.sink.probe_of(write)
+    }
 }
 
 impl Shelf for RatingsShelf {

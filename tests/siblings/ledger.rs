@@ -272,7 +272,7 @@ fn postgresql_rejects_a_nul_alone() {
         let (id, subject) = (entry("a\0", 1), review("b", 1, "x\0", 1));
         let verdicts = take(&*ledger, &[entry("a", 1), id.clone(), subject, entry("c", 1)]).await;
         let class = |verdict: &Verdict| match verdict {
-            Verdict::Reject(reject) => reject.class.to_string(),
+            Verdict::Reject(reject) | Verdict::Conflict(reject) => reject.class.to_string(),
             verdict => format!("{verdict:?}"),
         };
         let classes: Vec<String> = verdicts.iter().map(class).collect();

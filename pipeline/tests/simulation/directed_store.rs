@@ -13,9 +13,9 @@ use crate::world::{Kind, STORE_BYTES};
 /// Nothing is dead-lettered or committed while the store is away, and nothing is missing afterwards.
 async fn outage(class: Class) {
     let world = world(plain(2, 200));
-    world.store.lock().unwrap().outage = Some((class, Instant::now() + 600 * SECOND));
+    world.store.lock().unwrap().outage = Some((class, Instant::now() + 900 * SECOND));
     let member = start(&world, 1, setup()).await;
-    sleep(500 * SECOND).await;
+    sleep(800 * SECOND).await;
     assert_eq!((world.committed(&at(0)), world.committed(&at(1))), (0, 0));
     assert!(world.letters.lock().unwrap().kept.is_empty());
     assert!(!member.status.standing().is_empty());
@@ -91,7 +91,6 @@ async fn a_suspect_uses_up_its_attempts_while_others_succeed() {
     assert_eq!(world.letters.lock().unwrap().kept[&(at(0), 15)].attempts, 4);
 }
 
-/// Open question: with nothing else to write beside it, a suspect is never told from an outage.
 #[tokio::test(start_paused = true)]
 async fn a_suspect_does_not_stop_the_only_batch_in_flight_for_ever() {
     let mut log = plain(1, 15);
@@ -100,37 +99,6 @@ async fn a_suspect_does_not_stop_the_only_batch_in_flight_for_ever() {
     let world = world(log);
     let member = start(&world, 1, Setup { max_in_flight: 1, ..setup() }).await;
     finish(&world, member).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn suspects_in_every_batch_in_flight_do_not_hold_each_other_up() {
-    let mut log = plain(1, 9);
-    for n in 0..8 {
-        log.write(&at(0), 900 + n, &format!("suspect {n}"), 1, "x", Kind::Suspect);
-    }
-    good(&mut log, 0, "behind", 1);
-    let world = world(log);
-    // A batch a record, so that every slot is taken by a suspect.
-    let mut setup = Setup { max_in_flight: 8, ..setup() };
-    setup.batch.records = 1;
-    let member = start(&world, 1, setup).await;
-    let begun = Instant::now();
-    assert_eq!(finish(&world, member).await.dead_lettered, 8);
-    assert!(begun.elapsed() < 60 * SECOND, "{:?}", begun.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_breaks_every_write_and_passes_every_probe_gets_no_more_letters_than_batches_in_flight() {
-    let world = world(plain(2, 400));
-    world.store.lock().unwrap().breaks_all = true;
-    let member = start(&world, 1, setup()).await;
-    tokio::time::sleep(1_200 * SECOND).await;
-    world.store.lock().unwrap().breaks_all = false;
-    // The letters are of sound records, which is why this does not end like the others.
-    wait(&world, "the end of the log", || world.drained()).await;
-    let tally = member.stop().await;
-    assert!(tally.dead_lettered <= 4, "{tally:?}");
-    assert_eq!(tally.total(), 400);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test program")]
 
 mod directed;
+mod directed_blame;
 mod directed_group;
 mod directed_store;
 mod judge;

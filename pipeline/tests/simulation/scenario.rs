@@ -32,8 +32,8 @@ struct Sim {
 
 /// The shape of a seed: what the log holds, and how the member is set up.
 fn shape(seed: u64, trace: bool) -> Sim {
-    // A suspect is only told from an outage while other writes succeed beside it, so with suspects in the log nothing
-    // may wait for their batches: no equal versions, no copies, no order, and room for what is read again.
+    // A suspect takes its time, so with suspects in the log nothing may wait for their batches: no equal versions, no copies,
+    // no order, and room for what is read again.
     let suspects = if seed.is_multiple_of(5) { 2 } else { 0 };
     let flavour = Flavour { equal_versions: seed.is_multiple_of(2) && suspects == 0, copies: suspects == 0, suspects };
     let log = make(seed, flavour);

@@ -25,6 +25,15 @@ pub struct Faults {
     pub item_retry: f64,
 }
 
+/// How a part of the store is sick, whatever a write holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Sick {
+    /// Every second request fails so.
+    EverySecond(Class),
+    /// One shard of five fails each of its items, until then.
+    Shard(Instant),
+}
+
 pub struct Store {
     pub documents: Documents,
     pub rng: StdRng,
@@ -33,8 +42,11 @@ pub struct Store {
     pub outage: Option<(Class, Instant)>,
     /// Requests that may still land, whether or not somebody waits for the answer.
     pub active: usize,
-    /// Times that a single write was broken by chance; an innocent must not use up its attempts.
-    broken_alone: BTreeMap<(TopicPartition, i64), u32>,
+    /// For directed tests: part of the store is sick.
+    pub sick: Option<Sick>,
+    turns: u64,
+    /// No two living documents have the same body.
+    pub unique: bool,
     /// Writes that are answered 429 so many times more.
     pub throttled: BTreeMap<(TopicPartition, i64), u32>,
     /// For directed tests: documents whose next request takes so long before it is applied.
@@ -57,7 +69,9 @@ impl Store {
             faults,
             outage: None,
             active: 0,
-            broken_alone: BTreeMap::new(),
+            sick: None,
+            turns: 0,
+            unique: false,
             throttled: BTreeMap::new(),
             delays: BTreeMap::new(),
             rejects_all: false,
@@ -66,6 +80,18 @@ impl Store {
             breaks_all: false,
             requests: 0,
         }
+    }
+
+    /// Whether this request goes to the sick side.
+    fn astray(&mut self) -> Option<Class> {
+        let Some(Sick::EverySecond(class)) = self.sick else { return None };
+        self.turns += 1;
+        self.turns.is_multiple_of(2).then_some(class)
+    }
+
+    fn shard_fails(&self, document: &str) -> bool {
+        let shard = document.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte)) % 5;
+        shard == 0 && matches!(self.sick, Some(Sick::Shard(until)) if until > Instant::now())
     }
 
     fn down(&self) -> Option<Class> {
@@ -80,6 +106,15 @@ impl Store {
         match write.kind {
             Kind::Bad => return Verdict::Reject(Reject::new("bad", "the store rejects it")),
             Kind::Good | Kind::Suspect | Kind::Big | Kind::Unfit => {}
+        }
+        if self.shard_fails(&write.document) {
+            return Verdict::Retry(Failure::broken("500 of the shard"));
+        }
+        let other = |(document, (_, body)): (&String, &(i64, Option<String>))| {
+            *document != write.document && body.is_some() && *body == write.body
+        };
+        if self.unique && self.documents.iter().any(other) {
+            return Verdict::Conflict(Reject::new("duplicate_key", "another has it"));
         }
         match self.documents.get(&write.document) {
             Some((version, _)) if *version > write.version => Verdict::Superseded,
@@ -182,6 +217,13 @@ impl SimSink {
             self.world.count("refused");
             return (Plan::Fail(Class::Refused, "too large"), delay);
         }
+        if let Some(class) = store.astray() {
+            self.world.count("astray");
+            return match class {
+                Class::Broken => (Plan::Lost(vec![false; writes.len()]), delay),
+                class => (Plan::Fail(class, "502"), delay),
+            };
+        }
         if store.breaks_all {
             return (Plan::Lost(vec![false; writes.len()]), delay);
         }
@@ -197,13 +239,6 @@ impl SimSink {
             return (Plan::Fail(Class::Unavailable, "503"), delay);
         }
         if draws[1] || draws[2] || delay > TIMEOUT {
-            if let [only] = writes {
-                let times = store.broken_alone.entry((only.at.clone(), only.offset)).or_default();
-                *times += 1;
-                if *times > 1 {
-                    return (Plan::Serve { retries: vec![false] }, delay.min(TIMEOUT / 2));
-                }
-            }
             self.world.count(if draws[1] { "lost response" } else { "half a response" });
             return (if draws[2] { Plan::Half } else { Plan::Lost(vec![true; writes.len()]) }, delay);
         }
@@ -282,9 +317,18 @@ impl Sink<SimWrite> for SimSink {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(2)).await;
             self.world.count("probed");
-            match self.world.store.lock().unwrap().down() {
-                Some(class) => Err(Failure::new(class, "outage")),
-                None => Ok(()),
+            let mut store = self.world.store.lock().unwrap();
+            let failed = store.down().or_else(|| store.astray());
+            failed.map_or(Ok(()), |class| Err(Failure::new(class, "outage")))
+        })
+    }
+
+    fn probe_of<'a>(&'a self, write: &'a SimWrite) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(async {
+            self.probe().await?;
+            match self.world.store.lock().unwrap().shard_fails(&write.document) {
+                true => Err(Failure::broken("500 of the shard")),
+                false => Ok(()),
             }
         })
     }

@@ -81,7 +81,7 @@ impl Answer {
             429 => Failure::unavailable(format!("Algolia asks to wait ({status})")),
             400 if call == Call::Batch => Failure::refused(self.refusal()),
             413 if call == Call::Batch => Failure::refused("the batch is larger than Algolia takes (413)"),
-            502..=504 => Failure::unavailable(format!("Algolia is not available ({status})")),
+            408 | 501.. => Failure::unavailable(format!("Algolia is not available ({status})")),
             _ => Failure::broken(format!("Algolia answered {status} to a {name}")),
         })
     }
@@ -127,6 +127,8 @@ mod tests {
             (502, Kind::Unavailable, Kind::Unavailable),
             (503, Kind::Unavailable, Kind::Unavailable),
             (504, Kind::Unavailable, Kind::Unavailable),
+            (408, Kind::Unavailable, Kind::Unavailable),
+            (520, Kind::Unavailable, Kind::Unavailable),
             (301, Kind::Broken, Kind::Broken),
         ] {
             assert_eq!(judge(status, "", Call::Batch).unwrap().kind, batch, "{status}");

@@ -68,12 +68,13 @@ impl Written<'_> {
         match self.status {
             200..300 => Verdict::Applied,
             409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
-            409 => Verdict::Retry(Failure::broken(format!("a conflict that is not about versions ({kind})"))),
+            409 => Verdict::Retry(Failure::unavailable(format!("a conflict that is not about versions ({kind})"))),
             401 | 403 => Verdict::Retry(refused_access(self.status)),
             404 if mutants::on(Mutant::TombstonesLeftOff) => Verdict::Applied,
             429 if mutants::on(Mutant::BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
-            429 | 503 => Verdict::Retry(busy(self.status, kind)),
-            500.. => Verdict::Retry(Failure::broken(format!("a document failed with status {} {kind}", self.status))),
+            500 => Verdict::Retry(Failure::broken(format!("a document failed with status 500 {kind}"))),
+            // Of a shard, a node or something in between; they say nothing about the document.
+            429 | 501.. => Verdict::Retry(busy(self.status, kind)),
             400 if no_write_index && kind == "illegal_argument_exception" => Verdict::Retry(Failure::misconfigured(
                 format!("the alias {alias} has no write index: set is_write_index"),
             )),
@@ -102,10 +103,12 @@ pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
     match answer.status {
         200 => None,
         413 => Some(Failure::refused("larger than the store takes (413)")),
+        // The store names what is wrong; whoever does not is something in between.
+        400 if kind.is_empty() => Some(Failure::broken("a 400 without a reason: does something stand in between?")),
         400 => Some(Failure::refused(format!("the store does not take the request (400 {kind})"))),
         401 | 403 => Some(refused_access(answer.status)),
-        429 | 503 => Some(busy(answer.status, kind)),
-        408 | 500.. => Some(Failure::broken(format!("the store answered {} {kind}", answer.status))),
+        500 => Some(Failure::broken(format!("the store answered 500 {kind}"))),
+        408 | 429 | 501.. => Some(busy(answer.status, kind)),
         status => Some(Failure::misconfigured(format!("the store answered {status} {kind}: is this Elasticsearch?"))),
     }
 }
@@ -183,7 +186,10 @@ mod tests {
         assert_eq!(kind(404, "index_not_found_exception"), Some(Kind::Misconfigured));
         assert_eq!(kind(403, "security_exception"), Some(Kind::Misconfigured));
         assert_eq!(kind(500, "null_pointer_exception"), Some(Kind::Broken));
-        assert_eq!(kind(409, "some_other_conflict"), Some(Kind::Broken));
+        assert_eq!(kind(409, "some_other_conflict"), Some(Kind::Unavailable));
+        for status in [501, 502, 503, 504, 507, 599] {
+            assert_eq!(kind(status, "some_exception"), Some(Kind::Unavailable), "{status}");
+        }
         assert_eq!(kind(400, "document_parsing_exception"), None);
         assert_eq!(kind(400, "some_exception_of_a_later_version"), None);
     }
@@ -215,6 +221,10 @@ mod tests {
         assert_eq!(judge(429, r#"{"error":{"type":"cluster_block_exception"}}"#), Some(Kind::Misconfigured));
         assert_eq!(judge(503, "<html>busy</html>"), Some(Kind::Unavailable));
         assert_eq!(judge(500, ""), Some(Kind::Broken));
+        assert_eq!(judge(400, "<html>Bad Request</html>"), Some(Kind::Broken));
+        for status in [408, 502, 503, 504, 520] {
+            assert_eq!(judge(status, "<html>busy</html>"), Some(Kind::Unavailable), "{status}");
+        }
         assert_eq!(judge(405, ""), Some(Kind::Misconfigured));
     }
 

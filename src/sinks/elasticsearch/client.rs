@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +10,13 @@ use elasticsearch::auth::Credentials;
 use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use elasticsearch::http::transport::{MultiNodeConnectionPool, Transport, TransportBuilder};
+use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
 
+use super::nodes::Nodes;
 use crate::config::{Elasticsearch, ElasticsearchAuth};
 
 /// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
@@ -22,11 +24,11 @@ pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(75);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for one cluster.
+/// A client for one cluster; clones share what is known of its nodes.
 #[derive(Clone, Debug)]
 pub struct Client {
-    transport: Transport,
-    urls: String,
+    /// A transport a node: the official client's pool does not avoid those that are sick.
+    nodes: Arc<Nodes<(Transport, String)>>,
     gzip: bool,
 }
 
@@ -43,20 +45,22 @@ impl Client {
     /// # Errors
     /// A sentence that names the variable at fault.
     pub fn new(settings: &Elasticsearch) -> Result<Self, String> {
-        let shown = settings.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let nodes = MultiNodeConnectionPool::round_robin(settings.urls.clone(), None);
-        let mut builder = TransportBuilder::new(nodes).disable_proxy();
-        if let Some(credentials) = credentials(&settings.auth) {
-            builder = builder.auth(credentials);
+        let mut nodes = Vec::new();
+        for url in &settings.urls {
+            let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone())).disable_proxy();
+            if let Some(credentials) = credentials(&settings.auth) {
+                builder = builder.auth(credentials);
+            }
+            if let Some(pem) = &settings.ca_cert {
+                let certificate = Certificate::from_pem(pem.as_bytes())
+                    .map_err(|error| format!("ELASTICSEARCH_CA_CERT holds no certificate in PEM form: {error}"))?;
+                builder = builder.cert_validation(CertificateValidation::Full(certificate));
+            }
+            let transport =
+                builder.build().map_err(|error| format!("the Elasticsearch client could not be made: {error}"))?;
+            nodes.push((transport, url.to_string()));
         }
-        if let Some(pem) = &settings.ca_cert {
-            let certificate = Certificate::from_pem(pem.as_bytes())
-                .map_err(|error| format!("ELASTICSEARCH_CA_CERT holds no certificate in PEM form: {error}"))?;
-            builder = builder.cert_validation(CertificateValidation::Full(certificate));
-        }
-        let transport =
-            builder.build().map_err(|error| format!("the Elasticsearch client could not be made: {error}"))?;
-        Ok(Self { transport, urls: shown, gzip: settings.gzip })
+        Ok(Self { nodes: Arc::new(Nodes::new(nodes)), gzip: settings.gzip })
     }
 
     /// Sends bulk lines.
@@ -88,27 +92,33 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response, Failure> {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let sent = self.transport.send(method, path, headers, None::<&()>, body, Some(timeout)).await;
-        let response = sent.map_err(|error| self.failure(&error))?;
-        let status = response.status_code().as_u16();
-        let body = response.bytes().await.map_err(|error| self.failure(&error))?;
-        Ok(Response { status, body })
+        let Some((node, (transport, url))) = self.nodes.next() else {
+            return Err(Failure::misconfigured("ELASTICSEARCH_URL names no node"));
+        };
+        let answer = async {
+            let response = transport.send(method, path, headers, None::<&()>, body, Some(timeout)).await?;
+            let status = response.status_code().as_u16();
+            Ok(Response { status, body: response.bytes().await? })
+        };
+        let answer = answer.await.map_err(|error| failure(&error, url));
+        self.nodes.note(node, answer.as_ref().map_or(true, |answer| matches!(answer.status, 500 | 502..=504)));
+        answer
     }
+}
 
-    /// Whatever kept a connection from being made (a name, a port, TLS) is an outage; anything later broke on the way and
-    /// may be the request's own doing.
-    fn failure(&self, error: &elasticsearch::Error) -> Failure {
-        let mut cause: &dyn Error = error;
-        let mut connected = true;
-        while let Some(inner) = cause.source() {
-            connected &= !inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
-            cause = inner;
-        }
-        if connected {
-            Failure::broken(format!("request to {} failed: {cause}", self.urls))
-        } else {
-            Failure::unavailable(format!("no connection to {}: {cause}; check ELASTICSEARCH_URL", self.urls))
-        }
+/// Whatever kept a connection from being made (a name, a port, TLS) is an outage; anything later broke on the way and may be
+/// the request's own doing.
+fn failure(error: &elasticsearch::Error, url: &str) -> Failure {
+    let mut cause: &dyn Error = error;
+    let mut connected = true;
+    while let Some(inner) = cause.source() {
+        connected &= !inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
+        cause = inner;
+    }
+    if connected {
+        Failure::broken(format!("request to {url} failed: {cause}"))
+    } else {
+        Failure::unavailable(format!("no connection to {url}: {cause}; check ELASTICSEARCH_URL"))
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod client;
 mod inspect;
 mod install;
+mod nodes;
 mod shelf;
 
 use bytes::Bytes;
@@ -54,10 +55,11 @@ impl ElasticsearchSink {
     }
 
     /// A write on a condition that never holds: it goes the way of every write and ends in a conflict.
-    async fn take_nothing(&self) -> Result<(), Failure> {
-        const LINES: &str =
-            concat!(r#"{"index":{"_id":"millrace-probe","if_seq_no":0,"if_primary_term":9007199254740991}}"#, "\n{}\n");
-        let answer = self.client.bulk(&self.path, Bytes::from_static(LINES.as_bytes()), PROBE_TIMEOUT).await?;
+    async fn take_nothing(&self, id: &str) -> Result<(), Failure> {
+        let id = serde_json::Value::from(id);
+        let lines =
+            format!(r#"{{"index":{{"_id":{id},"if_seq_no":0,"if_primary_term":9007199254740991}}}}{}"#, "\n{}\n");
+        let answer = self.client.bulk(&self.path, Bytes::from(lines), PROBE_TIMEOUT).await?;
         if let Some(failure) = judge_request(&answer) {
             return Err(failure);
         }
@@ -89,6 +91,11 @@ impl Sink<Document> for ElasticsearchSink {
     }
 
     fn probe(&self) -> Answer<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing())
+        Box::pin(self.take_nothing("millrace-probe"))
+    }
+
+    fn probe_of<'a>(&'a self, document: &'a Document) -> Answer<'a, Result<(), Failure>> {
+        // The id alone says which shard it goes to.
+        Box::pin(async move { self.take_nothing(&document.id()).await })
     }
 }

@@ -202,7 +202,7 @@ impl ElasticsearchShelf {
                 // Somebody wrote it a moment ago.
                 Verdict::Superseded => {}
                 Verdict::Retry(failure) => return Err(failure),
-                Verdict::Reject(reject) => return Err(Failure::refused(reject.why)),
+                Verdict::Reject(reject) | Verdict::Conflict(reject) => return Err(Failure::refused(reject.why)),
             }
         }
         Ok(removed)

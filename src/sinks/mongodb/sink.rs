@@ -100,7 +100,7 @@ impl MongoSink {
                 Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
                 // What is taken over a version that was read may have lost to somebody twice.
                 _ if others || (last && write.held.is_none()) => {
-                    set(verdicts, place, Verdict::Reject(taken(collection)));
+                    set(verdicts, place, Verdict::Conflict(taken(collection)));
                 }
                 _ => again.push((place, write)),
             }
@@ -138,9 +138,10 @@ impl MongoSink {
     }
 
     /// An update that finds nothing: refused like any write where the server is read-only or the user without rights.
-    async fn take_nothing(&self) -> Result<(), Failure> {
-        let nothing = doc! {"q": {self.collection.key: PROBE}, "u": {"$set": {VERSION: 0_i64}}};
-        let command = doc! {"update": self.collection.name, "updates": [nothing], "ordered": false};
+    async fn take_nothing(&self, collection: &Collection, id: &str) -> Result<(), Failure> {
+        // No version is a text, so it finds nothing whatever is held under the id.
+        let nothing = doc! {"q": {collection.key: id, VERSION: PROBE}, "u": {"$set": {VERSION: 0_i64}}};
+        let command = doc! {"update": collection.name, "updates": [nothing], "ordered": false};
         let answer = self.mongo.write(command).await?;
         let verdict = errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
         match verdict {
@@ -191,6 +192,10 @@ impl Sink<Upsert> for MongoSink {
     }
 
     fn probe(&self) -> Answer<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing())
+        Box::pin(self.take_nothing(self.collection, PROBE))
+    }
+
+    fn probe_of<'a>(&'a self, write: &'a Upsert) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.take_nothing(write.collection, &write.id))
     }
 }

@@ -44,6 +44,13 @@ fn by_code(error: &PgDatabaseError, address: &str) -> Failure {
         (_, "42P07") => Failure::misconfigured(at(
             "has a table or view already under a name that is ours (transaction… or algolia_…): use a database or a schema of our own",
         )),
+        (_, "26000" | "42P05") => Failure::misconfigured(at(
+            "loses our prepared statements: a pooler in between shares sessions; let it pool whole sessions, or go to the server itself",
+        )),
+        (_, "42P10") => Failure::misconfigured(at(
+            "lacks a unique index of ours: make it again, as in the migrations, or let a restart make the table anew",
+        )),
+        (_, "57P04") => Failure::misconfigured(at("has dropped the database: create it, or correct DATABASE_URL")),
         (_, "25006") => Failure::unavailable(at("is read-only")),
         // A statement that was cancelled by a timeout, a system error, a damaged index: nothing that a row is to blame for.
         (_, "57014") | ("58" | "XX", _) => Failure::unavailable(at("has trouble of its own")),

@@ -1,0 +1,117 @@
+//! Groups: the writes that travel in one request, and what is known of them.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use crate::batcher::Span;
+use crate::judge::{Coordinate, Step};
+use crate::leases::Leases;
+use crate::sink::{Reject, SinkLimits, Write};
+use crate::write::Fate;
+
+/// A write, and where its record stands.
+pub(crate) struct Pending<W> {
+    pub write: W,
+    /// Index of the batch's span.
+    pub span: usize,
+    pub offset: i64,
+}
+
+impl<W> Pending<W> {
+    pub(crate) fn coordinate(&self, spans: &[Span]) -> Option<Coordinate> {
+        spans.get(self.span).map(|span| (span.at.clone(), self.offset))
+    }
+}
+
+/// Writes that travel in one request.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// Indices of the writes.
+    pub items: Vec<usize>,
+    /// Failures in a row, for the pause.
+    pub failures: u32,
+    /// Times in a row that it was asked to wait.
+    pub waits: u32,
+    /// Times that the request broke.
+    pub broken: u32,
+    /// Of a single write under suspicion.
+    pub suspect: Option<Suspicion>,
+    /// Another document stood in the way of this one; it goes alone, and what is said now is final.
+    pub last: bool,
+    pub not_before: Option<Instant>,
+}
+
+/// A write that failed alone.
+#[derive(Debug)]
+pub(crate) struct Suspicion {
+    pub record: Coordinate,
+    /// Attempts in a row that speak against it.
+    pub attempts: u32,
+    /// What is left of the attempt that is being made.
+    pub steps: VecDeque<Step>,
+}
+
+/// Splits writes into requests by the store's limits.
+pub(crate) fn requests<W: Write>(limits: SinkLimits, writes: &[Pending<W>]) -> VecDeque<Group> {
+    let mut queue = VecDeque::new();
+    let mut group = Group::default();
+    let mut bytes = 0;
+    for (item, pending) in writes.iter().enumerate() {
+        let size = pending.write.bytes();
+        let full = group.items.len() >= limits.items || bytes + size > limits.bytes;
+        if full && !group.items.is_empty() {
+            queue.push_back(std::mem::take(&mut group));
+            bytes = 0;
+        }
+        group.items.push(item);
+        bytes += size;
+    }
+    if !group.items.is_empty() {
+        queue.push_back(group);
+    }
+    queue
+}
+
+/// The first that may go now, or the one that may go soonest.
+pub(crate) fn next(queue: &mut VecDeque<Group>) -> Option<Group> {
+    let now = Instant::now();
+    let due = |group: &Group| group.not_before.map_or(now, |at| at.max(now));
+    let place = queue.iter().enumerate().min_by_key(|(place, group)| (due(group), *place))?.0;
+    queue.remove(place)
+}
+
+/// Both halves go to the front, in their order, at once unless a pause is given.
+pub(crate) fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut VecDeque<Group>) {
+    let second = group.items.split_off(group.items.len() / 2);
+    for items in [second, group.items] {
+        queue.push_front(Group { items, broken: group.broken, not_before, ..Group::default() });
+    }
+}
+
+pub(crate) fn reject(group: &Group, reject: Reject, fates: &mut [Option<Fate>]) {
+    let attempts = group.suspect.as_ref().map_or(1, |suspect| suspect.attempts.max(1));
+    for &item in &group.items {
+        if let Some(slot) = fates.get_mut(item) {
+            *slot = Some(Fate::Rejected { reject: reject.clone(), attempts });
+        }
+    }
+}
+
+/// Takes out what belongs to partitions that are gone.
+pub(crate) fn abandon<W>(
+    group: &mut Group,
+    leases: &Leases,
+    spans: &[Span],
+    writes: &[Pending<W>],
+    fates: &mut [Option<Fate>],
+) {
+    let live: Vec<bool> = spans.iter().map(|span| leases.live(span)).collect();
+    group.items.retain(|&item| {
+        let alive = writes.get(item).and_then(|pending| live.get(pending.span)).copied().unwrap_or(false);
+        if !alive && let Some(slot) = fates.get_mut(item) {
+            *slot = Some(Fate::Abandoned);
+        }
+        alive
+    });
+}
