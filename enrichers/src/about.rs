@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use crate::decode::name_or_number;
-use crate::fields::Text;
+use crate::fields::next_name;
 
 /// Whether a payload names this transaction where an event does: in `transaction.id`, or in a top-level `transaction_id`
 /// beside no transaction. What follows may be broken.
@@ -68,7 +68,7 @@ impl<'de> Visitor<'de> for Names<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { id, naming, found, depth } = self;
         found.has_object |= depth == 1;
-        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+        while let Some(name) = next_name(&mut map, true)? {
             match (depth, name.as_ref()) {
                 (0, name) if name == naming.object => map.next_value_seed(Names { id, naming, found, depth: 1 })?,
                 (0, name) if Some(name) == naming.outer => found.outer |= is(map.next_value()?, id),

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::depth::{MAX_DEPTH, too_deep};
 use crate::event::message_id;
-use crate::fields::{FieldsSeed, Text};
+use crate::fields::{FieldsSeed, next_name};
+use crate::json::Changes;
 use crate::{Event, Fields, Kind, Reject, Timestamp, decimal, json};
 
 /// Longest id in bytes; Elasticsearch refuses a whole request for a longer one.
@@ -29,8 +30,11 @@ const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1_000;
 /// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_amount`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
-    let envelope = whole(text(payload, MAX_DEPTH)?, EnvelopeVisitor)?;
-    judge(envelope, payload, record_timestamp_ms)
+    let text = text(payload, MAX_DEPTH)?;
+    let surrogates = json::has_surrogates(text);
+    let envelope = whole(text, EnvelopeVisitor { surrogates })?;
+    let multiline = memchr2(b'\n', b'\r', payload).is_some();
+    judge(envelope, Changes { multiline, surrogates }, record_timestamp_ms)
 }
 
 /// The payload as text, when it nests no deeper than so many levels.
@@ -45,7 +49,7 @@ pub(crate) fn text(payload: &[u8], max_depth: usize) -> Result<&str, Reject> {
 
 /// The fields of a text that is one JSON object.
 pub(crate) fn object(text: &str) -> Result<Fields<'_>, Reject> {
-    whole(text, FieldsSeed { drop_reserved: false })
+    whole(text, FieldsSeed { drop_reserved: false, surrogates: json::has_surrogates(text) })
 }
 
 fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, Reject> {
@@ -55,7 +59,7 @@ fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value,
     Ok(value)
 }
 
-pub(crate) fn not_json(error: serde_json::Error) -> Reject {
+fn not_json(error: serde_json::Error) -> Reject {
     // Only syntax errors are worded without values.
     match error.classify() {
         Category::Data => Reject::new("not_an_object", "the payload is not a JSON object"),
@@ -63,7 +67,7 @@ pub(crate) fn not_json(error: serde_json::Error) -> Reject {
     }
 }
 
-fn judge<'a>(envelope: Envelope<'a>, payload: &'a [u8], record_ms: Option<i64>) -> Result<Event<'a>, Reject> {
+fn judge<'a>(envelope: Envelope<'a>, changes: Changes, record_ms: Option<i64>) -> Result<Event<'a>, Reject> {
     if let Some(name) = envelope.duplicate {
         return Err(Reject::new("duplicate_field", format!("`{name}` stands twice")));
     }
@@ -85,7 +89,7 @@ fn judge<'a>(envelope: Envelope<'a>, payload: &'a [u8], record_ms: Option<i64>) 
         source: envelope.source.and_then(json::string),
         dropped_fields: transaction.dropped(),
         transaction,
-        multiline: memchr2(b'\n', b'\r', payload).is_some(),
+        changes,
     })
 }
 
@@ -197,7 +201,9 @@ enum Part<'a> {
     Other,
 }
 
-struct EnvelopeVisitor;
+struct EnvelopeVisitor {
+    surrogates: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for EnvelopeVisitor {
     type Value = Envelope<'de>;
@@ -217,7 +223,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut envelope = Envelope::default();
         let mut seen_transaction = false;
-        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+        while let Some(name) = next_name(&mut map, self.surrogates)? {
             let (slot, name) = match name.as_ref() {
                 "event_type" => (&mut envelope.event_type, "event_type"),
                 "timestamp" => (&mut envelope.timestamp, "timestamp"),
@@ -227,7 +233,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                     if std::mem::replace(&mut seen_transaction, true) {
                         envelope.duplicate = Some("transaction");
                     }
-                    envelope.transaction = map.next_value_seed(PartVisitor)?;
+                    envelope.transaction = map.next_value_seed(PartVisitor { surrogates: self.surrogates })?;
                     continue;
                 }
                 _ => {
@@ -243,7 +249,9 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     }
 }
 
-struct PartVisitor;
+struct PartVisitor {
+    surrogates: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for PartVisitor {
     type Value = Part<'de>;
@@ -261,7 +269,7 @@ impl<'de> Visitor<'de> for PartVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        FieldsSeed { drop_reserved: true }.collect(map).map(Part::Object)
+        FieldsSeed { drop_reserved: true, surrogates: self.surrogates }.collect(map).map(Part::Object)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {

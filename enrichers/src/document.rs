@@ -1,8 +1,9 @@
 //! Owns the shape of a document: the transaction's fields flat, the enriched details in `metadata`, and our own fields.
-//! Guarantees: one line, no name twice at the top level, values spliced through as they came.
+//! Guarantees: one line, no name twice at the top level, values spliced through as they came; a lone surrogate is U+FFFD.
 
 use serde_json::value::RawValue;
 
+use crate::json::Changes;
 use crate::search::SearchContent;
 use crate::strategies::{Details, Facts, Strategy};
 use crate::{Event, Fields, json};
@@ -26,15 +27,15 @@ pub fn write_document(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) {
         opener = b',';
         match strategy {
             Some(strategy) if name == "metadata" => {
-                write_metadata(strategy, &facts, raw, event.multiline, &mut search, out);
+                write_metadata(strategy, &facts, raw, event.changes, &mut search, out);
                 placed = true;
             }
-            _ => json::splice(raw.get(), event.multiline, out),
+            _ => json::splice(raw.get(), event.changes, out),
         }
     }
     if let (Some(strategy), false) = (strategy, placed) {
         write_name("metadata", opener, out);
-        write_metadata(strategy, &facts, RawValue::NULL, event.multiline, &mut search, out);
+        write_metadata(strategy, &facts, RawValue::NULL, event.changes, &mut search, out);
         opener = b',';
     }
     write_name("search_content", opener, out);
@@ -75,14 +76,14 @@ fn write_metadata(
     strategy: &Strategy,
     facts: &Facts<'_, '_>,
     raw: &RawValue,
-    multiline: bool,
+    changes: Changes,
     search: &mut SearchContent,
     out: &mut Vec<u8>,
 ) {
     if facts.metadata.is_empty() {
         out.push(b'{');
     } else {
-        json::splice(raw.get().strip_suffix('}').unwrap_or_default(), multiline, out);
+        json::splice(raw.get().strip_suffix('}').unwrap_or_default(), changes, out);
     }
     let mut details = Details::new(facts.metadata, search, out);
     (strategy.enrich)(facts, &mut details);

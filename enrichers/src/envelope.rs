@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::decode::{object, printable, read_id, text};
+use crate::decode::{self, object, printable, read_id};
 use crate::{Fields, Reject, json};
 
 /// An event before anyone asked what it is about.
@@ -20,7 +20,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`.
     pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, Reject> {
-        let text = text(payload, max_depth)?;
+        let text = decode::text(payload, max_depth)?;
         let fields = object(text)?;
         once(&fields, "event")?;
         Ok(Self { text, fields })
@@ -57,6 +57,14 @@ impl<'a> Envelope<'a> {
 /// A value that is there and not null.
 pub(crate) fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
+}
+
+/// A string's content or a number's digits. `None` where it is missing or null; anything else would be lost.
+pub(crate) fn text(data: &Fields<'_>, name: &str, path: &str) -> Result<Option<String>, Reject> {
+    let Some(raw) = present(data.get(name)) else { return Ok(None) };
+    let text = json::string(raw).or_else(|| json::number(raw).map(Into::into));
+    let wrong = || Reject::new("bad_field", format!("`{path}` is neither a string nor a number"));
+    text.map(|text| Some(text.into_owned())).ok_or_else(wrong)
 }
 
 fn once(fields: &Fields<'_>, of: &str) -> Result<(), Reject> {

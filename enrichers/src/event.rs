@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::json::Changes;
 use crate::{Fields, Timestamp};
 
 /// Versions of one microsecond: one a rank, and one that no event has.
@@ -64,8 +65,8 @@ pub struct Event<'a> {
     pub transaction: Fields<'a>,
     /// How many of the transaction's fields were left out because their names are reserved.
     pub dropped_fields: usize,
-    /// Whether the payload holds line breaks that have to be taken out of spliced values.
-    pub(crate) multiline: bool,
+    /// What has to be changed of values that are spliced.
+    pub(crate) changes: Changes,
 }
 
 impl Event<'_> {

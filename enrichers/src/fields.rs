@@ -47,10 +47,11 @@ impl<'a> Fields<'a> {
         self.dropped
     }
 
-    /// Reads an object's text with all its fields; `None` when a name in it is no text (a lone surrogate).
+    /// Reads an object's text with all its fields; `None` when it is none.
     pub(crate) fn parse(object: &'a str) -> Option<Self> {
         let mut reader = serde_json::Deserializer::from_str(object);
-        FieldsSeed { drop_reserved: false }.deserialize(&mut reader).ok()
+        let surrogates = json::has_surrogates(object);
+        FieldsSeed { drop_reserved: false, surrogates }.deserialize(&mut reader).ok()
     }
 
     /// The name of a field that stands twice.
@@ -107,16 +108,30 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
+/// The name of the next field. Where surrogates are escaped, lone ones in it are U+FFFD.
+pub(crate) fn next_name<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    surrogates: bool,
+) -> Result<Option<Cow<'de, str>>, A::Error> {
+    if !surrogates {
+        return Ok(map.next_key::<Text<'de>>()?.map(|Text(name)| name));
+    }
+    let name = map.next_key::<&'de RawValue>()?;
+    name.map(|raw| json::string(raw).ok_or_else(|| A::Error::custom("a name is no string"))).transpose()
+}
+
 /// Reads an object's fields; reserved names are left out and counted where asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct FieldsSeed {
     pub(crate) drop_reserved: bool,
+    /// Whether surrogates are escaped anywhere in it.
+    pub(crate) surrogates: bool,
 }
 
 impl FieldsSeed {
     pub(crate) fn collect<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Fields { entries: Vec::with_capacity(16), dropped: 0 };
-        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+        while let Some(name) = next_name(&mut map, self.surrogates)? {
             let value = map.next_value::<&'de RawValue>()?;
             if self.drop_reserved && is_reserved(&name) {
                 fields.dropped += 1;

@@ -2,17 +2,63 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use serde_json::value::RawValue;
 
-/// The content of a JSON string; `None` for other kinds and for strings with a lone surrogate, which are no text.
+/// The content of a JSON string, with U+FFFD for each lone surrogate; `None` for other kinds.
 pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = raw.get();
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     if memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
-    serde_json::from_str(text).ok().map(Cow::Owned)
+    // Only a lone surrogate makes a string unreadable that was read before.
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&well_formed(text))).ok().map(Cow::Owned)
+}
+
+/// The JSON with `\ufffd` for each lone surrogate (an emoji cut in two); everything keeps its place.
+pub(crate) fn well_formed(json: &str) -> Cow<'_, str> {
+    let bytes = json.as_bytes();
+    let (mut written, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+        let start = at + found;
+        at = match (surrogate(bytes, start), surrogate(bytes, start + 6)) {
+            (None, _) => start + 2,
+            (Some(Half::High), Some(Half::Low)) => start + 12,
+            (Some(_), _) => {
+                written.extend(json.get(copied..start));
+                written.push_str("\\ufffd");
+                copied = start + 6;
+                copied
+            }
+        };
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    written.extend(json.get(copied..));
+    Cow::Owned(written)
+}
+
+/// Whether a surrogate is escaped anywhere, lone or not.
+pub(crate) fn has_surrogates(json: &str) -> bool {
+    let bytes = json.as_bytes();
+    memchr_iter(b'\\', bytes).any(|at| surrogate(bytes, at).is_some())
+}
+
+/// A half of a pair of surrogates.
+enum Half {
+    High,
+    Low,
+}
+
+/// What the escape at this place writes, if it is half a character.
+fn surrogate(json: &[u8], at: usize) -> Option<Half> {
+    match json.get(at..at + 6)? {
+        [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', _, _] => Some(Half::High),
+        [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', _, _] => Some(Half::Low),
+        _ => None,
+    }
 }
 
 /// The digits of a JSON number as written; `None` for other kinds.
@@ -56,10 +102,20 @@ fn write_escaped(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Copies raw JSON; with `multiline` its line breaks and the indentation behind them are left out.
-/// In valid JSON they stand between tokens only, never inside a string.
-pub(crate) fn splice(raw: &str, multiline: bool, out: &mut Vec<u8>) {
-    if !multiline {
+/// What has to be changed of raw JSON before it stands in one line of well-formed text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changes {
+    /// It may hold line breaks.
+    pub(crate) multiline: bool,
+    /// It may hold lone surrogates.
+    pub(crate) surrogates: bool,
+}
+
+/// Copies raw JSON without line breaks and the indentation behind them, and with U+FFFD for lone surrogates.
+/// In valid JSON line breaks stand between tokens only, never inside a string.
+pub(crate) fn splice(raw: &str, changes: Changes, out: &mut Vec<u8>) {
+    let raw = &*if changes.surrogates { well_formed(raw) } else { Cow::Borrowed(raw) };
+    if !changes.multiline {
         out.extend_from_slice(raw.as_bytes());
         return;
     }
@@ -67,5 +123,31 @@ pub(crate) fn splice(raw: &str, multiline: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(lines.next().unwrap_or_default().as_bytes());
     for line in lines {
         out.extend_from_slice(line.trim_start_matches([' ', '\t']).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_surrogate_is_the_replacement_character_and_a_pair_stays() {
+        for (written, expected) in [
+            (r#""cut \ud83d""#, "cut \u{fffd}"),
+            (r#""\uD83D\uDE00 \ude00""#, "\u{1f600} \u{fffd}"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+            (r#""\\ud83d""#, "\\ud83d"),
+            (r#""\\\ud83d\n""#, "\\\u{fffd}\n"),
+            (r#""\ud83dx\ude00""#, "\u{fffd}x\u{fffd}"),
+            (r#""\ud83dé""#, "\u{fffd}é"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\u0000""#, "\0"),
+        ] {
+            let raw: &RawValue = serde_json::from_str(written).unwrap();
+            assert_eq!(string(raw).as_deref(), Some(expected), "{written}");
+            assert_eq!(serde_json::from_str::<String>(&well_formed(written)).unwrap(), expected, "{written}");
+            assert_eq!(well_formed(written).len(), written.len(), "{written}");
+        }
     }
 }

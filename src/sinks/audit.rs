@@ -19,8 +19,8 @@ pub(super) const MAX_ITEMS: usize = 2_000;
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// What a row weighs besides its payload.
 const ROW_BYTES: usize = 300;
-/// An amount with more characters, or an exponent, is no column; it stays in the payload.
-const AMOUNT_CHARS: usize = 200;
+/// Digits before and behind the point that PostgreSQL's `numeric` holds.
+const NUMERIC_DIGITS: (i64, i64) = (131_072, 16_383);
 
 /// One event with what the audit has columns for.
 #[derive(Clone, Debug)]
@@ -47,13 +47,13 @@ pub struct Columns {
     pub product: Option<String>,
     pub status: Option<String>,
     pub currency: Option<String>,
-    /// Digits as they came.
+    /// Digits as they came, with their exponent; a number that `numeric` holds.
     pub amount: Option<String>,
 }
 
 impl Row {
     /// # Errors
-    /// An id that no SQL database can hold.
+    /// An id that no SQL database can hold, or an amount that `numeric` cannot.
     pub fn new(event: &Event<'_>, record: &Record) -> Result<Self, Reject> {
         if event.id.contains('\0') {
             return Err(Reject::new("nul_in_id", "transaction.id holds a NUL character, which SQL text cannot"));
@@ -68,7 +68,7 @@ impl Row {
             payload: record.payload.clone().unwrap_or_default(),
             at: record.at.clone(),
             offset: record.offset,
-            columns: if event.is_delete() { Columns::default() } else { Columns::of(event) },
+            columns: if event.is_delete() { Columns::default() } else { Columns::of(event)? },
         })
     }
 
@@ -110,20 +110,35 @@ impl Content for Row {
 }
 
 impl Columns {
-    fn of(event: &Event<'_>) -> Self {
+    fn of(event: &Event<'_>) -> Result<Self, Reject> {
         let text = |name| event.transaction.text(name).map(|text| text.replace('\0', "\u{fffd}"));
-        let plain = |text: &String| {
-            text.len() <= AMOUNT_CHARS && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte))
-        };
-        Self {
+        let amount = text("amount");
+        if amount.as_deref().is_some_and(|amount| !fits_numeric(amount)) {
+            let why = "`transaction.amount` has more digits before or behind its point than `numeric` holds";
+            return Err(Reject::new("amount_out_of_range", why));
+        }
+        Ok(Self {
             user_id: text("user_id"),
             transaction_type: text("transaction_type"),
             product: text("product"),
             status: text("status"),
             currency: text("currency"),
-            amount: text("amount").filter(plain),
-        }
+            amount,
+        })
     }
+}
+
+/// Whether a decimal number is within the limits of `numeric`.
+fn fits_numeric(number: &str) -> bool {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let length = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    let whole = length(whole.trim_start_matches(['+', '-', '0']));
+    let (most_whole, most_fraction) = NUMERIC_DIGITS;
+    // An exponent that is no `i64` is beyond any limit.
+    exponent.parse::<i64>().is_ok_and(|exponent| {
+        whole.saturating_add(exponent) <= most_whole && length(fraction).saturating_sub(exponent) <= most_fraction
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -173,14 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_numeric_may_not_hold_is_left_to_the_payload() {
+    fn an_amount_has_its_digits_or_a_reason() {
         let amount = |digits: &str| {
             let transaction = format!(r#"{{"id":"a","user_id":"u","transaction_type":"card","amount":{digits}}}"#);
-            row(&event("created", &transaction)).unwrap().columns.amount
+            row(&event("created", &transaction)).map(|row| row.columns.amount).map_err(|reject| reject.class)
         };
-        assert_eq!(amount("-1.000000000000000001").as_deref(), Some("-1.000000000000000001"));
-        assert_eq!(amount("1e999999"), None);
-        assert_eq!(amount(&"9".repeat(201)), None);
+        for digits in ["-1.000000000000000001", "1.23456789E7", "-0", "1E400", "1e-300", "1.10", &"9".repeat(201)] {
+            assert_eq!(amount(digits), Ok(Some(digits.to_owned())));
+        }
+        assert_eq!(amount("\"+5\""), Ok(Some("+5".to_owned())));
+        assert_eq!(amount("null"), Ok(None));
+        for digits in ["1e999999", "1e131072", "1e-16384", "1e99999999999999999999"] {
+            assert_eq!(amount(digits), Err("amount_out_of_range"), "{digits}");
+        }
     }
 
     #[test]

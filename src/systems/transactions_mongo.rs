@@ -84,8 +84,8 @@ impl System for TransactionsMongo {
 fn document(event: &Event<'_>, enriched_at: &str) -> Result<Document, Reject> {
     let mut json = Vec::new();
     enrichers::write_document(event, enriched_at, &mut json);
-    let document = std::str::from_utf8(&json).ok().and_then(document_of);
-    document.ok_or_else(|| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug"))
+    let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");
+    document_of(std::str::from_utf8(&json).map_err(bug)?)
 }
 
 impl Explained for TransactionsMongo {

@@ -127,13 +127,13 @@ impl System for Users {
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
-        events.into_iter().map(|(identity, event)| Ok(upsert(identity, event))).collect()
+        events.into_iter().map(|(identity, event)| upsert(identity, event)).collect()
     }
 }
 
-fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
+fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Result<Upsert, Reject> {
     let (collection, fields) = match &event.subject {
-        Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event))),
+        Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event)).transpose()?),
         Subject::Membership(membership) => (&MEMBERSHIPS, membership.as_ref().map(of_membership)),
         Subject::Session(session) => (&SESSIONS, Some(of_session(session, event))),
     };
@@ -144,11 +144,11 @@ fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
     let (absent, present): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(_, value)| *value == Bson::Null);
     let absent: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
     let upsert = Upsert::set(collection, &identity.document, identity.version, gone, present.into_iter().collect());
-    if absent.is_empty() { upsert } else { upsert.and_unset(&absent) }
+    Ok(if absent.is_empty() { upsert } else { upsert.and_unset(&absent) })
 }
 
-fn of_user(user: &User, event: &Event<'_>) -> Document {
-    doc! {
+fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
+    Ok(doc! {
         "email": &user.email,
         "emailVerified": user.email_verified,
         "firstName": &user.first_name,
@@ -157,8 +157,8 @@ fn of_user(user: &User, event: &Event<'_>) -> Document {
         "imageUrl": &user.image_url,
         "createdAt": date(user.created_at),
         "updatedAt": date(user.updated_at),
-        "webhookPayload": document_of(&event.payload.to_string()),
-    }
+        "webhookPayload": document_of(&event.payload)?,
+    })
 }
 
 fn of_membership(membership: &Membership) -> Document {

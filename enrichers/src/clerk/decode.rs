@@ -1,13 +1,12 @@
 //! Owns the judgement over a webhook's payload: what becomes an event, what is ignored and what is a reject.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Decoded, Event, Kind, Membership, Session, Subject, User};
-use crate::decode::{event_time, not_json};
-use crate::envelope::{Envelope, present};
+use crate::decode::event_time;
+use crate::envelope::{Envelope, present, text};
 use crate::event::message_id;
-use crate::{Reject, Timestamp};
+use crate::{Fields, Reject, Timestamp, json};
 
 /// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.
 const MAX_DEPTH: usize = 90;
@@ -19,8 +18,8 @@ const MAX_DEPTH: usize = 90;
 ///
 /// # Errors
 /// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type` (no
-/// type at all), `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_timestamp`,
-/// `timestamp_out_of_range`.
+/// type at all), `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`,
+/// `bad_timestamp`, `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Decoded<'_>, Reject> {
     let envelope = Envelope::read(payload, MAX_DEPTH)?;
     let event_type = envelope.event_type()?;
@@ -28,8 +27,8 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Decode
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
     let time_micros = time(data.get("updated_at"), envelope.timestamp(), record_timestamp_ms)?;
-    let payload: Value = serde_json::from_str(envelope.text).map_err(not_json)?;
-    let subject = of.read(kind, payload.get("data").unwrap_or(&Value::Null))?;
+    let subject = of.read(kind, &data)?;
+    let payload = json::well_formed(envelope.text);
     let message_id = message_id(&id, &event_type, &time_micros.to_string());
     Ok(Decoded::Event(Box::new(Event { id, kind, time_micros, message_id, subject, payload })))
 }
@@ -71,7 +70,7 @@ enum Of {
 }
 
 impl Of {
-    fn read(self, kind: Kind, data: &Value) -> Result<Subject, Reject> {
+    fn read(self, kind: Kind, data: &Fields<'_>) -> Result<Subject, Reject> {
         let there = kind != Kind::Deleted;
         Ok(match self {
             Self::User => Subject::User(there.then(|| user(data)).transpose()?),
@@ -81,68 +80,75 @@ impl Of {
     }
 }
 
-fn user(data: &Value) -> Result<User, Reject> {
-    let addresses = data.get("email_addresses").and_then(Value::as_array);
+fn user(data: &Fields<'_>) -> Result<User, Reject> {
     let missing = || Reject::new("missing_field", "`data.email_addresses` is missing or not an array");
-    let primary = data.get("primary_email_address_id").and_then(Value::as_str);
-    let address = addresses
-        .ok_or_else(missing)?
-        .iter()
-        .find(|address| primary.is_some() && address.get("id").and_then(Value::as_str) == primary);
-    let email = address.and_then(|address| text(address, "/email_address"));
-    let status = address.and_then(|address| address.pointer("/verification/status")).and_then(Value::as_str);
+    let addresses = data.get("email_addresses").and_then(array).ok_or_else(missing)?;
+    let primary = data.get("primary_email_address_id").and_then(json::string);
+    // An address without an id belongs to no one.
+    let is_primary = |address: &Fields<'_>| primary.is_some() && address.get("id").and_then(json::string) == primary;
+    let address = addresses.into_iter().filter_map(|raw| Fields::parse(raw.get())).find(is_primary).unwrap_or_default();
+    let email = text(&address, "email_address", "data.email_addresses.email_address")?;
+    let status = inner(&address, "verification").get("status").and_then(json::string);
     Ok(User {
-        email_verified: email.is_some() && status == Some("verified"),
+        email_verified: email.is_some() && status.as_deref() == Some("verified"),
         email,
-        first_name: text(data, "/first_name"),
-        last_name: text(data, "/last_name"),
-        username: text(data, "/username"),
-        image_url: text(data, "/image_url"),
-        created_at: millis(data, "created_at"),
-        updated_at: millis(data, "updated_at"),
+        first_name: text(data, "first_name", "data.first_name")?,
+        last_name: text(data, "last_name", "data.last_name")?,
+        username: text(data, "username", "data.username")?,
+        image_url: text(data, "image_url", "data.image_url")?,
+        created_at: millis(data, "created_at")?,
+        updated_at: millis(data, "updated_at")?,
     })
 }
 
-fn membership(data: &Value) -> Result<Membership, Reject> {
+fn membership(data: &Fields<'_>) -> Result<Membership, Reject> {
+    let organization = inner(data, "organization");
     Ok(Membership {
-        user_id: required(data, "/public_user_data/user_id", "data.public_user_data.user_id")?,
-        organization_id: required(data, "/organization/id", "data.organization.id")?,
-        organization_name: text(data, "/organization/name"),
-        organization_slug: text(data, "/organization/slug"),
-        role: text(data, "/role"),
-        created_at: millis(data, "created_at"),
-        updated_at: millis(data, "updated_at"),
+        user_id: required(&inner(data, "public_user_data"), "user_id", "data.public_user_data.user_id")?,
+        organization_id: required(&organization, "id", "data.organization.id")?,
+        organization_name: text(&organization, "name", "data.organization.name")?,
+        organization_slug: text(&organization, "slug", "data.organization.slug")?,
+        role: text(data, "role", "data.role")?,
+        created_at: millis(data, "created_at")?,
+        updated_at: millis(data, "updated_at")?,
     })
 }
 
-fn session(data: &Value) -> Result<Session, Reject> {
+fn session(data: &Fields<'_>) -> Result<Session, Reject> {
     Ok(Session {
-        user_id: required(data, "/user_id", "data.user_id")?,
-        client_id: text(data, "/client_id"),
-        status: text(data, "/status"),
-        created_at: millis(data, "created_at"),
-        updated_at: millis(data, "updated_at"),
-        last_active_at: millis(data, "last_active_at"),
-        expire_at: millis(data, "expire_at"),
-        abandon_at: millis(data, "abandon_at"),
+        user_id: required(data, "user_id", "data.user_id")?,
+        client_id: text(data, "client_id", "data.client_id")?,
+        status: text(data, "status", "data.status")?,
+        created_at: millis(data, "created_at")?,
+        updated_at: millis(data, "updated_at")?,
+        last_active_at: millis(data, "last_active_at")?,
+        expire_at: millis(data, "expire_at")?,
+        abandon_at: millis(data, "abandon_at")?,
     })
 }
 
-fn text(data: &Value, pointer: &str) -> Option<String> {
-    data.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+fn array(raw: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(raw.get()).ok()
 }
 
-fn required(data: &Value, pointer: &str, name: &str) -> Result<String, Reject> {
-    let missing = || Reject::new("missing_field", format!("`{name}` is missing, empty, or not a string"));
-    text(data, pointer).filter(|text| !text.is_empty()).ok_or_else(missing)
+/// The fields of an object; none where there is no object.
+fn inner<'a>(data: &Fields<'a>, name: &str) -> Fields<'a> {
+    data.get(name).and_then(|raw| Fields::parse(raw.get())).unwrap_or_default()
 }
 
-/// A time, read as the event's own is, in milliseconds since 1970.
-fn millis(data: &Value, name: &str) -> Option<i64> {
-    let time = match data.get(name)? {
-        Value::Number(number) => Timestamp::from_epoch(&number.to_string()),
-        Value::String(text) => Timestamp::parse(text),
-        _ => None,
+fn required(data: &Fields<'_>, name: &str, path: &str) -> Result<String, Reject> {
+    let missing = || Reject::new("missing_field", format!("`{path}` is missing, empty, or not a string"));
+    let text = data.get(name).and_then(json::string).filter(|text| !text.is_empty());
+    text.map(Into::into).ok_or_else(missing)
+}
+
+/// A time, read as the event's own is, in milliseconds since 1970. `None` where it is missing or null.
+fn millis(data: &Fields<'_>, name: &str) -> Result<Option<i64>, Reject> {
+    let Some(raw) = present(data.get(name)) else { return Ok(None) };
+    let time = match json::string(raw) {
+        Some(text) => Timestamp::parse(&text),
+        None => json::number(raw).and_then(Timestamp::from_epoch),
     };
-    Some(time?.micros().div_euclid(1_000))
+    let wrong = || Reject::new("bad_timestamp", format!("`data.{name}` is neither RFC 3339 nor an epoch number"));
+    time.map(|time| Some(time.micros().div_euclid(1_000))).ok_or_else(wrong)
 }

@@ -9,8 +9,6 @@ mod tests;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::about::{Naming, names};
 
 pub use crate::event::version_at;
@@ -38,8 +36,8 @@ pub struct Event<'a> {
     /// SHA-256 over id, event type and time.
     pub message_id: [u8; 32],
     pub subject: Subject,
-    /// The whole event as it came.
-    pub payload: Value,
+    /// The whole event as it came, with U+FFFD for lone surrogates: one JSON object.
+    pub payload: Cow<'a, str>,
 }
 
 impl Event<'_> {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{Event, Review};
 use crate::decode::{event_time, read_id};
 use crate::depth::MAX_DEPTH;
-use crate::envelope::{Envelope, present};
+use crate::envelope::{Envelope, present, text};
 use crate::event::message_id;
 use crate::{Fields, Kind, Reject, json};
 
@@ -16,7 +16,7 @@ use crate::{Fields, Kind, Reject, json};
 ///
 /// # Errors
 /// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
-/// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_stars`, `bad_timestamp`,
+/// `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`, `bad_stars`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
     let envelope = Envelope::read(payload, MAX_DEPTH)?;
@@ -24,10 +24,10 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<
     let kind = kind(&event_type)?;
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
-    let review = (kind != Kind::Deleted).then(|| review(&data)).transpose()?;
     let updated_at = present(data.get("updatedAt"));
     let (raw, name) = updated_at.map_or((envelope.timestamp(), "timestamp"), |raw| (Some(raw), "data.updatedAt"));
     let time_micros = event_time(raw, name, record_timestamp_ms)?.0.micros();
+    let review = (kind != Kind::Deleted).then(|| review(&data)).transpose()?;
     let message_id = message_id(&id, &event_type, &time_micros.to_string());
     Ok(Event { id, kind, time_micros, message_id, review })
 }
@@ -52,21 +52,21 @@ fn creator(raw: &RawValue) -> Result<String, Reject> {
 fn review(data: &Fields<'_>) -> Result<Review, Reject> {
     let missing = || Reject::new("missing_field", "`data.creatorId` is missing");
     let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
-    let text = |name| data.get(name).and_then(json::scalar).map(Into::into);
+    let text = |name| text(data, name, &format!("data.{name}"));
     Ok(Review {
         creator_id: creator_id.ok_or_else(missing)?,
-        user_id: text("userId"),
+        user_id: text("userId")?,
         stars: stars(data.get("stars"))?,
-        title: text("title"),
-        content: text("content"),
-        created_at: text("createdAt"),
-        updated_at: text("updatedAt"),
+        title: text("title")?,
+        content: text("content")?,
+        created_at: text("createdAt")?,
+        updated_at: text("updatedAt")?,
     })
 }
 
 /// One to five, as a number or its digit in a string.
 fn stars(raw: Option<&RawValue>) -> Result<u8, Reject> {
-    match raw.map(|raw| raw.get().trim_matches('"')) {
+    match raw.and_then(json::scalar).as_deref() {
         Some("1") => Ok(1),
         Some("2") => Ok(2),
         Some("3") => Ok(3),

@@ -95,10 +95,10 @@ fn the_producers_own_details_win() {
 }
 
 #[test]
-fn a_metadata_object_with_a_name_that_is_no_text_is_left_alone() {
+fn a_name_with_a_lone_surrogate_is_read_like_any_other() {
     let line = document(create(r#""metadata":{"\ud800":1}"#).as_bytes());
-    assert!(line.contains(r#""metadata":{"\ud800":1},"search_content""#), "{line}");
-    assert!(line.contains("\"_enriched\":false"));
+    assert!(line.contains(r#""metadata":{"\ufffd":1},"search_content""#), "{line}");
+    assert!(line.contains("\"_enriched\":true"));
 }
 
 #[test]
