@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::shelf::Shelf;
+use crate::sinks::follow_up::FollowUps;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
@@ -111,6 +112,8 @@ pub struct Consumer {
     pub proceed: Arc<dyn Proceed>,
     /// The counts so far.
     pub tally: watch::Receiver<Tally>,
+    /// What is done after records were stored, with what was refused of it.
+    pub follow_ups: Option<Arc<FollowUps>>,
     pub task: Task<Result<Finished, ConsumerError>>,
 }
 
@@ -137,6 +140,8 @@ impl Consumer {
         let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.prepare);
+        let follow_ups = setup.shelf.follow_ups();
+        let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
             tokio::select! {
                 () = prepared(&client, &feed_options.topics, replication, &prepare, &shared) => {}
@@ -145,9 +150,15 @@ impl Consumer {
             shared.clear("start");
             let client = fitted(client, &feed_options.topics).await;
             let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
-            drive(engine, feed).await
+            match unfinished {
+                Some(follow_ups) => tokio::select! {
+                    finished = drive(engine, feed) => finished,
+                    () = follow_ups.keep_trying(every) => Err(ConsumerError::Silent),
+                },
+                None => drive(engine, feed).await,
+            }
         };
-        Ok(Self { name, status, proceed, tally, task: Box::pin(task) })
+        Ok(Self { name, status, proceed, tally, follow_ups, task: Box::pin(task) })
     }
 }
 

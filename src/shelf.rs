@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use pipeline::sink::{Answer, Failure};
 use pipeline::{Record, TopicPartition};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+
+use crate::sinks::follow_up::FollowUps;
 
 /// The field that differs each time a document is made.
 const ENRICHED_AT: &str = "_enriched_at";
@@ -77,6 +80,11 @@ pub trait Shelf: Send + Sync + 'static {
     /// Why it cannot be read or mended.
     fn derived(&self, _mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// What is done after records were stored, with the list of what was refused of it; none where nothing is.
+    fn follow_ups(&self) -> Option<Arc<FollowUps>> {
+        None
     }
 
     /// Whether a write of the version that it holds already shows the document anew, so that it mends what is shown otherwise.

@@ -14,6 +14,7 @@ use super::{Failure, RunArgs};
 use crate::config::Config;
 use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions};
 use crate::http::{Health, Reason, Server};
+use crate::sinks::follow_up::{FollowUps, Refusal};
 use crate::systems::{self, Chosen};
 use crate::telemetry;
 
@@ -24,7 +25,11 @@ struct Watched {
     status: Arc<Status>,
     proceed: Arc<dyn Proceed>,
     tally: watch::Receiver<Tally>,
+    follow_ups: Option<Arc<FollowUps>>,
 }
+
+/// Refused follow-ups that `/health` names; it counts them all.
+const NAMED: usize = 10;
 
 struct Systems(Vec<Watched>);
 
@@ -57,7 +62,11 @@ impl Health for Systems {
             let reasons: Vec<Value> =
                 standing.iter().map(|reason| json!({"source": reason.source, "reason": reason.why})).collect();
             let outcomes = outcomes(*system.tally.borrow());
-            (system.name.to_owned(), json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes}))
+            let mut detail = json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes});
+            if let (Some(detail), Some(follow_ups)) = (detail.as_object_mut(), &system.follow_ups) {
+                detail.insert("refused_follow_ups".to_owned(), refused(&follow_ups.standing()));
+            }
+            (system.name.to_owned(), detail)
         };
         self.0.iter().map(detail).collect::<serde_json::Map<_, _>>().into()
     }
@@ -67,6 +76,12 @@ impl Health for Systems {
             system.proceed.proceed();
         });
     }
+}
+
+fn refused(standing: &[Refusal]) -> Value {
+    let named = standing.iter().take(NAMED);
+    let named: Vec<Value> = named.map(|one| json!({"document": one.document, "reason": one.why})).collect();
+    json!({"count": standing.len(), "documents": named})
 }
 
 /// Runs the named systems, or those of the configuration, until a signal or, with `--once`, the end of the log.
@@ -123,6 +138,7 @@ pub(super) fn health(consumers: &[Member]) -> Arc<dyn Health> {
         status: consumer.status.clone(),
         proceed: consumer.proceed.clone(),
         tally: consumer.tally.clone(),
+        follow_ups: consumer.follow_ups.clone(),
     });
     Arc::new(Systems(watched.collect()))
 }

@@ -120,6 +120,9 @@ fn line(finding: &Finding) -> String {
         .as_ref()
         .map(|(topic, partition, offset)| format!("  {topic}/{partition}/{offset}"))
         .unwrap_or_default();
+    if let Some(reason) = &finding.reason {
+        return format!("{:<12} {}  {reason}", finding.name.name(), finding.id);
+    }
     let versions = format!("expected version {}, held {}", version(finding.expected), version(finding.held));
     format!("{:<12} {}{at}  {versions}", finding.name.name(), finding.id)
 }
@@ -134,6 +137,7 @@ fn as_json(finding: &Finding) -> Value {
         "offset": at.map(|at| at.2),
         "expected_version": finding.expected,
         "held_version": finding.held,
+        "reason": finding.reason,
     })
 }
 

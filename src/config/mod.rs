@@ -124,6 +124,8 @@ pub struct Reviews {
     pub ratings_group: String,
     /// What the keys of cached ratings begin with.
     pub cache_prefix: String,
+    /// How often a rating is tried again that a document refuses.
+    pub retry: Duration,
 }
 
 /// Where health and metrics are served.
@@ -296,6 +298,9 @@ impl Reviews {
             group: settings.require("reviews.group")?.text,
             ratings_group: settings.require("ratings.group")?.text,
             cache_prefix: settings.require("ratings.cache_prefix")?.text,
+            retry: settings.require("ratings.retry")?.parse("seconds, more than 0 and at most 3600", |text| {
+                values::seconds(text).filter(|time| !time.is_zero() && *time <= Duration::from_secs(3_600))
+            })?,
         })
     }
 }

@@ -119,6 +119,7 @@ pub const VARIABLES: &[Variable] = &[
     var("reviews.topic", &["KAFKA_REVIEWS_TOPIC"], "The topic of review events, which reviews and ratings read.").or("review-events").of("reviews"),
     var("reviews.group", &["KAFKA_REVIEWS_GROUP"], "The consumer group of reviews.").or("review-algolia-update").of("reviews"),
     var("ratings.cache_prefix", &["RATINGS_CACHE_PREFIX"], "What the keys of ratings in Redis begin with; the creator's id and :rating follow.").or("creator:").of("ratings"),
+    var("ratings.retry", &["RATINGS_RETRY_SECONDS"], "How often a rating is tried again that a document refuses, in MongoDB, Redis or Algolia.").or("60").of("ratings"),
     var("ratings.group", &["KAFKA_RATINGS_GROUP"], "The consumer group of ratings.").or("review-calculate").of("ratings"),
 
     var("purge.tombstone_days", &["TOMBSTONE_DAYS"], "Days after which `millrace purge` removes the tombstone of a deleted document; more than the topics keep records.").or("90"),

@@ -4,6 +4,8 @@ pub mod algolia;
 pub mod audit;
 pub mod document;
 pub mod elasticsearch;
+pub mod follow_up;
+mod halves;
 pub mod ledger;
 mod migrations;
 pub mod mongodb;

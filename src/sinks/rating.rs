@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{Answer, Failure, Why};
 use serde_json::{Value, json};
+
+use super::follow_up::Refusal;
+use super::halves::Halves;
 
 /// Subjects that are rated at once.
 const AT_ONCE: usize = 500;
@@ -63,11 +66,11 @@ pub trait Ratings: Send + Sync + 'static {
     fn subjects<'a>(&'a self, contributions: &'a [String]) -> Answer<'a, Result<Vec<String>, Failure>>;
 
     /// Raises the number of each of these subjects, made where it is missing. Gives numbers that are at least as high as
-    /// the raised ones, in order.
+    /// the raised ones, in order, or why the document of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<i64>, Failure>>;
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>>;
 
     /// Counts the living contributions of each of these subjects, in order.
     ///
@@ -75,11 +78,12 @@ pub trait Ratings: Send + Sync + 'static {
     /// Why they cannot be read.
     fn count<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Rating>, Failure>>;
 
-    /// Writes ratings where one of a lower number is held, or none.
+    /// Writes ratings where one of a lower number is held, or none. Gives one result a rating, in order: why the document
+    /// of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<(), Failure>>;
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>>;
 
     /// The ratings that are held of these subjects, in order.
     ///
@@ -92,25 +96,51 @@ pub trait Ratings: Send + Sync + 'static {
     /// # Errors
     /// Why they cannot be read.
     fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>>;
+
+    /// Names the document of a subject, and where it is.
+    fn document(&self, subject: &str) -> String;
 }
 
-/// Counts the ratings of these subjects anew.
+/// Counts the ratings of these subjects anew; gives those whose document refuses it.
 ///
 /// # Errors
 /// The first failure of the store; what is left is done by calling it again.
-pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<(), Failure> {
+pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+    let mut refused: Vec<(String, Why)> = Vec::new();
     for subjects in subjects.chunks(AT_ONCE) {
-        let numbers = ratings.raise(subjects).await?;
-        let counted = ratings.count(subjects).await?;
-        if numbers.len() != subjects.len() || counted.len() != subjects.len() {
-            return Err(Failure::broken("the store counted other subjects than were asked for"));
+        let mut halves = Halves::of(subjects);
+        while let Some(some) = halves.due() {
+            match rated(ratings, some).await {
+                Ok(found) => refused.extend(found),
+                Err(failure) => halves.failed(some, failure)?,
+            }
         }
-        let rated = subjects.iter().zip(numbers).zip(counted);
-        let rated: Vec<Rated> =
-            rated.map(|((subject, seq), rating)| Rated { subject: subject.clone(), seq, rating }).collect();
-        ratings.put(&rated).await?;
+        refused.extend(halves.alone());
     }
-    Ok(())
+    let refusal = |(subject, why): (String, Why)| Refusal { document: ratings.document(&subject), subject, why };
+    Ok(refused.into_iter().map(refusal).collect())
+}
+
+/// Those that are refused, of subjects that are rated at once.
+async fn rated(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<(String, Why)>, Failure> {
+    let numbers = ratings.raise(subjects).await?;
+    let counted = ratings.count(subjects).await?;
+    if numbers.len() != subjects.len() || counted.len() != subjects.len() {
+        return Err(Failure::broken("the store counted other subjects than were asked for"));
+    }
+    let (mut rated, mut refused) = (Vec::new(), Vec::new());
+    for ((subject, number), rating) in subjects.iter().zip(numbers).zip(counted) {
+        match number {
+            Ok(seq) => rated.push(Rated { subject: subject.clone(), seq, rating }),
+            Err(why) => refused.push((subject.clone(), why)),
+        }
+    }
+    if !rated.is_empty() {
+        let written = ratings.put(&rated).await?;
+        let why = |(rated, written): (Rated, Result<(), Why>)| Some((rated.subject, written.err()?));
+        refused.extend(rated.into_iter().zip(written).filter_map(why));
+    }
+    Ok(refused)
 }
 
 /// Whoever is at work is done by then, mostly.

@@ -5,16 +5,19 @@
 use pipeline::sink::Failure;
 use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
-use redis::{Client, FromRedisValue, Pipeline, RedisError};
+use redis::{Client, FromRedisValue, Pipeline, RedisError, Value as Answer};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::follow_up::Refusal;
 use super::rating::{Rated, Rating};
 use crate::config::Redis;
 
 /// Ratings in one round trip.
 const AT_ONCE: usize = 500;
+/// A key holds something of another type.
+const WRONG_TYPE: &str = "WRONGTYPE";
 /// Sets a rating where none, or one of a lower number, is held.
 const SET_IF_LATER: &str = r"
 local held = redis.call('GET', KEYS[1])
@@ -48,20 +51,22 @@ impl RatingCache {
         Ok(Self { client, connection: OnceCell::new(), address: settings.address.clone(), prefix: prefix.to_owned() })
     }
 
-    /// Sets these ratings, where none that was counted later is held.
+    /// Sets these ratings, where none that was counted later is held; gives those whose key holds something else.
     ///
     /// # Errors
     /// Why not.
-    pub async fn put(&self, rated: &[Rated]) -> Result<(), Failure> {
+    pub async fn put(&self, rated: &[Rated]) -> Result<Vec<Refusal>, Failure> {
+        let mut refused = Vec::new();
         for rated in rated.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
             for Rated { subject, seq, rating } in rated {
                 let set = pipeline.cmd("EVAL").arg(SET_IF_LATER).arg(1).arg(self.key(subject));
-                set.arg(*seq).arg(text(*seq, rating)).ignore();
+                set.arg(*seq).arg(text(*seq, rating));
             }
-            self.query::<()>(&pipeline).await?;
+            let foreign = self.each(&mut pipeline).await?.into_iter().zip(rated).filter(|(answer, _)| answer.is_none());
+            refused.extend(foreign.map(|(_, rated)| self.refusal(&rated.subject)));
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Forgets these ratings, so that any may be set.
@@ -88,15 +93,42 @@ impl RatingCache {
         rated.iter().for_each(|rated| {
             pipeline.cmd("GET").arg(self.key(&rated.subject));
         });
-        let held: Vec<Option<String>> = if rated.is_empty() { Vec::new() } else { self.query(&pipeline).await? };
-        let wrong = |(rated, held): &(&Rated, Option<String>)| {
-            let Some(held) = held.as_ref().and_then(|held| serde_json::from_str::<Value>(held).ok()) else {
-                return held.is_some();
+        let held = self.each(&mut pipeline).await?;
+        let wrong = |(rated, held): &(&Rated, Option<Answer>)| {
+            let text: Vec<u8> = match held {
+                Some(Answer::Nil) => return false,
+                Some(Answer::BulkString(text)) => text.clone(),
+                _ => return true,
             };
+            let Ok(held) = serde_json::from_slice::<Value>(&text) else { return true };
             held.get("histogram") != rated.rating.json().get("histogram")
         };
         let compared = rated.iter().zip(held).filter(wrong);
         Ok(compared.map(|(rated, _)| rated.subject.clone()).collect())
+    }
+
+    fn refusal(&self, subject: &str) -> Refusal {
+        Refusal {
+            subject: subject.to_owned(),
+            document: format!("{} in Redis at {}", self.key(subject), self.address),
+            why:
+                "the key holds no text (WRONGTYPE): rename or delete it, or set RATINGS_CACHE_PREFIX to one of our own"
+                    .into(),
+        }
+    }
+
+    /// The answer to each command; none where its key holds something of another type.
+    async fn each(&self, pipeline: &mut Pipeline) -> Result<Vec<Option<Answer>>, Failure> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers: Vec<Answer> = self.query(pipeline.ignore_errors()).await?;
+        let answer = |answer: Answer| match answer {
+            Answer::ServerError(error) if error.code() == WRONG_TYPE => Ok(None),
+            Answer::ServerError(error) => Err(self.judge(error.into())),
+            answer => Ok(Some(answer)),
+        };
+        answers.into_iter().map(answer).collect()
     }
 
     /// By the code that the server's answer begins with; an error without one is no answer.

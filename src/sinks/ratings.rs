@@ -1,13 +1,15 @@
 //! Contributions of reviews, and the ratings that follow from them, in MongoDB and in the cache.
 //!
 //! The ratings are counted in the same write that takes the contributions, applied or superseded: a crash between the two
-//! halves leaves records that are not committed, and their redelivery counts again.
+//! halves leaves records that are not committed, and their redelivery counts again. A rating that a document refuses is no
+//! matter of the record: its subject is listed.
 
 use std::sync::Arc;
 
 use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
 
+use super::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
 use super::mongodb::{MongoRatings, MongoShelf, MongoSink, Upsert};
 use super::rating::{LOOKS, Rated, Ratings, astray, rate};
 use super::rating_cache::RatingCache;
@@ -19,11 +21,12 @@ const AT_ONCE: usize = 500;
 /// Writes contributions, and counts.
 pub struct RatingsSink {
     pub sink: MongoSink,
-    pub follow_up: Arc<FollowUp>,
+    pub follow_ups: Arc<FollowUps>,
+    pub counted: Arc<Counted>,
 }
 
 /// What follows from contributions.
-pub struct FollowUp {
+pub struct Counted {
     pub ratings: MongoRatings,
     /// Where there is one, a batch waits for it as for the database.
     pub cache: Option<RatingCache>,
@@ -32,42 +35,21 @@ pub struct FollowUp {
 /// Contributions and ratings, read back.
 pub struct RatingsShelf {
     pub shelf: MongoShelf,
-    pub follow_up: Arc<FollowUp>,
+    pub follow_ups: Arc<FollowUps>,
+    pub counted: Arc<Counted>,
 }
 
-impl FollowUp {
-    async fn of(&self, contributions: &[String]) -> Result<(), Failure> {
-        self.count(&self.ratings.subjects(contributions).await?).await
-    }
-
-    async fn count(&self, subjects: &[String]) -> Result<(), Failure> {
-        rate(&self.ratings, subjects).await?;
-        match &self.cache {
-            Some(cache) => cache.put(&self.held(subjects).await?).await,
-            None => Ok(()),
+impl Counted {
+    async fn count(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        let mut refused = rate(&self.ratings, subjects).await?;
+        if let Some(cache) = &self.cache {
+            refused.extend(cache.put(&self.held(subjects).await?).await?);
         }
+        Ok(refused)
     }
 
     async fn held(&self, subjects: &[String]) -> Result<Vec<Rated>, Failure> {
         Ok(self.ratings.held(subjects).await?.into_iter().flatten().collect())
-    }
-
-    async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
-        let mut wrong = astray(&self.ratings).await?;
-        if let Some(cache) = &self.cache {
-            let cached = self.cached_otherwise(cache).await?;
-            if mend {
-                // Of a database that was set back, they would count as later.
-                cache.forget(&cached).await?;
-            }
-            wrong.extend(cached);
-        }
-        wrong.sort();
-        wrong.dedup();
-        if mend {
-            self.count(&wrong).await?;
-        }
-        Ok(wrong)
     }
 
     /// The subjects whose rating the cache has otherwise, looked at twice.
@@ -85,6 +67,32 @@ impl FollowUp {
     }
 }
 
+impl FollowUp for Counted {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+        Box::pin(self.count(subjects))
+    }
+}
+
+impl RatingsShelf {
+    async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
+        let mut wrong = astray(&self.counted.ratings).await?;
+        if let Some(cache) = &self.counted.cache {
+            let cached = self.counted.cached_otherwise(cache).await?;
+            if mend {
+                // Of a database that was set back, they would count as later.
+                cache.forget(&cached).await?;
+            }
+            wrong.extend(cached);
+        }
+        wrong.sort();
+        wrong.dedup();
+        if mend {
+            self.follow_ups.run(&wrong).await?;
+        }
+        Ok(wrong)
+    }
+}
+
 /// The writes that the store holds now, or something newer.
 pub(super) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
     let all = writes.iter().zip(verdicts);
@@ -99,7 +107,9 @@ pub(super) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn
 impl RatingsSink {
     async fn take(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
         let verdicts = self.sink.upsert(writes).await?;
-        self.follow_up.of(&settled(writes, &verdicts, Upsert::id)).await?;
+        let settled = settled(writes, &verdicts, Upsert::id);
+        let subjects = self.counted.ratings.subjects(&settled).await.map_err(nobodys_fault)?;
+        self.follow_ups.run(&subjects).await?;
         Ok(verdicts)
     }
 }
@@ -144,7 +154,11 @@ impl Shelf for RatingsShelf {
     }
 
     fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.follow_up.astray(mend))
+        Box::pin(self.astray(mend))
+    }
+
+    fn follow_ups(&self) -> Option<Arc<FollowUps>> {
+        Some(self.follow_ups.clone())
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

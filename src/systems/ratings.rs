@@ -14,11 +14,12 @@ use super::transactions::{self, Transactions};
 use crate::config::Config;
 use crate::consumer::{Target, prepare};
 use crate::explain::Explained;
+use crate::sinks::follow_up::FollowUps;
 use crate::sinks::mongodb::{
-    Collection, Fields, Mongo, MongoRatings, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
+    Collection, Fields, Mongo, MongoRatings, MongoRefusals, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
 };
 use crate::sinks::rating_cache::RatingCache;
-use crate::sinks::ratings::{FollowUp, RatingsShelf, RatingsSink};
+use crate::sinks::ratings::{Counted, RatingsShelf, RatingsSink};
 use crate::systems::{Named, Versions};
 
 /// As in commands, metrics and logs.
@@ -56,10 +57,12 @@ impl Named for RatingsSystem {
         let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
         let cache = config.redis.as_ref().map(cached).transpose()?;
         let ratings = MongoRatings::new(mongo.clone(), &CONTRIBUTIONS, CREATORS);
-        let follow_up = Arc::new(FollowUp { ratings, cache });
+        let counted = Arc::new(Counted { ratings, cache });
+        let refusals = Arc::new(MongoRefusals::new(mongo.clone(), NAME));
+        let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
         let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
-        let sink = Arc::new(RatingsSink { sink, follow_up: follow_up.clone() });
-        let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_up });
+        let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
+        let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_ups, counted });
         let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
         Ok((Self, Target { sink, shelf, prepare, name }))
     }

@@ -7,6 +7,7 @@
 pub mod buckets;
 pub mod fold;
 mod log;
+mod name;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -23,9 +24,11 @@ use crate::config::Config;
 use crate::consumer::{Setup, Task};
 use crate::replay::replay;
 use crate::shelf::{Content, Held, Seen, Shelf};
+use crate::sinks::follow_up::Refusal;
 use buckets::Buckets;
-use fold::{Difference, Kind, Place, Told, compare};
+use fold::{Difference, Place, Told, compare};
 use log::Log;
+pub use name::Name;
 
 /// Findings that are repaired at once, so that their records fit into memory.
 const REPAIRED_AT_ONCE: usize = 5_000;
@@ -73,58 +76,6 @@ impl From<StoreFailure> for VerifyError {
     }
 }
 
-/// What a difference is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Name {
-    Missing,
-    Stale,
-    Resurrected,
-    Different,
-    Ahead,
-    /// No event of the whole log is about it.
-    Phantom,
-    /// The log is not whole, and what is gone of it may explain this: no event has what the store holds, or the event is
-    /// so old that a later delete may have been purged.
-    Unexplained,
-    /// It is in two indices of the store.
-    Twice,
-    /// It follows from documents of the store, and is not what they come to.
-    Derived,
-}
-
-impl Name {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Stale => "stale",
-            Self::Resurrected => "resurrected",
-            Self::Different => "different",
-            Self::Ahead => "ahead",
-            Self::Phantom => "phantom",
-            Self::Unexplained => "unexplained",
-            Self::Twice => "twice",
-            Self::Derived => "derived",
-        }
-    }
-
-    /// `expected` is the version that the store should hold; `horizon` is that of the store, where the log is not whole.
-    pub(crate) fn of(kind: Kind, expected: Option<i64>, whole: bool, horizon: Option<i64>) -> Self {
-        let may_be_purged = !whole && expected.zip(horizon).is_some_and(|(expected, horizon)| expected < horizon);
-        match kind {
-            Kind::Missing if may_be_purged => Self::Unexplained,
-            Kind::Missing => Self::Missing,
-            Kind::Stale => Self::Stale,
-            Kind::Resurrected => Self::Resurrected,
-            Kind::Different => Self::Different,
-            Kind::Ahead if whole => Self::Ahead,
-            // Its event may be what retention took, and a late one what is left.
-            Kind::Ahead => Self::Unexplained,
-            Kind::Unknown if whole => Self::Phantom,
-            Kind::Unknown => Self::Unexplained,
-        }
-    }
-}
-
 /// One document that is not as the log says.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -134,6 +85,8 @@ pub struct Finding {
     pub at: Option<(String, i32, i64)>,
     pub expected: Option<i64>,
     pub held: Option<i64>,
+    /// Of a refusal: the document that is wrong, and why.
+    pub reason: Option<String>,
 }
 
 /// What it came to.
@@ -257,6 +210,16 @@ where
         note(&mut report, listener, finding(Name::Derived, &id, &topics, None));
         report.repaired += u64::from(repair);
     }
+    if let Some(follow_ups) = shelf.follow_ups() {
+        // A repair tries what is listed, too.
+        if repair {
+            follow_ups.retry().await?;
+        }
+        for Refusal { subject, document, why } in follow_ups.list().await?.into_iter().map(|listed| listed.refusal) {
+            let reason = Some(format!("{document}: {why}"));
+            note(&mut report, listener, Finding { reason, ..finding(Name::Refused, &subject, &topics, None) });
+        }
+    }
     Ok(report)
 }
 
@@ -300,6 +263,7 @@ fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Differen
         at: expected.map(coordinates),
         expected: expected.map(|told| told.version),
         held: difference.and_then(|difference| difference.held).map(|held| held.version),
+        reason: None,
     }
 }
 
@@ -320,30 +284,4 @@ async fn repaired<S: System + Clone>(
         repaired += replayed.tally.applied + shown;
     }
     Ok(repaired)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_have_been_purged_is_unexplained_unless_the_log_is_whole() {
-        let name = |version, whole, horizon| Name::of(Kind::Missing, Some(version), whole, horizon);
-        assert_eq!(name(3, false, Some(4)), Name::Unexplained);
-        assert_eq!(name(4, false, Some(4)), Name::Missing);
-        assert_eq!(name(3, false, None), Name::Missing);
-        assert_eq!(name(3, true, Some(4)), Name::Missing);
-    }
-
-    #[test]
-    fn what_no_event_of_a_log_without_its_beginning_has_is_unexplained() {
-        for (kind, whole, name) in [
-            (Kind::Ahead, true, Name::Ahead),
-            (Kind::Ahead, false, Name::Unexplained),
-            (Kind::Unknown, true, Name::Phantom),
-            (Kind::Unknown, false, Name::Unexplained),
-        ] {
-            assert_eq!(Name::of(kind, Some(3), whole, None), name);
-        }
-    }
 }

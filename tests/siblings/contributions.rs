@@ -83,7 +83,7 @@ async fn a_late_count_overwrites_nothing(place: Arc<Place>) {
     let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
     let x = texts(&["x"]);
     take(&*ledger, &[review("r1", 1, "x", 1)]).await;
-    let seq = ratings.raise(&x).await.unwrap()[0];
+    let seq = ratings.raise(&x).await.unwrap().remove(0).unwrap();
     let rating = ratings.count(&x).await.unwrap()[0];
     take(&*ledger, &[review("r2", 1, "x", 2)]).await;
     rate(&*ratings, &x).await.unwrap();

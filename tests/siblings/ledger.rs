@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use millrace::config::{Config, Database, Mongodb};
 use millrace::shelf::Seen;
+use millrace::sinks::follow_up::Refusals;
 use millrace::sinks::ledger::{Contribution, Entry, Ledger, Row};
-use millrace::sinks::mongodb::{Collection, Fields, Mongo, MongoLedger, MongoRatings, SUBJECT};
-use millrace::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings};
+use millrace::sinks::mongodb::{Collection, Fields, Mongo, MongoLedger, MongoRatings, MongoRefusals, SUBJECT};
+use millrace::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings, PostgresRefusals};
 use millrace::sinks::rating::Ratings;
+use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Verdict};
+use sqlx::{Connection, PgConnection};
 use testkit::services::{Hold, variable};
 use testkit::world::block_on;
 use uuid::Uuid;
@@ -57,6 +60,42 @@ impl Place {
         match self {
             Self::Mongodb(settings) => Arc::new(MongoRatings::new(Mongo::new(settings), &LEDGER, "subjects")),
             Self::Postgres { database, index } => Arc::new(PostgresRatings::new(postgres(database), index)),
+        }
+    }
+}
+
+impl Place {
+    /// The list of refused follow-ups.
+    pub fn refusals(&self) -> Arc<dyn Refusals> {
+        match self {
+            Self::Mongodb(settings) => Arc::new(MongoRefusals::new(Mongo::new(settings), "contributions")),
+            Self::Postgres { database, index } => Arc::new(PostgresRefusals::new(postgres(database), index)),
+        }
+    }
+
+    /// Makes the document of a subject one whose number cannot be raised.
+    pub async fn spoil(&self, subject: &str) {
+        self.change(subject, doc! {"$set": {"seq": "many"}}, i64::MAX).await;
+    }
+
+    pub async fn mend(&self, subject: &str) {
+        self.change(subject, doc! {"$set": {"seq": 7}}, 7).await;
+    }
+
+    async fn change(&self, subject: &str, update: Document, seq: i64) {
+        match self {
+            Self::Mongodb(settings) => {
+                let client = mongodb::Client::with_uri_str(variable("MONGODB_URL")).await.unwrap();
+                let subjects = client.database(&settings.database).collection::<Document>("subjects");
+                subjects.update_one(doc! {"_id": subject}, update).upsert(true).await.unwrap();
+            }
+            Self::Postgres { index, .. } => {
+                const SET: &str = "INSERT INTO algolia_ratings (index_name, subject, seq) VALUES ($1, $2, $3)
+                    ON CONFLICT (index_name, subject) DO UPDATE SET seq = excluded.seq";
+                let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
+                let set = sqlx::query(SET).bind(*index).bind(subject).bind(seq);
+                set.execute(&mut connection).await.unwrap();
+            }
         }
     }
 }

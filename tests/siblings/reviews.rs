@@ -45,7 +45,7 @@ fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
 }
 
 /// A review's event, made by hand.
-fn review(kind: &str, id: &'static str, creator: &str, stars: u8, minute: u8) -> (&'static str, Value) {
+pub fn review(kind: &str, id: &'static str, creator: &str, stars: u8, minute: u8) -> (&'static str, Value) {
     let time = format!("2026-11-01T10:{minute:02}:00Z");
     let data = json!({"id": id, "creatorId": creator, "userId": "u", "stars": stars, "title": format!("{stars} stars"), "updatedAt": time});
     (
@@ -137,25 +137,6 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
     }
     siblings.verified("ratings");
     siblings.verified("reviews");
-}
-
-#[test]
-fn a_cache_that_refuses_is_named_and_waited_for() {
-    let siblings = Siblings::new(PROGRAM, "refuses");
-    siblings.create_topic("reviews");
-    let creator = format!("cr_{}", siblings.world.name);
-    let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
-    let mut redis = redis::Client::open(testkit::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
-    let _: i64 = redis::cmd("HSET").arg(&key).arg("theirs").arg(1).query(&mut redis).unwrap();
-    let running = siblings.start(&["ratings"]);
-    running.await_ready();
-    siblings.send("reviews", &[review("created", "rev_1", &creator, 4, 0)]);
-    running.await_reason("WRONGTYPE");
-    assert_eq!(siblings.letters("ratings"), 0);
-    let _: i64 = redis::cmd("DEL").arg(&key).query(&mut redis).unwrap();
-    eventually("lag 0", || (siblings.lag("ratings") == 0).then_some(()));
-    assert_eq!(cached(&siblings, &creator).unwrap()["count"], 1);
-    assert!(running.terminate().success());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::sink::{Index, RatedIndex};
 use super::{MOST_OBJECTS, Operation};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit};
+use crate::sinks::follow_up::FollowUps;
 use crate::sinks::ledger::{Row, object_content};
 use crate::sinks::rating::{LOOKS, Rated, astray};
 
@@ -109,12 +110,12 @@ impl AlgoliaShelf {
 
     async fn ratings(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
-        let mut wrong = astray(&*rated.ratings).await?;
-        wrong.extend(self.shown_otherwise(rated).await?);
+        let mut wrong = astray(&*rated.shown.ratings).await?;
+        wrong.extend(self.shown_otherwise(&rated.shown).await?);
         wrong.sort();
         wrong.dedup();
         if mend {
-            self.0.rate(rated, &wrong).await?;
+            self.0.rate(&wrong).await?;
         }
         Ok(wrong)
     }
@@ -183,6 +184,10 @@ impl Shelf for AlgoliaShelf {
 
     fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.ratings(mend))
+    }
+
+    fn follow_ups(&self) -> Option<Arc<FollowUps>> {
+        self.0.rated.as_ref().map(|rated| rated.follow_ups.clone())
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

@@ -1,16 +1,19 @@
 //! The sink: the ledger takes version and object, what it holds is pushed, and pushed again when it moved meanwhile.
 //!
 //! Both halves are one write, of records that are applied or superseded: a crash in between leaves records that are not
-//! committed, and their redelivery pushes what the ledger holds by then.
+//! committed, and their redelivery pushes what the ledger holds by then. A rating that its index refuses is no matter of the
+//! record: its subject is listed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Kind, Sink, SinkLimits, Verdict};
+use pipeline::sink::{Answer, Failure, Kind, Sink, SinkLimits, Verdict, Why};
 use serde_json::json;
 
 use super::{BATCH_BYTES, BATCH_OPERATIONS, Client, Operation};
+use crate::sinks::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
+use crate::sinks::halves::Halves;
 use crate::sinks::ledger::{Entry, Ledger, Row};
 use crate::sinks::rating::{Rated, Ratings, rate};
 use crate::sinks::ratings::settled;
@@ -30,11 +33,18 @@ pub(super) struct Index {
     pub client: Client,
     pub name: &'static str,
     pub ledger: Arc<dyn Ledger>,
-    pub rated: Option<RatedIndex>,
+    pub rated: Option<Rating>,
+}
+
+/// The ratings that follow from an index's objects.
+pub(super) struct Rating {
+    pub shown: Arc<RatedIndex>,
+    pub follow_ups: Arc<FollowUps>,
 }
 
 /// An index whose objects show ratings; they may have further attributes, which stay.
 pub(super) struct RatedIndex {
+    pub client: Client,
     pub name: &'static str,
     pub ratings: Arc<dyn Ratings>,
 }
@@ -90,66 +100,94 @@ impl Shown {
     }
 }
 
+impl RatedIndex {
+    async fn rate(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        let mut refused = rate(&*self.ratings, subjects).await?;
+        let mut halves = Halves::of(subjects);
+        while let Some(some) = halves.due() {
+            let ratings = Source::Ratings(&*self.ratings);
+            if let Err(failure) = push_until_still(&self.client, self.name, some, ratings).await {
+                halves.failed(some, failure)?;
+            }
+        }
+        let refusal = |(subject, why): (String, Why)| Refusal {
+            document: format!("the object {subject} of the index {} in Algolia", self.name),
+            subject,
+            why: format!("{why}: mend the object, or take out of it what others keep there").into(),
+        };
+        refused.extend(halves.alone().into_iter().map(refusal));
+        Ok(refused)
+    }
+}
+
+impl FollowUp for RatedIndex {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+        Box::pin(self.rate(subjects))
+    }
+}
+
 impl Index {
     /// Pushes what the ledger holds of these objects.
     pub(super) async fn push(&self, ids: &[String]) -> Result<(), Failure> {
-        self.push_until_still(self.name, ids, Source::Ledger(&*self.ledger)).await
+        push_until_still(&self.client, self.name, ids, Source::Ledger(&*self.ledger)).await
     }
 
     /// Counts the ratings that these objects count for, and pushes them.
     async fn follow_up(&self, ids: &[String]) -> Result<(), Failure> {
-        let Some(rated) = &self.rated else { return Ok(()) };
-        let subjects = rated.ratings.subjects(ids).await?;
-        self.rate(rated, &subjects).await.map_err(|failure| match failure.kind {
-            // Not the fault of the record, which is in place.
-            Kind::Refused => Failure::misconfigured(format!("of the ratings in index {}: {}", rated.name, failure.why)),
-            _ => failure,
-        })
+        self.rate(&self.subjects(ids).await?).await
     }
 
-    pub(super) async fn rate(&self, rated: &RatedIndex, subjects: &[String]) -> Result<(), Failure> {
-        rate(&*rated.ratings, subjects).await?;
-        self.push_until_still(rated.name, subjects, Source::Ratings(&*rated.ratings)).await
-    }
-
-    async fn push_until_still(&self, index: &str, ids: &[String], source: Source<'_>) -> Result<(), Failure> {
-        let mut moved = if ids.is_empty() { Vec::new() } else { source.look(ids).await? };
-        for _ in 0..PUSHES {
-            if moved.is_empty() {
-                return Ok(());
-            }
-            for part in parts(&moved) {
-                let operations: Vec<Operation<'_>> = part.iter().map(Shown::operation).collect();
-                self.client.batch(index, &operations).await?;
-            }
-            if mutants::on(Mutant::PushedOnce) {
-                return Ok(());
-            }
-            let ids: Vec<String> = moved.iter().map(|shown| shown.id.clone()).collect();
-            let pushed: HashSet<Shown> = moved.into_iter().collect();
-            let now = source.look(&ids).await?;
-            moved = now.into_iter().filter(|shown| !pushed.contains(shown)).collect();
+    /// Whom these objects count for or ever counted for.
+    async fn subjects(&self, ids: &[String]) -> Result<Vec<String>, Failure> {
+        match &self.rated {
+            Some(rated) => rated.shown.ratings.subjects(ids).await.map_err(nobodys_fault),
+            None => Ok(Vec::new()),
         }
-        Err(Failure::unavailable("others keep writing the same objects"))
     }
 
-    /// Gives back a write that is refused, unless something else is held by now; then it was superseded.
+    /// What is refused of it is listed.
+    pub(super) async fn rate(&self, subjects: &[String]) -> Result<(), Failure> {
+        match &self.rated {
+            Some(rated) => rated.follow_ups.run(subjects).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back a write that is refused, unless something newer is held by now; then it was superseded.
     async fn refused(&self, entry: &Entry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
-        let held = self.ledger.rows(std::slice::from_ref(&entry.id)).await?.into_iter().next().flatten();
-        if held.is_some_and(|held| held.version != entry.version) {
+        let ids = std::slice::from_ref(&entry.id);
+        let held = self.ledger.rows(ids).await.map_err(nobodys_fault)?.into_iter().next().flatten();
+        if held.is_some_and(|held| held.version > entry.version) {
+            self.follow_up(ids).await?;
             return Ok(vec![Verdict::Superseded]);
         }
-        let subjects = match &self.rated {
-            Some(rated) => rated.ratings.subjects(std::slice::from_ref(&entry.id)).await?,
-            None => Vec::new(),
-        };
-        self.ledger.give_back(entry).await?;
+        let subjects = self.subjects(ids).await?;
+        self.ledger.give_back(entry).await.map_err(nobodys_fault)?;
         // While it was held it may have been counted.
-        if let Some(rated) = &self.rated {
-            self.rate(rated, &subjects).await?;
-        }
+        self.rate(&subjects).await?;
         Err(failure)
     }
+}
+
+async fn push_until_still(client: &Client, index: &str, ids: &[String], source: Source<'_>) -> Result<(), Failure> {
+    let mut moved = if ids.is_empty() { Vec::new() } else { source.look(ids).await.map_err(nobodys_fault)? };
+    for _ in 0..PUSHES {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        for part in parts(&moved) {
+            let operations: Vec<Operation<'_>> = part.iter().map(Shown::operation).collect();
+            client.batch(index, &operations).await?;
+        }
+        if mutants::on(Mutant::PushedOnce) {
+            return Ok(());
+        }
+        let ids: Vec<String> = moved.iter().map(|shown| shown.id.clone()).collect();
+        let pushed: HashSet<Shown> = moved.into_iter().collect();
+        let now = source.look(&ids).await.map_err(nobodys_fault)?;
+        moved = now.into_iter().filter(|shown| !pushed.contains(shown)).collect();
+    }
+    Err(Failure::unavailable("others keep writing the same objects"))
 }
 
 /// Splits what is pushed by the limits of a batch.

@@ -6,12 +6,14 @@ use pipeline::sink::Order;
 
 use super::Client;
 use super::shelf::AlgoliaShelf;
-use super::sink::{AlgoliaSink, Index, RatedIndex};
+use super::sink::{AlgoliaSink, Index, RatedIndex, Rating};
 use crate::config::{Config, Database};
 use crate::consumer::{Prepare, Target, prepare};
+use crate::sinks::follow_up::{FollowUps, Refusals};
 use crate::sinks::ledger::{Entry, Ledger};
-use crate::sinks::mongodb::{Collection, Mongo, MongoLedger, MongoRatings};
-use crate::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings};
+use crate::sinks::mongodb::{Collection, Mongo, MongoLedger, MongoRatings, MongoRefusals};
+use crate::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings, PostgresRefusals};
+use crate::sinks::rating::Ratings;
 
 /// What a system keeps in Algolia.
 pub struct Kept {
@@ -33,8 +35,11 @@ pub struct RatedKept {
     pub subjects: &'static str,
 }
 
-/// A ledger, the ratings that it keeps for whoever shows them, and what puts it in place.
-type Books = (Arc<dyn Ledger>, Option<RatedIndex>, Prepare);
+/// A ledger, the ratings that it keeps for whoever shows them with the list of those that are refused, and what puts it in place.
+type Books = (Arc<dyn Ledger>, Option<Rates>, Prepare);
+
+/// Ratings, and the list of those that are refused.
+type Rates = (Arc<dyn Ratings>, Arc<dyn Refusals>);
 
 /// The index with its ledger: in MongoDB, or in PostgreSQL when that alone is configured.
 ///
@@ -56,24 +61,31 @@ pub fn target(kept: &'static Kept, config: &Config, order: Order) -> Result<Targ
         }
     };
     let name = format!("algolia/{}/{}{}", settings.app_id, settings.index_prefix, kept.index);
+    let rating = |(kept_at, (ratings, refusals)): (&RatedKept, Rates)| {
+        let shown = Arc::new(RatedIndex { client: client.clone(), name: kept_at.index, ratings });
+        Rating { follow_ups: Arc::new(FollowUps::new(kept.system, shown.clone(), refusals)), shown }
+    };
+    let rated = kept.rated.as_ref().zip(rated).map(rating);
     let index = Arc::new(Index { client, name: kept.index, ledger, rated });
     let shelf = Arc::new(AlgoliaShelf(index.clone()));
     Ok(Target { sink: Arc::new(AlgoliaSink { index, ordered: kept.ordered }), shelf, prepare, name })
 }
 
 fn in_mongodb(kept: &'static Kept, mongo: Mongo, order: Order) -> Books {
-    let rated = kept.rated.as_ref().map(|rated| RatedIndex {
-        name: rated.index,
-        ratings: Arc::new(MongoRatings::new(mongo.clone(), kept.ledger, rated.subjects)),
+    let rated = kept.rated.as_ref().map(|rated| {
+        let ratings: Arc<dyn Ratings> = Arc::new(MongoRatings::new(mongo.clone(), kept.ledger, rated.subjects));
+        let refusals: Arc<dyn Refusals> = Arc::new(MongoRefusals::new(mongo.clone(), kept.system));
+        (ratings, refusals)
     });
     let ledger = Arc::new(MongoLedger::new(mongo.clone(), kept.ledger, kept.only, order));
     (ledger, rated, prepare(mongo, move |mongo| async move { mongo.install(kept.only).await }))
 }
 
 fn in_postgres(kept: &'static Kept, postgres: Postgres, order: Order) -> Books {
-    let rated = kept.rated.as_ref().map(|rated| RatedIndex {
-        name: rated.index,
-        ratings: Arc::new(PostgresRatings::new(postgres.clone(), kept.index)),
+    let rated = kept.rated.as_ref().map(|_| {
+        let ratings: Arc<dyn Ratings> = Arc::new(PostgresRatings::new(postgres.clone(), kept.index));
+        let refusals: Arc<dyn Refusals> = Arc::new(PostgresRefusals::new(postgres.clone(), kept.system));
+        (ratings, refusals)
     });
     let ledger = Arc::new(PostgresLedger::new(postgres.clone(), kept.index, order));
     (ledger, rated, prepare(postgres, |postgres| async move { postgres.install_ledger().await }))

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{Answer, Failure, Kind, Verdict, Why};
 
+use super::judge::judge_write;
 use super::sink::errors;
 use super::{Collection, DUPLICATE_KEY, Mongo, number};
 use crate::sinks::rating::{Rated, Rating, Ratings};
@@ -18,6 +19,9 @@ pub const STARS: &str = "stars";
 const SEQ: &str = "seq";
 const RATING_SEQ: &str = "rating_seq";
 const RATING: &str = "rating";
+/// A number was to be raised, and something else is there.
+const TYPE_MISMATCH: i64 = 14;
+const NO_NUMBER: &str = "its field seq is no whole number: set it to one, or take it out";
 
 /// Contributions, and the subjects that they count for. A subject's document may be another's that has further fields.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ impl MongoRatings {
         Ok(subjects.into_iter().map(str::to_owned).collect())
     }
 
-    async fn raised(&self, subjects: &[String]) -> Result<Vec<i64>, Failure> {
+    async fn raised(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
         let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
         let updates: Vec<Document> = subjects.iter().map(raise).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
@@ -54,19 +58,42 @@ impl MongoRatings {
             // Whoever lost a race to insert finds the subject now; who does not is up against another index.
             answer = self.mongo.write(command).await?;
         }
-        if errors(&answer).any(is_taken) {
-            let why = "a unique index of {} takes no second document without its field: make it sparse or partial";
-            return Err(Failure::misconfigured(why.replace("{}", self.subjects)));
-        }
-        if let Some(error) = errors(&answer).next() {
-            let code = i32::try_from(number(error, "code")).unwrap_or_default();
-            return Err(super::judge_code(code, self.mongo.address()));
-        }
+        let mut refused = self.refused(&answer)?;
         let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
-        let numbers: HashMap<&str, i64> =
-            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, number(subject, SEQ)))).collect();
-        let missing = || Failure::broken("MongoDB lost a subject between two commands");
-        subjects.iter().map(|subject| numbers.get(subject.as_str()).copied().ok_or_else(missing)).collect()
+        let numbers: HashMap<&str, Option<i64>> =
+            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, whole(subject.get(SEQ))))).collect();
+        let number = |(place, subject): (usize, &String)| match (refused.remove(&place), numbers.get(subject.as_str()))
+        {
+            (Some(why), _) => Ok(Err(why)),
+            (None, Some(Some(number))) => Ok(Ok(*number)),
+            (None, Some(None)) => Ok(Err(NO_NUMBER.into())),
+            (None, None) => Err(Failure::broken("MongoDB lost a subject between two commands")),
+        };
+        subjects.iter().enumerate().map(number).collect()
+    }
+
+    /// The writes of a command that their documents refuse, by their place.
+    fn refused(&self, answer: &Document) -> Result<HashMap<usize, Why>, Failure> {
+        let mut refused = HashMap::new();
+        for error in errors(answer) {
+            let place = usize::try_from(number(error, "index"));
+            let place = place.map_err(|_| Failure::broken("MongoDB named a write that was not sent"))?;
+            let why = match (number(error, "code"), judge_write(error, self.mongo.address())) {
+                (DUPLICATE_KEY, _) => {
+                    let taken =
+                        "a unique index of {} takes no second document without its field: make it sparse or partial";
+                    taken.replace("{}", self.subjects).into()
+                }
+                (TYPE_MISMATCH, _) => NO_NUMBER.into(),
+                (_, Verdict::Reject(reject)) => reject.why,
+                // An error that is not known is one of this document: it is tried again all the same.
+                (_, Verdict::Retry(failure)) if [Kind::Refused, Kind::Broken].contains(&failure.kind) => failure.why,
+                (_, Verdict::Retry(failure)) => return Err(failure),
+                _ => continue,
+            };
+            refused.insert(place, why);
+        }
+        Ok(refused)
     }
 
     async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
@@ -86,14 +113,15 @@ impl MongoRatings {
         Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
     }
 
-    async fn write(&self, rated: &[Rated]) -> Result<(), Failure> {
+    async fn write(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
         let update = |rated: &Rated| {
             let older = doc! {"_id": &rated.subject, RATING_SEQ: {"$not": {"$gte": rated.seq}}};
             doc! {"q": older, "u": {"$set": {RATING: document(&rated.rating), RATING_SEQ: rated.seq}}}
         };
         let updates: Vec<Document> = rated.iter().map(update).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        self.mongo.write_all(command).await.map(drop)
+        let mut refused = self.refused(&self.mongo.write(command).await?)?;
+        Ok((0..rated.len()).map(|place| refused.remove(&place).map_or(Ok(()), Err)).collect())
     }
 
     async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
@@ -108,6 +136,17 @@ impl MongoRatings {
         let each = [doc! {"$unwind": format!("${SUBJECTS}")}, doc! {"$group": {"_id": format!("${SUBJECTS}")}}];
         let found = self.mongo.aggregate(self.contributions.name, each).await?;
         Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
+    }
+}
+
+/// A whole number that can be raised by one.
+fn whole(value: Option<&Bson>) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value? {
+        Bson::Int32(number) => Some((*number).into()),
+        Bson::Int64(number) => Some(*number),
+        Bson::Double(number) if number.abs() < EXACT => Some(*number as i64),
+        _ => None,
     }
 }
 
@@ -132,7 +171,7 @@ impl Ratings for MongoRatings {
         Box::pin(self.subjects_of(contributions))
     }
 
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<i64>, Failure>> {
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>> {
         Box::pin(self.raised(subjects))
     }
 
@@ -140,7 +179,7 @@ impl Ratings for MongoRatings {
         Box::pin(self.counted(subjects))
     }
 
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<(), Failure>> {
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>> {
         Box::pin(self.write(rated))
     }
 
@@ -150,5 +189,9 @@ impl Ratings for MongoRatings {
 
     fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.every())
+    }
+
+    fn document(&self, subject: &str) -> String {
+        format!("{}/{subject} in MongoDB at {}", self.subjects, self.mongo.address())
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod judge;
 mod ledger;
 mod ratings;
+mod refusals;
 mod shelf;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use audit::PostgresAudit;
 use judge::judge;
 pub use ledger::PostgresLedger;
 pub use ratings::PostgresRatings;
+pub use refusals::PostgresRefusals;
 pub use shelf::PostgresShelf;
 
 /// How long a connection may take to be made.
@@ -43,8 +45,14 @@ const AUDIT: &[Migration] = &[
     },
 ];
 
-const LEDGER: &[Migration] =
-    &[Migration { version: 1, name: "ledger", sql: include_str!("../../../migrations/ledger/0001_ledger.sql") }];
+const LEDGER: &[Migration] = &[
+    Migration { version: 1, name: "ledger", sql: include_str!("../../../migrations/ledger/0001_ledger.sql") },
+    Migration {
+        version: 2,
+        name: "refused follow-ups",
+        sql: include_str!("../../../migrations/ledger/0002_refused_follow_ups.sql"),
+    },
+];
 
 /// A database.
 #[derive(Clone)]

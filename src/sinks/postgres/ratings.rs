@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{Answer, Failure, Why};
 
 use super::super::rating::{Rated, Rating, Ratings};
 use super::Postgres;
@@ -53,12 +53,12 @@ impl PostgresRatings {
         self.postgres.asked(subjects.fetch_all(&self.postgres.pool)).await
     }
 
-    async fn raised(&self, subjects: &[String]) -> Result<Vec<i64>, Failure> {
+    async fn raised(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
         let raise = sqlx::query_as(RAISE).bind(self.index).bind(subjects);
         let raised: Vec<(String, i64)> = self.postgres.asked(raise.fetch_all(&self.postgres.pool)).await?;
         let raised: HashMap<String, i64> = raised.into_iter().collect();
         let missing = || Failure::broken("PostgreSQL did not return every number that it raised");
-        subjects.iter().map(|subject| raised.get(subject).copied().ok_or_else(missing)).collect()
+        subjects.iter().map(|subject| raised.get(subject).copied().map(Ok).ok_or_else(missing)).collect()
     }
 
     async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
@@ -71,7 +71,7 @@ impl PostgresRatings {
         Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
     }
 
-    async fn write(&self, rated: &[Rated]) -> Result<(), Failure> {
+    async fn write(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
         let subjects: Vec<&str> = rated.iter().map(|rated| rated.subject.as_str()).collect();
         let numbers: Vec<i64> = rated.iter().map(|rated| rated.seq).collect();
         let mut histograms: [Vec<i64>; 5] = Default::default();
@@ -84,7 +84,8 @@ impl PostgresRatings {
         for column in histograms {
             put = put.bind(column);
         }
-        self.postgres.asked(put.execute(&self.postgres.pool)).await.map(drop)
+        // One row that is refused takes the others with it.
+        self.postgres.asked(put.execute(&self.postgres.pool)).await.map(|_| vec![Ok(()); rated.len()])
     }
 
     async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
@@ -113,7 +114,7 @@ impl Ratings for PostgresRatings {
         Box::pin(self.subjects_of(contributions))
     }
 
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<i64>, Failure>> {
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>> {
         Box::pin(self.raised(subjects))
     }
 
@@ -121,7 +122,7 @@ impl Ratings for PostgresRatings {
         Box::pin(self.counted(subjects))
     }
 
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<(), Failure>> {
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>> {
         Box::pin(self.write(rated))
     }
 
@@ -131,5 +132,9 @@ impl Ratings for PostgresRatings {
 
     fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.every())
+    }
+
+    fn document(&self, subject: &str) -> String {
+        format!("algolia_ratings ({}, {subject}) in PostgreSQL at {}", self.index, self.postgres.address)
     }
 }
