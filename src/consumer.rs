@@ -23,6 +23,7 @@ use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::shelf::Shelf;
@@ -34,6 +35,9 @@ const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// How often a service that is not there is asked again before anything is read.
 const PREPARE_AGAIN: Duration = Duration::from_secs(2);
+
+/// How long an engine may take to end after its feed has: by then everything was finished, committed or given up.
+const ENGINE_END: Duration = Duration::from_secs(2);
 
 /// A future that can be kept.
 pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -162,6 +166,11 @@ impl Consumer {
     }
 }
 
+/// How long a consumer takes to stop at most, whatever does not answer.
+pub(crate) fn stop_limit(config: &Config) -> Duration {
+    pipeline::kafka::stop_limit(config.kafka.session_timeout) + ENGINE_END
+}
+
 /// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.
 async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Finished, ConsumerError> {
     let (ended, answer) = tokio::sync::oneshot::channel();
@@ -169,10 +178,18 @@ async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Finished
         .name("poll".into())
         .spawn(move || ended.send(feed.run()).ok())
         .map_err(ConsumerError::Thread)?;
-    let tally = engine.run().await;
-    let fed = answer.await.map_err(|_| ConsumerError::Silent)?;
-    let tally = tally?;
-    Ok(Finished { tally, reached_end: fed? })
+    let so_far = engine.tally();
+    let engine = AbortOnDropHandle::new(tokio::spawn(engine.run()));
+    let fed = answer.await.map_err(|_| ConsumerError::Silent);
+    let tally = match tokio::time::timeout(ENGINE_END, engine).await {
+        Ok(Ok(tally)) => tally?,
+        Ok(Err(panicked)) => return Err(EngineError::Panicked(panicked).into()),
+        Err(_) => {
+            tracing::warn!("What is in flight does not end; left, and read again");
+            *so_far.borrow()
+        }
+    };
+    Ok(Finished { tally, reached_end: fed?? })
 }
 
 /// The client with a receive limit that fits the topics.

@@ -28,6 +28,11 @@ impl Status {
         Self { system, ..Self::default() }
     }
 
+    /// The system.
+    pub fn system(&self) -> &'static str {
+        self.system
+    }
+
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<u64, String>>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }

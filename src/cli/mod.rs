@@ -6,6 +6,7 @@ pub mod demo;
 pub mod dlq;
 pub mod doctor;
 pub mod explain;
+mod leaving;
 pub mod publish;
 pub mod purge;
 pub mod run;
@@ -15,6 +16,7 @@ use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -85,10 +87,12 @@ impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Bind { .. } => Self::unavailable(error.to_string()),
-            HttpError::Serve(_) => Self::internal(error.to_string()),
         }
     }
 }
+
+/// How long the runtime's threads may take to end. What one of them still waits for is nothing that was asked for.
+const THREADS_END: Duration = Duration::from_secs(1);
 
 /// Kafka in, enriched and versioned documents out to Elasticsearch.
 #[derive(Debug, Parser)]
@@ -168,6 +172,9 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;
+        if !matches!(self.command, Command::Run(_)) {
+            leaving::at_once()?;
+        }
         match self.command {
             Command::Run(args) => block_on(run::run(args, config)),
             Command::Demo(_) => Ok(()),
@@ -202,13 +209,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a command that waits for several things at once.
+/// Runs a command that waits for several things at once. Does not wait for what it leaves behind.
 ///
 /// # Errors
 /// What the command says, or that the runtime does not start.
 pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?.block_on(command)
+    let runtime = runtime.map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?;
+    let answer = runtime.block_on(command);
+    // The runtime's own drop waits without end, such as for a name that is being resolved.
+    runtime.shutdown_timeout(THREADS_END);
+    answer
 }
 
 /// Writes a line to stdout.

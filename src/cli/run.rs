@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 
 use pipeline::{Outcome, Proceed, Status, Tally};
 use serde_json::{Map, Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, RunArgs};
+use super::{Failure, RunArgs, leaving};
 use crate::config::Config;
-use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions};
-use crate::http::{Health, Reason, Server};
+use crate::consumer::{self, Consumer, ConsumerError, Finished, RunOptions};
+use crate::http::{Continued, Health, Reason, Server};
 use crate::sinks::follow_up::{FollowUps, Refusal};
 use crate::systems::{self, Chosen};
 use crate::telemetry;
+
+/// What comes after the consumers have stopped: the HTTP server's end, the summaries, the runtime's end.
+const AFTERWARDS: Duration = Duration::from_secs(4);
 
 /// A system as the HTTP server sees it.
 struct Watched {
@@ -71,10 +73,12 @@ impl Health for Systems {
         self.0.iter().map(detail).collect::<serde_json::Map<_, _>>().into()
     }
 
-    fn proceed(&self) {
-        self.0.iter().for_each(|system| {
-            system.proceed.proceed();
-        });
+    fn proceed(&self, system: &str) -> Continued {
+        match self.0.iter().find(|watched| watched.name == system) {
+            Some(watched) if watched.proceed.proceed() => Continued::Yes,
+            Some(_) => Continued::NotOpen,
+            None => Continued::Unknown,
+        }
     }
 }
 
@@ -96,7 +100,7 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
     let serving = CancellationToken::new();
     let http = tokio::spawn(server.serve(health(&consumers), metrics, serving.clone()));
-    tokio::spawn(stop_on_signal(options.stop.clone()));
+    stop_on_signal(&consumers, &config, &options.stop)?;
 
     let (ended, failed) = all(consumers, &options.stop).await;
     serving.cancel();
@@ -143,19 +147,15 @@ pub(super) fn health(consumers: &[Member]) -> Arc<dyn Health> {
     Arc::new(Systems(watched.collect()))
 }
 
-/// Cancels the token at the first SIGTERM or SIGINT.
-pub(super) async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("Signals cannot be listened to; stop with SIGKILL, nothing is lost by it");
-        return;
+/// Stops at the first signal, in order; at the second, or when that takes too long, at once.
+pub(super) fn stop_on_signal(consumers: &[Member], config: &Config, stop: &CancellationToken) -> Result<(), Failure> {
+    let tallies: Vec<_> = consumers.iter().map(|(consumer, _)| (consumer.name, consumer.tally.clone())).collect();
+    let left = move || {
+        let finished = |(name, tally): &(&str, watch::Receiver<Tally>)| format!("{name} {}", tally.borrow().total());
+        let finished: Vec<_> = tallies.iter().map(finished).collect();
+        format!("whatever is in flight; it is read again by the next run; records finished: {}", finished.join(", "))
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("Stopping: finishing what is in flight");
-    stop.cancel();
+    leaving::in_order(stop.clone(), consumer::stop_limit(config) + AFTERWARDS, Box::new(left))
 }
 
 /// Waits for all consumers. One that fails stops the others, save a projection that was brought along: it is never in

@@ -20,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 pub use algolia::Algolia;
 pub use databases::{Database, Store};
 pub use kafka::{Kafka, Properties, Sasl, Security};
@@ -129,11 +131,15 @@ pub struct Reviews {
 }
 
 /// Where health and metrics are served.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Http {
     pub addr: IpAddr,
     /// 0: a free one.
     pub port: u16,
+    /// What a request has to show that changes something.
+    pub token: Option<SecretString>,
+    /// Names that such a request may come under, besides loopback and the address itself.
+    pub hosts: Vec<String>,
 }
 
 /// What is logged, and how.
@@ -322,7 +328,9 @@ impl Http {
             if text == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { text.parse().ok() }
         })?;
         let port = settings.require("http.port")?.parse("a port, 0 to 65535", |text| text.trim().parse().ok())?;
-        Ok(Self { addr, port })
+        let token = settings.secret("http.token")?;
+        let hosts = settings.find("http.hosts")?.map(|found| values::list(&found.text)).unwrap_or_default();
+        Ok(Self { addr, port, token, hosts })
     }
 }
 

@@ -126,6 +126,8 @@ pub const VARIABLES: &[Variable] = &[
 
     var("http.addr", &["HTTP_ADDR"], "The address for health and metrics; 0.0.0.0 in a container.").or("127.0.0.1"),
     var("http.port", &["HTTP_PORT"], "The port for health and metrics; 0 picks a free one and logs it.").or("8080"),
+    var("http.token", &["HTTP_TOKEN"], "What `POST /continue/SYSTEM` has to show, as Authorization: Bearer. Off loopback it is refused without.").secret(),
+    var("http.hosts", &["HTTP_HOSTS"], "Names under which such a request may reach this process, besides loopback and its address, separated by commas."),
 
     var("log.level", &["LOG_LEVEL"], "error, warn, info, debug or trace; also per target, such as info,pipeline=debug.").or("info"),
     var("log.format", &["LOG_FORMAT"], "json or pretty. Not set: pretty on a terminal, else json."),

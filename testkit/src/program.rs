@@ -44,9 +44,13 @@ impl Running {
         self.log.lock().unwrap().iter().map(|line| format!("{line}\n")).collect()
     }
 
+    /// Where its HTTP server listens.
+    pub fn addr(&self) -> String {
+        self.await_events("HTTP server listening", 1)[0]["addr"].as_str().unwrap().to_owned()
+    }
+
     pub fn http(&self, path: &str) -> (u16, String) {
-        let listening = self.await_events("HTTP server listening", 1);
-        let url = format!("http://{}{path}", listening[0]["addr"].as_str().unwrap());
+        let url = format!("http://{}{path}", self.addr());
         let answer = reqwest::blocking::get(url).unwrap();
         (answer.status().as_u16(), answer.text().unwrap())
     }

@@ -19,6 +19,7 @@ mod commands;
 mod explain;
 mod faults;
 mod flow;
+mod http;
 mod letters;
 mod memory;
 mod purge;

@@ -32,13 +32,31 @@ pub struct FeedOptions {
 impl FeedOptions {
     /// How long the engine may take to finish what is being revoked.
     pub(super) fn grace(&self) -> Duration {
-        (self.session_timeout / 2).min(Duration::from_secs(10))
+        grace(self.session_timeout)
     }
 
     /// How long the broker may take to answer a commit; with the grace before it, shorter than a session.
     pub(super) fn answer_limit(&self) -> Duration {
-        (self.session_timeout / 3).min(Duration::from_secs(5))
+        answer_limit(self.session_timeout)
     }
+
+    /// How long a stop may take.
+    pub(super) fn stop_limit(&self) -> Duration {
+        stop_limit(self.session_timeout)
+    }
+}
+
+fn grace(session_timeout: Duration) -> Duration {
+    (session_timeout / 2).min(Duration::from_secs(10))
+}
+
+fn answer_limit(session_timeout: Duration) -> Duration {
+    (session_timeout / 3).min(Duration::from_secs(5))
+}
+
+/// How long a feed with this session timeout takes to stop at most: its drain, and two answers of the broker.
+pub fn stop_limit(session_timeout: Duration) -> Duration {
+    grace(session_timeout) + 2 * answer_limit(session_timeout)
 }
 
 /// Why the feed cannot go on. Nothing unfinished was committed.

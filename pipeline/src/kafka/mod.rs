@@ -13,7 +13,7 @@ mod poll;
 mod read;
 mod topics;
 
-pub use consumer::{FeedError, FeedOptions};
+pub use consumer::{FeedError, FeedOptions, stop_limit};
 pub use dead_letters::KafkaDeadLetters;
 pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;

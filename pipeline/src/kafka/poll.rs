@@ -147,7 +147,7 @@ impl KafkaFeed {
     /// Leaves the group: librdkafka answers with a revocation, which drains and commits as any other.
     fn begin_close(&mut self) {
         self.stopping = true;
-        self.leave_by = Some(Instant::now() + self.options.grace() + 2 * self.options.answer_limit());
+        self.leave_by = Some(Instant::now() + self.options.stop_limit());
         self.monitor.forget_ends();
         if let Err(error) = self.consumer.close_queue() {
             tracing::warn!(%error, "The Kafka consumer could not be closed in order");

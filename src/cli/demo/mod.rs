@@ -148,9 +148,9 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
     let consumers = consumers(&[transactions::NAME.to_owned()], config, &run)?;
     let health = health(&consumers);
     let tallies: Vec<_> = consumers.iter().map(|(consumer, _)| (consumer.name, consumer.tally.clone())).collect();
+    stop_on_signal(&consumers, config, &run.stop)?;
     let stop = run.stop.clone();
     let running = tokio::spawn(async move { all(consumers, &stop).await });
-    tokio::spawn(stop_on_signal(run.stop.clone()));
     let took = progress(&tallies, records, &run.stop).await?;
     if !keep {
         ended(running.await)?;
