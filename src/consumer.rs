@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use pipeline::batcher::BatchLimits;
 use pipeline::dedupe::MarkStore;
 use pipeline::kafka::{
-    FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, ensure_dead_letter_topics, fit_largest_message,
+    FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, StateTopic, ensure_dead_letter_topics, fit_largest_message,
 };
 use pipeline::sink::{Failure, Write};
 use pipeline::{
@@ -148,7 +148,7 @@ impl Consumer {
         let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
             tokio::select! {
-                () = prepared(&client, &feed_options.topics, replication, &prepare, &shared) => {}
+                () = prepared(&client, &feed_options, replication, &prepare, &shared) => {}
                 () = stop.cancelled() => return Ok(Finished::default()),
             }
             shared.clear("start");
@@ -199,16 +199,21 @@ async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
     tokio::task::spawn_blocking(move || fit_largest_message(&asking, &topics)).await.unwrap_or(client)
 }
 
-/// Waits until the dead-letter topics and the store are in place.
+/// Waits until the state topic, the dead-letter topics and the store are in place.
 async fn prepared(
     client: &ClientConfig,
-    topics: &[String],
+    options: &FeedOptions,
     replication: Option<i32>,
     prepare: &Prepare,
     status: &Status,
 ) {
+    let state = StateTopic::new(client, &options.state_topic);
     loop {
-        let dead_letters = ensure_dead_letter_topics(client, topics, replication).await;
+        match state.ensure(replication).await {
+            Ok(()) => status.clear("state"),
+            Err(error) => status.raise("state", error.to_string()),
+        }
+        let dead_letters = ensure_dead_letter_topics(client, &options.topics, replication).await;
         match dead_letters {
             Ok(()) => status.clear("dead letters"),
             Err(error) => status.raise("dead letters", error.to_string()),
@@ -260,6 +265,7 @@ fn feed_options(config: &Config, system: &'static str, topics: &[String], group:
         system,
         topics: topics.to_vec(),
         group: group.to_owned(),
+        state_topic: config.kafka.state_topic.clone(),
         session_timeout: config.kafka.session_timeout,
         heartbeat_interval: config.kafka.heartbeat_interval,
         limits: BatchLimits {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batcher::Span;
+use crate::mutants::{self, Mutant};
 use crate::record::{Epoch, TopicPartition};
 
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Leases {
 
     /// Whether the feed has not polled for longer than the session lasts: the group may have given the partitions away.
     pub fn overslept(&self) -> bool {
-        self.state().polled.elapsed() > self.session_timeout
+        self.state().polled.elapsed() > self.session_timeout && !mutants::on(Mutant::Oversleeping)
     }
 
     /// The epoch under which a partition is assigned now.
@@ -112,7 +113,8 @@ impl Leases {
 
     /// Whether what was polled under this assignment may still be sent.
     pub fn live(&self, span: &Span) -> bool {
-        self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch)
+        mutants::on(Mutant::LeasesIgnored)
+            || self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch)
     }
 
     /// Whether a batch of this assignment may begin.

@@ -23,6 +23,7 @@ mod outcome;
 mod record;
 mod redis_marks;
 pub mod sink;
+pub mod state;
 pub mod status;
 pub mod system;
 mod write;

@@ -39,10 +39,18 @@ pub enum Mutant {
     BreakerOff,
     /// An attempt is one try, with nothing beside it to compare.
     AttemptsUnpaired,
+    /// Offsets that were not read are passed without a question.
+    GapIgnored,
+    /// What was polled under an assignment is sent after its end.
+    LeasesIgnored,
+    /// A process that slept longer than its session sends before the group has confirmed that it is a member.
+    Oversleeping,
+    /// A revocation does not let finish what is in flight.
+    DrainSkipped,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -60,6 +68,10 @@ impl Mutant {
         Self::EqualVersionsRace,
         Self::BreakerOff,
         Self::AttemptsUnpaired,
+        Self::GapIgnored,
+        Self::LeasesIgnored,
+        Self::Oversleeping,
+        Self::DrainSkipped,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -82,6 +94,10 @@ impl Mutant {
             Self::EqualVersionsRace => "equal-versions-race",
             Self::BreakerOff => "breaker-off",
             Self::AttemptsUnpaired => "attempts-unpaired",
+            Self::GapIgnored => "gap-ignored",
+            Self::LeasesIgnored => "leases-ignored",
+            Self::Oversleeping => "oversleeping",
+            Self::DrainSkipped => "drain-skipped",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod dlq;
 pub mod doctor;
 pub mod explain;
 mod leaving;
+pub mod losses;
 pub mod publish;
 pub mod purge;
 pub mod run;
@@ -120,6 +121,8 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Look at the configuration and every connection, and say what to change
     Doctor(doctor::DoctorArgs),
+    /// Records that retention took before they were read, and who has acknowledged them
+    Losses(losses::LossesArgs),
     /// Compare a store with the log, document by document
     Verify(verify::VerifyArgs),
     /// Tell the story of one document: its events, what became of each, and what the stores hold
@@ -160,6 +163,7 @@ impl Cli {
             | Command::Dlq(_)
             | Command::Doctor(_)
             | Command::Explain(_)
+            | Command::Losses(_)
             | Command::Purge(_)
             | Command::Verify(_) => {}
         }
@@ -181,6 +185,7 @@ impl Cli {
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),
+            Command::Losses(args) => block_on(losses::losses(args, config)),
             Command::Explain(args) => block_on(explain::explain(args, config)),
             Command::Purge(args) => block_on(purge::purge(args, config)),
             Command::Doctor(args) => block_on(doctor::doctor(args, config)),

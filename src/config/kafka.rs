@@ -23,6 +23,8 @@ pub struct Kafka {
     pub session_timeout: Duration,
     pub heartbeat_interval: Duration,
     pub security: Security,
+    /// Where losses are written down.
+    pub state_topic: String,
     /// Copies of the topics that are created; `None` leaves it to the cluster.
     pub topic_replication: Option<u16>,
     /// librdkafka's own properties, from the file.
@@ -138,6 +140,7 @@ impl Kafka {
             session_timeout,
             heartbeat_interval,
             security: Security::read(settings)?,
+            state_topic: settings.require("kafka.state_topic")?.text,
             topic_replication: replication.map(|found| found.parse(expected, copies)).transpose()?,
             properties: properties(settings)?,
         };

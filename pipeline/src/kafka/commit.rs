@@ -3,21 +3,22 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::task::Poll;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
+use super::call::Call;
 use super::context::Context;
 
-/// Commits for one consumer, at most one at a time.
+/// Commits of what is stored, for revocation and stop: the only ones that the poll thread waits for. At most one at a time.
 pub(super) struct Committer {
     consumer: Arc<BaseConsumer<Context>>,
     limit: Duration,
     /// A commit that was given up on.
-    unanswered: Cell<Option<Receiver<KafkaResult<()>>>>,
+    unanswered: Cell<Option<Call<KafkaResult<()>>>>,
 }
 
 impl Committer {
@@ -26,42 +27,42 @@ impl Committer {
         Self { consumer, limit, unanswered: Cell::new(None) }
     }
 
-    /// Commits these offsets, or what is stored when there are none.
+    /// Commits what is stored.
     ///
     /// # Errors
     /// What the broker says; `OperationTimedOut` when it says nothing. The commit may happen all the same then, which does
     /// no harm: what it commits is finished, and a broker takes it from a member alone.
-    pub(super) fn commit(&self, offsets: Option<TopicPartitionList>) -> KafkaResult<()> {
-        if let Some(earlier) = self.unanswered.take() {
-            self.wait(earlier).ok();
-            if let Some(earlier) = self.unanswered.take() {
-                self.unanswered.set(Some(earlier));
-                return Err(silent());
-            }
+    pub(super) fn commit(&self) -> KafkaResult<()> {
+        if let Some(earlier) = self.unanswered.take()
+            && earlier.wait(self.limit).is_pending()
+        {
+            self.unanswered.set(Some(earlier));
+            return Err(silent());
         }
-        let (done, answer) = channel();
         let consumer = self.consumer.clone();
-        let commit = move || {
-            let committed = match offsets {
-                Some(offsets) => consumer.commit(&offsets, CommitMode::Sync),
-                None => consumer.commit_consumer_state(CommitMode::Sync),
-            };
-            // Nobody waits any more when it took too long.
-            done.send(committed).ok();
-        };
-        std::thread::Builder::new().name("commit".into()).spawn(commit).map_err(|_| silent())?;
-        self.wait(answer)
-    }
-
-    fn wait(&self, answer: Receiver<KafkaResult<()>>) -> KafkaResult<()> {
-        match answer.recv_timeout(self.limit) {
-            Ok(committed) => committed,
-            Err(_) => {
-                self.unanswered.set(Some(answer));
+        let call = Call::begin("commit", move || stored(&consumer));
+        match call.wait(self.limit) {
+            Poll::Ready(Some(committed)) => committed,
+            Poll::Ready(None) => Err(silent()),
+            Poll::Pending => {
+                self.unanswered.set(Some(call));
                 Err(silent())
             }
         }
     }
+}
+
+/// Commits what is stored, and waits; nothing new to commit is no error.
+pub(super) fn stored(consumer: &BaseConsumer<Context>) -> KafkaResult<()> {
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+        committed => committed,
+    }
+}
+
+/// Commits these offsets, and waits.
+pub(super) fn offsets(consumer: &BaseConsumer<Context>, offsets: &TopicPartitionList) -> KafkaResult<()> {
+    consumer.commit(offsets, CommitMode::Sync)
 }
 
 fn silent() -> KafkaError {

@@ -20,6 +20,8 @@ pub struct FeedOptions {
     pub system: &'static str,
     pub topics: Vec<String>,
     pub group: String,
+    /// Where losses are written down.
+    pub state_topic: String,
     pub session_timeout: Duration,
     pub heartbeat_interval: Duration,
     pub limits: BatchLimits,
@@ -81,7 +83,7 @@ pub(super) fn take(
     let topic = topics.iter().find(|topic| &***topic == message.topic())?;
     // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
     let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
-    held.polled = message.offset() + 1;
+    held.polled(message.offset(), message.offset() + 1);
     let record = record_of(message, held.at.clone());
     batcher.push(record, held.epoch, Instant::now())
 }
@@ -152,6 +154,7 @@ mod tests {
             system: "s",
             topics: Vec::new(),
             group: "g".to_owned(),
+            state_topic: "millrace.state".to_owned(),
             session_timeout: Duration::from_secs(6),
             heartbeat_interval: Duration::from_secs(1),
             limits: BatchLimits { records: 1, bytes: 1, age: Duration::ZERO },

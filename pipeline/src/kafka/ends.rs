@@ -1,14 +1,20 @@
-//! The end of the log as it was when a `--once` run began, and whether the group has got there.
+//! The end of the log as it was when a `--once` run began, and whether the group has got there. Brokers are asked off the
+//! poll thread.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::REQUEST;
 use super::assignment::Assignment;
+use super::call::Question;
+use super::commit::stored;
 use super::context::Context;
+use super::offsets::{Edge, Offsets, committed, edges};
+use crate::record::TopicPartition;
 
 /// How often it is looked whether the end is there.
 const LOOK: Duration = Duration::from_millis(250);
@@ -17,93 +23,78 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Goal {
     topics: Vec<String>,
-    ends: Option<Ends>,
-    looked: Instant,
+    ends: Option<Arc<Offsets>>,
+    asked: Question<KafkaResult<Option<Offsets>>>,
+    covered: Question<KafkaResult<bool>>,
     pub reached: bool,
 }
 
 impl Goal {
     pub(super) fn new(topics: &[String]) -> Self {
-        Self { topics: topics.to_vec(), ends: None, looked: Instant::now(), reached: false }
+        let (asked, covered) = (Question::new("ends"), Question::new("covered"));
+        Self { topics: topics.to_vec(), ends: None, asked, covered, reached: false }
     }
 
-    /// Looks now and then; true once the end is reached. The brokers are only asked when our own part is done, after
-    /// `commit` has told them of it.
-    pub(super) fn look(
-        &mut self,
-        consumer: &BaseConsumer<Context>,
-        assignment: &Assignment,
-        commit: impl FnOnce(),
-    ) -> KafkaResult<bool> {
+    /// Looks now and then; true once the end is reached. The group is only asked when our own part is done, after it was
+    /// told of it.
+    ///
+    /// # Errors
+    /// When the brokers do not answer; they are asked again.
+    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &Assignment) -> KafkaResult<bool> {
         // Before the first assignment what is committed may belong to a log that is gone.
-        if self.looked.elapsed() < LOOK || !assignment.begun() {
+        if !assignment.begun() {
             return Ok(false);
         }
-        self.looked = Instant::now();
+        if let Some((Some(ends), _)) = self.asked.take(LOOK) {
+            self.ends = ends?.map(Arc::new);
+        }
+        if let Some((Some(covered), _)) = self.covered.take(LOOK) {
+            self.reached = covered?;
+        }
+        let consumer = consumer.clone();
         match &self.ends {
-            None => self.ends = Ends::take(consumer, &self.topics)?,
-            Some(ends) if ends.reached(assignment) => {
-                commit();
-                self.reached = ends.covered(consumer)?;
+            None if self.asked.free() => {
+                let topics = self.topics.clone();
+                self.asked.ask(move || ends(&consumer, &topics));
             }
-            Some(_) => {}
+            Some(ends) if self.covered.free() && reached(ends, assignment) => {
+                let ends = ends.clone();
+                self.covered.ask(move || stored(&consumer).and_then(|()| covered(&consumer, &ends)));
+            }
+            _ => {}
         }
         Ok(self.reached)
     }
 }
 
-/// For each partition that held anything, where its log ended.
-#[derive(Debug)]
-struct Ends {
-    ends: Vec<(String, i32, i64)>,
+/// For each partition that holds anything, where its log ends; `None` while a topic does not exist or a partition's end is
+/// not told.
+fn ends(consumer: &BaseConsumer<Context>, topics: &[String]) -> KafkaResult<Option<Offsets>> {
+    let mut partitions = Vec::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        let Some(found) = found.filter(|found| !found.partitions().is_empty()) else { return Ok(None) };
+        partitions.extend(found.partitions().iter().map(|one| TopicPartition::new(topic.as_str(), one.id())));
+    }
+    let (lows, highs) = (edges(consumer, &partitions, Edge::Start)?, edges(consumer, &partitions, Edge::End)?);
+    if partitions.iter().any(|at| !lows.contains_key(at) || !highs.contains_key(at)) {
+        return Ok(None);
+    }
+    Ok(Some(highs.into_iter().filter(|(at, high)| lows.get(at).is_some_and(|low| high > low)).collect()))
 }
 
-impl Ends {
-    /// Asks the brokers; `None` while a topic does not exist.
-    fn take(consumer: &BaseConsumer<Context>, topics: &[String]) -> KafkaResult<Option<Self>> {
-        let mut ends = Vec::new();
-        for topic in topics {
-            let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
-            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())
-            else {
-                return Ok(None);
-            };
-            if found.partitions().is_empty() {
-                return Ok(None);
-            }
-            for partition in found.partitions() {
-                let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST)?;
-                if high > low {
-                    ends.push((topic.clone(), partition.id(), high));
-                }
-            }
-        }
-        Ok(Some(Self { ends }))
-    }
+/// Whether everything of the partitions assigned here is finished up to its end.
+fn reached(ends: &Offsets, assignment: &Assignment) -> bool {
+    assignment.iter().all(|held| {
+        let next = held.finished.or(held.start);
+        next.is_some() && ends.get(&held.at).is_none_or(|end| next >= Some(*end)) && held.gaps.limit().is_none()
+    })
+}
 
-    /// Whether everything of the partitions assigned here is finished up to its end.
-    fn reached(&self, assignment: &Assignment) -> bool {
-        assignment.iter().all(|held| {
-            let is = |(topic, partition, _): &&(String, i32, i64)| {
-                *topic == *held.at.topic && *partition == held.at.partition
-            };
-            self.ends.iter().find(is).is_none_or(|(_, _, end)| held.finished.or(held.start) >= Some(*end))
-        })
-    }
-
-    /// Whether what the group has committed covers every end: the group's, so that several members end together.
-    fn covered(&self, consumer: &BaseConsumer<Context>) -> KafkaResult<bool> {
-        if self.ends.is_empty() {
-            return Ok(true);
-        }
-        let mut asked = TopicPartitionList::with_capacity(self.ends.len());
-        for (topic, partition, _) in &self.ends {
-            asked.add_partition(topic, *partition);
-        }
-        let committed = consumer.committed_offsets(asked, REQUEST)?;
-        Ok(self.ends.iter().all(|(topic, partition, end)| {
-            let found = committed.find_partition(topic, *partition);
-            found.is_some_and(|found| matches!(found.offset(), Offset::Offset(next) if next >= *end))
-        }))
-    }
+/// Whether what the group has committed covers every end: the group's, so that several members end together.
+fn covered(consumer: &BaseConsumer<Context>, ends: &Offsets) -> KafkaResult<bool> {
+    let partitions: Vec<TopicPartition> = ends.keys().cloned().collect();
+    let committed: BTreeMap<_, _> = committed(consumer, &partitions)?;
+    Ok(ends.iter().all(|(at, end)| committed.get(at).is_some_and(|next| *next >= Some(*end))))
 }

@@ -7,12 +7,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext};
 
-use super::consumer::known;
 use super::context::trouble;
+use super::offsets::{Found, standing};
 use super::topics::max_message_bytes;
 use super::{NO_SESSION, REQUEST};
 use crate::record::TopicPartition;
@@ -165,16 +165,15 @@ pub(super) fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
 pub fn standings(client: &ClientConfig, topic: &Topic, group: &str) -> Result<Vec<Standing>, String> {
     let (consumer, trouble) = consumer(client, group)?;
     let ask = || {
-        let mut list = TopicPartitionList::new();
-        let last = i32::try_from(topic.partitions).unwrap_or(i32::MAX) - 1;
-        list.add_partition_range(&topic.name, 0, last);
-        let mut standings = Vec::new();
-        for element in consumer.committed_offsets(list, REQUEST)?.elements() {
-            let (low, high) = consumer.fetch_watermarks(&topic.name, element.partition(), REQUEST)?;
-            let at = TopicPartition::new(topic.name.as_str(), element.partition());
-            standings.push(Standing { at, low, high, committed: known(element.offset()) });
+        let count = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+        let partitions: Vec<TopicPartition> =
+            (0..count).map(|id| TopicPartition::new(topic.name.as_str(), id)).collect();
+        let found = standing(&consumer, &partitions)?;
+        if found.len() < partitions.len() {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable));
         }
-        Ok(standings)
+        let one = |(at, Found { committed, low, high })| Standing { at, low, high, committed };
+        Ok(found.into_iter().map(one).collect())
     };
     ask().map_err(|error: KafkaError| trouble.why(&error))
 }

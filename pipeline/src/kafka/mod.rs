@@ -1,16 +1,24 @@
 //! Kafka: the feed that fills the engine, and the producer that takes its dead letters.
 
 mod assignment;
+mod call;
 mod commit;
 mod consumer;
 mod context;
 mod dead_letters;
 mod ends;
+mod gaps;
 mod inspect;
+mod losses;
+mod membership;
 mod monitor;
+mod offsets;
 mod oversize;
 mod poll;
 mod read;
+mod rebalance;
+mod starts;
+mod state;
 mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};
@@ -18,6 +26,7 @@ pub use dead_letters::KafkaDeadLetters;
 pub use inspect::{Inspection, Standing, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};
+pub use state::{StateError, StateTopic};
 pub use topics::{TopicError, ensure_dead_letter_topics, fit_batch, fit_largest_message, letter_bytes};
 
 use std::time::Duration;

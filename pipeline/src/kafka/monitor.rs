@@ -1,4 +1,4 @@
-//! What the poll thread tells of itself: lag, progress, connection, and records that retention took before they were read.
+//! What the poll thread tells of itself: lag, progress and connection.
 //!
 //! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
 //! name the offset at which it saw the end of a partition. Once an end was polled since the last pause or assignment, and the
@@ -7,13 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::Statistics;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Statistics, TopicPartitionList};
 
-use super::REQUEST;
 use super::assignment::Assignment;
-use super::consumer::known;
 use super::context::Context;
 use super::oversize::Oversize;
 use crate::batcher::Batcher;
@@ -22,15 +20,6 @@ use crate::status::Status;
 
 /// Lag without progress for this long is trouble.
 const STUCK: Duration = Duration::from_secs(60);
-
-/// Where a partition is read from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    /// `None` when not known; librdkafka then finds it by itself.
-    pub next: Option<i64>,
-    /// The committed offset belongs to a log that is gone.
-    pub anew: bool,
-}
 
 /// Watches one consumer.
 #[derive(Debug)]
@@ -67,7 +56,7 @@ impl Monitor {
             let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
             if let Some(found) = found
                 && found.eof_offset == found.next_offset
-                && found.eof_offset > held.polled
+                && !held.covers(found.eof_offset)
             {
                 self.ends.push((held.at.clone(), held.epoch, found.eof_offset));
             }
@@ -77,11 +66,10 @@ impl Monitor {
     /// The queue was seen empty: all that was fetched before the last statistics has been polled.
     pub(super) fn quiet(&mut self, assignment: &mut Assignment, batcher: &mut Batcher) {
         for (at, epoch, end) in self.ends.drain(..) {
-            if let Some(held) = assignment.find(&at.topic, at.partition)
-                && held.epoch == epoch
-                && held.polled < end
+            if let Some(held) = assignment.under(&at, epoch)
+                && !held.covers(end)
             {
-                held.polled = end;
+                held.polled(end, end);
                 batcher.cover(&at, epoch, end, Instant::now());
             }
         }
@@ -113,53 +101,6 @@ impl Monitor {
             let seconds = self.progress.elapsed().as_secs();
             self.status.raise("progress", format!("no record finished for {} min with a backlog", seconds / 60));
         }
-    }
-
-    /// Where the group stands for each partition of a list; tells of records that retention took. What the brokers do
-    /// not answer in time stays unknown.
-    pub(super) fn starts(&self, consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Vec<Start> {
-        if list.count() == 0 {
-            return Vec::new();
-        }
-        let deadline = Instant::now() + REQUEST;
-        let committed = consumer.committed_offsets(list.clone(), REQUEST).inspect_err(|error| {
-            tracing::warn!(%error, "Committed offsets could not be asked for; records lost to retention go unnoticed");
-        });
-        let mut starts = Vec::new();
-        for element in list.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
-            let found = committed.as_ref().ok().and_then(|list| list.find_partition(topic, partition));
-            let committed = found.and_then(|found| known(found.offset()));
-            let left = deadline.saturating_duration_since(Instant::now());
-            let marks = (!left.is_zero()).then(|| consumer.fetch_watermarks(topic, partition, left).ok()).flatten();
-            starts.push(match (committed, marks) {
-                (Some(committed), Some((low, high))) => self.compare(topic, partition, committed, low, high),
-                (committed, marks) => Start { next: committed.or(marks.map(|(low, _)| low)), anew: false },
-            });
-        }
-        starts
-    }
-
-    fn compare(&self, topic: &str, partition: i32, committed: i64, low: i64, high: i64) -> Start {
-        if committed < low {
-            let lost = low - committed;
-            metrics::counter!("millrace_lost_to_retention_total", "system" => self.system).increment(lost as u64);
-            tracing::error!(topic, partition, committed, log_start = low, lost, "Records were lost to retention");
-            self.status.raise(
-                "retention",
-                format!("{lost} records of {topic}[{partition}] were deleted by retention before they were read"),
-            );
-        } else if committed > high {
-            tracing::error!(
-                topic,
-                partition,
-                committed,
-                log_end = high,
-                "The log ends before the committed offset: the topic was made anew; reading it from its start"
-            );
-            return Start { next: Some(low), anew: true };
-        }
-        Start { next: Some(committed), anew: false }
     }
 
     pub(super) fn assigned(&mut self, assignment: &Assignment) {

@@ -1,7 +1,8 @@
-//! The poll thread: the only one that talks to the consumer. It polls, cuts batches, offers them to the engine, and commits.
+//! The poll thread: polls, cuts batches, offers them to the engine, and commits.
 //!
 //! It owns the consumer and the batcher, and never blocks on the engine: it keeps one batch in hand, and after a second
-//! without room pauses its partitions and goes on polling. It guarantees that what it commits is finished, and that an
+//! without room pauses its partitions and goes on polling. Outside of revocation and stop it waits for no broker: questions
+//! are asked on threads of their own, and their answers looked for here. It guarantees that what it commits is finished, and that an
 //! assignment is only worked under while the group is known to agree.
 
 use std::collections::VecDeque;
@@ -9,23 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::assignment::{Assigned, Assignment, partitions_of};
+use super::assignment::Assignment;
 use super::commit::Committer;
 use super::consumer::{FeedError, FeedOptions, consumer_config, take};
-use super::context::{Context, Rebalance};
+use super::context::Context;
 use super::ends::Goal;
-use super::monitor::{Monitor, Start};
+use super::losses::Losses;
+use super::membership::Membership;
+use super::monitor::Monitor;
+use super::starts::{Late, Opening};
+use super::state::StateTopic;
 use crate::batcher::{Batch, Batcher};
-use crate::feed::{Intake, Revocation};
-use crate::ledger::Frontier;
-use crate::record::TopicPartition;
+use crate::feed::Intake;
+use crate::state::{Loss, LossBook, LossKey};
 use crate::status::Status;
 
 /// The longest poll, which bounds how late a finished batch is noticed.
@@ -37,26 +40,33 @@ const RUN: usize = 500;
 
 /// Feeds an engine from Kafka.
 pub struct KafkaFeed {
-    options: FeedOptions,
-    topics: Vec<Arc<str>>,
-    consumer: Arc<BaseConsumer<Context>>,
-    committer: Committer,
-    intake: Intake,
-    runtime: Handle,
-    stop: CancellationToken,
-    stopping: bool,
+    pub(super) options: FeedOptions,
+    pub(super) topics: Vec<Arc<str>>,
+    pub(super) consumer: Arc<BaseConsumer<Context>>,
+    pub(super) committer: Committer,
+    pub(super) intake: Intake,
+    pub(super) runtime: Handle,
+    pub(super) stop: CancellationToken,
+    pub(super) stopping: bool,
     /// When a stop that is under way is given up on.
-    leave_by: Option<Instant>,
-    assignment: Assignment,
-    batcher: Batcher,
-    in_hand: VecDeque<Batch>,
+    pub(super) leave_by: Option<Instant>,
+    pub(super) assignment: Assignment,
+    pub(super) batcher: Batcher,
+    pub(super) in_hand: VecDeque<Batch>,
     /// Since when the first batch in hand has had no room.
-    waiting: Option<Instant>,
-    paused: bool,
+    pub(super) waiting: Option<Instant>,
+    pub(super) paused: bool,
     /// With `once`.
-    goal: Option<Goal>,
-    monitor: Monitor,
-    status: Arc<Status>,
+    pub(super) goal: Option<Goal>,
+    pub(super) monitor: Monitor,
+    /// What the group gave us and is not ours to read yet.
+    pub(super) opening: Option<Opening>,
+    pub(super) late: Late,
+    losses: Losses,
+    membership: Membership,
+    /// Ends whoever follows the state topic.
+    _followed: DropGuard,
+    pub(super) status: Arc<Status>,
 }
 
 impl KafkaFeed {
@@ -77,7 +87,15 @@ impl KafkaFeed {
         let consumer = Arc::new(consumer);
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(FeedError::Configuration)?;
+        let state = StateTopic::new(client, &options.state_topic);
+        let followed = CancellationToken::new();
+        follow(state.clone(), &options, &status, followed.clone()).map_err(FeedError::Configuration)?;
         Ok(Self {
+            opening: None,
+            late: Late::new(),
+            losses: Losses::new(options.system, &options.group, state, status.clone()),
+            membership: Membership::new(options.session_timeout),
+            _followed: followed.drop_guard(),
             topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
             batcher: Batcher::new(options.limits),
             monitor: Monitor::new(options.system, status.clone()),
@@ -134,6 +152,7 @@ impl KafkaFeed {
             self.offer();
             self.poll()?;
             self.rebalance()?;
+            self.take_answers();
             self.monitor.look(&self.consumer, &self.assignment);
             self.check_end();
         }
@@ -163,7 +182,7 @@ impl KafkaFeed {
         self.store(&moved);
     }
 
-    fn store(&self, offsets: &TopicPartitionList) {
+    pub(super) fn store(&self, offsets: &TopicPartitionList) {
         if offsets.count() > 0
             && let Err(error) = self.consumer.store_offsets(offsets)
         {
@@ -248,109 +267,60 @@ impl KafkaFeed {
         Ok(())
     }
 
-    /// Says that the group was heard of. After a sleep longer than the session (a suspended process, a stalled machine)
-    /// the broker has to confirm it first: a commit is only taken from a member.
+    /// Says that the group was heard of. After a sleep longer than the session (a suspended process, a stalled machine) it
+    /// has to confirm the membership first.
     fn confirm_membership(&mut self) {
-        if self.intake.leases.overslept() && self.intake.leases.any() {
-            let positions = self.assignment.positions();
-            if let Err(error) = self.committer.commit(Some(positions)) {
-                tracing::warn!(%error, "Slept longer than the session lasts; waiting for the group's word");
-                return;
-            }
+        let doubtful = self.intake.leases.overslept() && self.intake.leases.any();
+        if !doubtful || self.membership.confirmed(&self.consumer, &self.assignment) {
+            self.intake.leases.polled();
         }
-        self.intake.leases.polled();
     }
 
-    fn rebalance(&mut self) -> Result<(), FeedError> {
-        for event in self.consumer.context().take_rebalances() {
-            match event {
-                Rebalance::Assign(list) => self.assign(&list)?,
-                Rebalance::Revoke(list) => self.revoke(&list)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn cooperative(&self) -> bool {
-        matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
-    }
-
-    fn assign(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
-        let starts = self.monitor.starts(&self.consumer, list);
-        let (mut list, mut anew) = (list.clone(), TopicPartitionList::new());
-        for (at, start) in partitions_of(&list, &self.topics).into_iter().zip(starts) {
-            let epoch = self.intake.leases.grant(&at);
-            if let Start { next: Some(next), anew: true } = start {
-                let (topic, partition, offset) = (&at.topic, at.partition, Offset::Offset(next));
-                let set = list.set_partition_offset(topic, partition, offset);
-                set.and_then(|()| anew.add_partition_offset(topic, partition, offset)).map_err(FeedError::Fatal)?;
-            }
-            let polled = start.next.unwrap_or(-1);
-            self.assignment.add(Assigned { at, epoch, end_seen: false, start: start.next, polled, finished: None });
-        }
-        self.assignment.begin();
-        let done =
-            if self.cooperative() { self.consumer.incremental_assign(&list) } else { self.consumer.assign(&list) };
-        done.map_err(FeedError::Fatal)?;
-        if anew.count() > 0
-            && let Err(error) = self.committer.commit(Some(anew))
-        {
-            tracing::warn!(%error, "The offsets of the old log could not be taken back; the new one is read anew after a restart");
-        }
-        // Being paused outlives an assignment in librdkafka, so it is set either way.
-        let set = if self.paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
-        set.map_err(FeedError::Fatal)?;
-        self.monitor.assigned(&self.assignment);
-        Ok(())
-    }
-
-    /// Stops intake, lets the engine drain to a deadline, commits what is finished, gives the partitions back.
-    fn revoke(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
-        let lost = self.consumer.assignment_lost();
-        let partitions = partitions_of(list, &self.topics);
-        self.batcher.forget(&partitions);
-        self.in_hand.iter_mut().for_each(|batch| batch.forget(|span| partitions.contains(&span.at)));
-        self.in_hand.retain(|batch| !batch.is_empty());
-        self.intake.leases.close_intake(&partitions);
-        let grace = if lost { Duration::ZERO } else { self.options.grace() };
-        let last = self.drain(partitions.clone(), grace);
-        if let (Some(last), false) = (&last, lost) {
-            let moved = self.assignment.advance(last);
+    /// Looks for what the brokers have answered, and stores what may be committed since.
+    fn take_answers(&mut self) {
+        let known = self.late.look(&self.consumer, &mut self.assignment);
+        let explained = self.losses.look(&self.consumer, &mut self.assignment);
+        if known || explained {
+            let moved = self.assignment.released();
             self.store(&moved);
-            self.commit();
-        }
-        self.assignment.remove(&partitions);
-        self.intake.leases.end(&partitions);
-        self.monitor.revoked(&self.assignment, &partitions, lost);
-        let done = if self.cooperative() { self.consumer.incremental_unassign(list) } else { self.consumer.unassign() };
-        done.map_err(FeedError::Fatal)?;
-        last.map(|_| ()).ok_or(FeedError::EngineStopped)
-    }
-
-    /// Asks the engine to finish these partitions; `None` when it is gone.
-    fn drain(&self, partitions: Vec<TopicPartition>, grace: Duration) -> Option<Frontier> {
-        let (done, answer) = oneshot::channel();
-        self.intake.revocations.blocking_send(Revocation { partitions, grace, done }).ok()?;
-        answer.blocking_recv().ok()
-    }
-
-    /// Commits what is stored, and waits for the broker's answer.
-    fn commit(&self) {
-        match self.committer.commit(None) {
-            // Nothing new to commit.
-            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => tracing::warn!(%error, "Offsets could not be committed; what follows them is read again"),
         }
     }
 
     /// With `once`: stops when the group has committed what was in the log at the start.
     fn check_end(&mut self) {
         let Some(mut goal) = self.goal.take_if(|_| !self.stopping) else { return };
-        match goal.look(&self.consumer, &self.assignment, || self.commit()) {
+        match goal.look(&self.consumer, &self.assignment) {
             Ok(true) => self.stop.cancel(),
             Ok(false) => {}
             Err(error) => self.status.raise("kafka", format!("the end of the log could not be asked for: {error}")),
         }
         self.goal = Some(goal);
     }
+}
+
+/// Follows the losses of the group: red while one stands that nobody has acknowledged, and until they are known.
+fn follow(state: StateTopic, options: &FeedOptions, status: &Arc<Status>, stop: CancellationToken) -> KafkaResult<()> {
+    let (group, red, unread) = (options.group.clone(), status.clone(), status.clone());
+    status.raise("losses", format!("waiting for {}, where losses are written down", options.state_topic));
+    let changed = move |book: &LossBook| {
+        red.clear("losses");
+        match told(book, &group) {
+            Some(why) => red.raise("retention", why),
+            None => red.clear("retention"),
+        }
+    };
+    state.follow(stop, changed, move |why| unread.raise("losses", why))
+}
+
+/// What stands of a group's losses, in one sentence.
+fn told(book: &LossBook, group: &str) -> Option<String> {
+    let standing: Vec<Loss> = book.standing(group).collect();
+    let first = standing.first()?;
+    let records: u64 = standing.iter().map(|loss| loss.lost).sum();
+    let LossKey(_, topic, partition, offset) = &first.key;
+    let (next, more) = (first.next, standing.len() - 1);
+    let others = if more > 0 { format!(" and {more} other places") } else { String::new() };
+    Some(format!(
+        "{records} records were deleted by retention before they were read, from {topic}[{partition}]@{offset} to {next}{others}: `millrace losses` names them, and acknowledges what is dealt with"
+    ))
 }

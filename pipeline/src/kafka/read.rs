@@ -9,6 +9,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::consumer::record_of;
 use super::context::Context;
+use super::offsets::{Edge, edges};
 use super::topics::fit_largest_message;
 use super::{NO_SESSION, REQUEST};
 use crate::record::{Record, TopicPartition};
@@ -16,7 +17,7 @@ use crate::record::{Record, TopicPartition};
 /// From which offset to which, by partition; the second is not read any more.
 pub type Ranges = BTreeMap<i32, (i64, i64)>;
 
-fn reader(mut config: ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
+pub(super) fn reader(mut config: ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
     // The client asks for a name, but with assigned partitions and no commits there is no group.
     config
         .set("group.id", "millrace-reader")
@@ -38,8 +39,13 @@ pub fn ranges(client: &ClientConfig, topic: &str) -> Result<Ranges, KafkaError> 
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     let partitions = found.map(|found| found.partitions()).unwrap_or_default();
-    let range = |id| Ok((id, consumer.fetch_watermarks(topic, id, REQUEST)?));
-    partitions.iter().map(|partition| range(partition.id())).collect()
+    let partitions: Vec<TopicPartition> =
+        partitions.iter().map(|partition| TopicPartition::new(topic, partition.id())).collect();
+    let lows = edges(&consumer, &partitions, Edge::Start)?;
+    let highs = edges(&consumer, &partitions, Edge::End)?;
+    let range = |at: &TopicPartition| Some((at.partition, (*lows.get(at)?, *highs.get(at)?)));
+    let untold = || KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable);
+    partitions.iter().map(|at| range(at).ok_or_else(untold)).collect()
 }
 
 /// Reads every record of a topic, partition by partition in offset order but partitions mixed; blocks the thread.

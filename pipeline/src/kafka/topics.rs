@@ -38,6 +38,10 @@ pub enum TopicError {
     Kafka(#[from] KafkaError),
     #[error("the dead-letter topic {topic} could not be created: {code}; create it by hand, or allow it to this user")]
     Refused { topic: String, code: RDKafkaErrorCode },
+    #[error(
+        "the state topic {topic} could not be created: {code}; create it by hand (one partition, cleanup.policy=compact), or allow it to this user"
+    )]
+    StateRefused { topic: String, code: RDKafkaErrorCode },
 }
 
 /// The `max.message.bytes` of the dead-letter topic of a topic that takes messages of `source` bytes. Both are compared with
@@ -171,7 +175,7 @@ pub(super) fn max_message_bytes(settings: &[ConfigEntry]) -> Option<u64> {
 }
 
 /// The topics there are.
-async fn list(client: &ClientConfig) -> Result<HashSet<String>, TopicError> {
+pub(super) async fn list(client: &ClientConfig) -> Result<HashSet<String>, TopicError> {
     let client = client.clone();
     // The task does not panic, so it can only fail by being cancelled at the end of the program.
     let asked = tokio::task::spawn_blocking(move || metadata(&client)).await;

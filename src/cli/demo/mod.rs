@@ -120,6 +120,7 @@ fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerCon
     let cluster = MockCluster::new(1).map_err(failure)?;
     cluster.create_topic("transactions", PARTITIONS, 1).map_err(failure)?;
     cluster.create_topic("transactions.dlq", 1, 1).map_err(failure)?;
+    cluster.create_topic("millrace.state", 1, 1).map_err(failure)?;
     Ok(cluster)
 }
 

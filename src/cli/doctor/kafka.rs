@@ -1,7 +1,8 @@
 //! Brokers, topics, dead-letter topics and where the groups stand.
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{Topic, inspect, letter_bytes, standings};
+use pipeline::kafka::{StateTopic, Topic, inspect, letter_bytes, standings};
+use pipeline::state::LossBook;
 use rdkafka::ClientConfig;
 
 use super::Finding;
@@ -18,15 +19,23 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
         chosen.iter().map(|chosen| ((chosen.entry.group)(config), (chosen.entry.topics)(config))).collect();
     let servers = config.kafka.bootstrap_servers.clone();
     let user = config.kafka.security.sasl.is_some();
+    let state = config.kafka.state_topic.clone();
     // librdkafka blocks; the task does not panic, so it only fails at the end of the program.
-    tokio::task::spawn_blocking(move || ask(&client, &servers, user, &groups)).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || ask(&client, &servers, user, &groups, &state)).await.unwrap_or_default()
 }
 
-fn ask(client: &ClientConfig, servers: &str, user: bool, groups: &[(String, Vec<String>)]) -> Vec<Finding> {
+fn ask(
+    client: &ClientConfig,
+    servers: &str,
+    user: bool,
+    groups: &[(String, Vec<String>)],
+    state: &str,
+) -> Vec<Finding> {
     let mut topics: Vec<String> = groups.iter().flat_map(|(_, topics)| topics.clone()).collect();
     topics.sort();
     topics.dedup();
-    let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
+    let mut names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
+    names.push(state.to_owned());
     let found = match inspect(client, &names) {
         Ok(found) => found,
         Err(why) => {
@@ -40,6 +49,12 @@ fn ask(client: &ClientConfig, servers: &str, user: bool, groups: &[(String, Vec<
         let [source, letters] = pair else { continue };
         findings.push(source_topic(name, source.as_ref(), found.brokers));
         findings.extend(letter_topic(name, source.as_ref(), letters.as_ref()));
+    }
+    let state_topic_found = found.topics.last().and_then(Option::as_ref);
+    findings.push(state_topic(state, state_topic_found, found.brokers));
+    let names: Vec<&str> = groups.iter().map(|(group, _)| group.as_str()).collect();
+    if state_topic_found.is_some() {
+        findings.extend(losses(&StateTopic::new(client, state), &names));
     }
     for (group, topics) in groups {
         let there = found.topics.iter().flatten().filter(|topic| topics.contains(&topic.name));
@@ -65,6 +80,38 @@ fn source_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Finding {
         return Finding::note(PART, what, "a broker's disk can take records with it: give it more copies");
     }
     Finding::ok(PART, what)
+}
+
+fn state_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Finding {
+    let Some(topic) = topic else {
+        return Finding::note(PART, format!("the topic {name} does not exist"), "run creates it");
+    };
+    if !topic.compacted {
+        let what = format!("the topic {name} is not compacted, so it forgets which records were lost");
+        let advice = format!("kafka-configs --alter --topic {name} --add-config cleanup.policy=compact");
+        return Finding::fault(PART, what, advice);
+    }
+    let what = format!("topic {name}: compacted, copies {}", topic.copies);
+    if topic.copies < 2 && brokers > 1 {
+        return Finding::note(PART, what, "a broker's disk can take it along: give it more copies");
+    }
+    Finding::ok(PART, what)
+}
+
+/// Losses that nobody has acknowledged.
+fn losses(state: &StateTopic, groups: &[&str]) -> Vec<Finding> {
+    match state.losses() {
+        Ok(book) => groups.iter().filter_map(|group| unacknowledged(&book, group)).collect(),
+        Err(error) => vec![Finding::fault(PART, error.to_string(), "check its rights")],
+    }
+}
+
+fn unacknowledged(book: &LossBook, group: &str) -> Option<Finding> {
+    let (places, records) = book.standing(group).fold((0, 0), |(places, sum), loss| (places + 1, sum + loss.lost));
+    let what =
+        format!("group {group}: {records} records were deleted by retention before they were read (places: {places})");
+    let advice = "`millrace losses` names them; send them again, then `millrace losses --acknowledge-all`";
+    (places > 0).then(|| Finding::fault(PART, what, advice))
 }
 
 fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> Option<Finding> {
@@ -130,6 +177,15 @@ mod tests {
             Level::Note,
             "nothing is promised unseen"
         );
+    }
+
+    #[test]
+    fn the_state_topic_is_compacted() {
+        let compacted = |compacted| Topic { compacted, ..topic(1, 1) };
+        assert_eq!(state_topic("s", None, 1).level, Level::Note);
+        assert_eq!(state_topic("s", Some(&compacted(false)), 1).level, Level::Fault);
+        assert_eq!(state_topic("s", Some(&compacted(true)), 1).level, Level::Ok);
+        assert_eq!(state_topic("s", Some(&compacted(true)), 3).level, Level::Note);
     }
 
     #[test]
