@@ -30,6 +30,9 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::LettersNotAwaited => ("letters", LETTER),
         Mutant::FollowUpSkipped => ("siblings-repair", SHOWN),
         Mutant::PushedOnce => ("siblings-late-push", SHOWN),
+        Mutant::GapIgnored => ("retention-running", &["a loss is told"]),
+        Mutant::LeasesIgnored | Mutant::Oversleeping => ("freeze", &["the later of equals wins"]),
+        Mutant::DrainSkipped => ("handover", &["a handover redelivers nothing"]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
     })
 }

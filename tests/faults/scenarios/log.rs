@@ -13,7 +13,8 @@ use testkit::world::block_on;
 use super::at_work;
 use crate::account::stream;
 use crate::arena::{Arena, SESSION};
-use crate::judge::{Judged, Report, happened, judge, log};
+use crate::judge::{Judged, Report, drained, happened, judge, log, violated};
+use crate::liar::Mode;
 
 pub fn broker(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = at_work("broker", mutant, 3_000, 40);
@@ -63,6 +64,64 @@ pub fn retention(mutant: Option<Mutant>) -> Judged<Report> {
     happened("the log was cut", (log(&arena).len() as u64) < arena.account.records)?;
     arena.log_was_cut = true;
     arena.start();
+    judge(&mut arena)
+}
+
+/// The issue's own case: no record follows, so only the end of the log shows that something is gone.
+pub fn retention_running(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("retention-running", mutant);
+    arena.without_audit();
+    arena.send(&stream(1, 300));
+    arena.start();
+    arena.await_processed(300);
+    arena.liar.set(Mode::Busy);
+    arena.send(&stream(2, 3_000));
+    arena.members[0].await_reason("asks to wait");
+    // Long enough for what was fetched ahead to be thrown away by a pause.
+    sleep(Duration::from_secs(3));
+    let mut all = TopicPartitionList::new();
+    for partition in 0..crate::arena::PARTITIONS {
+        all.add_partition_offset(&arena.world().name, partition, Offset::End).unwrap();
+    }
+    block_on(arena.world().admin().delete_records(&all, &AdminOptions::new())).unwrap();
+    arena.note("cuts");
+    arena.log_was_cut = true;
+    arena.liar.set(Mode::Honest);
+    drained(&arena)?;
+    let seen = arena.members.sums()["transactions"].records;
+    let gone = arena.account.records - seen;
+    happened("records were lost", gone > 0)?;
+    let counted = arena.members[0].metric("millrace_lost_to_retention_total{system=\"transactions\"}").unwrap_or(0.0);
+    if counted != gone as f64 {
+        return violated("a loss is told", format!("{gone} records are gone, {counted} are counted"));
+    }
+    let (status, why) = arena.members[0].ready();
+    if status != 503 || !why.contains("deleted by retention") {
+        return violated("a loss is told", format!("/readyz answers {status}: {why}"));
+    }
+    arena.members.kill(0);
+    arena.start();
+    arena.members[0].await_reason("deleted by retention");
+    let counted = arena.members[0].metric("millrace_lost_to_retention_total{system=\"transactions\"}");
+    if counted.is_some_and(|counted| counted > 0.0) {
+        return violated("a loss is told", "it was counted again after a restart");
+    }
+    for (args, code) in [
+        (vec!["losses", "transactions"], 1),
+        (vec!["doctor", "transactions"], 1),
+        (vec!["losses", "transactions", "--acknowledge-all"], 0),
+        (vec!["losses", "transactions"], 0),
+    ] {
+        let output = arena.world().output(&args);
+        if output.status.code() != Some(code) {
+            return violated("a loss is told", format!("{args:?}: {output:?}"));
+        }
+        if args.first() == Some(&"doctor") && !String::from_utf8_lossy(&output.stdout).contains("deleted by retention")
+        {
+            return violated("a loss is told", format!("doctor says nothing of it: {output:?}"));
+        }
+    }
+    arena.members[0].await_ready();
     judge(&mut arena)
 }
 

@@ -79,6 +79,73 @@ pub fn members(mutant: Option<Mutant>) -> Judged<Report> {
     judge(&mut arena)
 }
 
+/// Members whose librdkafka has these properties from now on.
+fn with_properties(arena: &Arena, properties: &str) {
+    let text = format!("[kafka.properties]\n{properties}\n");
+    std::fs::write(arena.world().dir.join("millrace.toml"), text).unwrap();
+}
+
+pub fn cooperative(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("cooperative", mutant);
+    with_properties(&arena, "\"partition.assignment.strategy\" = 'cooperative-sticky'");
+    arena.liar.delay(Duration::from_millis(20));
+    arena.send(&stream(1, 3_000));
+    arena.start();
+    arena.await_processed(50);
+    for visit in 0..4 {
+        arena.start();
+        if visit % 2 == 1 {
+            arena.members.kill(1);
+        } else {
+            arena.members.stop(1);
+        }
+        arena.note("visits");
+    }
+    happened("the group was rebalanced", arena.members[0].events("Partitions revoked").len() >= 2)?;
+    judge(&mut arena)
+}
+
+pub fn static_member(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("static", mutant);
+    with_properties(&arena, "\"group.instance.id\" = 'one'");
+    arena.liar.delay(Duration::from_millis(20));
+    arena.send(&stream(1, 3_000));
+    arena.start();
+    arena.await_processed(50);
+    for kill in 1..=3 {
+        arena.members.kill(0);
+        arena.note("kills");
+        committed_is_durable(&arena)?;
+        // It takes its own place again, without a rebalance.
+        arena.start();
+        arena.await_processed(50 + 200 * kill);
+    }
+    with_properties(&arena, "\"group.instance.id\" = 'two'");
+    arena.start();
+    arena.note("visits");
+    arena.members.stop(1);
+    judge(&mut arena)
+}
+
+pub fn handover(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("handover", mutant);
+    arena.without_audit();
+    arena.liar.delay(Duration::from_millis(700));
+    arena.send(&stream(1, 1_000));
+    arena.start();
+    arena.await_processed(100);
+    arena.start();
+    arena.note("visits");
+    arena.await_processed(400);
+    arena.liar.delay(Duration::ZERO);
+    let report = judge(&mut arena)?;
+    happened("the group was rebalanced", report.rebalances > 0)?;
+    match report.redelivered {
+        0 => Ok(report),
+        records => violated("a handover redelivers nothing", format!("{records} records came twice")),
+    }
+}
+
 pub fn partition_returns(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("returns", mutant);
     arena.without_audit();

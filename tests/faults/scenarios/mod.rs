@@ -40,11 +40,15 @@ scenarios! {
     "freeze" members::freeze, "SIGSTOP beyond the session with an equal version pending, and waking up";
     "members" members::members, "members that join and leave under load";
     "partition-returns" members::partition_returns, "a partition that goes and comes back while its batches hang";
+    "handover" members::handover, "a member that joins while the store is slow: what is in flight is finished before it goes";
+    "cooperative" members::cooperative, "members that join and leave under load, cooperative-sticky";
+    "static" members::static_member, "kill -9 and return under the same group.instance.id, while others come and go";
     "broker" log::broker, "the broker killed, paused beyond the session, behind a slow and a cut link";
     "stop-unheard" members::stop_unheard, "SIGTERM while the broker stands still";
     "long-outage" members::long_outage, "an outage longer than max.poll.interval.ms with a rebalance in it";
     "partitions-added" log::partitions_added, "partitions added while it runs";
     "retention" log::retention, "the log cut by retention while nobody reads";
+    "retention-running" log::retention_running, "retention that passes a running member while its store is away, with no record after it";
     "topic-anew" log::topic_anew, "the topic and the index made anew";
     "aborted" log::aborted, "aborted transactions at the end of the log with --once";
     "stores" store::stores, "Elasticsearch, Redis and PostgreSQL killed and paused in turn";
