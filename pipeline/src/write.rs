@@ -162,7 +162,7 @@ impl<W: Write> Writer<W> {
                 }
                 Verdict::Reject(reject) | Verdict::Conflict(reject) if !open => Fate::Rejected { reject, attempts },
                 Verdict::Reject(reject) | Verdict::Conflict(reject) => {
-                    worst = Some(breaker_failure(&reject));
+                    worst = Some(breaker_failure(&reject, &self.continuing()));
                     again.push(item);
                     continue;
                 }
@@ -201,7 +201,7 @@ impl<W: Write> Writer<W> {
             failure = match self.sink.probe().await {
                 Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
                 Ok(()) if !self.judge.note(std::iter::once(true)) => return self.bury(&group, why, run),
-                Ok(()) => breaker_failure(&why),
+                Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
                     Failure::misconfigured(format!("{}, and an empty write fails as well: {}", why.why, probe.why))
                 }
@@ -241,12 +241,17 @@ impl<W: Write> Writer<W> {
             }
             if self.probe_of(run, &group).await {
                 self.judge.waits(&record);
-                failure.why = format!("{}; POST /continue dead-letters it", of(&record, &failure.why)).into();
+                failure.why = format!("{}; {} dead-letters it", of(&record, &failure.why), self.continuing()).into();
             }
         }
         self.raise(run, &failure);
         group.not_before = not_before;
         run.queue.push_back(group);
+    }
+
+    /// How a person lets this system go on.
+    fn continuing(&self) -> String {
+        format!("POST /continue/{}", self.status.system())
     }
 
     /// A suspect failed once more, or the no-op beside it passed: on to the next try, or the attempt speaks against it.
@@ -268,7 +273,8 @@ impl<W: Write> Writer<W> {
             let mut why = of(&suspect.record, &why);
             if exhausted {
                 suspect.attempts = self.policy.attempts;
-                let more = format!("more than {SUSPECTS} writes fail alone lately; POST /continue to dead-letter them");
+                let more =
+                    format!("more than {SUSPECTS} writes fail alone lately; {} dead-letters them", self.continuing());
                 why = format!("{why}; {more}").into();
             }
             self.raise(run, &Failure::broken(why));
@@ -331,10 +337,10 @@ fn of((at, offset): &Coordinate, why: &str) -> crate::sink::Why {
     format!("the record at {}/{}/{offset}: {why}", at.topic, at.partition).into()
 }
 
-fn breaker_failure(reject: &Reject) -> Failure {
+fn breaker_failure(reject: &Reject, continuing: &str) -> Failure {
     Failure::misconfigured(format!(
-        "over half of the last {WINDOW} writes were rejected ({}: {}); mend the store's mapping, or POST /continue to \
-         dead-letter them",
+        "over half of the last {WINDOW} writes were rejected ({}: {}); mend the store's mapping, or dead-letter them by \
+         {continuing}",
         reject.class, reject.why
     ))
 }

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(amount("\"+5\""), Ok(Some("+5".to_owned())));
         assert_eq!(amount("null"), Ok(None));
         for digits in ["1e999999", "1e131072", "1e-16384", "1e99999999999999999999"] {
-            assert_eq!(amount(digits), Err("amount_out_of_range"), "{digits}");
+            assert_eq!(amount(digits), Err("amount_out_of_range".into()), "{digits}");
         }
     }
 

@@ -60,6 +60,11 @@ impl Assigned {
         self.polled = Some(next);
     }
 
+    /// The next offset to poll; -1 while it is not known.
+    pub(super) fn position(&self) -> i64 {
+        self.polled.unwrap_or(-1)
+    }
+
     /// Whether everything below an offset was polled.
     pub(super) fn covers(&self, end: i64) -> bool {
         self.polled.is_some_and(|polled| polled >= end)

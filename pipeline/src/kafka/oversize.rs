@@ -47,7 +47,7 @@ impl Oversize {
                 return;
             }
             let moved = |(at, polled): &(TopicPartition, i64)| {
-                assignment.iter().find(|held| held.at == *at).is_none_or(|held| held.polled != *polled)
+                assignment.iter().find(|held| held.at == *at).is_none_or(|held| held.position() != *polled)
             };
             self.still.retain(|still| !moved(still));
             if self.still.is_empty() {
@@ -61,12 +61,12 @@ impl Oversize {
             let meant = found.is_some_and(|found| {
                 let here = match said {
                     Said::Answer(broker) => broker.is_none_or(|broker| found.broker == broker),
-                    Said::Batch(offset) => offset.is_none_or(|offset| offset <= held.polled.max(found.next_offset)),
+                    Said::Batch(offset) => offset.is_none_or(|offset| offset <= held.position().max(found.next_offset)),
                 };
-                here && held.polled < found.hi_offset.max(found.ls_offset)
+                here && held.position() < found.hi_offset.max(found.ls_offset)
             });
             if meant {
-                behind.push((held.at.clone(), held.polled));
+                behind.push((held.at.clone(), held.position()));
             }
         }
         if let Said::Batch(Some(offset)) = said
