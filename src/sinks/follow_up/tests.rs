@@ -90,7 +90,7 @@ async fn what_another_lists_meanwhile_stays_on_the_list() {
     for retry in [false, true] {
         *place.meanwhile.lock().unwrap() = Some(others.clone());
         if retry {
-            drop(follow_ups.retry().await.unwrap())
+            follow_ups.retry().await.unwrap();
         } else {
             follow_ups.run(&texts(&["a"])).await.unwrap()
         }
