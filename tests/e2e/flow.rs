@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
+use testkit::null_store::NullStore;
 use testkit::services::elasticsearch;
 use testkit::world::{World, options_of, scaled};
 
@@ -151,4 +152,18 @@ fn a_topic_made_anew_is_read_from_its_start() {
     assert_eq!(world.run_once()["records"], 20, "the committed offsets belong to a log that is gone");
     assert_eq!(world.documents().len(), 320);
     assert_eq!(world.run_once()["records"], 0);
+}
+
+#[test]
+fn a_store_that_keeps_nothing_takes_everything() {
+    for gzip in ["false", "true"] {
+        let store = NullStore::start();
+        let mut world = World::new(PROGRAM, "null");
+        world.set("ELASTICSEARCH_URL", &store.url);
+        world.set("ELASTICSEARCH_GZIP", gzip);
+        let report = world.publish(&["--count", "500", "--update-ratio", "0.2"]);
+        let counts = world.run_once();
+        assert_eq!(counts["applied"], report["sent"].as_u64().unwrap_or(600), "{counts} {report}");
+        assert!(world.letters().is_empty());
+    }
 }
