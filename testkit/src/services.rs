@@ -1,27 +1,39 @@
 //! The services: where they are, how to ask them, how to disturb them.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Tests that stop a service take it for writing.
-static SERVICES: RwLock<()> = RwLock::new(());
-
-pub enum Hold {
-    Shared { _guard: RwLockReadGuard<'static, ()> },
-    Alone { _guard: RwLockWriteGuard<'static, ()> },
+/// The right to use the services. Test programs that run side by side share them, so it is held by locks on files.
+pub struct Hold {
+    _services: File,
 }
 
 impl Hold {
+    /// Others use the services too.
     pub fn shared() -> Self {
-        Self::Shared { _guard: SERVICES.read().unwrap_or_else(PoisonError::into_inner) }
+        Self::take(|services| services.lock_shared())
     }
 
+    /// Nobody else uses the services: they may be stopped.
     pub fn alone() -> Self {
-        Self::Alone { _guard: SERVICES.write().unwrap_or_else(PoisonError::into_inner) }
+        Self::take(|services| services.lock())
+    }
+
+    fn take(lock: impl FnOnce(&File) -> std::io::Result<()>) -> Self {
+        let open = |name: &str| {
+            let path = std::env::temp_dir().join(name);
+            File::options().create(true).truncate(false).write(true).open(path).unwrap()
+        };
+        // Whoever waits to be alone keeps newcomers behind, or it would wait for ever.
+        let turn = open("millrace-tests-turn.lock");
+        turn.lock().unwrap();
+        let services = open("millrace-tests-services.lock");
+        lock(&services).unwrap();
+        Self { _services: services }
     }
 }
 

@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,7 +11,7 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use super::context::trouble;
 use super::offsets::{Found, standing};
-use super::topics::max_message_bytes;
+use super::topics::{max_message_bytes, settings};
 use super::{NO_SESSION, REQUEST};
 use crate::record::TopicPartition;
 
@@ -143,19 +141,6 @@ pub fn inspect(client: &ClientConfig, topics: &[String]) -> Result<Inspection, S
         })
     };
     Ok(Inspection { brokers: metadata.brokers().len(), topics: topics.iter().map(found).collect() })
-}
-
-/// The settings of a topic; none where the user may not see them.
-pub(super) fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
-    let asked = async {
-        let admin: AdminClient<DefaultClientContext> = client.create()?;
-        let options = AdminOptions::new().request_timeout(Some(REQUEST));
-        admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await
-    };
-    // A runtime of its own: the caller's thread is a blocking one.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let answers = runtime.ok().and_then(|runtime| runtime.block_on(asked).ok()).unwrap_or_default();
-    answers.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries).collect()
 }
 
 /// Asks where a group stands in a topic; blocks the thread.

@@ -1,7 +1,9 @@
 //! Dead-letter topics: created where they are missing, large enough for what the source topic may hold; and the receive limit
 //! that fits a topic. All sizes here are of batches as they are compressed, which is what brokers compare.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
@@ -13,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use thiserror::Error;
 
 use super::REQUEST;
-use super::inspect::{metadata, settings};
+use super::inspect::metadata;
 use crate::dead_letters::topic_of;
 
 /// A letter adds headers to its record, which count for more than the record where records are small.
@@ -67,10 +69,10 @@ pub async fn ensure_dead_letter_topics(
     let admin = Admin::new(client)?;
     for source in topics {
         let topic = topic_of(source);
-        let takes = max_message_bytes(&admin.settings(source).await?);
+        let takes = max_message_bytes(&admin.settings(source).await);
         if known.contains(&topic) {
             if let Some(takes) = takes {
-                admin.raise(&topic, letter_bytes(takes)).await?;
+                admin.raise(&topic, letter_bytes(takes)).await;
             }
         } else {
             admin.create(&topic, letter_bytes(takes.unwrap_or(DEFAULT_BYTES)), replication).await?;
@@ -102,24 +104,44 @@ pub fn fit_batch(client: &ClientConfig, topic: &str, bytes: u64) -> u64 {
 
 /// What a topic takes at once; `None` where it does not tell.
 pub(super) async fn batch_limit(client: &ClientConfig, topic: &str) -> Result<Option<u64>, KafkaError> {
-    Ok(max_message_bytes(&Admin::new(client)?.settings(topic).await?))
+    Ok(max_message_bytes(&Admin::new(client)?.settings(topic).await))
 }
+
+/// How long the brokers have to describe a topic. A broker that cannot says nothing at all.
+const DESCRIBE: Duration = Duration::from_secs(3);
+/// How long such brokers are not asked again.
+const MUTE: Duration = Duration::from_secs(60);
+/// Brokers that described no topic when they were asked last, by their address.
+static MUTE_BROKERS: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 struct Admin {
     client: AdminClient<DefaultClientContext>,
     options: AdminOptions,
+    brokers: String,
 }
 
 impl Admin {
     fn new(client: &ClientConfig) -> Result<Self, KafkaError> {
         let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
-        Ok(Self { client: client.create()?, options })
+        let brokers = client.get("bootstrap.servers").unwrap_or_default().to_owned();
+        Ok(Self { client: client.create()?, options, brokers })
     }
 
-    /// The settings of a topic; none where it does not exist or does not tell.
-    async fn settings(&self, topic: &str) -> Result<Vec<ConfigEntry>, KafkaError> {
-        let found = self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &self.options).await?;
-        Ok(found.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries).collect())
+    /// The settings of a topic; none where it does not exist or the brokers do not tell.
+    async fn settings(&self, topic: &str) -> Vec<ConfigEntry> {
+        let mute = || MUTE_BROKERS.lock().unwrap_or_else(PoisonError::into_inner);
+        if mute().get(&self.brokers).is_some_and(|since| since.elapsed() < MUTE) {
+            return Vec::new();
+        }
+        let options = AdminOptions::new().request_timeout(Some(DESCRIBE)).operation_timeout(Some(DESCRIBE));
+        match self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await {
+            Ok(found) => found.into_iter().filter_map(Result::ok).flat_map(|resource| resource.entries).collect(),
+            Err(error) => {
+                tracing::debug!(%error, topic, "The brokers do not tell the settings of a topic");
+                mute().insert(self.brokers.clone(), Instant::now());
+                Vec::new()
+            }
+        }
     }
 
     async fn create(&self, topic: &str, bytes: u64, replication: Option<i32>) -> Result<(), TopicError> {
@@ -139,9 +161,9 @@ impl Admin {
     }
 
     /// Raises the limit of a topic. That it may not is no error: most letters fit, and one that does not says so.
-    async fn raise(&self, topic: &str, needs: u64) -> Result<(), KafkaError> {
-        let settings = self.settings(topic).await?;
-        let Some(takes) = max_message_bytes(&settings).filter(|takes| *takes < needs) else { return Ok(()) };
+    async fn raise(&self, topic: &str, needs: u64) {
+        let settings = self.settings(topic).await;
+        let Some(takes) = max_message_bytes(&settings).filter(|takes| *takes < needs) else { return };
         let bytes = needs.to_string();
         // The request replaces all that was set for the topic, so what stands there goes with it.
         let own = settings.iter().filter(|entry| matches!(entry.source, ConfigSource::DynamicTopic));
@@ -163,8 +185,15 @@ impl Admin {
                 "The dead-letter topic has no room for every letter, and its limit could not be raised: raise its max.message.bytes by hand"
             ),
         }
-        Ok(())
     }
+}
+
+/// The settings of a topic; none where it does not exist or the brokers do not tell. Blocks the thread for some seconds at most.
+pub(super) fn settings(client: &ClientConfig, topic: &str) -> Vec<ConfigEntry> {
+    // A runtime of its own: the caller's thread is a blocking one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let asked = |runtime: tokio::runtime::Runtime| Some(runtime.block_on(Admin::new(client).ok()?.settings(topic)));
+    runtime.ok().and_then(asked).unwrap_or_default()
 }
 
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
