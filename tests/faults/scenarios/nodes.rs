@@ -68,7 +68,7 @@ pub fn shard_away(mutant: Option<Mutant>) -> Judged<Report> {
     arena.send(&stream(2, 1_000));
     sleep(sick_for());
     happened("the shard failed", arena.nodes.iter().any(|node| node.told().contains_key("items")))?;
-    judge(&mut arena)
+    judge_after(arena)
 }
 
 /// One address, behind it a good and a bad way, taken in turn.
@@ -81,7 +81,7 @@ pub fn balancer(mutant: Option<Mutant>) -> Judged<Report> {
     arena.send(&stream(1, 1_000));
     sleep(sick_for());
     happened("the backend answered", arena.liar.told().contains_key("every second"))?;
-    judge(&mut arena)
+    judge_after(arena)
 }
 
 /// Members at work before three nodes, in small batches, with the retries that the program has by default.
