@@ -67,10 +67,10 @@ pub fn retention(mutant: Option<Mutant>) -> Judged<Report> {
     judge(&mut arena)
 }
 
-/// The issue's own case: no record follows, so only the end of the log shows that something is gone.
 /// How long a member may take to find out what is gone.
 const TOLD: Duration = Duration::from_secs(30);
 
+/// No record follows what retention took, so only the end of the log shows that something is gone.
 pub fn retention_running(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("retention-running", mutant);
     arena.without_audit();
