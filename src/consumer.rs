@@ -151,9 +151,10 @@ impl Consumer {
                 () = prepared(&client, &feed_options, replication, &prepare, &shared) => {}
                 () = stop.cancelled() => return Ok(Finished::default()),
             }
-            shared.clear("start");
             let client = fitted(client, &feed_options.topics).await;
-            let feed = KafkaFeed::new(&client, feed_options, intake, shared, stop)?;
+            let feed = KafkaFeed::new(&client, feed_options, intake, shared.clone(), stop)?;
+            // The feed has raised what it waits for, so the status is not green in between.
+            shared.clear("start");
             match unfinished {
                 Some(follow_ups) => tokio::select! {
                     finished = drive(engine, feed) => finished,

@@ -1,10 +1,11 @@
 //! What an outsider can do at the HTTP port, and how the program ends all the same.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::program::Running;
 use testkit::services::{elasticsearch, eventually};
 use testkit::world::World;
@@ -87,6 +88,25 @@ fn half_a_request_holds_up_no_stop() {
     let held = TcpStream::connect(once.addr()).unwrap();
     (&held).write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
     assert!(once.wait().success());
+}
+
+#[test]
+fn it_is_not_ready_before_it_has_partitions() {
+    let world = World::new(PROGRAM, "early");
+    world.create_topic(&[]);
+    let running = world.start();
+    running.await_events("Partitions assigned", 1);
+    let log = running.log();
+    let mut standing = BTreeSet::new();
+    for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        match line["event"].as_str() {
+            Some("Not ready") => standing.insert(line["source"].to_string()),
+            Some("Ready again") => standing.remove(&line["source"].to_string()),
+            Some("Partitions assigned") => break,
+            _ => continue,
+        };
+        assert!(!standing.is_empty(), "ready too early: {log}");
+    }
 }
 
 #[test]

@@ -303,11 +303,11 @@ fn follow(state: StateTopic, options: &FeedOptions, status: &Arc<Status>, stop: 
     let (group, red, unread) = (options.group.clone(), status.clone(), status.clone());
     status.raise("losses", format!("waiting for {}, where losses are written down", options.state_topic));
     let changed = move |book: &LossBook| {
-        red.clear("losses");
         match told(book, &group) {
             Some(why) => red.raise("retention", why),
             None => red.clear("retention"),
         }
+        red.clear("losses");
     };
     state.follow(stop, changed, move |why| unread.raise("losses", why))
 }
