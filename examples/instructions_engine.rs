@@ -18,7 +18,7 @@ use millrace::systems::transactions::Transactions;
 use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetters, Letter};
 use pipeline::sink::{Answer, Failure, Order, SinkLimits, Verdict};
-use pipeline::{Engine, Options, Parts, Record, RetryPolicy, Sink, Status, TopicPartition, feed};
+use pipeline::{Engine, Options, Parts, Record, RetryPolicy, Sink, Status, TopicPartition, bind, feed};
 
 /// What is counted: the name is looked for by the script.
 #[inline(never)]
@@ -71,8 +71,7 @@ fn records(count: u64) -> Vec<Record> {
 async fn run(records: Vec<Record>) -> u64 {
     let (intake, feed) = feed::channel(Duration::from_secs(86_400));
     let parts = Parts {
-        system: Transactions::new(Order::Log),
-        sink: Arc::new(Nothing),
+        binding: bind(Transactions::new(Order::Log), Arc::new(Nothing)),
         dead_letters: Arc::new(Nothing),
         marks: None,
         status: Arc::new(Status::of("transactions")),

@@ -3,9 +3,7 @@
 //! It waits for the services and does not give up on them. It guarantees that nothing is read before the dead-letter
 //! topics and the store are ready, and that a stop drains, commits and says what stayed behind.
 
-use std::future::Future;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +12,7 @@ use pipeline::dedupe::MarkStore;
 use pipeline::kafka::{
     FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, StateTopic, ensure_dead_letter_topics, fit_largest_message,
 };
-use pipeline::sink::{Failure, Write};
-use pipeline::{
-    Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Sink, Status, System, Tally, feed,
-};
+use pipeline::{Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Status, Tally, feed};
 use rdkafka::ClientConfig;
 use secrecy::ExposeSecret;
 use thiserror::Error;
@@ -26,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
-use crate::shelf::Shelf;
 use crate::sinks::follow_up::FollowUps;
+use crate::sinks::target::{Prepare, Task};
+use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
@@ -38,12 +34,6 @@ const PREPARE_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long an engine may take to end after its feed has: by then everything was finished, committed or given up.
 const ENGINE_END: Duration = Duration::from_secs(2);
-
-/// A future that can be kept.
-pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// Puts in place what a store needs; called until it succeeds.
-pub type Prepare = Box<dyn Fn() -> Task<Result<(), String>> + Send + Sync>;
 
 /// Why a consumer ended otherwise than by a stop.
 #[derive(Debug, Error)]
@@ -56,41 +46,6 @@ pub enum ConsumerError {
     Thread(std::io::Error),
     #[error("the poll thread ended without a word, which is a bug")]
     Silent,
-}
-
-/// What differs from system to system.
-pub struct Setup<S: System> {
-    pub system: S,
-    pub sink: Arc<dyn Sink<S::Write>>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    pub topics: Vec<String>,
-    pub group: String,
-    /// What the sink writes to; dedupe marks are good for this target alone.
-    pub target: String,
-}
-
-/// Makes a [`Prepare`] of what puts `store` in place.
-pub fn prepare<T, F>(store: T, put: impl Fn(T) -> F + Send + Sync + 'static) -> Prepare
-where
-    T: Clone + Send + Sync + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
-{
-    Box::new(move || {
-        let put = put(store.clone());
-        Box::pin(async move { put.await.map_err(|failure| failure.why.into_owned()) })
-    })
-}
-
-/// A store, and what goes with it.
-pub struct Target<W: Write> {
-    pub sink: Arc<dyn Sink<W>>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    /// Names the store; dedupe marks are good for it alone.
-    pub name: String,
 }
 
 /// How a run was asked for.
@@ -126,15 +81,14 @@ impl Consumer {
     ///
     /// # Errors
     /// A sentence about the configuration.
-    pub fn new<S: System>(setup: Setup<S>, config: &Config, run: &RunOptions) -> Result<Self, String> {
+    pub fn new(setup: Setup, config: &Config, run: &RunOptions) -> Result<Self, String> {
         let client = config.kafka.client_config();
-        let name = setup.system.name();
+        let name = setup.binding.system();
         let status = Arc::new(Status::of(name));
         status.raise("start", "waiting for the services");
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
         let parts = Parts {
-            system: setup.system,
-            sink: setup.sink,
+            binding: setup.binding,
             dead_letters: Arc::new(KafkaDeadLetters::new(&client).map_err(|error| format!("Kafka: {error}"))?),
             marks: marks(config, &setup.group, &setup.target)?,
             status: status.clone(),
@@ -173,7 +127,7 @@ pub(crate) fn stop_limit(config: &Config) -> Duration {
 }
 
 /// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.
-async fn drive<S: System>(engine: Engine<S>, feed: KafkaFeed) -> Result<Finished, ConsumerError> {
+async fn drive(engine: Engine, feed: KafkaFeed) -> Result<Finished, ConsumerError> {
     let (ended, answer) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("poll".into())

@@ -6,16 +6,15 @@
 
 use std::time::Duration;
 
-use pipeline::System;
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Topic, inspect};
-use pipeline::sink::Failure;
+use pipeline::sink::{Failure, Order};
 use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::values::shown_age;
-use crate::consumer::{Setup, Task};
 use crate::shelf::{Held, Seen, Shelf};
+use crate::systems::definition::{Definition, Deletes};
 
 /// Tombstones that are found before they are removed, so that they fit into memory.
 const PASS: usize = 200_000;
@@ -72,31 +71,30 @@ pub struct Report {
     pub horizon: Option<i64>,
 }
 
-/// A purge of a system that may not be set up.
-pub(crate) fn purging<S: System>(
-    setup: Result<Setup<S>, String>,
-    config: &Config,
-    options: Options,
-) -> Task<Result<Report, PurgeError>> {
-    let client = config.kafka.client_config();
-    Box::pin(async move {
-        let setup = setup.map_err(PurgeError::Setup)?;
-        let topics = setup.topics.clone();
-        // The task does not panic, so it only fails at the end of the program.
-        let asked = tokio::task::spawn_blocking(move || {
-            let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
-            let found = inspect(&client, &names).map_err(PurgeError::Kafka)?.topics;
-            for (name, pair) in topics.into_iter().zip(found.chunks_exact(2)) {
-                let [source, letters] = pair else { continue };
-                outlives(options.age, source.as_ref().ok_or(PurgeError::NoTopic(name))?)?;
-                // Where there are no letters, none can be replayed.
-                letters.as_ref().map_or(Ok(()), |letters| outlives(options.age, letters))?;
-            }
-            Ok(())
-        });
-        asked.await.unwrap_or_else(|error| Err(PurgeError::Kafka(error.to_string())))?;
-        purge(&*setup.shelf, options.cut_off, options.dry_run, PASS).await.map_err(PurgeError::Store)
-    })
+/// Removes the old tombstones of a system's store.
+///
+/// # Errors
+/// Why nothing, or not everything, was removed.
+pub async fn purge(system: &Definition, config: &Config, options: Options) -> Result<Report, PurgeError> {
+    if system.deletes == Deletes::Kept {
+        return Err(PurgeError::Kept(system.name));
+    }
+    let setup = system.setup(config, Order::Any).map_err(PurgeError::Setup)?;
+    let (client, topics) = (config.kafka.client_config(), setup.topics);
+    // The task does not panic, so it only fails at the end of the program.
+    let asked = tokio::task::spawn_blocking(move || {
+        let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
+        let found = inspect(&client, &names).map_err(PurgeError::Kafka)?.topics;
+        for (name, pair) in topics.into_iter().zip(found.chunks_exact(2)) {
+            let [source, letters] = pair else { continue };
+            outlives(options.age, source.as_ref().ok_or(PurgeError::NoTopic(name))?)?;
+            // Where there are no letters, none can be replayed.
+            letters.as_ref().map_or(Ok(()), |letters| outlives(options.age, letters))?;
+        }
+        Ok(())
+    });
+    asked.await.unwrap_or_else(|error| Err(PurgeError::Kafka(error.to_string())))?;
+    below(&*setup.shelf, options.cut_off, options.dry_run, PASS).await.map_err(PurgeError::Store)
 }
 
 /// Whether a tombstone of this age outlives every record of the topic.
@@ -113,7 +111,7 @@ fn outlives(age: Duration, topic: &Topic) -> Result<(), PurgeError> {
 }
 
 /// Removes the tombstones below a version, so many in a pass.
-async fn purge(shelf: &dyn Shelf, cut_off: i64, dry_run: bool, pass: usize) -> Result<Report, Failure> {
+async fn below(shelf: &dyn Shelf, cut_off: i64, dry_run: bool, pass: usize) -> Result<Report, Failure> {
     let mut report = Report { store: shelf.name(), ..Report::default() };
     let mut first = true;
     loop {
@@ -163,7 +161,7 @@ async fn remove(shelf: &dyn Shelf, old: &[Seen], cut_off: i64) -> Result<u64, Fa
 
 #[cfg(test)]
 mod tests {
-    use pipeline::sink::{Order, Sink};
+    use pipeline::sink::Sink;
 
     use super::*;
     use crate::sinks::document::{Document, Documents};
@@ -206,9 +204,9 @@ mod tests {
         let shelf = SqliteShelf::documents(sqlite);
         let report =
             |removed, horizon| Report { store: "sqlite", looked_at: 12, tombstones: 6, old: 5, removed, horizon };
-        assert_eq!(purge(&shelf, 10, true, 2).await.unwrap(), report(0, None));
-        assert_eq!(purge(&shelf, 10, false, 2).await.unwrap(), report(5, Some(10)));
-        let again = purge(&shelf, 9, false, 2).await.unwrap();
+        assert_eq!(below(&shelf, 10, true, 2).await.unwrap(), report(0, None));
+        assert_eq!(below(&shelf, 10, false, 2).await.unwrap(), report(5, Some(10)));
+        let again = below(&shelf, 9, false, 2).await.unwrap();
         assert_eq!((again.looked_at, again.tombstones, again.removed, again.horizon), (7, 1, 0, Some(10)));
     }
 }

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetters, Letter};
-use pipeline::sink::{Answer, Failure, Reject};
+use pipeline::sink::{Answer, Failure, Order, Reject};
 use pipeline::system::Decoded;
-use pipeline::{Engine, Epoch, Options, Parts, Record, Status, System, Tally, TopicPartition, feed};
+use pipeline::{Engine, Epoch, Options, Parts, Record, Status, Tally, TopicPartition, feed};
 
-use crate::consumer::Setup;
+use crate::config::Config;
+use crate::consumer::engine_options;
 use crate::shelf::Held;
+use crate::systems::{Definition, Setup};
 
 /// Letters replayed by one engine. Its breaker would stop at as many rejects, which here are findings and no disaster.
 const CHUNK: usize = 500;
@@ -46,11 +48,7 @@ impl DeadLetters for Findings {
 ///
 /// # Errors
 /// A sentence about the configuration or the store.
-pub async fn replay<S: System + Clone>(
-    setup: &Setup<S>,
-    options: Options,
-    records: Vec<Record>,
-) -> Result<Replayed, String> {
+pub async fn replay(setup: &Setup, options: Options, records: Vec<Record>) -> Result<Replayed, String> {
     (setup.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
@@ -64,33 +62,29 @@ pub async fn replay<S: System + Clone>(
 ///
 /// # Errors
 /// As [`replay`].
-pub async fn replay_letters<S: System + Clone>(
-    setup: &Setup<S>,
-    options: Options,
-    records: Vec<Record>,
-) -> Result<Replayed, String> {
+pub async fn replay_letters(system: &Definition, config: &Config, records: Vec<Record>) -> Result<Replayed, String> {
+    let setup = system.setup(config, Order::Any)?;
+    let options = engine_options(config, &setup.group);
     (setup.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
-        let allowed = allowed(setup, chunk).await.map_err(|failure| failure.why.into_owned())?;
+        let allowed = allowed(&setup, chunk).await.map_err(|failure| failure.why.into_owned())?;
         let below = (chunk.len() - allowed.len()) as u64;
         replayed.below_horizon += below;
         replayed.tally.superseded += below;
-        write(setup, &options, &allowed, &mut replayed).await?;
+        write(&setup, &options, &allowed, &mut replayed).await?;
     }
     Ok(replayed)
 }
 
 /// The records without those that could bring a purged document back.
-async fn allowed<S: System>(setup: &Setup<S>, records: &[Record]) -> Result<Vec<Record>, Failure> {
-    let identities: Vec<Option<(String, i64)>> = records
-        .iter()
-        .map(|record| match setup.system.decode(record) {
-            Decoded::Event(identity, _) => Some((identity.document.into_owned(), identity.version)),
-            // The engine says what it thinks of them.
-            Decoded::Reject(_) | Decoded::Ignore => None,
-        })
-        .collect();
+async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
+    let identity = |decoded: &Decoded<'_>| match decoded {
+        Decoded::Event(identity, ()) => Some((identity.document.clone().into_owned(), identity.version)),
+        // The engine says what it thinks of them.
+        Decoded::Reject(_) | Decoded::Ignore => None,
+    };
+    let identities: Vec<Option<(String, i64)>> = setup.binding.decode(records).decoded().iter().map(identity).collect();
     let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
     let mut found = setup.shelf.find(&ids).await?.into_iter();
@@ -111,18 +105,12 @@ async fn allowed<S: System>(setup: &Setup<S>, records: &[Record]) -> Result<Vec<
 }
 
 /// Writes some records by an engine of their own.
-async fn write<S: System + Clone>(
-    setup: &Setup<S>,
-    options: &Options,
-    records: &[Record],
-    replayed: &mut Replayed,
-) -> Result<(), String> {
+async fn write(setup: &Setup, options: &Options, records: &[Record], replayed: &mut Replayed) -> Result<(), String> {
     let findings = Arc::new(Findings::default());
     let (intake, engine_end) = feed::channel(SESSION);
     let batches = batches(records, |at| intake.leases.grant(at));
     let parts = Parts {
-        system: setup.system.clone(),
-        sink: setup.sink.clone(),
+        binding: setup.binding.clone(),
         dead_letters: findings.clone(),
         marks: None,
         status: Arc::new(Status::default()),

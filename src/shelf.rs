@@ -105,15 +105,6 @@ pub trait Shelf: Send + Sync + 'static {
     fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>>;
 }
 
-/// A write whose effect can be recognised when the store is read.
-pub trait Content {
-    /// Whether it leaves a tombstone.
-    fn is_deleted(&self) -> bool;
-
-    /// Tells contents apart; the same for what is written and for what is read back.
-    fn content(&self) -> u64;
-}
-
 /// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.
 pub(crate) fn document_content(source: &str) -> u64 {
     let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(source) else { return u64::MAX };

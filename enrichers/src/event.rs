@@ -19,6 +19,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What happened, in a word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+        }
+    }
+
     /// Reads an event type as it stands on the topic; `None` for one that is not known.
     pub fn parse(event_type: &str) -> Option<Self> {
         match event_type {

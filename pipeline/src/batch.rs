@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::batcher::{Batch, Span};
+use crate::binding::{Binding, Enriched, Events};
 use crate::dead_letters::{DeadLetters, Letter};
 use crate::dedupe::{Candidate, Dedupe, Mark};
 use crate::inflight::{Apart, InFlight, Place};
@@ -18,14 +19,14 @@ use crate::mutants::{self, Mutant};
 use crate::outcome::{Outcome, Tally};
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
-use crate::system::{Decoded, Identity, System};
-use crate::write::{Fate, Pending, Writer};
+use crate::system::{Decoded, Identity};
+use crate::write::{Fate, Source, Writer};
 
 /// What the batches of one engine share.
-pub(crate) struct Context<S: System> {
-    pub system: S,
+pub(crate) struct Context {
+    pub binding: Arc<dyn Binding>,
     pub group: String,
-    pub writer: Arc<Writer<S::Write>>,
+    pub writer: Arc<Writer>,
     pub dedupe: Dedupe,
     pub dead_letters: Arc<dyn DeadLetters>,
     pub in_flight: InFlight,
@@ -39,12 +40,11 @@ pub(crate) struct Turn {
     pub next: oneshot::Sender<()>,
 }
 
-/// A decoded record on its way through the batch.
-struct Item<'r, E> {
+/// An event on its way through the batch.
+struct Item<'e, 'r> {
     /// Index of the record in the batch.
     record: usize,
-    identity: Identity<'r>,
-    event: E,
+    identity: &'e Identity<'r>,
     candidate: Candidate,
 }
 
@@ -57,42 +57,35 @@ enum End {
 }
 
 /// Takes a batch from bytes to outcomes.
-pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch, turn: Turn) -> Tally {
+pub(crate) async fn process(cx: &Context, seq: Seq, batch: &Batch, turn: Turn) -> Tally {
     let spans = &batch.spans;
-    let mut ends: Vec<End> = batch.records.iter().map(|_| End::Open).collect();
-
-    let items = decode(cx, batch, &mut ends);
-    let apart = Apart::of(cx.writer.sink().limits());
+    let events = cx.binding.decode(&batch.records);
+    let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
+    let items = items(batch, events.decoded());
+    let apart = Apart::of(cx.binding.limits());
     // An error means that the batch before is over, which is as good as registered.
     turn.before.await.ok();
     let (registration, places) =
-        cx.in_flight.register(seq, apart, items.iter().map(|item| (&item.identity, item.candidate.span)));
+        cx.in_flight.register(seq, apart, items.iter().map(|item| (item.identity, item.candidate.span)));
     turn.next.send(()).ok();
 
     let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate).collect();
     let copies = cx.dedupe.look_up(spans, &candidates).await;
-    let waves = places.iter().map(|place| place.wave + 1).max().unwrap_or(0);
-    for wave in 0..waves {
-        let members: Vec<usize> =
-            places.iter().enumerate().filter(|(_, place)| place.wave == wave).map(|(item, _)| item).collect();
-        earlier_batches(members.iter().filter_map(|&item| places.get(item))).await;
-        let fresh: Vec<&Item<'_, _>> = members
-            .into_iter()
-            .filter_map(|item| items.get(item).zip(copies.get(item)))
-            .filter(|(item, copy)| {
-                let duplicate = **copy || cx.dedupe.seen(spans, &item.candidate);
-                if duplicate {
-                    set(&mut ends, item.record, End::Is(Outcome::Duplicate));
-                }
-                !duplicate
-            })
-            .map(|(item, _)| item)
-            .collect();
+    for wave in waves(&places) {
+        earlier_batches(wave.iter().filter_map(|&item| places.get(item))).await;
+        let mut fresh: Vec<&Item<'_, '_>> = Vec::with_capacity(wave.len());
+        for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
+            if *copy || cx.dedupe.seen(spans, &item.candidate) {
+                set(&mut ends, item.record, End::Is(Outcome::Duplicate));
+            } else {
+                fresh.push(item);
+            }
+        }
         if mutants::on(Mutant::RememberBeforeSuccess) {
             cx.dedupe.learn(spans, fresh.iter().map(|item| &item.candidate));
             cx.dedupe.remember(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
-        write(cx, seq, spans, &fresh, &mut ends).await;
+        write(cx, seq, spans, &*events, &fresh, &mut ends).await;
         cx.dedupe.learn(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
 
@@ -102,6 +95,17 @@ pub(crate) async fn process<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch,
     cx.dedupe.remember(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     tally(&ends)
+}
+
+impl End {
+    /// What the system says is all there is to know of a record that is no event.
+    fn of(decoded: &Decoded<'_>) -> Self {
+        match decoded {
+            Decoded::Event(..) => Self::Open,
+            Decoded::Reject(reject) => Self::Dead(reject.clone(), 0),
+            Decoded::Ignore => Self::Is(Outcome::Ignored),
+        }
+    }
 }
 
 fn set(ends: &mut [End], record: usize, end: End) {
@@ -122,25 +126,33 @@ fn copied(ends: &[End], record: usize) -> bool {
     matches!(ends.get(record), Some(End::Is(Outcome::Duplicate)))
 }
 
-/// Reads every record; what is no event of this system gets its end here.
-fn decode<'r, S: System>(cx: &Context<S>, batch: &'r Batch, ends: &mut [End]) -> Vec<Item<'r, S::Event<'r>>> {
-    let mut items = Vec::with_capacity(batch.records.len());
+/// The events of a batch, in its order.
+fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<Item<'e, 'r>> {
+    let mut items = Vec::with_capacity(decoded.len());
     let mut span = 0;
-    for (record, source) in batch.records.iter().enumerate() {
+    for (record, (source, decoded)) in batch.records.iter().zip(decoded).enumerate() {
         if batch.spans.get(span).is_none_or(|last| last.at != source.at) {
             span = batch.spans.iter().position(|span| span.at == source.at).unwrap_or(0);
         }
-        match cx.system.decode(source) {
-            Decoded::Event(identity, event) => {
-                let mark = Mark::of(&identity.message, source.payload.as_deref().unwrap_or_default());
-                let candidate = Candidate { mark, span, offset: source.offset };
-                items.push(Item { record, identity, event, candidate });
-            }
-            Decoded::Reject(reject) => set(ends, record, End::Dead(reject, 0)),
-            Decoded::Ignore => set(ends, record, End::Is(Outcome::Ignored)),
+        if let Decoded::Event(identity, ()) = decoded {
+            let mark = Mark::of(&identity.message, source.payload.as_deref().unwrap_or_default());
+            let candidate = Candidate { mark, span, offset: source.offset };
+            items.push(Item { record, identity, candidate });
         }
     }
     items
+}
+
+/// The items of each wave, in order.
+fn waves(places: &[Place]) -> Vec<Vec<usize>> {
+    let count = places.iter().map(|place| place.wave + 1).max().unwrap_or(0);
+    let mut waves = vec![Vec::new(); count];
+    for (item, place) in places.iter().enumerate() {
+        if let Some(wave) = waves.get_mut(place.wave) {
+            wave.push(item);
+        }
+    }
+    waves
 }
 
 /// Waits for the earlier batches that hold equal versions, even if the partition is taken away meanwhile: a request of
@@ -152,30 +164,25 @@ async fn earlier_batches(places: impl Iterator<Item = &Place>) {
 }
 
 /// Enriches and writes; what the store or the enrichment rejects is dead.
-async fn write<'r, S: System>(
-    cx: &Context<S>,
+async fn write<'r>(
+    cx: &Context,
     seq: Seq,
     spans: &[Span],
-    fresh: &[&Item<'r, S::Event<'r>>],
+    events: &dyn Events<'r>,
+    fresh: &[&Item<'_, 'r>],
     ends: &mut [End],
 ) {
-    if fresh.is_empty() {
-        return;
+    let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
+    let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
+    for (record, reject) in rejected {
+        set(ends, record, End::Dead(reject, 0));
     }
-    let events = fresh.iter().map(|item| (&item.identity, &item.event)).collect();
-    let enriched = cx.system.enrich(events).await;
-    let mut records = Vec::with_capacity(fresh.len());
-    let mut writes = Vec::with_capacity(fresh.len());
-    for (item, enriched) in fresh.iter().zip(enriched) {
-        match enriched {
-            Ok(write) => {
-                records.push(item.record);
-                writes.push(Pending { write, span: item.candidate.span, offset: item.candidate.offset });
-            }
-            Err(reject) => set(ends, item.record, End::Dead(reject, 0)),
-        }
-    }
-    let fates = cx.writer.write(seq, &cx.leases, spans, &writes).await;
+    // Both are in the order of the records.
+    let mut items = fresh.iter();
+    let source_of = |record: &usize| items.find(|item| item.record == *record).map(|item| item.candidate);
+    let source = |candidate: Candidate| Source { span: candidate.span, offset: candidate.offset };
+    let sources: Vec<Source> = records.iter().filter_map(source_of).map(source).collect();
+    let fates = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources).await;
     for (record, fate) in records.into_iter().zip(fates) {
         let end = match fate {
             Fate::Applied => End::Is(Outcome::Applied),
@@ -188,7 +195,7 @@ async fn write<'r, S: System>(
 }
 
 /// Sends the dead letters and waits until the broker has each.
-async fn bury<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch, ends: &mut [End]) {
+async fn bury(cx: &Context, seq: Seq, batch: &Batch, ends: &mut [End]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
@@ -202,7 +209,7 @@ async fn bury<S: System>(cx: &Context<S>, seq: Seq, batch: &Batch, ends: &mut [E
                     record,
                     reject: reject.clone(),
                     attempts: *attempts,
-                    system: cx.system.name(),
+                    system: cx.binding.system(),
                     group: &cx.group,
                     failed_at: failed_at.clone(),
                 });
@@ -252,7 +259,7 @@ fn count_letter(letter: &Letter<'_>) {
 }
 
 /// Leaves the dead of partitions that are gone to whoever has them next. Returns whether there were any.
-fn abandon_dead<S: System>(cx: &Context<S>, batch: &Batch, ends: &mut [End]) -> bool {
+fn abandon_dead(cx: &Context, batch: &Batch, ends: &mut [End]) -> bool {
     let gone: Vec<&Span> = batch.spans.iter().filter(|span| !cx.leases.live(span)).collect();
     let mut any = false;
     for (record, end) in batch.records.iter().zip(ends) {

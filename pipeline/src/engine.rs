@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::batch::{Context, Turn, process};
 use crate::batcher::Batch;
+use crate::binding::Binding;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
@@ -21,9 +22,7 @@ use crate::inflight::InFlight;
 use crate::ledger::{Ledger, Seq};
 use crate::mutants::{self, Mutant};
 use crate::outcome::{Outcome, Tally};
-use crate::sink::Sink;
 use crate::status::Status;
-use crate::system::System;
 use crate::write::{RetryPolicy, Writer};
 
 /// How an engine runs.
@@ -43,9 +42,8 @@ pub struct Options {
 }
 
 /// The outside parts of an engine.
-pub struct Parts<S: System> {
-    pub system: S,
-    pub sink: Arc<dyn Sink<S::Write>>,
+pub struct Parts {
+    pub binding: Arc<dyn Binding>,
     pub dead_letters: Arc<dyn DeadLetters>,
     pub marks: Option<Arc<dyn MarkStore>>,
     pub status: Arc<Status>,
@@ -59,8 +57,8 @@ pub enum EngineError {
 }
 
 /// Runs one system.
-pub struct Engine<S: System> {
-    cx: Arc<Context<S>>,
+pub struct Engine {
+    cx: Arc<Context>,
     feed: Feed,
     options: Options,
     ledger: Ledger,
@@ -91,7 +89,7 @@ pub trait Proceed: Send + Sync {
     fn proceed(&self) -> bool;
 }
 
-impl<W: crate::sink::Write> Proceed for Writer<W> {
+impl Proceed for Writer {
     fn is_open(&self) -> bool {
         Writer::is_open(self)
     }
@@ -101,11 +99,11 @@ impl<W: crate::sink::Write> Proceed for Writer<W> {
     }
 }
 
-impl<S: System> Engine<S> {
-    pub fn new(parts: Parts<S>, feed: Feed, options: Options) -> Self {
-        let writer = Writer::new(parts.sink, options.retry, parts.status.clone(), options.seed);
+impl Engine {
+    pub fn new(parts: Parts, feed: Feed, options: Options) -> Self {
+        let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
         let cx = Context {
-            system: parts.system,
+            binding: parts.binding,
             group: options.group.clone(),
             writer: Arc::new(writer),
             dedupe: Dedupe::new(options.dedupe_window, parts.marks),
@@ -189,7 +187,7 @@ impl<S: System> Engine<S> {
         let idle = self.tasks.is_empty();
         let fits = self.tasks.len() < self.options.max_in_flight.get()
             && self.bytes.saturating_add(batch.bytes) <= self.options.max_bytes;
-        let ordered = self.cx.writer.sink().limits().ordered;
+        let ordered = self.cx.binding.limits().ordered;
         (idle || fits) && !(ordered && self.ledger.busy(&batch.spans))
     }
 
@@ -222,7 +220,7 @@ impl<S: System> Engine<S> {
         self.bytes -= finished.bytes;
         self.records -= finished.records as u64;
         self.tally.send_modify(|tally| tally.merge(finished.tally));
-        report(self.cx.system.name(), &finished);
+        report(self.cx.binding.system(), &finished);
         self.settled(finished.seq);
     }
 

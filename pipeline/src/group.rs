@@ -5,20 +5,20 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use crate::batcher::Span;
+use crate::binding::Writes;
 use crate::judge::{Coordinate, Step};
 use crate::leases::Leases;
-use crate::sink::{Reject, SinkLimits, Write};
+use crate::sink::{Reject, SinkLimits};
 use crate::write::Fate;
 
-/// A write, and where its record stands.
-pub(crate) struct Pending<W> {
-    pub write: W,
+/// Where the record of a write stands.
+pub(crate) struct Source {
     /// Index of the batch's span.
     pub span: usize,
     pub offset: i64,
 }
 
-impl<W> Pending<W> {
+impl Source {
     pub(crate) fn coordinate(&self, spans: &[Span]) -> Option<Coordinate> {
         spans.get(self.span).map(|span| (span.at.clone(), self.offset))
     }
@@ -53,12 +53,12 @@ pub(crate) struct Suspicion {
 }
 
 /// Splits writes into requests by the store's limits.
-pub(crate) fn requests<W: Write>(limits: SinkLimits, writes: &[Pending<W>]) -> VecDeque<Group> {
+pub(crate) fn requests(limits: SinkLimits, writes: &dyn Writes) -> VecDeque<Group> {
     let mut queue = VecDeque::new();
     let mut group = Group::default();
     let mut bytes = 0;
-    for (item, pending) in writes.iter().enumerate() {
-        let size = pending.write.bytes();
+    for item in 0..writes.len() {
+        let size = writes.bytes(item);
         let full = group.items.len() >= limits.items || bytes + size > limits.bytes;
         if full && !group.items.is_empty() {
             queue.push_back(std::mem::take(&mut group));
@@ -99,16 +99,16 @@ pub(crate) fn reject(group: &Group, reject: Reject, fates: &mut [Option<Fate>]) 
 }
 
 /// Takes out what belongs to partitions that are gone.
-pub(crate) fn abandon<W>(
+pub(crate) fn abandon(
     group: &mut Group,
     leases: &Leases,
     spans: &[Span],
-    writes: &[Pending<W>],
+    sources: &[Source],
     fates: &mut [Option<Fate>],
 ) {
     let live: Vec<bool> = spans.iter().map(|span| leases.live(span)).collect();
     group.items.retain(|&item| {
-        let alive = writes.get(item).and_then(|pending| live.get(pending.span)).copied().unwrap_or(false);
+        let alive = sources.get(item).and_then(|source| live.get(source.span)).copied().unwrap_or(false);
         if !alive && let Some(slot) = fates.get_mut(item) {
             *slot = Some(Fate::Abandoned);
         }

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn identity(document: &str, version: i64) -> Identity<'_> {
-        Identity { document: Cow::Borrowed(document), message: [0; 32], version }
+        Identity { document: Cow::Borrowed(document), message: [0; 32], version, kind: "created" }
     }
 
     fn in_span<'a, 'r>(identities: &'a [Identity<'r>]) -> impl Iterator<Item = (&'a Identity<'r>, usize)> {

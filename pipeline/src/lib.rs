@@ -7,6 +7,7 @@
 
 mod batch;
 pub mod batcher;
+pub mod binding;
 mod breaker;
 pub mod dead_letters;
 pub mod dedupe;
@@ -28,6 +29,7 @@ pub mod status;
 pub mod system;
 mod write;
 
+pub use binding::{Binding, bind};
 pub use engine::{Engine, EngineError, Options, Parts, Proceed};
 pub use leases::Leases;
 pub use outcome::{Outcome, Tally};

@@ -129,6 +129,18 @@ impl Verdict {
 pub trait Write: Send + Sync + 'static {
     /// Bytes that this write adds to a request.
     fn bytes(&self) -> usize;
+
+    /// What it leaves in the store.
+    fn content(&self) -> Content;
+}
+
+/// What a write leaves in the store, so that it can be recognised when the store is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// Tells contents apart; the same for what is written and for what is read back.
+    pub digest: u64,
 }
 
 /// A store.

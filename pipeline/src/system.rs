@@ -18,11 +18,13 @@ pub struct Identity<'r> {
     /// From the event itself, never from an offset or the wall clock. Of two versions the higher wins; of equal ones the
     /// later in the partition.
     pub version: i64,
+    /// What happened, in a word for people, such as `created`.
+    pub kind: &'static str,
 }
 
 /// What a record turned out to be.
 #[derive(Debug)]
-pub enum Decoded<'r, E> {
+pub enum Decoded<'r, E = ()> {
     Event(Identity<'r>, E),
     /// Can never be read: a dead letter.
     Reject(Reject),
@@ -40,6 +42,9 @@ pub trait System: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>>;
+
+    /// Whether a record that may be unreadable is about this document, as well as can be told.
+    fn is_about(&self, record: &Record, document: &str) -> bool;
 
     /// Turns events into writes, one each and in the same order.
     fn enrich<'e, 'r: 'e>(

@@ -13,16 +13,17 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 use crate::batcher::Span;
+use crate::binding::{Binding, Writes};
 use crate::breaker::WINDOW;
 use crate::group::{Group, Suspicion, abandon, halve, next, reject, requests};
 use crate::judge::{Coordinate, Judge, SUSPECTS, Step, plan};
 use crate::leases::Leases;
 use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
-use crate::sink::{Failure, Kind, Reject, Sink, Verdict, Write};
+use crate::sink::{Failure, Kind, Reject, Verdict};
 use crate::status::Status;
 
-pub(crate) use crate::group::Pending;
+pub(crate) use crate::group::Source;
 
 /// Times in a row that a request is asked to wait, until it is halved.
 const WAITS: u32 = 5;
@@ -56,8 +57,8 @@ pub(crate) enum Fate {
 }
 
 /// Writes to one store; shared by the batches in flight.
-pub(crate) struct Writer<W: Write> {
-    sink: Arc<dyn Sink<W>>,
+pub(crate) struct Writer {
+    store: Arc<dyn Binding>,
     policy: RetryPolicy,
     status: Arc<Status>,
     judge: Judge,
@@ -65,24 +66,21 @@ pub(crate) struct Writer<W: Write> {
 }
 
 /// One call of `write`.
-struct Run<'a, W> {
+struct Run<'a> {
     seq: Seq,
     spans: &'a [Span],
-    writes: &'a [Pending<W>],
+    writes: &'a dyn Writes,
+    sources: &'a [Source],
     queue: VecDeque<Group>,
     /// Writes that another document stood in the way of: they go once more, alone, when all others have their fates.
     conflicts: Vec<usize>,
     fates: Vec<Option<Fate>>,
 }
 
-impl<W: Write> Writer<W> {
-    pub(crate) fn new(sink: Arc<dyn Sink<W>>, policy: RetryPolicy, status: Arc<Status>, seed: u64) -> Self {
+impl Writer {
+    pub(crate) fn new(store: Arc<dyn Binding>, policy: RetryPolicy, status: Arc<Status>, seed: u64) -> Self {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { sink, policy, status, judge: Judge::default(), rng }
-    }
-
-    pub(crate) fn sink(&self) -> &dyn Sink<W> {
-        &*self.sink
+        Self { store, policy, status, judge: Judge::default(), rng }
     }
 
     /// Whether something waits for a person to say go on.
@@ -95,17 +93,25 @@ impl<W: Write> Writer<W> {
         self.judge.proceed()
     }
 
-    /// Writes until each write has a fate; gives the fates in the order of the writes.
-    pub(crate) async fn write(&self, seq: Seq, leases: &Leases, spans: &[Span], writes: &[Pending<W>]) -> Vec<Fate> {
-        let queue = requests(self.sink.limits(), writes);
+    /// Writes until each write has a fate; gives the fates in the order of the writes. `sources` says where the record of
+    /// each stands.
+    pub(crate) async fn write(
+        &self,
+        seq: Seq,
+        leases: &Leases,
+        spans: &[Span],
+        writes: &dyn Writes,
+        sources: &[Source],
+    ) -> Vec<Fate> {
+        let queue = requests(self.store.limits(), writes);
         let fates = vec![None; writes.len()];
-        let mut run = Run { seq, spans, writes, queue, conflicts: Vec::new(), fates };
+        let mut run = Run { seq, spans, writes, sources, queue, conflicts: Vec::new(), fates };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
             if let Some(pause) = group.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
                 leases.sleep(pause).await;
             }
             if !leases.confirm(spans).await {
-                abandon(&mut group, leases, spans, writes, &mut run.fates);
+                abandon(&mut group, leases, spans, sources, &mut run.fates);
             }
             if group.items.is_empty() {
                 group.suspect.iter().for_each(|suspect| self.judge.clear(&suspect.record));
@@ -113,38 +119,36 @@ impl<W: Write> Writer<W> {
             }
             self.turn(group, &mut run).await;
         }
-        self.status.clear_by(seq.0, self.sink.name());
+        self.status.clear_by(seq.0, self.store.store());
         // Every group leaves the queue only when its items have fates, so nothing is left to default.
         run.fates.into_iter().map(|fate| fate.unwrap_or(Fate::Abandoned)).collect()
     }
 
     /// Sends a group, or the no-op whose turn it is.
-    async fn turn(&self, mut group: Group, run: &mut Run<'_, W>) {
+    async fn turn(&self, mut group: Group, run: &mut Run<'_>) {
         let step = group.suspect.as_mut().and_then(|suspect| suspect.steps.pop_front());
         let writes = run.writes;
-        let request: Vec<&W> = group.items.iter().filter_map(|&item| writes.get(item)).map(|p| &p.write).collect();
-        if let (Some(step @ (Step::Nothing | Step::Blank)), [write]) = (step, &*request) {
-            return match self.sink.probe_of(write).await {
+        if let (Some(step @ (Step::Nothing | Step::Blank)), [write]) = (step, &*group.items) {
+            return match writes.probe_of(*write).await {
                 Err(failure) if step == Step::Nothing => self.again(group, failure.of_store(), run).await,
                 _ => self.advance(group, None, run),
             };
         }
-        let failure = match self.sink.write(&request).await {
-            Ok(verdicts) if verdicts.len() == request.len() => self.settle(&mut group, verdicts, run),
+        let sent = group.items.len();
+        let failure = match writes.send(&group.items).await {
+            Ok(verdicts) if verdicts.len() == sent => self.settle(&mut group, verdicts, run),
             // Whoever answers so does not know what it was asked.
-            Ok(verdicts) => {
-                Some(Failure::unavailable(format!("{} verdicts for {} writes", verdicts.len(), request.len())))
-            }
+            Ok(verdicts) => Some(Failure::unavailable(format!("{} verdicts for {sent} writes", verdicts.len()))),
             Err(failure) => Some(failure),
         };
         match failure {
-            None => self.status.clear_by(run.seq.0, self.sink.name()),
+            None => self.status.clear_by(run.seq.0, self.store.store()),
             Some(failure) => self.again(group, failure, run).await,
         }
     }
 
     /// Takes the verdicts in; what has to be tried again stays in the group. Returns why, when anything stays.
-    fn settle(&self, group: &mut Group, verdicts: Vec<Verdict>, run: &mut Run<'_, W>) -> Option<Failure> {
+    fn settle(&self, group: &mut Group, verdicts: Vec<Verdict>, run: &mut Run<'_>) -> Option<Failure> {
         let last = group.last;
         let finals = verdicts.iter().filter(|verdict| verdict.is_final(last));
         let open = self.judge.note(finals.map(|v| matches!(v, Verdict::Reject(_) | Verdict::Conflict(_))));
@@ -176,7 +180,7 @@ impl<W: Write> Writer<W> {
                 }
             };
             settled = true;
-            if let Some(record) = run.writes.get(item).and_then(|pending| pending.coordinate(run.spans)) {
+            if let Some(record) = run.sources.get(item).and_then(|source| source.coordinate(run.spans)) {
                 self.judge.clear(&record);
             }
             if let Some(slot) = run.fates.get_mut(item) {
@@ -191,14 +195,14 @@ impl<W: Write> Writer<W> {
     }
 
     /// Puts what failed back into the queue, or gives up on a write that has itself to blame.
-    async fn again(&self, mut group: Group, mut failure: Failure, run: &mut Run<'_, W>) {
-        metrics::counter!("millrace_write_failures_total", "sink" => self.sink.name(), "kind" => kind_name(failure.kind))
+    async fn again(&self, mut group: Group, mut failure: Failure, run: &mut Run<'_>) {
+        metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => kind_name(failure.kind))
             .increment(1);
         let alone = group.items.len() == 1;
         if failure.kind == Kind::Refused {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
-            failure = match self.sink.probe().await {
+            failure = match self.store.probe().await {
                 Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
                 Ok(()) if !self.judge.note(std::iter::once(true)) => return self.bury(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
@@ -219,7 +223,7 @@ impl<W: Write> Writer<W> {
         let not_before = Some(Instant::now() + self.pause(group.failures));
         if failure.kind == Kind::Broken {
             group.broken += 1;
-            if !alone && group.broken >= 2 && self.sink.probe().await.is_ok() {
+            if !alone && group.broken >= 2 && self.store.probe().await.is_ok() {
                 self.raise(run, &failure);
                 return halve(group, None, &mut run.queue);
             }
@@ -230,7 +234,7 @@ impl<W: Write> Writer<W> {
             }
         }
         // A store that can never hold so much at once asks to wait for ever.
-        if !alone && group.waits >= WAITS && self.sink.probe().await.is_ok() {
+        if !alone && group.waits >= WAITS && self.store.probe().await.is_ok() {
             self.raise(run, &failure);
             return halve(group, not_before, &mut run.queue);
         }
@@ -255,7 +259,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// A suspect failed once more, or the no-op beside it passed: on to the next try, or the attempt speaks against it.
-    fn advance(&self, mut group: Group, failed: Option<Failure>, run: &mut Run<'_, W>) {
+    fn advance(&self, mut group: Group, failed: Option<Failure>, run: &mut Run<'_>) {
         let (plan, mut pause) = {
             let mut rng = self.rng();
             (plan(&mut *rng), self.policy.delay.min(STEP).mul_f64(rng.random_range(0.0..=1.0)))
@@ -285,23 +289,22 @@ impl<W: Write> Writer<W> {
         run.queue.push_back(group);
     }
 
-    fn bury(&self, group: &Group, why: Reject, run: &mut Run<'_, W>) {
+    fn bury(&self, group: &Group, why: Reject, run: &mut Run<'_>) {
         reject(group, why, &mut run.fates);
         if let Some(record) = run.record(group) {
             self.judge.clear(&record);
         }
     }
 
-    async fn probe_of(&self, run: &Run<'_, W>, group: &Group) -> bool {
-        let write = group.items.first().and_then(|&item| run.writes.get(item));
-        match write {
-            Some(pending) => self.sink.probe_of(&pending.write).await.is_ok(),
+    async fn probe_of(&self, run: &Run<'_>, group: &Group) -> bool {
+        match group.items.first() {
+            Some(&write) => run.writes.probe_of(write).await.is_ok(),
             None => false,
         }
     }
 
-    fn raise(&self, run: &Run<'_, W>, failure: &Failure) {
-        self.status.raise_by(run.seq.0, self.sink.name(), failure.why.clone());
+    fn raise(&self, run: &Run<'_>, failure: &Failure) {
+        self.status.raise_by(run.seq.0, self.store.store(), failure.why.clone());
     }
 
     fn rng(&self) -> MutexGuard<'_, StdRng> {
@@ -319,11 +322,11 @@ impl<W: Write> Writer<W> {
     }
 }
 
-impl<W> Run<'_, W> {
+impl Run<'_> {
     /// The record of a single write.
     fn record(&self, group: &Group) -> Option<Coordinate> {
         let item = group.items.first()?;
-        self.writes.get(*item)?.coordinate(self.spans)
+        self.sources.get(*item)?.coordinate(self.spans)
     }
 
     fn next_conflict(&mut self) -> Option<Group> {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::{Failure, print_line as print};
 use crate::config::Config;
 use crate::letters::Letter;
-use crate::systems::{self, Entry};
+use crate::replay::replay_letters;
+use crate::systems::{self, Definition};
 
 /// `millrace dlq`
 #[derive(Clone, Debug, Args)]
@@ -72,16 +73,16 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
         DlqCommand::List { filter, json } => list(&letters(&config, &filter).await?, json),
         DlqCommand::Show { filter, limit } => show(&letters(&config, &filter).await?, limit),
         DlqCommand::Replay { filter, dry_run } => {
-            let entry = systems::find(&filter.system).map_err(Failure::usage)?;
-            replay(entry, &config, letters(&config, &filter).await?, dry_run).await
+            let system = systems::find(&filter.system).map_err(Failure::usage)?;
+            replay(system, &config, letters(&config, &filter).await?, dry_run).await
         }
     }
 }
 
 /// Reads the letters of a system, of a redelivery's several the last one, in the order of their coordinates.
 async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, Failure> {
-    let entry = systems::find(&filter.system).map_err(Failure::usage)?;
-    let (client, topics, group) = (config.kafka.client_config(), (entry.topics)(config), (entry.group)(config));
+    let system = systems::find(&filter.system).map_err(Failure::usage)?;
+    let (client, topics, group) = (config.kafka.client_config(), (system.topics)(config), (system.group)(config));
     let read = move || {
         // The record's own timestamp tells apart what stood at one place before and after a topic was made anew.
         let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), Letter> = BTreeMap::new();
@@ -159,13 +160,13 @@ fn show(letters: &[Letter], limit: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
+async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
     let records: Vec<Record> = letters.into_iter().map(|letter| letter.record).collect();
     if dry_run {
         records.iter().try_for_each(|record| print(&coordinates(record)))?;
-        return print(&json!({"system": entry.name, "would_replay": records.len()}).to_string());
+        return print(&json!({"system": system.name, "would_replay": records.len()}).to_string());
     }
-    let replayed = (entry.replay)(config, records).await.map_err(Failure::unavailable)?;
+    let replayed = replay_letters(system, config, records).await.map_err(Failure::unavailable)?;
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
@@ -175,7 +176,7 @@ async fn replay(entry: &Entry, config: &Config, letters: Vec<Letter>, dry_run: b
             replayed.below_horizon
         ))?;
     }
-    let mut summary = json!({"system": entry.name, "rejected": replayed.rejected.len()});
+    let mut summary = json!({"system": system.name, "rejected": replayed.rejected.len()});
     if let Some(fields) = summary.as_object_mut() {
         fields.extend(
             Outcome::ALL

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Failure, print_json, print_line as print};
 use crate::config::Config;
-use crate::explain::ExplainError;
 use crate::explain::fate::{Event, Fate, Source};
 use crate::explain::story::{Standing, Store, Story};
+use crate::explain::{self, ExplainError};
 use crate::systems;
 use crate::verify::Name;
 
@@ -35,7 +35,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// The store is not as the log says; or that it could not be told.
 pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), Failure> {
-    let entry = systems::find(&args.system).map_err(Failure::usage)?;
+    let system = systems::find(&args.system).map_err(Failure::usage)?;
     let style = ProgressStyle::with_template("reading the log [{bar:40}] {human_pos:>10}/{human_len}");
     let bar = ProgressBar::new(0).with_style(style.map_err(|error| Failure::internal(error.to_string()))?);
     let shown = bar.clone();
@@ -43,7 +43,7 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), Failure> {
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let story = (entry.explain)(&config, args.id, systems::besides(entry, &config), progress).await;
+    let story = explain::explain(system, &config, systems::besides(system, &config), args.id, progress).await;
     bar.finish_and_clear();
     let story = story.map_err(failure)?;
     if args.json {

@@ -33,7 +33,7 @@ pub struct LossesArgs {
 pub async fn losses(args: LossesArgs, config: Config) -> Result<(), Failure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
     let chosen = systems::choose(names, &config).map_err(Failure::usage)?;
-    let groups: Vec<String> = chosen.iter().map(|chosen| (chosen.entry.group)(&config)).collect();
+    let groups: Vec<String> = chosen.iter().map(|chosen| (chosen.system.group)(&config)).collect();
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let brokers = config.kafka.bootstrap_servers.clone();
     let (named, all) = (args.acknowledge, args.acknowledge_all);

@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::{Failure, print_json};
 use crate::config::{Config, Override};
-use crate::synthetic::{Counts, Options, reviews, users};
-use crate::systems::transactions;
+use crate::synthetic::{Counts, Options};
+use crate::systems::SYSTEMS;
+use crate::systems::definition::{Definition, Generator};
 pub(super) use publisher::Publisher;
 
 /// `millrace publish`
@@ -56,7 +57,7 @@ pub struct PublishArgs {
     /// No event is later than this [default: now]
     #[arg(long, value_name = "TIME")]
     pub until: Option<DateTime<Utc>>,
-    /// The system whose events are sent: transactions, users or reviews
+    /// The system whose events are sent
     #[arg(long, default_value = "transactions", value_name = "SYSTEM")]
     pub system: String,
     /// The topic [default: the system's]
@@ -121,57 +122,14 @@ struct Report {
     records_per_second: u64,
 }
 
-/// Whose events there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum System {
-    Transactions,
-    Users,
-    /// Of which two systems read.
-    Reviews,
-}
-
-impl System {
-    fn named(name: &str) -> Result<Self, Failure> {
-        match name {
-            transactions::NAME => Ok(Self::Transactions),
-            "users" => Ok(Self::Users),
-            "reviews" | "ratings" => Ok(Self::Reviews),
-            _ => {
-                let known = format!("{}, users, reviews", transactions::NAME);
-                Err(Failure::usage(format!("--system {name}: no events are made for it; there are {known}")))
-            }
-        }
-    }
-
-    /// What is to be sent, in this order.
-    fn messages(self, options: &Options) -> Result<Messages, Failure> {
-        Ok(match self {
-            Self::Transactions => {
-                let events = options.events().map_err(Failure::usage)?;
-                Box::new(events.map(|event| (event.key, event.payload)))
-            }
-            Self::Users => {
-                let events = users::events(options).map_err(Failure::usage)?;
-                Box::new(events.map(|event| (event.key, event.payload)))
-            }
-            Self::Reviews => {
-                let events = reviews::events(options).map_err(Failure::usage)?;
-                Box::new(events.map(|event| (event.key, event.payload)))
-            }
-        })
-    }
-}
-
-/// Keys and payloads.
-type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
-
-/// The topic that a system's events come on.
-fn topic_of(system: System, config: &Config) -> &str {
-    match system {
-        System::Transactions => &config.transactions.topic,
-        System::Users => &config.users.topic,
-        System::Reviews => &config.reviews.topic,
-    }
+/// The system whose events are made, and what makes them.
+fn generated(name: &str) -> Result<(&'static Definition, Generator), Failure> {
+    let of = |system: &'static Definition| Some((system, system.generator?));
+    SYSTEMS.iter().filter(|system| system.name == name).find_map(of).ok_or_else(|| {
+        let known: Vec<&str> = SYSTEMS.iter().filter_map(of).map(|(system, _)| system.name).collect();
+        let known = known.join(", ");
+        Failure::usage(format!("--system {name}: no events are made for it; there are {known}"))
+    })
 }
 
 /// Sends the events and prints the report.
@@ -181,9 +139,10 @@ fn topic_of(system: System, config: &Config) -> &str {
 pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
     let options = args.options()?;
     let counts = options.counts().map_err(Failure::usage)?;
-    let system = System::named(&args.system)?;
-    let messages = system.messages(&options)?;
-    let topic = args.topic.as_deref().unwrap_or_else(|| topic_of(system, config));
+    let (system, generator) = generated(&args.system)?;
+    let messages = generator(&options).map_err(Failure::usage)?;
+    let topics = (system.topics)(config);
+    let topic = args.topic.as_deref().or(topics.first().map(String::as_str)).unwrap_or_default();
     let mut publisher = Publisher::connect(config, topic)?;
     publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
     let start = Instant::now();
@@ -259,13 +218,14 @@ mod tests {
             ("reviews", "review-events", "\"review.created\""),
             ("ratings", "review-events", "\"review.created\""),
         ] {
-            let system = System::named(name).unwrap();
-            assert_eq!(topic_of(system, &config), topic);
-            let payloads: Vec<_> = system.messages(&options).unwrap().map(|(_, payload)| payload.unwrap()).collect();
+            let (system, generator) = generated(name).unwrap();
+            assert_eq!((system.topics)(&config), [topic]);
+            let payloads: Vec<_> = generator(&options).unwrap().map(|(_, payload)| payload.unwrap()).collect();
             assert!(payloads.len() == 1 && payloads[0].contains(sent), "{payloads:?}");
         }
-        assert_eq!(System::named("reaction").unwrap_err().code, 64);
+        let unknown = ["reaction", "transactions-audit"].map(|name| generated(name).unwrap_err());
+        assert!(unknown.iter().all(|error| error.code == 64 && error.to_string().ends_with("users, ratings, reviews")));
         let too_many = Options { delete_ratio: 0.9, ..options };
-        assert!(System::Users.messages(&too_many).is_err());
+        assert!(generated("users").unwrap().1(&too_many).is_err());
     }
 }

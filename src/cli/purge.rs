@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Failure, print_json, print_line as print};
 use crate::config::{Config, values};
-use crate::purge::{Options, PurgeError};
+use crate::purge::{self, Options, PurgeError};
 use crate::systems;
 
 /// `millrace purge`
@@ -31,15 +31,17 @@ pub struct PurgeArgs {
 /// # Errors
 /// When the topics keep records for longer, or Kafka or the store does not answer.
 pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), Failure> {
-    let entry = systems::find(&args.system).map_err(Failure::usage)?;
+    let system = systems::find(&args.system).map_err(Failure::usage)?;
     let wrong = || Failure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
     let age = args.older_than.as_deref().map_or(Some(config.tombstone_age), values::age).ok_or_else(wrong)?;
     let cut_off = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age)).ok_or_else(wrong)?;
-    let options = Options { age, cut_off: (entry.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
-    let report = (entry.purge)(&config, options).await.map_err(failure)?;
+    let options = Options { age, cut_off: (system.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
+    let report = purge::purge(system, &config, options).await.map_err(failure)?;
     let cut_off = shown(cut_off);
-    let horizon =
-        report.horizon.and_then(|version| DateTime::from_timestamp_micros((entry.versions.micros)(version))).map(shown);
+    let horizon = report
+        .horizon
+        .and_then(|version| DateTime::from_timestamp_micros((system.versions.micros)(version)))
+        .map(shown);
     if args.json {
         return print_json(&json!({
             "system": args.system,

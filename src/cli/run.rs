@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pipeline::sink::Order;
 use pipeline::{Outcome, Proceed, Status, Tally};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -127,8 +128,9 @@ pub(super) type Ended = (Vec<(&'static str, Finished, Duration)>, Option<Failure
 pub(super) fn consumers(names: &[String], config: &Config, options: &RunOptions) -> Result<Vec<Member>, Failure> {
     let chosen = systems::choose(names, config).map_err(Failure::usage)?;
     let config = config.shared_by(chosen.len());
-    let made = |Chosen { entry, brought_along }| {
-        let consumer = (entry.consumer)(&config, options).map_err(Failure::config)?;
+    let made = |Chosen { system, brought_along }: Chosen| {
+        let setup = system.setup(&config, Order::Log).map_err(Failure::config)?;
+        let consumer = Consumer::new(setup, &config, options).map_err(Failure::config)?;
         Ok((consumer, brought_along))
     };
     chosen.into_iter().map(made).collect()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Failure, print_json, print_line as print};
 use crate::config::{Config, values};
 use crate::systems;
-use crate::verify::{Finding, Listener, Options, Report, Step, VerifyError};
+use crate::verify::{self, Finding, Listener, Options, Report, Step, VerifyError};
 
 /// `millrace verify`
 #[derive(Clone, Debug, Args)]
@@ -68,7 +68,7 @@ impl Listener for Shown {
 /// # Errors
 /// Findings; or that it could not be told.
 pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), Failure> {
-    let entry = systems::find(&args.system).map_err(Failure::usage)?;
+    let system = systems::find(&args.system).map_err(Failure::usage)?;
     let memory = values::bytes(&args.memory).filter(|bytes| *bytes >= 1 << 20);
     let memory = memory.ok_or_else(|| Failure::usage("--memory is a size of at least 1MB, such as 512MB"))?;
     let options = Options {
@@ -79,8 +79,8 @@ pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), Failure> {
     };
     let style = ProgressStyle::with_template("{prefix:18} [{bar:40}] {human_pos:>10}/{human_len}");
     let bar = ProgressBar::new(0).with_style(style.map_err(|error| Failure::internal(error.to_string()))?);
-    let listener = Box::new(Shown { json: args.json, bar: bar.clone() });
-    let report = (entry.verify)(&config, options, listener).await;
+    let mut listener = Shown { json: args.json, bar: bar.clone() };
+    let report = verify::verify(system, &config, options, &mut listener).await;
     bar.finish_and_clear();
     let report = report.map_err(failure)?;
     if args.json {

@@ -1,15 +1,16 @@
 //! The log of one document: how far the group is, the records about it, its dead letters.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pipeline::Record;
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
-use super::{ExplainError, Explained, Progress};
+use super::{ExplainError, Progress};
 use crate::letters::Letter;
 
 /// How long the brokers have to find the group's coordinator.
@@ -93,9 +94,9 @@ impl Log {
     }
 
     /// Reads everything, and keeps what is about the document.
-    pub(super) async fn read<S: Explained>(
+    pub(super) async fn read(
         &self,
-        system: &'static str,
+        binding: Arc<dyn Binding>,
         id: &str,
         mut progress: Progress,
     ) -> Result<Read, ExplainError> {
@@ -116,13 +117,13 @@ impl Log {
                     if records % EACH == 0 {
                         progress(records, offsets);
                     }
-                    if S::is_about(&record, &id) {
+                    if binding.is_about(&record, &id) {
                         read.records.push(record);
                     }
                 })?;
                 read_topic(&client, &topic_of(topic), |record| {
-                    let ours = |letter: &Letter| letter.system == system && letter.group == group;
-                    let ours = |letter: &Letter| ours(letter) && S::is_about(&letter.record, &id);
+                    let ours = |letter: &Letter| letter.system == binding.system() && letter.group == group;
+                    let ours = |letter: &Letter| ours(letter) && binding.is_about(&letter.record, &id);
                     read.letters.extend(Letter::read(record).filter(ours));
                 })?;
             }

@@ -10,30 +10,22 @@ pub mod story;
 
 use std::sync::Arc;
 
+use pipeline::Record;
+use pipeline::binding::{Binding, Enriched};
 use pipeline::dedupe::Mark;
-use pipeline::sink::Failure as StoreFailure;
-use pipeline::system::{Decoded, Identity};
-use pipeline::{Record, System};
+use pipeline::sink::{Failure as StoreFailure, Order};
+use pipeline::system::Decoded;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::consumer::{Setup, Task};
-use crate::shelf::{Content, Shelf};
+use crate::shelf::Shelf;
+use crate::systems::Definition;
 use fate::{Cause, Event, Source, What};
 use log::{Committed, Log};
 use story::{Facts, Store, Story};
 
 /// Hears how many records of so many offsets were read.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
-
-/// A system whose records can be told apart by the document that they are about.
-pub trait Explained: System<Write: Content> {
-    /// Whether a record is about this document, also one that cannot be decoded; never wrong about one that can.
-    fn is_about(record: &Record, id: &str) -> bool;
-
-    /// `created`, `updated` or `deleted`.
-    fn kind(event: &Self::Event<'_>) -> &'static str;
-}
 
 /// The store of a projection, beside the system's own.
 pub struct Beside {
@@ -60,30 +52,20 @@ impl From<StoreFailure> for ExplainError {
     }
 }
 
-/// The story by a system that may not be set up.
-pub(crate) fn explanation<S: Explained>(
-    setup: Result<Setup<S>, String>,
-    besides: Vec<Beside>,
+/// Tells the story of a document.
+///
+/// # Errors
+/// Why it could not be told.
+pub async fn explain(
+    system: &Definition,
     config: &Config,
-    id: String,
-    progress: Progress,
-) -> Task<Result<Story, ExplainError>> {
-    let client = config.kafka.client_config();
-    Box::pin(async move {
-        let setup = setup.map_err(ExplainError::Setup)?;
-        let log = Log::open(client, setup.topics.clone(), setup.group.clone()).await?;
-        explain(setup, besides, log, id, progress).await
-    })
-}
-
-async fn explain<S: Explained>(
-    setup: Setup<S>,
     besides: Vec<Beside>,
-    log: Log,
     id: String,
     progress: Progress,
 ) -> Result<Story, ExplainError> {
-    let system = setup.system.name();
+    let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
+    let log = Log::open(config.kafka.client_config(), setup.topics.clone(), setup.group.clone()).await?;
+    let system = system.name;
     let committed = log.committed().await?;
     let (store, history) = look(&*setup.shelf, system, &id).await?;
     let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
@@ -101,7 +83,7 @@ async fn explain<S: Explained>(
             Err(why) => notes.push(format!("without {system}: {why}")),
         }
     }
-    let read = log.read::<S>(system, &id, progress).await?;
+    let read = log.read(setup.binding.clone(), &id, progress).await?;
     let mut records: Vec<(Source, Record, Option<Cause>)> = Vec::new();
     records.extend(read.records.into_iter().map(|record| (Source::Topic, record, None)));
     for letter in read.letters {
@@ -120,7 +102,7 @@ async fn explain<S: Explained>(
     let gone: Vec<Record> = history.into_iter().filter(gone).collect();
     records.extend(gone.into_iter().map(|record| (Source::History, record, None)));
     records.sort_by(|(_, one, _), (_, other, _)| at(one).cmp(&at(other)));
-    let events = judged(&setup.system, &id, &records, &committed).await;
+    let events = judged(&*setup.binding, &id, &records, &committed).await;
     let whole = log.is_whole();
     let horizon = if whole { None } else { setup.shelf.horizon().await? };
     Ok(Story::new(Facts { id, system, group: setup.group, events, stores, whole, horizon, notes }))
@@ -138,20 +120,15 @@ async fn look(shelf: &dyn Shelf, system: &'static str, id: &str) -> Result<(Stor
 }
 
 /// Decodes and enriches as the consumer does.
-async fn judged<S: Explained>(
-    system: &S,
+async fn judged(
+    binding: &dyn Binding,
     id: &str,
     records: &[(Source, Record, Option<Cause>)],
     committed: &Committed,
 ) -> Vec<Event> {
     let mut events = Vec::with_capacity(records.len());
     for (source, record, letter) in records {
-        let what = match system.decode(record) {
-            Decoded::Event(identity, _) if identity.document != id => continue,
-            Decoded::Event(identity, event) => told(system, record, &identity, &event).await,
-            Decoded::Reject(reject) => rejected(reject),
-            Decoded::Ignore => What::Ignored,
-        };
+        let Some(what) = told(binding, id, record).await else { continue };
         let partition = (record.at.topic.to_string(), record.at.partition);
         let behind = committed.get(&partition).is_some_and(|committed| record.offset < *committed);
         events.push(Event {
@@ -167,24 +144,28 @@ async fn judged<S: Explained>(
     events
 }
 
-async fn told<'e, 'r: 'e, S: Explained>(
-    system: &'e S,
-    record: &Record,
-    identity: &'e Identity<'r>,
-    event: &'e S::Event<'r>,
-) -> What {
-    let payload = record.payload.as_deref().unwrap_or_default();
-    match system.enrich(vec![(identity, event)]).await.into_iter().next() {
-        Some(Ok(write)) => What::Told {
-            version: identity.version,
-            deleted: write.is_deleted(),
-            content: write.content(),
-            kind: S::kind(event),
-            mark: Mark::of(&identity.message, payload),
-        },
-        Some(Err(reject)) => rejected(reject),
-        None => What::Ignored,
-    }
+/// What a record says; `None` where it is about another document.
+async fn told(binding: &dyn Binding, id: &str, record: &Record) -> Option<What> {
+    let events = binding.decode(std::slice::from_ref(record));
+    let identity = match events.decoded().first() {
+        Some(Decoded::Event(identity, ())) if identity.document != id => return None,
+        Some(Decoded::Event(identity, ())) => identity,
+        Some(Decoded::Reject(reject)) => return Some(rejected(reject.clone())),
+        Some(Decoded::Ignore) | None => return Some(What::Ignored),
+    };
+    let Enriched { writes, rejected: refused, .. } = events.enrich(&[0]).await;
+    let content = match (writes.content(0), refused.into_iter().next()) {
+        (Some(content), _) => content,
+        (None, Some((_, reject))) => return Some(rejected(reject)),
+        (None, None) => return Some(What::Ignored),
+    };
+    Some(What::Told {
+        version: identity.version,
+        deleted: content.deleted,
+        content: content.digest,
+        kind: identity.kind,
+        mark: Mark::of(&identity.message, record.payload.as_deref().unwrap_or_default()),
+    })
 }
 
 fn rejected(reject: pipeline::sink::Reject) -> What {

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use enrichers::Event;
-use pipeline::sink::{Reject, Write};
+use pipeline::sink::{Content, Reject, Write};
 use pipeline::{Record, TopicPartition};
 use sha2::{Digest, Sha256};
 
-use crate::shelf::{Content, text_content};
+use crate::shelf::text_content;
 
 /// Events in one request; more brings no throughput and longer locks.
 pub(super) const MAX_ITEMS: usize = 2_000;
@@ -97,15 +97,9 @@ impl Write for Row {
     fn bytes(&self) -> usize {
         self.payload.len() + ROW_BYTES
     }
-}
 
-impl Content for Row {
-    fn is_deleted(&self) -> bool {
-        self.deleted
-    }
-
-    fn content(&self) -> u64 {
-        if self.deleted { 0 } else { text_content(&self.payload) }
+    fn content(&self) -> Content {
+        Content { deleted: self.deleted, digest: if self.deleted { 0 } else { text_content(&self.payload) } }
     }
 }
 

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Order, Write};
+use pipeline::sink::{Content, Order, Write};
 
-use crate::shelf::{Content, document_content};
+use crate::shelf::document_content;
 
 /// A little more than a typical document, to reserve the buffer in one go.
 const TYPICAL_BYTES: usize = 1_200;
@@ -77,15 +77,9 @@ impl Write for Document {
     fn bytes(&self) -> usize {
         self.place.lines.len()
     }
-}
 
-impl Content for Document {
-    fn is_deleted(&self) -> bool {
-        Self::is_deleted(self)
-    }
-
-    fn content(&self) -> u64 {
-        document_content(self.source())
+    fn content(&self) -> Content {
+        Content { deleted: self.is_deleted(), digest: document_content(self.source()) }
     }
 }
 

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::sink::{Answer, Failure, Verdict, Write};
+use pipeline::sink::{Answer, Content, Failure, Verdict, Write};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::shelf::{Content, Seen, first_bytes};
+use crate::shelf::{Seen, first_bytes};
 
 /// An object on its way into a store, by way of its ledger.
 #[derive(Clone, Debug)]
@@ -103,15 +103,9 @@ impl Write for Entry {
     fn bytes(&self) -> usize {
         self.object.as_ref().map_or(0, String::len) + 2 * self.id.len() + 200
     }
-}
 
-impl Content for Entry {
-    fn is_deleted(&self) -> bool {
-        Self::is_deleted(self)
-    }
-
-    fn content(&self) -> u64 {
-        self.object.as_deref().map_or(0, object_content)
+    fn content(&self) -> Content {
+        Content { deleted: self.is_deleted(), digest: self.object.as_deref().map_or(0, object_content) }
     }
 }
 

@@ -14,4 +14,5 @@ pub mod rating;
 pub mod rating_cache;
 pub mod ratings;
 pub mod sqlite;
+pub mod target;
 mod upsert;

@@ -10,17 +10,17 @@ use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
-use super::transactions::{self, Transactions};
+use super::transactions;
 use crate::config::Config;
-use crate::consumer::{Target, prepare};
-use crate::explain::Explained;
 use crate::sinks::follow_up::FollowUps;
 use crate::sinks::mongodb::{
     Collection, Fields, Mongo, MongoRatings, MongoRefusals, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
 };
 use crate::sinks::rating_cache::RatingCache;
 use crate::sinks::ratings::{Counted, RatingsShelf, RatingsSink};
-use crate::systems::{Named, Versions};
+use crate::sinks::target::{Target, prepare};
+use crate::synthetic;
+use crate::systems::definition::{Bound, Definition, Deletes, Messages, Needed};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "ratings";
@@ -39,33 +39,33 @@ const CREATORS: &str = "creators";
 #[derive(Clone, Debug)]
 pub struct RatingsSystem;
 
-impl Named for RatingsSystem {
-    const NAME: &'static str = NAME;
-    const VERSIONS: Versions = Transactions::VERSIONS;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: None,
+    topics: |config| vec![config.reviews.topic.clone()],
+    group: |config| config.reviews.ratings_group.clone(),
+    versions: transactions::DEFINITION.versions,
+    deletes: Deletes::Purged,
+    generator: Some(events),
+    stores: |_| vec![Needed::MongoDb],
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        vec![config.reviews.topic.clone()]
-    }
-
-    fn group(config: &Config) -> String {
-        config.reviews.ratings_group.clone()
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
-        let mongo = Mongo::of(config, NAME)?;
-        let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
-        let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
-        let cache = config.redis.as_ref().map(cached).transpose()?;
-        let ratings = MongoRatings::new(mongo.clone(), &CONTRIBUTIONS, CREATORS);
-        let counted = Arc::new(Counted { ratings, cache });
-        let refusals = Arc::new(MongoRefusals::new(mongo.clone(), NAME));
-        let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
-        let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
-        let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
-        let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_ups, counted });
-        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-        Ok((Self, Target { sink, shelf, prepare, name }))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    let mongo = Mongo::of(config, NAME)?;
+    let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
+    let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
+    let cache = config.redis.as_ref().map(cached).transpose()?;
+    let ratings = MongoRatings::new(mongo.clone(), &CONTRIBUTIONS, CREATORS);
+    let counted = Arc::new(Counted { ratings, cache });
+    let refusals = Arc::new(MongoRefusals::new(mongo.clone(), NAME));
+    let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
+    let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
+    let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
+    let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_ups, counted });
+    let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
+    Ok(Target { sink, shelf, prepare, name }.bound_to(RatingsSystem))
 }
 
 impl System for RatingsSystem {
@@ -78,6 +78,10 @@ impl System for RatingsSystem {
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
         decode(record)
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        is_about(record, id)
     }
 
     async fn enrich<'e, 'r: 'e>(
@@ -100,6 +104,11 @@ fn contribution(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
     }
 }
 
+/// Makes review events, for any system of reviews.
+pub(super) fn events(options: &synthetic::Options) -> Result<Messages, String> {
+    Ok(Box::new(synthetic::reviews::events(options)?.map(|event| (event.key, event.payload))))
+}
+
 /// Reads a review event, for any system of reviews.
 pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
     let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
@@ -108,7 +117,7 @@ pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
     match review::decode(payload, record.timestamp_ms) {
         Ok(event) => {
             let (document, message, version) = (event.id.clone(), event.message_id, event.version());
-            Decoded::Event(Identity { document, message, version }, event)
+            Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, event)
         }
         Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
     }
@@ -117,14 +126,4 @@ pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
 /// As [`Explained`] has it, for any system of reviews.
 pub(super) fn is_about(record: &Record, id: &str) -> bool {
     record.payload.as_deref().is_some_and(|payload| review::is_about(payload, id))
-}
-
-impl Explained for RatingsSystem {
-    fn is_about(record: &Record, id: &str) -> bool {
-        is_about(record, id)
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        transactions::kind_name(event.kind)
-    }
 }

@@ -7,14 +7,12 @@ use pipeline::{Record, System};
 use serde_json::json;
 
 use super::ratings;
-use super::transactions::{Transactions, kind_name};
+use super::transactions;
 use crate::config::Config;
-use crate::consumer::Target;
-use crate::explain::Explained;
-use crate::sinks::algolia::{Kept, RatedKept, target};
+use crate::sinks::algolia::{Kept, RatedKept, needed, target};
 use crate::sinks::ledger::{Contribution, Entry};
 use crate::sinks::mongodb::{Collection, Fields, SUBJECT};
-use crate::systems::{Named, Versions};
+use crate::systems::definition::{Bound, Definition, Deletes};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reviews";
@@ -39,21 +37,21 @@ static KEPT: Kept = Kept {
 #[derive(Clone, Debug)]
 pub struct Reviews;
 
-impl Named for Reviews {
-    const NAME: &'static str = NAME;
-    const VERSIONS: Versions = Transactions::VERSIONS;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: None,
+    topics: |config| vec![config.reviews.topic.clone()],
+    group: |config| config.reviews.group.clone(),
+    versions: transactions::DEFINITION.versions,
+    deletes: Deletes::Purged,
+    generator: Some(ratings::events),
+    stores: |config| needed(&KEPT, config),
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        vec![config.reviews.topic.clone()]
-    }
-
-    fn group(config: &Config) -> String {
-        config.reviews.group.clone()
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Entry>), String> {
-        Ok((Self, target(&KEPT, config, order)?))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    Ok(target(&KEPT, config, order)?.bound_to(Reviews))
 }
 
 impl System for Reviews {
@@ -66,6 +64,10 @@ impl System for Reviews {
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
         ratings::decode(record)
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        ratings::is_about(record, id)
     }
 
     async fn enrich<'e, 'r: 'e>(
@@ -94,14 +96,4 @@ fn entry(identity: &Identity<'_>, event: &Event<'_>) -> Entry {
     let contribution =
         event.review.as_ref().map(|review| Contribution { subject: review.creator_id.clone(), stars: review.stars });
     Entry { id, version: identity.version, object, contribution }
-}
-
-impl Explained for Reviews {
-    fn is_about(record: &Record, id: &str) -> bool {
-        ratings::is_about(record, id)
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        kind_name(event.kind)
-    }
 }

@@ -4,18 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
-use enrichers::{Event, Kind};
+use enrichers::Event;
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use crate::config::{Config, Store};
-use crate::consumer::{Target, prepare};
-use crate::explain::Explained;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::systems::{Named, Versions};
+use crate::sinks::target::{Target, prepare};
+use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
@@ -23,25 +22,25 @@ pub const NAME: &str = "transactions";
 /// The index template; its patterns are set to the alias at start.
 pub const TEMPLATE: &str = include_str!("../../index-templates/transactions.json");
 
-impl Named for Transactions {
-    const NAME: &'static str = NAME;
-    const VERSIONS: Versions = Versions { at: enrichers::version_at, micros: enrichers::micros_of };
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: None,
+    topics: |config| vec![config.transactions.topic.clone()],
+    group: |config| config.transactions.group.clone(),
+    versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
+    deletes: Deletes::Purged,
+    generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
+    stores: |_| vec![Needed::Documents],
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        vec![config.transactions.topic.clone()]
-    }
-
-    fn group(config: &Config) -> String {
-        config.transactions.group.clone()
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Document>), String> {
-        let target = match &config.transactions.store {
-            Store::Elasticsearch => elasticsearch(config)?,
-            Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
-        };
-        Ok((Self::new(order), target))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    let target = match &config.transactions.store {
+        Store::Elasticsearch => elasticsearch(config)?,
+        Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
+    };
+    Ok(target.bound_to(Transactions::new(order)))
 }
 
 fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
@@ -85,8 +84,8 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
     if event.dropped_fields > 0 {
         metrics::counter!("millrace_dropped_fields_total", "system" => system).increment(event.dropped_fields as u64);
     }
-    let document: Cow<'r, str> = event.id.clone();
-    Decoded::Event(Identity { document, message: event.message_id, version: event.version() }, event)
+    let (document, kind): (Cow<'r, str>, _) = (event.id.clone(), event.kind.name());
+    Decoded::Event(Identity { document, message: event.message_id, version: event.version(), kind }, event)
 }
 
 /// As [`decode`], for a projection: what the primary dead-letters is not its business.
@@ -121,6 +120,10 @@ impl System for Transactions {
         decode(NAME, record)
     }
 
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        is_about(record, id)
+    }
+
     async fn enrich<'e, 'r: 'e>(
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
@@ -140,33 +143,9 @@ impl System for Transactions {
     }
 }
 
-impl Explained for Transactions {
-    fn is_about(record: &Record, id: &str) -> bool {
-        is_about(record, id)
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        kind(event)
-    }
-}
-
-/// As [`Explained`] has it, for any system of transaction events.
+/// As [`System::is_about`], for any system of transaction events.
 pub(super) fn is_about(record: &Record, id: &str) -> bool {
     record.payload.as_deref().is_some_and(|payload| enrichers::is_about(payload, id))
-}
-
-/// As [`Explained`] has it.
-pub(super) fn kind(event: &Event<'_>) -> &'static str {
-    kind_name(event.kind)
-}
-
-/// What happened, in a word.
-pub(super) fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Created => "created",
-        Kind::Updated => "updated",
-        Kind::Deleted => "deleted",
-    }
 }
 
 /// Shows bytes as hexadecimal digits, only when the line is really logged.

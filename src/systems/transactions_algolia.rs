@@ -11,14 +11,12 @@ use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::transactions::{self, Transactions};
+use super::transactions;
 use crate::config::Config;
-use crate::consumer::Target;
-use crate::explain::Explained;
-use crate::sinks::algolia::{Kept, target};
+use crate::sinks::algolia::{Kept, needed, target};
 use crate::sinks::ledger::Entry;
 use crate::sinks::mongodb::{Collection, Fields};
-use crate::systems::{Named, Projection, Versions};
+use crate::systems::definition::{Bound, Definition, Deletes, Projection};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-algolia";
@@ -37,23 +35,21 @@ static KEPT: Kept =
 #[derive(Clone, Debug)]
 pub struct TransactionsAlgolia;
 
-impl Named for TransactionsAlgolia {
-    const NAME: &'static str = NAME;
-    const PROJECTION: Option<Projection> =
-        Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia });
-    const VERSIONS: Versions = Transactions::VERSIONS;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
+    topics: |config| (transactions::DEFINITION.topics)(config),
+    group: |config| format!("{}.algolia", config.transactions.group),
+    versions: transactions::DEFINITION.versions,
+    deletes: Deletes::Purged,
+    generator: None,
+    stores: |config| needed(&KEPT, config),
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        Transactions::topics(config)
-    }
-
-    fn group(config: &Config) -> String {
-        format!("{}.algolia", config.transactions.group)
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Entry>), String> {
-        Ok((Self, target(&KEPT, config, order)?))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
 }
 
 impl System for TransactionsAlgolia {
@@ -66,6 +62,10 @@ impl System for TransactionsAlgolia {
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
         transactions::projected(NAME, record)
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        transactions::is_about(record, id)
     }
 
     async fn enrich<'e, 'r: 'e>(
@@ -89,14 +89,4 @@ fn object(event: &Event<'_>) -> Result<String, Reject> {
     members.remove("_enriched_at");
     members.insert("objectID".to_owned(), to_raw_value(&event.id).map_err(bug)?);
     serde_json::to_string(&members).map_err(bug)
-}
-
-impl Explained for TransactionsAlgolia {
-    fn is_about(record: &Record, id: &str) -> bool {
-        transactions::is_about(record, id)
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        transactions::kind(event)
-    }
 }

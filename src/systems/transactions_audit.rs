@@ -10,45 +10,42 @@ use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
-use super::transactions::{self, Transactions};
+use super::transactions;
 use crate::config::{Config, Database};
-use crate::consumer::{Target, prepare};
-use crate::explain::Explained;
 use crate::sinks::audit::Row;
 use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
 use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
-use crate::systems::{Named, Projection, Versions};
+use crate::sinks::target::{Target, prepare};
+use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-audit";
 
-impl Named for Audit {
-    const NAME: &'static str = NAME;
-    const PROJECTION: Option<Projection> =
-        Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit });
-    const VERSIONS: Versions = Transactions::VERSIONS;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
+    topics: |config| (transactions::DEFINITION.topics)(config),
+    group: |config| format!("{}.audit", config.transactions.group),
+    versions: transactions::DEFINITION.versions,
+    deletes: Deletes::Purged,
+    generator: None,
+    stores: |_| vec![Needed::Database],
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        Transactions::topics(config)
-    }
-
-    fn group(config: &Config) -> String {
-        format!("{}.audit", config.transactions.group)
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Row>), String> {
-        let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
-        let name = database.target();
-        let target = match database {
-            Database::Postgres { url, address } => {
-                // One connection a batch, and one for probes.
-                let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-                postgres(Postgres::new(url, address, connections)?, order, name)
-            }
-            Database::Sqlite { path } => sqlite(Sqlite::new(path), order, name),
-        };
-        Ok((Self, target))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
+    let name = database.target();
+    let target = match database {
+        Database::Postgres { url, address } => {
+            // One connection a batch, and one for probes.
+            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
+            postgres(Postgres::new(url, address, connections)?, order, name)
+        }
+        Database::Sqlite { path } => sqlite(Sqlite::new(path), order, name),
+    };
+    Ok(target.bound_to(Audit))
 }
 
 fn postgres(postgres: Postgres, order: Order, name: String) -> Target<Row> {
@@ -85,20 +82,14 @@ impl System for Audit {
         }
     }
 
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        transactions::is_about(record, id)
+    }
+
     async fn enrich<'e, 'r: 'e>(
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
     ) -> Vec<Result<Row, Reject>> {
         events.into_iter().map(|(_, (event, record))| Row::new(event, record)).collect()
-    }
-}
-
-impl Explained for Audit {
-    fn is_about(record: &Record, id: &str) -> bool {
-        transactions::is_about(record, id)
-    }
-
-    fn kind((event, _): &Self::Event<'_>) -> &'static str {
-        transactions::kind(event)
     }
 }

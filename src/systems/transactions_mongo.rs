@@ -12,12 +12,11 @@ use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
-use super::transactions::{self, Transactions};
+use super::transactions;
 use crate::config::Config;
-use crate::consumer::{Target, prepare};
-use crate::explain::Explained;
 use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
-use crate::systems::{Named, Projection, Versions};
+use crate::sinks::target::{Target, prepare};
+use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-mongo";
@@ -31,28 +30,26 @@ static ALL: &[&Collection] = &[&TRANSACTIONS];
 #[derive(Clone, Debug)]
 pub struct TransactionsMongo;
 
-impl Named for TransactionsMongo {
-    const NAME: &'static str = NAME;
-    const PROJECTION: Option<Projection> =
-        Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo });
-    const VERSIONS: Versions = Transactions::VERSIONS;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
+    topics: |config| (transactions::DEFINITION.topics)(config),
+    group: |config| format!("{}.mongo", config.transactions.group),
+    versions: transactions::DEFINITION.versions,
+    deletes: Deletes::Purged,
+    generator: None,
+    stores: |_| vec![Needed::MongoDb],
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        Transactions::topics(config)
-    }
-
-    fn group(config: &Config) -> String {
-        format!("{}.mongo", config.transactions.group)
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
-        let mongo = Mongo::of(config, NAME)?;
-        let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
-        let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-        let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
-        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-        Ok((Self, Target { sink, shelf, prepare, name }))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    let mongo = Mongo::of(config, NAME)?;
+    let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
+    let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
+    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
+    let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
+    Ok(Target { sink, shelf, prepare, name }.bound_to(TransactionsMongo))
 }
 
 impl System for TransactionsMongo {
@@ -65,6 +62,10 @@ impl System for TransactionsMongo {
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
         transactions::projected(NAME, record)
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        transactions::is_about(record, id)
     }
 
     async fn enrich<'e, 'r: 'e>(
@@ -86,14 +87,4 @@ fn document(event: &Event<'_>, enriched_at: &str) -> Result<Document, Reject> {
     enrichers::write_document(event, enriched_at, &mut json);
     let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");
     document_of(std::str::from_utf8(&json).map_err(bug)?)
-}
-
-impl Explained for TransactionsMongo {
-    fn is_about(record: &Record, id: &str) -> bool {
-        transactions::is_about(record, id)
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        transactions::kind(event)
-    }
 }

@@ -11,10 +11,10 @@ use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use crate::config::Config;
-use crate::consumer::{Target, prepare};
-use crate::explain::Explained;
 use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
-use crate::systems::{Named, Versions};
+use crate::sinks::target::{Target, prepare};
+use crate::synthetic;
+use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "users";
@@ -78,27 +78,26 @@ static ALL: &[&Collection] = &[&USERS, &MEMBERSHIPS, &SESSIONS];
 #[derive(Clone, Debug)]
 pub struct Users;
 
-impl Named for Users {
-    const NAME: &'static str = NAME;
-    const VERSIONS: Versions = Versions { at: clerk::version_at, micros: clerk::micros_of };
-    const KEEPS_DELETED: bool = true;
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: None,
+    topics: |config| vec![config.users.topic.clone()],
+    group: |config| config.users.group.clone(),
+    versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
+    deletes: Deletes::Kept,
+    generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
+    stores: |_| vec![Needed::MongoDb],
+    bind: bound,
+};
 
-    fn topics(config: &Config) -> Vec<String> {
-        vec![config.users.topic.clone()]
-    }
-
-    fn group(config: &Config) -> String {
-        config.users.group.clone()
-    }
-
-    fn made(config: &Config, order: Order) -> Result<(Self, Target<Upsert>), String> {
-        let mongo = Mongo::of(config, NAME)?;
-        let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
-        let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
-        let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
-        let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-        Ok((Self, Target { sink, shelf, prepare, name }))
-    }
+fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+    let mongo = Mongo::of(config, NAME)?;
+    let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
+    let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
+    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
+    let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
+    Ok(Target { sink, shelf, prepare, name }.bound_to(Users))
 }
 
 impl System for Users {
@@ -116,11 +115,15 @@ impl System for Users {
         match clerk::decode(payload, record.timestamp_ms) {
             Ok(clerk::Decoded::Event(event)) => {
                 let (document, message, version) = (event.id.clone(), event.message_id, event.version());
-                Decoded::Event(Identity { document, message, version }, *event)
+                Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, *event)
             }
             Ok(clerk::Decoded::Ignored) => Decoded::Ignore,
             Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
         }
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        record.payload.as_deref().is_some_and(|payload| clerk::is_about(payload, id))
     }
 
     async fn enrich<'e, 'r: 'e>(
@@ -189,14 +192,4 @@ fn of_session(session: &Session, event: &Event<'_>) -> Document {
 
 fn date(millis: Option<i64>) -> Bson {
     millis.map_or(Bson::Null, |millis| DateTime::from_millis(millis).into())
-}
-
-impl Explained for Users {
-    fn is_about(record: &Record, id: &str) -> bool {
-        record.payload.as_deref().is_some_and(|payload| clerk::is_about(payload, id))
-    }
-
-    fn kind(event: &Event<'_>) -> &'static str {
-        event.kind.name()
-    }
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
+use pipeline::Record;
+use pipeline::binding::{Binding, Enriched};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
-use pipeline::system::{Decoded, Identity};
-use pipeline::{Record, System};
+use pipeline::system::Decoded;
 use rdkafka::ClientConfig;
 
 use super::buckets::Buckets;
 use super::fold::{Place, Told};
 use super::{Listener, Step, VerifyError};
 use crate::letters::Letter;
-use crate::shelf::Content;
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;
@@ -140,17 +140,14 @@ impl Log {
     }
 
     /// Reads what lies in the ranges, and puts what it says of documents into the buckets.
-    pub(super) async fn read<S: System + Clone>(
+    pub(super) async fn read(
         &self,
-        system: &S,
+        binding: &dyn Binding,
         letters: &Letters,
         buckets: &mut Buckets,
         optional: bool,
         listener: &mut dyn Listener,
-    ) -> Result<u64, VerifyError>
-    where
-        S::Write: Content,
-    {
+    ) -> Result<u64, VerifyError> {
         let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
         let reading = tokio::task::spawn_blocking(move || {
@@ -170,7 +167,7 @@ impl Log {
         let mut records = 0;
         while let Some((topic, chunk)) = chunks.recv().await {
             records += chunk.len() as u64;
-            put(system, topic, &chunk, letters, buckets, optional).await?;
+            put(binding, topic, &chunk, letters, buckets, optional).await?;
             if !optional {
                 listener.at(Step::Log(records, self.offsets()));
             }
@@ -203,35 +200,32 @@ impl Log {
 }
 
 /// Decodes and enriches as the consumer does, and keeps what that says of documents.
-async fn put<S: System>(
-    system: &S,
+async fn put(
+    binding: &dyn Binding,
     topic: u8,
     records: &[Record],
     letters: &Letters,
     buckets: &mut Buckets,
     optional: bool,
-) -> Result<(), VerifyError>
-where
-    S::Write: Content,
-{
-    let decoded: Vec<(&Record, Identity<'_>, S::Event<'_>)> = records
-        .iter()
-        .filter_map(|record| match system.decode(record) {
-            Decoded::Event(identity, event) => Some((record, identity, event)),
-            Decoded::Reject(_) | Decoded::Ignore => None,
-        })
-        .collect();
-    let writes = system.enrich(decoded.iter().map(|(_, identity, event)| (identity, event)).collect()).await;
-    for ((record, identity, _), write) in decoded.iter().zip(writes) {
-        // What enrichment rejects is a dead letter.
-        let Ok(write) = write else { continue };
+) -> Result<(), VerifyError> {
+    let events = binding.decode(records);
+    let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
+    let chosen: Vec<usize> = (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
+    // What enrichment rejects is a dead letter.
+    let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
+    for (write, place) in written.into_iter().enumerate() {
+        let (Some(record), Some(Decoded::Event(identity, ())), Some(content)) =
+            (records.get(place), events.decoded().get(place), writes.content(write))
+        else {
+            continue;
+        };
         let at = Place { topic, partition: record.at.partition, offset: record.offset };
         let buried = letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
         let told = Told {
             at,
             version: identity.version,
-            deleted: write.is_deleted(),
-            content: write.content(),
+            deleted: content.deleted,
+            content: content.digest,
             optional: optional || buried,
         };
         buckets.told(&identity.document, &told)?;

@@ -14,17 +14,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::sink::Failure as StoreFailure;
-use pipeline::{Options as EngineOptions, Record, System};
-use rdkafka::ClientConfig;
+use pipeline::sink::{Failure as StoreFailure, Order};
+use pipeline::{Options as EngineOptions, Record};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::consumer::{Setup, Task};
+use crate::consumer::engine_options;
 use crate::replay::replay;
-use crate::shelf::{Content, Held, Seen, Shelf};
+use crate::shelf::{Held, Seen, Shelf};
 use crate::sinks::follow_up::Refusal;
+use crate::systems::{Definition, Setup};
 use buckets::Buckets;
 use fold::{Difference, Place, Told, compare};
 use log::Log;
@@ -134,50 +134,30 @@ pub trait Listener: Send {
     fn at(&mut self, step: Step);
 }
 
-/// A verification of a system that may not be set up.
-pub(crate) fn verification<S: System + Clone>(
-    setup: Result<Setup<S>, String>,
-    config: &Config,
-    engine: EngineOptions,
-    options: Options,
-    mut listener: Box<dyn Listener>,
-) -> Task<Result<Report, VerifyError>>
-where
-    S::Write: Content,
-{
-    let client = config.kafka.client_config();
-    Box::pin(async move {
-        let setup = setup.map_err(VerifyError::Setup)?;
-        verify(setup, client, engine, options, &mut *listener).await
-    })
-}
-
 /// Compares the store of a system with its log.
 ///
 /// # Errors
 /// Why it could not be told.
-pub async fn verify<S: System + Clone>(
-    setup: Setup<S>,
-    client: ClientConfig,
-    engine: EngineOptions,
+pub async fn verify(
+    system: &Definition,
+    config: &Config,
     options: Options,
     listener: &mut dyn Listener,
-) -> Result<Report, VerifyError>
-where
-    S::Write: Content,
-{
+) -> Result<Report, VerifyError> {
+    let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
+    let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
     let (shelf, topics) = (setup.shelf.clone(), setup.topics.clone());
     let mut log = Log::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
-    let letters = Arc::new(log.letters(setup.system.name()).await?);
+    let letters = Arc::new(log.letters(system.name).await?);
     let mut report = Report { store: shelf.name(), letters: letters.len() as u64, ..Report::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
-    report.records = log.read(&setup.system, &letters, &mut buckets, false, listener).await?;
+    report.records = log.read(&*setup.binding, &letters, &mut buckets, false, listener).await?;
     read(&*shelf, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
-    log.read(&setup.system, &letters, &mut buckets, true, listener).await?;
+    log.read(&*setup.binding, &letters, &mut buckets, true, listener).await?;
 
     listener.at(Step::Compare);
     let whole = log.is_whole();
@@ -268,12 +248,7 @@ fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Differen
 }
 
 /// Writes the events of these places anew; the store takes them where it holds nothing newer.
-async fn repaired<S: System + Clone>(
-    setup: Setup<S>,
-    log: &Log,
-    engine: EngineOptions,
-    mut wanted: Vec<Place>,
-) -> Result<u64, VerifyError> {
+async fn repaired(setup: Setup, log: &Log, engine: EngineOptions, mut wanted: Vec<Place>) -> Result<u64, VerifyError> {
     wanted.sort();
     let mut repaired = 0;
     for places in wanted.chunks(REPAIRED_AT_ONCE) {

@@ -9,7 +9,7 @@ use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dedupe::Mark;
 use pipeline::feed;
 use pipeline::sink::SinkLimits;
-use pipeline::{Engine, EngineError, Options, Parts, Proceed, RetryPolicy, Status, Tally, TopicPartition};
+use pipeline::{Engine, EngineError, Options, Parts, Proceed, RetryPolicy, Status, Tally, TopicPartition, bind};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -62,8 +62,7 @@ impl Member {
             busy: shared(),
         };
         let parts = Parts {
-            system: SimSystem,
-            sink: Arc::new(sink),
+            binding: bind(SimSystem, Arc::new(sink)),
             dead_letters: Arc::new(SimLetters(world.clone())),
             marks: setup.marks.then(|| Arc::new(SimMarks(world.clone())) as _),
             status: status.clone(),

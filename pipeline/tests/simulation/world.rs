@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use pipeline::sink::{Reject, Write};
+use pipeline::sink::{Content, Reject, Write};
 use pipeline::system::{Decoded, Identity, System};
 use pipeline::{Header, Record, TopicPartition};
 use rand::rngs::StdRng;
@@ -40,6 +40,11 @@ pub struct SimWrite {
 impl Write for SimWrite {
     fn bytes(&self) -> usize {
         if self.kind == Kind::Big { STORE_BYTES + 1 } else { 60 + self.body.as_ref().map_or(0, String::len) }
+    }
+
+    /// Nobody reads this store back by its contents.
+    fn content(&self) -> Content {
+        Content { deleted: self.body.is_none(), digest: 0 }
     }
 }
 
@@ -174,9 +179,13 @@ impl System for SimSystem {
                 let mut message = [0; 32];
                 message[..8].copy_from_slice(&number.to_be_bytes());
                 let document = Cow::Owned(write.document.clone());
-                Decoded::Event(Identity { document, message, version: write.version }, write)
+                Decoded::Event(Identity { document, message, version: write.version, kind: "sim" }, write)
             }
         }
+    }
+
+    fn is_about(&self, record: &Record, document: &str) -> bool {
+        matches!(read(record), What::Write(write) if write.document == document)
     }
 
     async fn enrich<'e, 'r: 'e>(

@@ -16,7 +16,7 @@ const SHORT_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
     let client = config.kafka.client_config();
     let groups: Vec<(String, Vec<String>)> =
-        chosen.iter().map(|chosen| ((chosen.entry.group)(config), (chosen.entry.topics)(config))).collect();
+        chosen.iter().map(|chosen| ((chosen.system.group)(config), (chosen.system.topics)(config))).collect();
     let servers = config.kafka.bootstrap_servers.clone();
     let user = config.kafka.security.sasl.is_some();
     let state = config.kafka.state_topic.clone();

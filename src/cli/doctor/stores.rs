@@ -1,5 +1,7 @@
 //! The stores: Elasticsearch, Redis, MongoDB, the audit's database.
 
+use std::collections::BTreeSet;
+
 use pipeline::Sink;
 use pipeline::sink::{Failure, Kind};
 
@@ -10,7 +12,8 @@ use crate::sinks::algolia;
 use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
 use crate::sinks::mongodb::Mongo;
 use crate::sinks::postgres::{Postgres, Server};
-use crate::systems::{Chosen, reviews, transactions, transactions_algolia, transactions_audit};
+use crate::systems::definition::Needed;
+use crate::systems::{Chosen, transactions};
 
 const ELASTICSEARCH: &str = "elasticsearch";
 const REDIS: &str = "redis";
@@ -19,54 +22,45 @@ const SQLITE: &str = "sqlite";
 const MONGODB: &str = "mongodb";
 const ALGOLIA: &str = "algolia";
 
-/// The systems with an index in Algolia.
-const ON_ALGOLIA: &[(&str, &str)] = &[(reviews::NAME, "reviews"), (transactions_algolia::NAME, "transactions")];
-
-/// The systems that keep their documents, or the ledger of their index, in MongoDB.
-const ON_MONGODB: &[&str] = &["transactions-mongo", "users", "ratings", "reviews", "transactions-algolia"];
-/// Those that take PostgreSQL for it where MONGODB_URL is not set.
-const OR_ON_POSTGRES: &[&str] = &["reviews", "transactions-algolia"];
-
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
-    let runs = |name: &str| chosen.iter().any(|chosen| chosen.entry.name == name);
+    // Two systems on one store are looked at once, and each index of Algolia by itself.
+    let needed: BTreeSet<Needed> = chosen.iter().flat_map(|chosen| (chosen.system.stores)(config)).collect();
     let mut findings = Vec::new();
-    if runs(transactions::NAME) {
-        match &config.transactions.store {
-            Store::Elasticsearch => findings.extend(elasticsearch(config).await),
-            Store::Sqlite(path) => findings.push(file(path)),
+    for store in needed {
+        match store {
+            Needed::Documents => match &config.transactions.store {
+                Store::Elasticsearch => findings.extend(elasticsearch(config).await),
+                Store::Sqlite(path) => findings.push(file(path)),
+            },
+            Needed::Database => findings.push(database(config).await),
+            Needed::MongoDb => findings.push(documents(config).await),
+            Needed::Algolia(index) => findings.push(objects(config, index).await),
         }
-    }
-    if runs(transactions_audit::NAME) {
-        match &config.database {
-            Some(Database::Postgres { url, address }) => {
-                let looked = match Postgres::new(url, address, 1) {
-                    Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
-                    Err(why) => Err(why),
-                };
-                findings.push(
-                    looked.map_or_else(|why| Finding::failed(POSTGRES, why), |server| postgres(&server, address)),
-                );
-            }
-            Some(Database::Sqlite { path }) => findings.push(file(path)),
-            None => findings.push(Finding::fault(POSTGRES, "the audit has no database", "set DATABASE_URL")),
-        }
-    }
-    let chosen: Vec<&str> = chosen.iter().map(|chosen| chosen.entry.name).collect();
-    if on_mongodb(config, &chosen) {
-        findings.push(documents(config).await);
-    }
-    for (name, index) in ON_ALGOLIA.iter().filter(|(name, _)| chosen.contains(name)) {
-        findings.push(objects(config, name, index).await);
     }
     findings.push(marks(config).await);
     findings
 }
 
+/// The audit's database.
+async fn database(config: &Config) -> Finding {
+    match &config.database {
+        Some(Database::Postgres { url, address }) => {
+            let looked = match Postgres::new(url, address, 1) {
+                Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
+                Err(why) => Err(why),
+            };
+            looked.map_or_else(|why| Finding::failed(POSTGRES, why), |server| postgres(&server, address))
+        }
+        Some(Database::Sqlite { path }) => file(path),
+        None => Finding::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
+    }
+}
+
 /// Whether an index takes a write that changes nothing.
-async fn objects(config: &Config, system: &str, index: &str) -> Finding {
+async fn objects(config: &Config, index: &str) -> Finding {
     let Some(settings) = &config.algolia else {
         let advice = "set ALGOLIA_APP_ID and ALGOLIA_API_KEY";
-        return Finding::fault(ALGOLIA, format!("{system} has no application"), advice);
+        return Finding::fault(ALGOLIA, format!("the index {index} has no application"), advice);
     };
     let asked = match algolia::Client::new(settings) {
         Ok(client) => client.probe(index).await.map_err(|failure| failure.why.into_owned()),
@@ -74,11 +68,6 @@ async fn objects(config: &Config, system: &str, index: &str) -> Finding {
     };
     let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
     asked.map_or_else(|why| Finding::failed(ALGOLIA, why), |_| Finding::ok(ALGOLIA, known))
-}
-
-fn on_mongodb(config: &Config, chosen: &[&str]) -> bool {
-    let instead = config.mongodb.is_none() && matches!(config.database, Some(Database::Postgres { .. }));
-    chosen.iter().any(|name| ON_MONGODB.contains(name) && !(instead && OR_ON_POSTGRES.contains(name)))
 }
 
 async fn elasticsearch(config: &Config) -> Vec<Finding> {
@@ -224,6 +213,7 @@ async fn marks(config: &Config) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::systems;
 
     fn cluster(name: Name) -> Cluster {
         let alias = |name| Cluster {
@@ -276,7 +266,8 @@ mod tests {
             (&postgres, &["reviews", "transactions-algolia"], false),
             (&postgres, &["reviews", "ratings"], true),
         ] {
-            assert_eq!(on_mongodb(config, systems), expected, "{systems:?}");
+            let needed = |name: &&str| (systems::find(name).unwrap().stores)(config).contains(&Needed::MongoDb);
+            assert_eq!(systems.iter().any(needed), expected, "{systems:?}");
         }
         let missing = documents(&postgres).await;
         assert_eq!((missing.level, missing.advice.as_deref()), (Level::Fault, Some("set MONGODB_URL")));

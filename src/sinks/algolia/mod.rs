@@ -13,4 +13,4 @@ mod store;
 
 pub use batch::{BATCH_BYTES, BATCH_OPERATIONS, Operation};
 pub use client::{Client, MOST_OBJECTS, Page, TaskId, Timeouts};
-pub use store::{Kept, RatedKept, target};
+pub use store::{Kept, RatedKept, needed, target};

@@ -8,12 +8,13 @@ use super::Client;
 use super::shelf::AlgoliaShelf;
 use super::sink::{AlgoliaSink, Index, RatedIndex, Rating};
 use crate::config::{Config, Database};
-use crate::consumer::{Prepare, Target, prepare};
 use crate::sinks::follow_up::{FollowUps, Refusals};
 use crate::sinks::ledger::{Entry, Ledger};
 use crate::sinks::mongodb::{Collection, Mongo, MongoLedger, MongoRatings, MongoRefusals};
 use crate::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings, PostgresRefusals};
 use crate::sinks::rating::Ratings;
+use crate::sinks::target::{Prepare, Target, prepare};
+use crate::systems::definition::Needed;
 
 /// What a system keeps in Algolia.
 pub struct Kept {
@@ -69,6 +70,13 @@ pub fn target(kept: &'static Kept, config: &Config, order: Order) -> Result<Targ
     let index = Arc::new(Index { client, name: kept.index, ledger, rated });
     let shelf = Arc::new(AlgoliaShelf(index.clone()));
     Ok(Target { sink: Arc::new(AlgoliaSink { index, ordered: kept.ordered }), shelf, prepare, name })
+}
+
+/// The stores that this needs: the index, and MongoDB where the ledger is there.
+pub fn needed(kept: &Kept, config: &Config) -> Vec<Needed> {
+    let in_postgres = config.mongodb.is_none() && matches!(config.database, Some(Database::Postgres { .. }));
+    let index = Needed::Algolia(kept.index);
+    if in_postgres { vec![index] } else { vec![Needed::MongoDb, index] }
 }
 
 fn in_mongodb(kept: &'static Kept, mongo: Mongo, order: Order) -> Books {

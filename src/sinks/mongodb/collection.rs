@@ -1,10 +1,10 @@
 //! A collection as a system writes it, and a document on its way into it.
 
 use mongodb::bson::{Bson, Document, doc, serialize_to_vec};
-use pipeline::sink::Write;
+use pipeline::sink::{Content, Write};
 use sha2::{Digest, Sha256};
 
-use crate::shelf::{Content, first_bytes};
+use crate::shelf::first_bytes;
 
 /// The field of the event's version.
 pub(super) const VERSION: &str = "_version";
@@ -114,16 +114,11 @@ impl Write for Upsert {
     fn bytes(&self) -> usize {
         self.bytes
     }
-}
 
-impl Content for Upsert {
-    fn is_deleted(&self) -> bool {
-        self.deleted
-    }
-
-    fn content(&self) -> u64 {
+    fn content(&self) -> Content {
         let fields = self.update.get_document("$set").unwrap_or(&self.update);
-        if self.deleted { 0 } else { content(self.collection, fields) }
+        let digest = if self.deleted { 0 } else { content(self.collection, fields) };
+        Content { deleted: self.deleted, digest }
     }
 }
 
@@ -165,11 +160,11 @@ mod tests {
     fn content_is_what_is_ours_and_not_when_it_was_made() {
         let one = Upsert::replace(&WHOLE, "x", 4, false, doc! {"a": 1, "b": {"c": 2}, "_enriched_at": "now"});
         let read = doc! {"_id": "x", "b": {"c": 2}, "_version": 4_i64, "a": 1, "_enriched_at": "then"};
-        assert_eq!(one.content(), content(&WHOLE, &read));
-        assert_ne!(one.content(), content(&WHOLE, &doc! {"_id": "x", "b": {"c": 2}, "a": 2}));
+        assert_eq!(one.content().digest, content(&WHOLE, &read));
+        assert_ne!(one.content().digest, content(&WHOLE, &doc! {"_id": "x", "b": {"c": 2}, "a": 2}));
         let part = Upsert::set(&PART, "x", 4, false, doc! {"a": 1});
-        assert_eq!(part.content(), content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false}));
-        assert_ne!(part.content(), content(&PART, &doc! {"a": 1_i64}));
+        assert_eq!(part.content().digest, content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false}));
+        assert_ne!(part.content().digest, content(&PART, &doc! {"a": 1_i64}));
         assert_eq!(content(&PART, &doc! {"a": Bson::Null}), content(&PART, &doc! {}));
         assert_ne!(content(&WHOLE, &doc! {"a": Bson::Null}), content(&WHOLE, &doc! {}));
     }
@@ -190,6 +185,6 @@ mod tests {
     fn a_tombstone_of_a_whole_document_holds_nothing_else() {
         let gone = Upsert::replace(&WHOLE, "x", 4, true, Document::new());
         assert_eq!(gone.update, doc! {"_id": "x", "_version": 4_i64, "_deleted": true});
-        assert_eq!((gone.content(), gone.is_deleted()), (0, true));
+        assert_eq!(gone.content(), Content { deleted: true, digest: 0 });
     }
 }

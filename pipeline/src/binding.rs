@@ -1,0 +1,202 @@
+//! A system bound to its store. The types of a system's events and writes end here: what stands above holds a [`Binding`]
+//! and is compiled once, whatever the number of systems.
+//!
+//! Types are erased a batch at a time, never a record at a time: a batch costs two boxes, one for its events and one for
+//! its writes.
+
+use std::sync::Arc;
+
+use crate::record::Record;
+use crate::sink::{Answer, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use crate::system::{Decoded, System};
+
+/// A system and its store, as the engine and the commands hold them.
+pub trait Binding: Send + Sync {
+    /// The system, as in commands, metrics and logs.
+    fn system(&self) -> &'static str;
+
+    /// The store, as in logs and `/readyz`.
+    fn store(&self) -> &'static str;
+
+    fn limits(&self) -> SinkLimits;
+
+    /// Reads the records of a batch.
+    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn Events<'r> + 'r>;
+
+    /// Whether a record that may be unreadable is about this document, as well as can be told.
+    fn is_about(&self, record: &Record, document: &str) -> bool;
+
+    /// As [`Sink::probe`].
+    ///
+    /// # Errors
+    /// Why the store takes no write.
+    fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+}
+
+/// The decoded records of a batch.
+pub trait Events<'r>: Send + Sync {
+    /// What each record turned out to be, in the order of the records.
+    fn decoded(&self) -> &[Decoded<'r>];
+
+    /// Makes writes of the events of these records, named by their index.
+    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Enriched<'a>>;
+}
+
+/// What enrichment made of some events.
+pub struct Enriched<'a> {
+    pub writes: Box<dyn Writes + 'a>,
+    /// The record of each write, in their order, which is that of the records that were chosen.
+    pub records: Vec<usize>,
+    /// Records of which no write came, and why.
+    pub rejected: Vec<(usize, Reject)>,
+}
+
+/// The writes of some events, by number.
+pub trait Writes: Send + Sync {
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that a write adds to a request; 0 of a write that is not there.
+    fn bytes(&self, write: usize) -> usize;
+
+    /// What a write leaves in the store.
+    fn content(&self, write: usize) -> Option<Content>;
+
+    /// As [`Sink::write`], of these.
+    ///
+    /// # Errors
+    /// A failure of the request as a whole.
+    fn send<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
+
+    /// As [`Sink::probe_of`].
+    ///
+    /// # Errors
+    /// Why the store takes no write.
+    fn probe_of(&self, write: usize) -> Answer<'_, Result<(), Failure>>;
+}
+
+/// Binds a system to a store that takes its writes.
+pub fn bind<S: System>(system: S, sink: Arc<dyn Sink<S::Write>>) -> Arc<dyn Binding> {
+    Arc::new(Bound { system, sink })
+}
+
+struct Bound<S: System> {
+    system: S,
+    sink: Arc<dyn Sink<S::Write>>,
+}
+
+impl<S: System> Binding for Bound<S> {
+    fn system(&self) -> &'static str {
+        self.system.name()
+    }
+
+    fn store(&self) -> &'static str {
+        self.sink.name()
+    }
+
+    fn limits(&self) -> SinkLimits {
+        self.sink.limits()
+    }
+
+    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn Events<'r> + 'r> {
+        let mut decoded = Vec::with_capacity(records.len());
+        let mut events = Vec::with_capacity(records.len());
+        for record in records {
+            let (what, event) = match self.system.decode(record) {
+                Decoded::Event(identity, event) => (Decoded::Event(identity, ()), Some(event)),
+                Decoded::Reject(reject) => (Decoded::Reject(reject), None),
+                Decoded::Ignore => (Decoded::Ignore, None),
+            };
+            decoded.push(what);
+            events.push(event);
+        }
+        Box::new(BoundEvents { bound: self, decoded, events })
+    }
+
+    fn is_about(&self, record: &Record, document: &str) -> bool {
+        self.system.is_about(record, document)
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        self.sink.probe()
+    }
+}
+
+struct BoundEvents<'r, S: System> {
+    bound: &'r Bound<S>,
+    decoded: Vec<Decoded<'r>>,
+    events: Vec<Option<S::Event<'r>>>,
+}
+
+impl<'r, S: System> Events<'r> for BoundEvents<'r, S> {
+    fn decoded(&self) -> &[Decoded<'r>] {
+        &self.decoded
+    }
+
+    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Enriched<'a>> {
+        Box::pin(async move {
+            let mut records = Vec::with_capacity(chosen.len());
+            let mut events = Vec::with_capacity(chosen.len());
+            for &record in chosen {
+                if let (Some(Decoded::Event(identity, ())), Some(Some(event))) =
+                    (self.decoded.get(record), self.events.get(record))
+                {
+                    records.push(record);
+                    events.push((identity, event));
+                }
+            }
+            let mut rejected = Vec::new();
+            let mut writes = Vec::with_capacity(events.len());
+            let mut enriched = self.bound.system.enrich(events).await.into_iter();
+            records.retain(|&record| match enriched.next() {
+                Some(Ok(write)) => {
+                    writes.push(write);
+                    true
+                }
+                Some(Err(reject)) => {
+                    rejected.push((record, reject));
+                    false
+                }
+                None => false,
+            });
+            let writes = Box::new(BoundWrites { sink: &*self.bound.sink, writes });
+            Enriched { writes, records, rejected }
+        })
+    }
+}
+
+struct BoundWrites<'a, W: Write> {
+    sink: &'a dyn Sink<W>,
+    writes: Vec<W>,
+}
+
+impl<W: Write> Writes for BoundWrites<'_, W> {
+    fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    fn bytes(&self, write: usize) -> usize {
+        self.writes.get(write).map_or(0, Write::bytes)
+    }
+
+    fn content(&self, write: usize) -> Option<Content> {
+        self.writes.get(write).map(Write::content)
+    }
+
+    fn send<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        Box::pin(async move {
+            let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
+            self.sink.write(&request).await
+        })
+    }
+
+    fn probe_of(&self, write: usize) -> Answer<'_, Result<(), Failure>> {
+        match self.writes.get(write) {
+            Some(write) => self.sink.probe_of(write),
+            None => self.sink.probe(),
+        }
+    }
+}
