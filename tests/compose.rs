@@ -25,11 +25,15 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
 /// The systems with a profile of their own name.
-const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
+static SYSTEMS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let names = millrace::systems::SYSTEMS.iter().map(|system| system.name);
+    // The consumer runs the first and brings the second along.
+    names.filter(|name| !["transactions", "transactions-audit"].contains(name)).collect()
+});
 
 /// Those that run the program.
 fn ours() -> impl Iterator<Item = &'static str> {
-    ["consumer", "publish_test_data"].into_iter().chain(SYSTEMS)
+    ["consumer", "publish_test_data"].into_iter().chain(SYSTEMS.iter().copied())
 }
 
 /// What docker-compose.yml resolves to, with all profiles on.
@@ -88,8 +92,8 @@ fn only_the_guide_s_services_start_without_a_profile() {
     for (name, service) in services() {
         let wanted: Vec<&str> = match name {
             "publish_test_data" => vec!["publish-data"],
-            "mongodb" => SYSTEMS.to_vec(),
-            _ => SYSTEMS.into_iter().filter(|system| *system == name).collect(),
+            "mongodb" => SYSTEMS.clone(),
+            _ => SYSTEMS.iter().copied().filter(|system| *system == name).collect(),
         };
         assert_eq!(strings(&service["profiles"]), wanted, "{name}");
     }
@@ -97,7 +101,7 @@ fn only_the_guide_s_services_start_without_a_profile() {
 
 #[test]
 fn a_profile_brings_what_its_system_needs() {
-    for system in SYSTEMS {
+    for system in SYSTEMS.iter().copied() {
         let service = &PROJECT["services"][system];
         assert_eq!(strings(&service["command"]), ["run", system]);
         let needs = service["depends_on"].as_object().unwrap();
@@ -137,7 +141,7 @@ fn the_variables_hold_what_the_program_takes() {
     assert_eq!(consumer.kafka.bootstrap_servers, "kafka:9093");
     assert_eq!(consumer.batch.size, 1000);
     assert!(consumer.http.addr.is_unspecified(), "from outside the container, loopback is out of reach");
-    for system in SYSTEMS {
+    for system in SYSTEMS.iter().copied() {
         Config::from_variables(environment(system)).unwrap();
     }
     let publisher = Config::from_variables(environment("publish_test_data")).unwrap();

@@ -123,7 +123,7 @@ pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
     }
 }
 
-/// As [`Explained`] has it, for any system of reviews.
+/// As [`System::is_about`], for any system of reviews.
 pub(super) fn is_about(record: &Record, id: &str) -> bool {
     record.payload.as_deref().is_some_and(|payload| review::is_about(payload, id))
 }

@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(one.content().digest, content(&WHOLE, &read));
         assert_ne!(one.content().digest, content(&WHOLE, &doc! {"_id": "x", "b": {"c": 2}, "a": 2}));
         let part = Upsert::set(&PART, "x", 4, false, doc! {"a": 1});
-        assert_eq!(part.content().digest, content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false}));
+        assert_eq!(
+            part.content().digest,
+            content(&PART, &doc! {"_id": 7, "k": "x", "a": 1, "theirs": 3, "isDeleted": false})
+        );
         assert_ne!(part.content().digest, content(&PART, &doc! {"a": 1_i64}));
         assert_eq!(content(&PART, &doc! {"a": Bson::Null}), content(&PART, &doc! {}));
         assert_ne!(content(&WHOLE, &doc! {"a": Bson::Null}), content(&WHOLE, &doc! {}));

@@ -1,0 +1,72 @@
+//! Every place that names the systems, against the table of the program.
+
+use millrace::config::Config;
+use millrace::systems::{Definition, SYSTEMS};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap()
+}
+
+/// The first cells of the table under this heading, and the second ones.
+fn table(text: &str, heading: &str) -> Vec<(String, String)> {
+    let rows = text.lines().skip_while(|line| *line != heading).skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    cells.map(|cells| (cells[1].trim_matches('`').to_owned(), cells[2].trim_matches('`').to_owned())).collect()
+}
+
+#[test]
+fn the_readme_has_every_system_with_its_topics() {
+    let config = Config::from_variables([]).unwrap();
+    let mut topic = String::new();
+    let rows: Vec<(String, String)> = table(&read("README.md"), "| system | reads | writes |")
+        .into_iter()
+        .map(|(system, reads)| {
+            if reads != "the same" {
+                topic = reads;
+            }
+            (system, topic.clone())
+        })
+        .collect();
+    let systems = SYSTEMS.iter().map(|system| (system.name.to_owned(), (system.topics)(&config).join(", ")));
+    assert_eq!(rows, systems.collect::<Vec<_>>());
+}
+
+/// A system that somebody else brings along needs no place of its own.
+fn stands_alone(system: &&Definition) -> bool {
+    system.name != "transactions-audit"
+}
+
+#[test]
+fn each_system_has_its_place_in_compose_and_kubernetes() {
+    let compose = read("docker-compose.yml");
+    let kubernetes = read("deploy/kubernetes/kustomization.yaml");
+    for Definition { name, .. } in SYSTEMS.iter().filter(stands_alone) {
+        let file = format!("deploy/kubernetes/{name}.yaml");
+        assert!(kubernetes.contains(&format!("{name}.yaml")), "{name}");
+        assert!(read(&file).contains(&format!("args: [run, {name}]")), "{file}");
+        let service = if *name == "transactions" { "consumer".to_owned() } else { (*name).to_owned() };
+        assert!(compose.contains(&format!("\n  {service}:\n")), "{name}");
+    }
+}
+
+#[test]
+fn groups_and_names_are_each_used_once() {
+    let config = Config::from_variables([]).unwrap();
+    let count =
+        |of: &dyn Fn(&Definition) -> String| SYSTEMS.iter().map(of).collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(count(&|system| system.name.to_owned()), SYSTEMS.len());
+    assert_eq!(count(&|system| (system.group)(&config)), SYSTEMS.len());
+}
+
+#[test]
+fn a_projection_reads_what_its_primary_reads() {
+    let config = Config::from_variables([]).unwrap();
+    for system in SYSTEMS {
+        let Some(projection) = &system.projection else { continue };
+        let primary = SYSTEMS.iter().find(|other| other.name == projection.of).unwrap();
+        assert_eq!((system.topics)(&config), (primary.topics)(&config), "{}", system.name);
+        assert!(primary.projection.is_none() && system.generator.is_none(), "{}", system.name);
+    }
+}

@@ -1,0 +1,138 @@
+//! The habits of this repository that a program can check. Each list of exceptions may only shrink: one that is no
+//! exception any more is a failure, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const SOURCES: [&str; 7] =
+    ["src", "pipeline/src", "enrichers/src", "testkit/src", "tests", "pipeline/tests", "examples"];
+const LINES_OF_A_FILE: usize = 350;
+const LINES_OF_A_FUNCTION: usize = 60;
+
+const LONG_FILES: &[&str] =
+    &["pipeline/src/write.rs", "src/config/address.rs", "src/config/mod.rs", "src/config/settings.rs"];
+const LONG_FUNCTIONS: &[&str] = &[];
+/// Types of one name that mean two things. Names that each system or store has of its own are no exception: see `OWN`.
+const NAMED_TWICE: &[&str] = &[];
+
+struct Source {
+    path: String,
+    text: String,
+    parsed: syn::File,
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    SOURCES.iter().for_each(|folder| files(&Path::new(ROOT).join(folder), &mut found));
+    found.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let parsed = syn::parse_file(&text).unwrap();
+        Source { path: path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned(), text, parsed }
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// What was found is what the list of exceptions says, and nothing else.
+fn only(found: &BTreeMap<String, String>, exceptions: &[&str], advice: &str) {
+    let new: Vec<_> = found.iter().filter(|(name, _)| !exceptions.contains(&name.as_str())).collect();
+    assert!(new.is_empty(), "{advice}: {new:#?}");
+    let gone: Vec<_> = exceptions.iter().filter(|name| !found.contains_key(**name)).collect();
+    assert!(gone.is_empty(), "take these off the list of exceptions: {gone:?}");
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long = |source: &Source| (source.path.clone(), format!("{} lines", source.text.lines().count()));
+    let found = sources();
+    let found = found.iter().filter(|source| source.text.lines().count() > LINES_OF_A_FILE).map(long).collect();
+    only(&found, LONG_FILES, "look whether two ideas live in these files");
+}
+
+#[derive(Default)]
+struct Functions {
+    path: String,
+    long: BTreeMap<String, String>,
+}
+
+impl Functions {
+    fn measure(&mut self, name: &syn::Ident, block: &syn::Block) {
+        let lines = block.span().end().line - block.span().start().line + 1;
+        if lines > LINES_OF_A_FUNCTION {
+            self.long.insert(format!("{}: {name}", self.path), format!("{lines} lines"));
+        }
+    }
+}
+
+impl Visit<'_> for Functions {
+    fn visit_item_fn(&mut self, function: &syn::ItemFn) {
+        self.measure(&function.sig.ident, &function.block);
+        syn::visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &syn::ImplItemFn) {
+        self.measure(&function.sig.ident, &function.block);
+        syn::visit::visit_impl_item_fn(self, function);
+    }
+}
+
+#[test]
+fn no_function_is_too_long() {
+    let mut long = BTreeMap::new();
+    for source in sources() {
+        let mut functions = Functions { path: source.path, ..Functions::default() };
+        functions.visit_file(&source.parsed);
+        long.append(&mut functions.long);
+    }
+    only(&long, LONG_FUNCTIONS, "look whether two ideas live in these functions");
+}
+
+/// Names of types, where they are defined; tests keep theirs to themselves.
+fn types(items: &[syn::Item], path: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
+    for item in items {
+        let name = match item {
+            syn::Item::Struct(item) => &item.ident,
+            syn::Item::Enum(item) => &item.ident,
+            syn::Item::Trait(item) => &item.ident,
+            syn::Item::Type(item) => &item.ident,
+            syn::Item::Mod(inner) => {
+                if inner.ident != "tests" {
+                    types(inner.content.as_ref().map_or(&[], |(_, items)| items), path, found);
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        found.entry(name.to_string()).or_default().insert(path.to_owned());
+    }
+}
+
+#[test]
+fn no_name_means_two_types() {
+    let mut found = BTreeMap::new();
+    let is_program = |source: &Source| {
+        let path = &source.path;
+        !path.starts_with("tests/") && !path.starts_with("pipeline/tests/") && !path.contains("/tests")
+    };
+    for source in sources().into_iter().filter(is_program) {
+        types(&source.parsed.items, &source.path, &mut found);
+    }
+    let twice = found.into_iter().filter(|(_, places)| places.len() > 1);
+    let twice = twice.map(|(name, places)| (name, places.into_iter().collect::<Vec<_>>().join(" "))).collect();
+    only(&twice, NAMED_TWICE, "one name for one thing");
+}
