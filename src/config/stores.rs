@@ -114,8 +114,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// `None` when it is switched off.
-    pub(super) fn read(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+    /// `None` when it is switched off; what is ignored of its address is added to `unheard`.
+    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
         let found = settings.require("redis.url")?;
         if found.text.trim().is_empty() || found.text.trim().eq_ignore_ascii_case("none") {
             return Ok(None);
@@ -126,7 +126,8 @@ impl Redis {
         if is_default {
             from_parts(settings, &mut url)?;
         }
-        address::sift_redis(&mut url).map_err(|why| found.error(&why))?;
+        let ignored = address::redis(&mut url).map_err(|why| found.error(&why))?;
+        unheard.extend(found.ignoring(ignored));
         let mut address = url.clone();
         let cleared = address.set_password(None).and_then(|()| address.set_username(""));
         let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());
