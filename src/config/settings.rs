@@ -186,7 +186,11 @@ impl Settings {
                 let origin = |name: &str| format!("{name}{}", layer.suffix);
                 let direct = layer.values.get(*name).filter(|text| variable.empty_is_a_value || !text.is_empty());
                 let pointer = format!("{name}_FILE");
-                let path = layer.values.get(&pointer).filter(|path| variable.secret && !path.is_empty());
+                let path = layer.values.get(&pointer).filter(|path| !path.is_empty());
+                if path.is_some() && variable.secures() {
+                    return Err(ConfigError::new(format!("{} is not read: set {name} instead", origin(&pointer))));
+                }
+                let path = path.filter(|_| variable.secret);
                 match (direct, path) {
                     (Some(_), Some(_)) => {
                         let both = format!("{name} and {pointer} are both set{}: keep one of them", layer.suffix);
@@ -294,6 +298,17 @@ mod tests {
         let missing = Settings { layers: vec![layer("", &[file])], ..Settings::default() };
         let error = missing.secret("kafka.password").unwrap_err().to_string();
         assert!(error.starts_with("KAFKA_PASSWORD_FILE: cannot read"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_is_no_security() {
+        for name in ["KAFKA_CA_CERT", "REDIS_CA_CERT", "ELASTICSEARCH_CA_CERT", "KAFKA_USERNAME"] {
+            let pointer = format!("{name}_FILE");
+            let settings = Settings { layers: vec![layer("", &[(&pointer, "/x")])], ..Settings::default() };
+            let key = VARIABLES.iter().find(|variable| variable.name() == name).unwrap().key;
+            let error = settings.find(key).map(drop).unwrap_err().to_string();
+            assert_eq!(error, format!("{pointer} is not read: set {name} instead"));
+        }
     }
 
     #[test]

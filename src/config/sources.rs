@@ -11,15 +11,19 @@ use super::{ConfigError, address};
 pub(super) fn secret_file(origin: &str, path: &str) -> Result<String, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => Err(ConfigError::new(format!("{origin}: cannot read {path}: {error}"))),
+        // Some write the secret itself here, so what stands in it is not shown.
+        Err(error) => Err(ConfigError::new(format!(
+            "{origin}: cannot read the file that it names ({}): write the path of a file that holds the secret",
+            error.kind()
+        ))),
     }
 }
 
 /// The variables of the environment that the table knows, and those of libpq; whatever else is there is not looked at.
 pub(super) fn environment() -> Result<BTreeMap<String, String>, ConfigError> {
     let mut values = BTreeMap::new();
-    let names = VARIABLES.iter().flat_map(|variable| variable.env.iter().map(move |name| (variable.secret, *name)));
-    let pointers = names.clone().filter(|(secret, _)| *secret).map(|(_, name)| format!("{name}_FILE"));
+    let names = VARIABLES.iter().flat_map(|v| v.env.iter().map(move |name| (v.secret || v.secures(), *name)));
+    let pointers = names.clone().filter(|(has_pointer, _)| *has_pointer).map(|(_, name)| format!("{name}_FILE"));
     let foreign = address::postgres_variables().map(str::to_owned);
     for name in names.map(|(_, name)| name.to_owned()).chain(pointers).chain(foreign) {
         match std::env::var(&name) {
@@ -59,6 +63,14 @@ pub(super) fn dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_stands_where_a_path_should_is_not_shown() {
+        for secret in ["hunter2", "/hunter2", "hunter2\0", &"hunter2".repeat(1000)] {
+            let error = secret_file("KAFKA_PASSWORD_FILE", secret).unwrap_err().to_string();
+            assert!(error.starts_with("KAFKA_PASSWORD_FILE: cannot read") && !error.contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn dot_env_takes_quotes_comments_and_certificates() {
