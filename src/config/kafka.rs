@@ -237,7 +237,38 @@ impl Security {
                 Some(Sasl { mechanism, username: found.text, password })
             }
         };
-        Ok(Self { protocol, sasl, ca_cert })
+        let security = Self { protocol, sasl, ca_cert };
+        security.check(settings)?;
+        Ok(security)
+    }
+
+    /// Refuses what asks for security that the protocol does not give.
+    fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let protocol = self.protocol;
+        let encrypted = protocol.ends_with("SSL");
+        let unused = |what: &str, instead: &str| {
+            format!("{what} is of no use with KAFKA_SECURITY_PROTOCOL {protocol}: use {instead}, or take it out")
+        };
+        if !encrypted && let Some(found) = settings.find("kafka.ca_cert")? {
+            return Err(found.error(&unused("a certificate authority", "SSL or SASL_SSL")));
+        }
+        if self.sasl.is_none()
+            && let Some(found) = settings.find("kafka.password")?
+        {
+            return Err(found.error("a password is of no use without a user name: set KAFKA_USERNAME, or take it out"));
+        }
+        let (file, properties) = settings.properties();
+        let useless = |name: &str| {
+            (!encrypted && (name.starts_with("ssl.") || name == "enable.ssl.certificate.verification"))
+                || (self.sasl.is_none() && name.starts_with("sasl."))
+        };
+        match properties.keys().find(|name| useless(name)) {
+            Some(name) => {
+                let why = unused("it", if name.starts_with("sasl.") { "SASL_SSL" } else { "SSL or SASL_SSL" });
+                Err(ConfigError::new(format!("`kafka.properties.{name}` in {file}: {why}")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

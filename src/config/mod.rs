@@ -10,7 +10,9 @@ mod file;
 mod kafka;
 mod mongodb;
 mod settings;
+mod sources;
 mod stores;
+mod systems;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use mongodb::Mongodb;
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth, Redis};
+pub use systems::{Reviews, Transactions, Users};
 
 /// The configuration file that is read when none is named.
 pub const FILE_NAME: &str = "millrace.toml";
@@ -95,41 +98,6 @@ pub struct Retries {
     pub delay: Duration,
 }
 
-/// The system `transactions`.
-#[derive(Clone, Debug)]
-pub struct Transactions {
-    pub topic: String,
-    pub group: String,
-    pub store: Store,
-    /// Whether the audit is brought along.
-    pub audit: bool,
-    /// Whether the documents in MongoDB are.
-    pub mongo: bool,
-    /// Whether the objects in Algolia are.
-    pub algolia: bool,
-}
-
-/// The system `users`.
-#[derive(Clone, Debug)]
-pub struct Users {
-    pub topic: String,
-    pub group: String,
-}
-
-/// The systems that read reviews.
-#[derive(Clone, Debug)]
-pub struct Reviews {
-    pub topic: String,
-    /// Of `reviews`.
-    pub group: String,
-    /// Of `ratings`.
-    pub ratings_group: String,
-    /// What the keys of cached ratings begin with.
-    pub cache_prefix: String,
-    /// How often a rating is tried again that a document refuses.
-    pub retry: Duration,
-}
-
 /// Where health and metrics are served.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -185,7 +153,8 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = Batch::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let database = Database::read(settings)?;
+        let mut unheard = settings.unheard();
+        let database = Database::read(settings, &mut unheard)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
@@ -196,8 +165,8 @@ impl Config {
             memory_budget,
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings)?,
-            redis: Redis::read(settings)?,
-            mongodb: Mongodb::read(settings)?,
+            redis: Redis::read(settings, &mut unheard)?,
+            mongodb: Mongodb::read(settings, &mut unheard)?,
             transactions: Transactions::read(settings, database.as_ref())?,
             users: Users::read(settings)?,
             reviews: Reviews::read(settings)?,
@@ -212,26 +181,9 @@ impl Config {
             )?,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
-            unheard: unheard(settings)?,
+            unheard,
         })
     }
-}
-
-/// What somebody set and nobody reads, a sentence each.
-fn unheard(settings: &Settings) -> Result<Vec<String>, ConfigError> {
-    let mut unheard = settings.unheard();
-    let kinds = [
-        ("database.url", address::Kind::Postgres),
-        ("redis.url", address::Kind::Redis),
-        ("mongodb.url", address::Kind::Mongodb),
-    ];
-    for (key, kind) in kinds {
-        let Some(found) = settings.find(key)? else { continue };
-        let ignored = address::ignored(kind, &found.text);
-        unheard
-            .extend(ignored.into_iter().map(|name| format!("the parameter `{name}` of {} is ignored", found.origin)));
-    }
-    Ok(unheard)
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
@@ -270,56 +222,6 @@ impl Retries {
             })?,
         })
     }
-}
-
-impl Transactions {
-    fn read(settings: &Settings, database: Option<&Database>) -> Result<Self, ConfigError> {
-        let switch = |key| settings.require(key)?.parse("true or false", values::switch);
-        Ok(Self {
-            topic: topic_of(settings, "transactions.topic")?,
-            group: settings.require("transactions.group")?.text,
-            store: Store::read(settings)?,
-            audit: databases::audit(settings, database)?,
-            mongo: switch("transactions.mongo")?,
-            algolia: switch("transactions.algolia")?,
-        })
-    }
-
-    /// Where records go that cannot be indexed.
-    pub fn dead_letters(&self) -> String {
-        format!("{}.dlq", self.topic)
-    }
-}
-
-impl Users {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self { topic: topic_of(settings, "users.topic")?, group: settings.require("users.group")?.text })
-    }
-}
-
-impl Reviews {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self {
-            topic: topic_of(settings, "reviews.topic")?,
-            group: settings.require("reviews.group")?.text,
-            ratings_group: settings.require("ratings.group")?.text,
-            cache_prefix: settings.require("ratings.cache_prefix")?.text,
-            retry: settings.require("ratings.retry")?.parse("seconds, more than 0 and at most 3600", |text| {
-                values::seconds(text).filter(|time| !time.is_zero() && *time <= Duration::from_secs(3_600))
-            })?,
-        })
-    }
-}
-
-fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
-    let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
-    settings.require(key)?.parse(expected, topic)
-}
-
-/// A name that Kafka takes, with room for the `.dlq` of its dead letters.
-fn topic(text: &str) -> Option<String> {
-    let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    (fits && (1..=245).contains(&text.len()) && text != "." && text != "..").then(|| text.to_owned())
 }
 
 impl Http {

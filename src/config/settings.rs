@@ -9,6 +9,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::file::File;
+use super::sources::{dot_env, environment, secret_file};
 use super::table::{VARIABLES, Variable};
 use super::{ConfigError, values};
 
@@ -62,6 +63,12 @@ impl Found {
         ConfigError { message, of_command_line: self.of_command_line }
     }
 
+    /// Sentences about parameters of an address that are ignored.
+    pub(super) fn ignoring(&self, names: Vec<String>) -> impl Iterator<Item = String> + use<> {
+        let origin = self.origin.clone();
+        names.into_iter().map(move |name| format!("the parameter `{name}` of {origin} is ignored"))
+    }
+
     pub(super) fn error(&self, what: &str) -> ConfigError {
         ConfigError::new(format!("{}: {what}", self.origin))
     }
@@ -112,6 +119,11 @@ impl Settings {
             }
         }
         unheard
+    }
+
+    /// A variable that is not of the table, because it belongs to a library.
+    pub(super) fn foreign(&self, name: &str) -> Option<String> {
+        self.layers.iter().find_map(|layer| layer.values.get(name).filter(|text| !text.is_empty()).cloned())
     }
 
     pub(super) fn properties(&self) -> (&str, &BTreeMap<String, String>) {
@@ -174,7 +186,11 @@ impl Settings {
                 let origin = |name: &str| format!("{name}{}", layer.suffix);
                 let direct = layer.values.get(*name).filter(|text| variable.empty_is_a_value || !text.is_empty());
                 let pointer = format!("{name}_FILE");
-                let path = layer.values.get(&pointer).filter(|path| variable.secret && !path.is_empty());
+                let path = layer.values.get(&pointer).filter(|path| !path.is_empty());
+                if path.is_some() && variable.secures() {
+                    return Err(ConfigError::new(format!("{} is not read: set {name} instead", origin(&pointer))));
+                }
+                let path = path.filter(|_| variable.secret);
                 match (direct, path) {
                     (Some(_), Some(_)) => {
                         let both = format!("{name} and {pointer} are both set{}: keep one of them", layer.suffix);
@@ -222,53 +238,6 @@ fn default_of(variable: &Variable) -> Option<Found> {
         secret: variable.secret,
         of_command_line: false,
     })
-}
-
-fn secret_file(origin: &str, path: &str) -> Result<String, ConfigError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => Err(ConfigError::new(format!("{origin}: cannot read {path}: {error}"))),
-    }
-}
-
-/// The variables of the environment that the table knows; whatever else is there is not looked at.
-fn environment() -> Result<BTreeMap<String, String>, ConfigError> {
-    let mut values = BTreeMap::new();
-    let names = VARIABLES.iter().flat_map(|variable| variable.env.iter().map(move |name| (variable.secret, *name)));
-    let pointers = names.clone().filter(|(secret, _)| *secret).map(|(_, name)| format!("{name}_FILE"));
-    for name in names.map(|(_, name)| name.to_owned()).chain(pointers) {
-        match std::env::var(&name) {
-            Ok(value) => {
-                values.insert(name, value);
-            }
-            Err(std::env::VarError::NotPresent) => {}
-            Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(ConfigError::new(format!("{name} is not UTF-8: write it anew")));
-            }
-        }
-    }
-    Ok(values)
-}
-
-fn dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    if !path.exists() {
-        return Ok(BTreeMap::new());
-    }
-    // The parser's message quotes the value, which may be a secret.
-    let wrong = |error: dotenvy::Error, last: &str| match error {
-        dotenvy::Error::Io(error) => ConfigError::new(format!("cannot read .env: {error}")),
-        _ => {
-            ConfigError::new(format!("the entry after {last} in .env cannot be parsed: put its value in single quotes"))
-        }
-    };
-    let mut last = "the start".to_owned();
-    let mut values = BTreeMap::new();
-    for entry in dotenvy::from_path_iter(path).map_err(|error| wrong(error, &last))? {
-        let (name, value) = entry.map_err(|error| wrong(error, &last))?;
-        last.clone_from(&name);
-        values.insert(name, value);
-    }
-    Ok(values)
 }
 
 #[cfg(test)]
@@ -332,6 +301,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_not_read_is_no_security() {
+        for name in ["KAFKA_CA_CERT", "REDIS_CA_CERT", "ELASTICSEARCH_CA_CERT", "KAFKA_USERNAME"] {
+            let pointer = format!("{name}_FILE");
+            let settings = Settings { layers: vec![layer("", &[(&pointer, "/x")])], ..Settings::default() };
+            let key = VARIABLES.iter().find(|variable| variable.name() == name).unwrap().key;
+            let error = settings.find(key).map(drop).unwrap_err().to_string();
+            assert_eq!(error, format!("{pointer} is not read: set {name} instead"));
+        }
+    }
+
+    #[test]
     fn a_message_never_shows_a_secret() {
         let values = [("REDIS_URL", "redis://:hunter2@h"), ("ELASTICSEARCH_URL", "http://u:hunter2@h")];
         let settings = Settings { layers: vec![layer("", &values)], ..Settings::default() };
@@ -339,20 +319,5 @@ mod tests {
             let found = settings.require(key).unwrap();
             assert!(!found.wrong("a URL").to_string().contains("hunter2"));
         }
-    }
-
-    #[test]
-    fn dot_env_takes_quotes_comments_and_certificates() {
-        let path = std::env::temp_dir().join(format!("millrace-env-{}", std::process::id()));
-        let text = "# comment\nA='pa$$ word'\nexport B=2 # two\nC=\"-----BEGIN X\nabc\n-----END X\"\n";
-        std::fs::write(&path, text).unwrap();
-        let values = dot_env(&path).unwrap();
-        assert_eq!(values["A"], "pa$$ word");
-        assert_eq!(values["B"], "2");
-        assert_eq!(values["C"].lines().count(), 3);
-        std::fs::write(&path, "KAFKA_USERNAME=u\nKAFKA_PASSWORD=hunter2 and more\n").unwrap();
-        let error = dot_env(&path).unwrap_err().to_string();
-        assert!(error.contains("after KAFKA_USERNAME") && !error.contains("hunter2"), "{error}");
-        std::fs::remove_file(&path).unwrap();
     }
 }

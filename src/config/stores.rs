@@ -3,7 +3,7 @@
 //! It guarantees that an address which is kept for messages holds no credentials.
 
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::settings::{Found, Settings};
@@ -35,6 +35,14 @@ impl Elasticsearch {
         let nodes = settings.require("elasticsearch.url")?;
         let expected = "a list of URLs such as http://localhost:9200, with the same user in each, without parameters";
         let (urls, in_url) = nodes.parse(expected, node_list)?;
+        if urls.iter().any(|url| url.scheme() == "http")
+            && let Some(found) = settings.find("elasticsearch.ca_cert")?
+        {
+            return Err(found.error(
+                "a certificate authority is of no use with http://: write https:// for each node of ELASTICSEARCH_URL, or \
+                 take it out",
+            ));
+        }
         let index = settings.require("elasticsearch.index")?;
         let index = index.parse("the name of an alias: lower case, without spaces, commas or wildcards", alias)?;
         Ok(Self {
@@ -60,12 +68,15 @@ fn node_list(text: &str) -> Option<(Vec<Url>, Option<Login>)> {
             return None;
         }
         if !url.username().is_empty() {
-            let user = decoded(url.username())?;
-            if login.as_ref().is_some_and(|(known, _)| *known != user) {
+            let (user, password) = (decoded(url.username())?, decoded(url.password().unwrap_or_default())?);
+            let other = |(known, secret): &Login| *known != user || secret.expose_secret() != password;
+            if login.as_ref().is_some_and(other) {
                 return None;
             }
-            login = Some((user, SecretString::from(decoded(url.password().unwrap_or_default())?)));
+            login = Some((user, SecretString::from(password)));
             url.set_username("").ok()?;
+        } else if url.password().is_some() {
+            return None;
         }
         url.set_password(None).ok()?;
         urls.push(url);
@@ -91,10 +102,17 @@ fn authentication(settings: &Settings, in_url: Option<Login>) -> Result<Elastics
         (Some(_), _, Some(_), _) | (_, _, Some(_), Some(_)) => Err(ConfigError::new(
             "ELASTICSEARCH_API_KEY is set, and a user name too: keep one way to authenticate".to_owned(),
         )),
-        (_, _, Some(key), None) => Ok(ElasticsearchAuth::ApiKey(key)),
-        (Some(user), Some(password), None, _) => Ok(ElasticsearchAuth::Basic { username: user.text, password }),
-        (Some(user), None, None, _) => Err(user.error("a user name needs a password: set ELASTICSEARCH_PASSWORD")),
-        (None, _, None, Some((username, password))) => Ok(ElasticsearchAuth::Basic { username, password }),
+        (Some(_), _, None, Some(_)) | (None, Some(_), _, Some(_)) => Err(ConfigError::new(
+            "ELASTICSEARCH_URL holds a login, and ELASTICSEARCH_USERNAME or ELASTICSEARCH_PASSWORD is set too: keep one"
+                .to_owned(),
+        )),
+        (_, Some(_), Some(_), None) => Err(ConfigError::new(
+            "ELASTICSEARCH_API_KEY is set, and ELASTICSEARCH_PASSWORD too: keep one way to authenticate".to_owned(),
+        )),
+        (_, None, Some(key), None) => Ok(ElasticsearchAuth::ApiKey(key)),
+        (Some(user), Some(password), None, None) => Ok(ElasticsearchAuth::Basic { username: user.text, password }),
+        (Some(user), None, None, None) => Err(user.error("a user name needs a password: set ELASTICSEARCH_PASSWORD")),
+        (None, None, None, Some((username, password))) => Ok(ElasticsearchAuth::Basic { username, password }),
         (None, Some(_), None, None) => Err(ConfigError::new(
             "ELASTICSEARCH_PASSWORD is set, but no user name: set ELASTICSEARCH_USERNAME".to_owned(),
         )),
@@ -114,8 +132,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// `None` when it is switched off.
-    pub(super) fn read(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+    /// `None` when it is switched off; what is ignored of its address is added to `unheard`.
+    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
         let found = settings.require("redis.url")?;
         if found.text.trim().is_empty() || found.text.trim().eq_ignore_ascii_case("none") {
             return Ok(None);
@@ -125,8 +143,22 @@ impl Redis {
         // The parts count only where nobody gave a whole URL.
         if is_default {
             from_parts(settings, &mut url)?;
+        } else if url.password().is_none()
+            && let Some(unused) = settings.find("redis.password")?
+        {
+            return Err(
+                unused.error("it is not read beside REDIS_URL, which holds no password: write it into REDIS_URL")
+            );
         }
-        address::sift_redis(&mut url).map_err(|why| found.error(&why))?;
+        if url.scheme() == "redis"
+            && let Some(unused) = settings.find("redis.ca_cert")?
+        {
+            return Err(unused.error(
+                "a certificate authority is of no use with redis://: write rediss:// in REDIS_URL, or take it out",
+            ));
+        }
+        let ignored = address::redis(&mut url).map_err(|why| found.error(&why))?;
+        unheard.extend(found.ignoring(ignored));
         let mut address = url.clone();
         let cleared = address.set_password(None).and_then(|()| address.set_username(""));
         let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());
@@ -161,10 +193,10 @@ fn from_parts(settings: &Settings, url: &mut Url) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::super::Config;
     use super::*;
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\\nabc\\n-----END CERTIFICATE-----";
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_variables(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
@@ -201,7 +233,31 @@ mod tests {
     }
 
     #[test]
+    fn security_that_nothing_uses_is_refused() {
+        let named = |variables: &[(&str, &str)], name: &str| {
+            let error = config(variables).unwrap_err().to_string();
+            assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
+        };
+        named(&[("REDIS_CA_CERT", CERTIFICATE)], "REDIS_CA_CERT: ");
+        named(&[("REDIS_CA_CERT", CERTIFICATE), ("REDIS_URL", "redis://h")], "REDIS_CA_CERT: ");
+        assert!(config(&[("REDIS_CA_CERT", CERTIFICATE), ("REDIS_URL", "rediss://h")]).is_ok());
+        named(&[("REDIS_PASSWORD", "hunter2"), ("REDIS_URL", "redis://h")], "REDIS_PASSWORD: ");
+        named(&[("ELASTICSEARCH_CA_CERT", CERTIFICATE)], "ELASTICSEARCH_CA_CERT: ");
+        let mixed = ("ELASTICSEARCH_URL", "https://a,http://b");
+        named(&[("ELASTICSEARCH_CA_CERT", CERTIFICATE), mixed], "ELASTICSEARCH_CA_CERT: ");
+        let encrypted = ("ELASTICSEARCH_URL", "https://a,https://b");
+        assert!(config(&[("ELASTICSEARCH_CA_CERT", CERTIFICATE), encrypted]).is_ok());
+        for url in ["http://:hunter2@a", "http://u:hunter2@a,http://u:p@b"] {
+            named(&[("ELASTICSEARCH_URL", url)], "ELASTICSEARCH_URL ");
+        }
+    }
+
+    #[test]
     fn there_is_one_way_to_authenticate() {
+        let in_url = ("ELASTICSEARCH_URL", "http://u:p@a");
+        assert!(config(&[in_url, ("ELASTICSEARCH_PASSWORD", "q")]).is_err());
+        assert!(config(&[in_url, ("ELASTICSEARCH_USERNAME", "v"), ("ELASTICSEARCH_PASSWORD", "q")]).is_err());
+        assert!(config(&[("ELASTICSEARCH_API_KEY", "k"), ("ELASTICSEARCH_PASSWORD", "q")]).is_err());
         assert!(config(&[("ELASTICSEARCH_USERNAME", "u")]).is_err());
         assert!(config(&[("ELASTICSEARCH_PASSWORD", "p")]).is_err());
         assert!(config(&[("ELASTICSEARCH_API_KEY", "k"), ("ELASTICSEARCH_USERNAME", "u")]).is_err());

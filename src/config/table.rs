@@ -47,6 +47,11 @@ impl Variable {
         self
     }
 
+    /// Connections are less secure where somebody sets it and it is not read; it has no file variant.
+    pub(super) fn secures(&self) -> bool {
+        !self.secret && (self.key.ends_with(".ca_cert") || self.key.ends_with(".username"))
+    }
+
     /// The name that messages use for it.
     pub fn name(&self) -> &'static str {
         self.env.first().copied().unwrap_or(self.key)
@@ -100,7 +105,7 @@ pub const VARIABLES: &[Variable] = &[
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
     var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
-    var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name (sslmode and sslrootcert as parameters), or sqlite:PATH.").secret(),
+    var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name or sqlite:PATH. Certificates are checked with ?sslmode=verify-full alone; without sslmode it is prefer, which encrypts only where the server offers it.").secret(),
 
     var("algolia.app_id", &["ALGOLIA_APP_ID"], "The Algolia application."),
     var("algolia.api_key", &["ALGOLIA_API_KEY"], "Its API key, with the rights addObject, deleteObject, search and browse.").secret(),

@@ -74,8 +74,15 @@ pub(super) fn pem(text: &str) -> Result<String, String> {
     match std::fs::read_to_string(text) {
         Ok(content) if content.contains(BEGIN) => Ok(content),
         Ok(_) => Err(format!("the file {text} holds no PEM certificate")),
-        Err(error) => Err(format!("cannot read the certificate {text}: {error}")),
+        Err(error) if looks_like_a_path(text) => Err(format!("cannot read the certificate {text}: {error}")),
+        Err(error) => Err(format!("it is neither PEM text nor a path that can be read (not shown): {}", error.kind())),
     }
+}
+
+/// Anything else may be a key, or a password in the wrong place.
+fn looks_like_a_path(text: &str) -> bool {
+    let ends = [".pem", ".crt", ".cer", ".cert"].iter().any(|end| text.ends_with(end));
+    ends && text.len() <= 200 && !text.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -120,5 +127,8 @@ mod tests {
         let text = "-----BEGIN CERTIFICATE-----\\nabc\\n-----END CERTIFICATE-----";
         assert_eq!(pem(text).unwrap().lines().count(), 3);
         assert!(pem("/nowhere/ca.pem").unwrap_err().contains("/nowhere/ca.pem"));
+        for secret in ["hunter2", "/hunter2", "-----begin hunter2.pem"] {
+            assert!(!pem(secret).unwrap_err().contains("hunter2"), "{secret}");
+        }
     }
 }

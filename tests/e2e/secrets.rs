@@ -127,6 +127,39 @@ fn an_address_with_a_parameter_that_cannot_be_honoured_is_refused() {
     }
 }
 
+/// sqlx reads `.pgpass` by itself, and logs the lines that it does not understand.
+#[test]
+fn a_file_of_passwords_is_neither_read_nor_shown() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut world = World::new(PROGRAM, "secrets-pgpass");
+    let path = world.dir.join(".pgpass");
+    std::fs::write(&path, format!("{}\n", planted("pgpass"))).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let home = world.dir.to_str().unwrap().to_owned();
+    world.set("HOME", &home);
+    world.set("LOG_LEVEL", "trace");
+    world.set("DATABASE_URL", &format!("postgresql://u@{}/x", closed()));
+    let running = testkit::program::Running::start(world.command(&["run", "transactions-audit"]));
+    eventually("the database is looked for", || running.log().contains("PostgreSQL at").then_some(()));
+    assert_silent("the log", &running.log());
+    running.kill();
+}
+
+/// What sqlx would read from the environment is judged like what the address says.
+#[test]
+fn a_variable_of_postgresql_that_cannot_be_honoured_is_refused() {
+    for (name, value) in [("PGCHANNELBINDING", "require"), ("PGSSLMODE", "allow"), ("PGSSLROOTCERT", "/ca.pem")] {
+        let mut world = World::new(PROGRAM, "secrets-libpq");
+        world.set("DATABASE_URL", "postgresql://u:p@localhost/x");
+        world.set(name, value);
+        let output = world.output(&["run", "transactions-audit"]);
+        let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{name}: {shown}");
+        assert!(shown.contains("DATABASE_URL") && shown.contains(name), "{shown}");
+    }
+}
+
 /// `ssl=require` is what many drivers write for `sslmode=require`: the connection is encrypted, or there is none.
 #[test]
 fn a_database_that_offers_no_encryption_is_not_written_to_when_it_is_required() {
