@@ -1,5 +1,14 @@
 //! Every place that names the systems, against the table of the program.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
+    reason = "in a test a panic is the answer"
+)]
+
 use millrace::config::Config;
 use millrace::systems::{Definition, SYSTEMS};
 
