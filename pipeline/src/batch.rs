@@ -172,6 +172,9 @@ async fn write<'r>(
     fresh: &[&Item<'_, 'r>],
     ends: &mut [End],
 ) {
+    if fresh.is_empty() {
+        return;
+    }
     let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
     let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
     for (record, reject) in rejected {

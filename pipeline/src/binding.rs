@@ -138,30 +138,28 @@ impl<'r, S: System> Events<'r> for BoundEvents<'r, S> {
 
     fn enrich<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Enriched<'a>> {
         Box::pin(async move {
-            let mut records = Vec::with_capacity(chosen.len());
+            let mut asked = Vec::with_capacity(chosen.len());
             let mut events = Vec::with_capacity(chosen.len());
             for &record in chosen {
                 if let (Some(Decoded::Event(identity, ())), Some(Some(event))) =
                     (self.decoded.get(record), self.events.get(record))
                 {
-                    records.push(record);
+                    asked.push(record);
                     events.push((identity, event));
                 }
             }
-            let mut rejected = Vec::new();
+            let mut records = Vec::with_capacity(events.len());
             let mut writes = Vec::with_capacity(events.len());
-            let mut enriched = self.bound.system.enrich(events).await.into_iter();
-            records.retain(|&record| match enriched.next() {
-                Some(Ok(write)) => {
-                    writes.push(write);
-                    true
+            let mut rejected = Vec::new();
+            for (record, enriched) in asked.into_iter().zip(self.bound.system.enrich(events).await) {
+                match enriched {
+                    Ok(write) => {
+                        records.push(record);
+                        writes.push(write);
+                    }
+                    Err(reject) => rejected.push((record, reject)),
                 }
-                Some(Err(reject)) => {
-                    rejected.push((record, reject));
-                    false
-                }
-                None => false,
-            });
+            }
             let writes = Box::new(BoundWrites { sink: &*self.bound.sink, writes });
             Enriched { writes, records, rejected }
         })
