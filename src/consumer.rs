@@ -64,15 +64,21 @@ pub struct Finished {
     pub reached_end: bool,
 }
 
-/// A consumer that is ready to run.
-pub struct Consumer {
-    pub name: &'static str,
+/// What is shown of a consumer.
+#[derive(Clone)]
+pub struct Shown {
     pub status: Arc<Status>,
     pub proceed: Arc<dyn Proceed>,
     /// The counts so far.
     pub tally: watch::Receiver<Tally>,
     /// What is done after records were stored, with what was refused of it.
     pub follow_ups: Option<Arc<FollowUps>>,
+}
+
+/// A consumer that is ready to run.
+pub struct Consumer {
+    pub name: &'static str,
+    pub shown: Shown,
     pub task: Task<Result<Finished, ConsumerError>>,
 }
 
@@ -117,7 +123,7 @@ impl Consumer {
                 None => drive(engine, feed).await,
             }
         };
-        Ok(Self { name, status, proceed, tally, follow_ups, task: Box::pin(task) })
+        Ok(Self { name, shown: Shown { status, proceed, tally, follow_ups }, task: Box::pin(task) })
     }
 }
 
@@ -229,6 +235,7 @@ fn feed_options(config: &Config, system: &'static str, topics: &[String], group:
             age: config.batch.timeout,
         },
         prefetch_bytes: quarter,
+        stuck: config.kafka.stuck,
         once,
     }
 }

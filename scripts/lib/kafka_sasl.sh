@@ -47,8 +47,11 @@ inter.broker.listener.name=SASL_SSL
 sasl.mechanism.inter.broker.protocol=PLAIN
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config=$KAFKA_SASL_LOGIN.plain.PlainLoginModule required \\
-  username="millrace" password="$password" user_millrace="$password";
+  username="millrace" password="$password" user_millrace="$password" user_guest="$password";
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$KAFKA_SASL_LOGIN.scram.ScramLoginModule required;
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:millrace;User:ANONYMOUS
+allow.everyone.if.no.acl.found=true
 ssl.keystore.type=PEM
 ssl.keystore.location=$PWD/keystore.pem
 ssl.truststore.type=PEM
@@ -65,6 +68,17 @@ share.coordinator.state.topic.min.isr=1
 CONF
 }
 
+# What the tool for access rights needs to reach the broker.
+kafka_sasl_admin() {
+  cat <<CONF
+security.protocol=SASL_SSL
+sasl.mechanism=PLAIN
+sasl.jaas.config=$KAFKA_SASL_LOGIN.plain.PlainLoginModule required username="millrace" password="$(<password)";
+ssl.truststore.type=PEM
+ssl.truststore.location=$PWD/broker-ca.pem
+CONF
+}
+
 kafka_sasl_start() {
   local home port
   make_home kafka_sasl "$(id -un)"
@@ -75,6 +89,7 @@ kafka_sasl_start() {
     cd "$home"
     kafka_sasl_secrets
     kafka_sasl_properties "$port" >kraft.properties
+    kafka_sasl_admin >admin.properties
   ) >"$STATE/kafka_sasl.log" 2>&1 9>&- || { show_log kafka_sasl; die 69 "kafka_sasl: its certificates could not be made"; }
   KAFKA_FORMAT=(--add-scram "SCRAM-SHA-512=[name=millrace,password=$(<"$home/password")]")
   kafka_launch kafka_sasl "$KAFKA_SASL_CLUSTER_ID" -Xms256m -Xmx512m
@@ -92,6 +107,10 @@ kafka_sasl_env() {
   home=$(home_of kafka_sasl)
   echo "SECURED_KAFKA_SERVICE_URI=127.0.0.1:$(port_of kafka_sasl)"
   echo SECURED_KAFKA_USERNAME=millrace
+  # Has every right that nobody takes away, and the same password.
+  echo SECURED_KAFKA_GUEST=guest
+  echo "SECURED_KAFKA_ACLS=$(jdk_at_least 17)/bin/java -cp $CACHE/$KAFKA_JARS/* org.apache.kafka.tools.AclCommand" \
+    "--bootstrap-server 127.0.0.1:$(port_of kafka_sasl) --command-config $home/admin.properties"
   # The password is made at the first start.
   echo "SECURED_KAFKA_PASSWORD=$(cat "$home/password" 2>/dev/null)"
   echo "SECURED_KAFKA_CA_CERT=$home/broker-ca.pem"

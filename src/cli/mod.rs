@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 mod leaving;
 pub mod losses;
+mod members;
 pub mod publish;
 pub mod purge;
 pub mod run;

@@ -23,7 +23,14 @@ pub struct Algolia {
 impl Algolia {
     /// `None` when no application is named.
     pub(super) fn read(settings: &Settings) -> Result<Option<Self>, ConfigError> {
-        let Some(found) = settings.find("algolia.app_id")? else { return Ok(None) };
+        let Some(found) = settings.find("algolia.app_id")? else {
+            return match settings.find("algolia.api_key")? {
+                Some(key) => {
+                    Err(key.error("a key is of no use without an application: set ALGOLIA_APP_ID, or take it out"))
+                }
+                None => Ok(None),
+            };
+        };
         let app_id = found.parse("an application id: 1 to 32 letters and digits", application)?;
         let Some(api_key) = settings.secret("algolia.api_key")? else {
             return Err(found.error("an application needs a key: set ALGOLIA_API_KEY"));
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn an_application_needs_a_key() {
         assert!(config(&[]).unwrap().is_none());
-        assert!(config(&[KEY]).unwrap().is_none());
+        assert!(config(&[KEY]).unwrap_err().to_string().contains("ALGOLIA_APP_ID"));
         let error = config(&[APP]).unwrap_err().to_string();
         assert!(error.starts_with("ALGOLIA_APP_ID") && error.contains("set ALGOLIA_API_KEY"), "{error}");
         let algolia = config(&[APP, KEY]).unwrap().unwrap();

@@ -32,8 +32,8 @@ pub enum Store {
 }
 
 impl Database {
-    /// `None` when there is none; what is ignored of its address is added to `unheard`.
-    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
+    /// `None` when there is none; what is ignored of its address is added to `ignored`.
+    pub(super) fn read(settings: &Settings, ignored: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
         let Some(found) = settings.find("database.url")? else { return Ok(None) };
         let expected = "a URL such as postgresql://user:password@localhost:5432/name, or sqlite:PATH";
         if let Some(path) = sqlite_path(&found.text) {
@@ -41,8 +41,8 @@ impl Database {
         }
         let mut url = found.parse(expected, postgres_url)?;
         let variable = |name: &str| settings.foreign(name);
-        let ignored = address::postgres(&mut url, variable).map_err(|why| found.error(&why))?;
-        unheard.extend(found.ignoring(ignored));
+        let names = address::postgres(&mut url, variable).map_err(|why| found.error(&why))?;
+        ignored.extend(found.ignoring(names));
         found.parse(expected, |_| postgres(&url)).map(Some)
     }
 

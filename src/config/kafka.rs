@@ -22,6 +22,8 @@ pub struct Kafka {
     pub client_id: String,
     pub session_timeout: Duration,
     pub heartbeat_interval: Duration,
+    /// After this long a partition that is not fetched while others are is assigned anew; `None`: never.
+    pub stuck: Option<Duration>,
     pub security: Security,
     /// Where losses are written down.
     pub state_topic: String,
@@ -134,11 +136,15 @@ impl Kafka {
         let replication = settings.find("kafka.topic_replication")?;
         let expected = "the number of copies, 1 to 32767";
         let copies = |text: &str| text.trim().parse::<u16>().ok().filter(|n| (1..=32767).contains(n));
+        let stuck = settings
+            .require("kafka.stuck_seconds")?
+            .parse("seconds, 0 to 86400", |text| values::seconds(text).filter(|time| time.as_secs() <= 86_400))?;
         let kafka = Self {
             bootstrap_servers,
             client_id: settings.require("kafka.client_id")?.text,
             session_timeout,
             heartbeat_interval,
+            stuck: Some(stuck).filter(|time| !time.is_zero()),
             security: Security::read(settings)?,
             state_topic: settings.require("kafka.state_topic")?.text,
             topic_replication: replication.map(|found| found.parse(expected, copies)).transpose()?,
@@ -256,6 +262,11 @@ impl Security {
             && let Some(found) = settings.find("kafka.password")?
         {
             return Err(found.error("a password is of no use without a user name: set KAFKA_USERNAME, or take it out"));
+        }
+        if self.sasl.is_none()
+            && let Some(found) = settings.given("kafka.sasl_mechanism")?
+        {
+            return Err(found.error("a mechanism is of no use without a user name: set KAFKA_USERNAME, or take it out"));
         }
         let (file, properties) = settings.properties();
         let useless = |name: &str| {

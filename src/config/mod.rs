@@ -80,6 +80,8 @@ pub struct Config {
     pub log: Log,
     /// Settings that somebody made and nobody reads, because another wins; a sentence each.
     pub unheard: Vec<String>,
+    /// Sentences about parameters of addresses that are ignored.
+    pub ignored: Vec<String>,
 }
 
 /// When a batch is cut: at whichever comes first.
@@ -153,8 +155,8 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = Batch::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let mut unheard = settings.unheard();
-        let database = Database::read(settings, &mut unheard)?;
+        let mut ignored = Vec::new();
+        let database = Database::read(settings, &mut ignored)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
@@ -165,8 +167,8 @@ impl Config {
             memory_budget,
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings)?,
-            redis: Redis::read(settings, &mut unheard)?,
-            mongodb: Mongodb::read(settings, &mut unheard)?,
+            redis: Redis::read(settings, &mut ignored)?,
+            mongodb: Mongodb::read(settings, &mut ignored)?,
             transactions: Transactions::read(settings, database.as_ref())?,
             users: Users::read(settings)?,
             reviews: Reviews::read(settings)?,
@@ -181,7 +183,8 @@ impl Config {
             )?,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
-            unheard,
+            unheard: settings.unheard(),
+            ignored,
         })
     }
 }

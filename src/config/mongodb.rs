@@ -22,11 +22,11 @@ pub struct Mongodb {
 }
 
 impl Mongodb {
-    /// `None` when there is none; what is ignored of its address is added to `unheard`.
-    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
+    /// `None` when there is none; what is ignored of its address is added to `ignored`.
+    pub(super) fn read(settings: &Settings, ignored: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
         let Some(found) = settings.find("mongodb.url")? else { return Ok(None) };
-        let ignored = address::mongodb(found.text.trim()).map_err(|why| found.error(&why))?;
-        unheard.extend(found.ignoring(ignored));
+        let names = address::mongodb(found.text.trim()).map_err(|why| found.error(&why))?;
+        ignored.extend(found.ignoring(names));
         found.parse("a URL such as mongodb://user:password@localhost:27017/name", parsed).map(Some)
     }
 }

@@ -136,6 +136,11 @@ impl Settings {
         Ok(self.set(variable)?.or_else(|| default_of(variable)))
     }
 
+    /// The value of a key, without its default.
+    pub(super) fn given(&self, key: &str) -> Result<Option<Found>, ConfigError> {
+        self.set(variable(key)?)
+    }
+
     /// The value of a key that has a default.
     pub(super) fn require(&self, key: &str) -> Result<Found, ConfigError> {
         self.find(key)?.ok_or_else(|| ConfigError::new(format!("`{key}` is not set and has no default")))

@@ -132,8 +132,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// `None` when it is switched off; what is ignored of its address is added to `unheard`.
-    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
+    /// `None` when it is switched off; what is ignored of its address is added to `ignored`.
+    pub(super) fn read(settings: &Settings, ignored: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
         let found = settings.require("redis.url")?;
         if found.text.trim().is_empty() || found.text.trim().eq_ignore_ascii_case("none") {
             return Ok(None);
@@ -157,8 +157,8 @@ impl Redis {
                 "a certificate authority is of no use with redis://: write rediss:// in REDIS_URL, or take it out",
             ));
         }
-        let ignored = address::redis(&mut url).map_err(|why| found.error(&why))?;
-        unheard.extend(found.ignoring(ignored));
+        let names = address::redis(&mut url).map_err(|why| found.error(&why))?;
+        ignored.extend(found.ignoring(names));
         let mut address = url.clone();
         let cleared = address.set_password(None).and_then(|()| address.set_username(""));
         let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());

@@ -76,6 +76,7 @@ pub const VARIABLES: &[Variable] = &[
     var("kafka.client_id", &["KAFKA_CLIENT_ID"], "The client id that brokers see.").or("millrace"),
     var("kafka.session_timeout_ms", &["CONSUMER_SESSION_TIMEOUT"], "After this many milliseconds without a heartbeat a consumer loses its partitions.").or("30000"),
     var("kafka.heartbeat_interval_ms", &["CONSUMER_HEARTBEAT_INTERVAL"], "Milliseconds between heartbeats; less than the session timeout.").or("3000"),
+    var("kafka.stuck_seconds", &["CONSUMER_STUCK_SECONDS"], "After this many seconds a partition of which nothing is fetched, while others are read, is assigned anew; after as many again the process ends with an error. 0: never.").or("300"),
     var("kafka.state_topic", &["KAFKA_STATE_TOPIC"], "The topic where losses are written down; compacted, and shared by all systems.").or("millrace.state"),
     var("kafka.topic_replication", &["TOPIC_REPLICATION"], "Copies of the topics that are created. Not set: the cluster's default."),
 

@@ -26,6 +26,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.kafka.client_id, "millrace");
     assert_eq!(config.kafka.session_timeout, Duration::from_secs(30));
     assert_eq!(config.kafka.heartbeat_interval, Duration::from_secs(3));
+    assert_eq!(config.kafka.stuck, Some(Duration::from_secs(300)));
     assert_eq!(config.kafka.topic_replication, None);
     assert_eq!((config.batch.size, config.batch.timeout), (10, Duration::from_secs(5)));
     assert_eq!((config.retries.attempts, config.retries.delay), (3, Duration::from_secs(1)));
@@ -39,6 +40,13 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", None));
     assert_eq!(config.systems, ["transactions"]);
     assert_eq!(config.tombstone_age, Duration::from_secs(90 * 24 * 3600));
+}
+
+#[test]
+fn half_of_a_pair_is_refused() {
+    assert!(message(&[("KAFKA_SASL_MECHANISM", "PLAIN")]).contains("KAFKA_USERNAME"));
+    let why = message(&[("ALGOLIA_API_KEY", "hunter2")]);
+    assert!(why.contains("ALGOLIA_APP_ID") && !why.contains("hunter2"), "{why}");
 }
 
 #[test]

@@ -220,6 +220,15 @@ fn add(list: &mut TopicPartitionList, at: &TopicPartition, next: i64) {
     list.add_partition_offset(&at.topic, at.partition, Offset::Offset(next)).ok();
 }
 
+/// The first few of these partitions, and how many more there are.
+pub(super) fn named(partitions: &[&TopicPartition]) -> String {
+    const NAMED: usize = 3;
+    let first: Vec<String> = partitions.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = partitions.len().saturating_sub(NAMED);
+    let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+    first.join(", ") + &others
+}
+
 /// The partitions of a librdkafka list; `topics` are the subscribed names, shared by all records.
 pub(super) fn partitions_of(list: &TopicPartitionList, topics: &[Arc<str>]) -> Vec<TopicPartition> {
     let named = |name: &str| topics.iter().find(|topic| &***topic == name).cloned().unwrap_or_else(|| name.into());

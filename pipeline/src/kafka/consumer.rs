@@ -27,6 +27,8 @@ pub struct FeedOptions {
     pub limits: BatchLimits,
     /// Bytes that the client may fetch ahead.
     pub prefetch_bytes: usize,
+    /// After this long a partition that is not fetched while others are is assigned anew; `None`: never.
+    pub stuck: Option<Duration>,
     /// Stop when the group has committed what was in the log at the start.
     pub once: bool,
 }
@@ -68,6 +70,11 @@ pub enum FeedError {
     Configuration(KafkaError),
     #[error("the Kafka consumer failed for good: {0}")]
     Fatal(KafkaError),
+    #[error(
+        "nothing of {0} is fetched for {limit} s though its log goes on, nor after it was assigned anew; started again, the process reads on",
+        limit = .1.as_secs()
+    )]
+    Stuck(TopicPartition, Duration),
     #[error("the engine stopped")]
     EngineStopped,
 }
@@ -159,6 +166,7 @@ mod tests {
             heartbeat_interval: Duration::from_secs(1),
             limits: BatchLimits { records: 1, bytes: 1, age: Duration::ZERO },
             prefetch_bytes: 1,
+            stuck: None,
             once: false,
         };
         let mut client = ClientConfig::new();

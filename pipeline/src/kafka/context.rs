@@ -24,6 +24,8 @@ struct Notes {
     statistics: Option<Statistics>,
     /// What the client said last of its connections.
     trouble: Option<String>,
+    /// How the last commit ended.
+    commit: Option<KafkaResult<()>>,
 }
 
 /// Notes of the callbacks.
@@ -50,6 +52,10 @@ impl Context {
 
     pub(super) fn trouble(&self) -> Option<String> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    pub(super) fn take_commit(&self) -> Option<KafkaResult<()>> {
+        self.notes().commit.take()
     }
 
     pub(super) fn take_statistics(&self) -> Option<Statistics> {
@@ -109,10 +115,10 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.served.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = result {
+        if let Err(error) = &result {
             metrics::counter!("millrace_commit_errors_total").increment(1);
             tracing::warn!(%error, "Offsets could not be committed; they are committed again with the next ones");
         }
+        self.notes().commit = Some(result);
     }
 }

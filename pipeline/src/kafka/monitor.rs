@@ -1,53 +1,86 @@
-//! What the poll thread tells of itself: lag, progress and connection.
+//! What the poll thread tells of itself: connection, rights, group, lag and progress.
 //!
 //! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
 //! name the offset at which it saw the end of a partition. Once an end was polled since the last pause or assignment, and the
 //! queue was seen empty after the statistics, everything below was polled.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::Statistics;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, Statistics};
 
 use super::assignment::Assignment;
+use super::consumer::FeedOptions;
 use super::context::Context;
+use super::lag::Lag;
 use super::oversize::Oversize;
+use super::rights::Rights;
+use super::stalls::Stalls;
+use super::steady::Steady;
+use super::stuck::{Remedy, Stuck, fetched};
 use crate::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
-
-/// Lag without progress for this long is trouble.
-const STUCK: Duration = Duration::from_secs(60);
 
 /// Watches one consumer.
 #[derive(Debug)]
 pub(super) struct Monitor {
     system: &'static str,
+    topics: String,
     status: Arc<Status>,
     /// Where the end of a partition was seen.
     ends: Vec<(TopicPartition, Epoch, i64)>,
-    finished: i64,
-    progress: Instant,
+    rights: Rights,
+    lag: Lag,
     oversize: Oversize,
+    stalls: Stalls,
+    steady: Steady,
+    stuck: Stuck,
 }
 
 impl Monitor {
-    pub(super) fn new(system: &'static str, status: Arc<Status>) -> Self {
+    pub(super) fn new(client: &ClientConfig, options: &FeedOptions, status: Arc<Status>) -> Self {
         status.raise("assignment", "waiting for partitions");
-        Self { system, status, ends: Vec::new(), finished: 0, progress: Instant::now(), oversize: Oversize::default() }
+        Self {
+            system: options.system,
+            topics: options.topics.join(", "),
+            status,
+            ends: Vec::new(),
+            rights: Rights::new(client, &options.topics, &options.group, options.session_timeout),
+            lag: Lag::new(options.system),
+            oversize: Oversize::default(),
+            stalls: Stalls::default(),
+            steady: Steady::new(&options.group, options.session_timeout),
+            stuck: Stuck::new(options.stuck),
+        }
     }
 
-    /// Takes in new statistics, about each second.
-    pub(super) fn look(&mut self, consumer: &BaseConsumer<Context>, assignment: &Assignment) {
-        let Some(statistics) = consumer.context().take_statistics() else { return };
+    /// Takes in new statistics, about each second. Returns what is to be done about partitions that are not fetched.
+    pub(super) fn look(
+        &mut self,
+        consumer: &Arc<BaseConsumer<Context>>,
+        assignment: &Assignment,
+        paused: bool,
+    ) -> Option<Remedy> {
+        let statistics = consumer.context().take_statistics()?;
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
             self.status.clear("kafka");
         }
         self.note_ends(&statistics, assignment);
         self.oversize.look(&statistics, assignment, &self.status);
-        self.measure(&statistics, assignment);
+        let now = Instant::now();
+        let steady = self.steady.look(statistics.cgrp.as_ref(), now, &self.status);
+        self.rights.look(assignment, steady, consumer.context().take_commit(), &self.status);
+        let behind = self.lag.look(consumer, &statistics, assignment, &self.status);
+        self.stalls.look(assignment, &behind, now, &self.status);
+        if paused || !steady || self.oversize.stands() {
+            self.stuck.forget();
+            return None;
+        }
+        let fetched: Vec<_> = assignment.iter().map(|held| fetched(&statistics, &held.at)).collect();
+        self.stuck.look(assignment, &behind, &fetched, now)
     }
 
     fn note_ends(&mut self, statistics: &Statistics, assignment: &Assignment) {
@@ -80,29 +113,6 @@ impl Monitor {
         self.ends.clear();
     }
 
-    fn measure(&mut self, statistics: &Statistics, assignment: &Assignment) {
-        let (mut lag, mut finished) = (0, 0);
-        for held in assignment.iter() {
-            let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
-            let Some(next) = held.finished.or(held.start) else { continue };
-            let Some(end) = found.map(|found| found.ls_offset).filter(|end| *end >= 0) else { continue };
-            let behind = (end - next).max(0);
-            lag += behind;
-            finished += next;
-            metrics::gauge!("millrace_consumer_lag_records", "system" => self.system, "topic" => held.at.topic.to_string(),
-                "partition" => held.at.partition.to_string())
-            .set(behind as f64);
-        }
-        if finished != self.finished || lag == 0 {
-            self.finished = finished;
-            self.progress = Instant::now();
-            self.status.clear("progress");
-        } else if self.progress.elapsed() > STUCK {
-            let seconds = self.progress.elapsed().as_secs();
-            self.status.raise("progress", format!("no record finished for {} min with a backlog", seconds / 60));
-        }
-    }
-
     pub(super) fn assigned(&mut self, assignment: &Assignment) {
         self.forget_ends();
         let partitions = assignment.iter().count();
@@ -110,12 +120,14 @@ impl Monitor {
         if partitions > 0 {
             self.status.clear("topic");
         }
-        self.progress = Instant::now();
+        self.lag.assigned();
+        self.rights.assigned(&self.status);
         tracing::info!(system = self.system, partitions, "Partitions assigned");
     }
 
     pub(super) fn revoked(&mut self, assignment: &Assignment, gone: &[TopicPartition], lost: bool) {
         self.forget_ends();
+        self.lag.revoked(gone);
         metrics::counter!("millrace_rebalances_total", "system" => self.system).increment(1);
         tracing::info!(
             system = self.system,
@@ -127,19 +139,15 @@ impl Monitor {
     }
 
     /// An error that the consumer gets over by itself.
-    pub(super) fn trouble(&mut self, error: &KafkaError, context: &Context, topics: &[String]) {
-        if self.oversize.hear(error, context.trouble().as_deref()) {
+    pub(super) fn trouble(&mut self, error: &KafkaError, context: &Context) {
+        if self.rights.hear(error, &self.status) || self.oversize.hear(error, context.trouble().as_deref()) {
             return;
         }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.status.raise(
-                    "topic",
-                    format!(
-                        "waiting for the topic {}: create it, or correct its name in the settings",
-                        topics.join(", ")
-                    ),
-                );
+                let why =
+                    format!("waiting for the topic {}: create it, or correct its name in the settings", self.topics);
+                self.status.raise("topic", why);
             }
             _ => {
                 let why = context.trouble().unwrap_or_else(|| error.to_string());

@@ -40,6 +40,11 @@ impl Oversize {
         heard
     }
 
+    /// Whether a partition stands still because of such a record.
+    pub(super) fn stands(&self) -> bool {
+        self.said.is_some() || !self.still.is_empty()
+    }
+
     /// Looks, about each second, who stands still and who has moved.
     pub(super) fn look(&mut self, statistics: &Statistics, assignment: &Assignment, status: &Status) {
         let Some(said) = self.said.take() else {

@@ -26,6 +26,7 @@ use super::membership::Membership;
 use super::monitor::Monitor;
 use super::starts::{Late, Opening};
 use super::state::StateTopic;
+use super::stuck::Remedy;
 use crate::batcher::{Batch, Batcher};
 use crate::feed::Intake;
 use crate::state::{Loss, LossBook, LossKey};
@@ -98,7 +99,7 @@ impl KafkaFeed {
             _followed: followed.drop_guard(),
             topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
             batcher: Batcher::new(options.limits),
-            monitor: Monitor::new(options.system, status.clone()),
+            monitor: Monitor::new(client, &options, status.clone()),
             goal: options.once.then(|| Goal::new(&options.topics)),
             committer: Committer::new(consumer.clone(), options.answer_limit()),
             options,
@@ -153,7 +154,7 @@ impl KafkaFeed {
             self.poll()?;
             self.rebalance()?;
             self.take_answers();
-            self.monitor.look(&self.consumer, &self.assignment);
+            self.mend()?;
             self.check_end();
         }
         Ok(())
@@ -251,7 +252,7 @@ impl KafkaFeed {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.assignment.saw_end(partition),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
-                Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context(), &self.options.topics),
+                Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context()),
                 None => {
                     if !self.paused && !self.stopping && self.consumer.context().served() == served && wait == POLL {
                         self.monitor.quiet(&mut self.assignment, &mut self.batcher);
@@ -283,6 +284,17 @@ impl KafkaFeed {
         if known || explained {
             let moved = self.assignment.released();
             self.store(&moved);
+        }
+    }
+
+    /// Looks after itself, about each second.
+    fn mend(&mut self) -> Result<(), FeedError> {
+        match self.monitor.look(&self.consumer, &self.assignment, self.paused) {
+            Some(Remedy::Reassign(partitions)) if !self.stopping => self.reassign(&partitions),
+            Some(Remedy::GiveUp(at)) if !self.stopping => {
+                Err(FeedError::Stuck(at, self.options.stuck.unwrap_or_default()))
+            }
+            _ => Ok(()),
         }
     }
 

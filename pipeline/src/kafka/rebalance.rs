@@ -71,6 +71,34 @@ impl KafkaFeed {
         Ok(())
     }
 
+    /// Lets the client begin anew with partitions that it does not fetch, each where it is. What was polled stays as it is.
+    pub(super) fn reassign(&mut self, partitions: &[TopicPartition]) -> Result<(), FeedError> {
+        if self.opening.is_some() {
+            return Ok(());
+        }
+        let cooperative = self.cooperative();
+        let mut list = TopicPartitionList::new();
+        for held in self.assignment.iter().filter(|held| !cooperative || partitions.contains(&held.at)) {
+            let from = if held.position() < 0 { Offset::Stored } else { Offset::Offset(held.position()) };
+            list.add_partition_offset(&held.at.topic, held.at.partition, from).map_err(FeedError::Fatal)?;
+        }
+        for at in partitions {
+            let (topic, partition) = (&*at.topic, at.partition);
+            tracing::warn!(topic, partition, "Nothing of the partition is fetched; assigning it anew");
+        }
+        metrics::counter!("millrace_partitions_reassigned_total", "system" => self.options.system)
+            .increment(partitions.len() as u64);
+        let done = if cooperative {
+            self.consumer.incremental_unassign(&list).and_then(|()| self.consumer.incremental_assign(&list))
+        } else {
+            self.consumer.assign(&list)
+        };
+        done.and_then(|()| self.consumer.resume(&list)).map_err(FeedError::Fatal)?;
+        self.monitor.forget_ends();
+        self.assignment.forget_ends();
+        Ok(())
+    }
+
     /// Stops intake, lets the engine drain to a deadline, commits what is finished, gives the partitions back.
     fn revoke(&mut self, list: &TopicPartitionList) -> Result<(), FeedError> {
         let lost = self.consumer.assignment_lost();

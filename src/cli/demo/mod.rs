@@ -18,8 +18,9 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use super::members::{Ended, all, consumers, health};
 use super::publish::Publisher;
-use super::run::{Ended, all, consumers, health, stop_on_signal};
+use super::run::stop_on_signal;
 use super::{Failure, print_line as print};
 use crate::config::{Config, Database, LogFormat, Store};
 use crate::consumer::RunOptions;
@@ -148,10 +149,10 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
     let run = RunOptions { once: !keep, stop: CancellationToken::new() };
     let consumers = consumers(&[transactions::NAME.to_owned()], config, &run)?;
     let health = health(&consumers);
-    let tallies: Vec<_> = consumers.iter().map(|(consumer, _)| (consumer.name, consumer.tally.clone())).collect();
+    let tallies: Vec<_> = consumers.iter().map(|member| (member.name(), member.current().now().tally)).collect();
     stop_on_signal(&consumers, config, &run.stop)?;
     let stop = run.stop.clone();
-    let running = tokio::spawn(async move { all(consumers, &stop).await });
+    let running = tokio::spawn(async move { all(consumers, false, &stop).await });
     let took = progress(&tallies, records, &run.stop).await?;
     if !keep {
         ended(running.await)?;

@@ -13,6 +13,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };
     findings.push(Finding::ok(PART, format!("read from the environment and {files}")));
     findings.extend(config.unheard.iter().map(|what| Finding::note(PART, what, "keep one of them")));
+    findings.extend(config.ignored.iter().map(|what| Finding::note(PART, what, "take it out")));
     findings.extend(contradictions(config));
     findings
 }

@@ -79,7 +79,7 @@ const RULES: &Rules = &[
 ];
 
 /// Variables of libpq that count where an address says nothing, and the parameter that each stands for.
-const ENVIRONMENT: [(&str, &str); 14] = [
+const ENVIRONMENT: [(&str, &str); 18] = [
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
     ("PGSSLCERT", "sslcert"),
@@ -94,6 +94,10 @@ const ENVIRONMENT: [(&str, &str); 14] = [
     ("PGREQUIREAUTH", "require_auth"),
     ("PGCHANNELBINDING", "channel_binding"),
     ("PGGSSENCMODE", "gssencmode"),
+    ("PGOPTIONS", "options"),
+    ("PGSERVICE", "service"),
+    ("PGSERVICEFILE", "servicefile"),
+    ("PGHOSTADDR", "hostaddr"),
 ];
 
 /// Variables of libpq for what stands in front of the parameters.

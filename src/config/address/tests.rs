@@ -90,6 +90,12 @@ fn a_variable_counts_where_the_address_says_nothing() {
         let why = with("", &[(name, value)]).unwrap_err();
         assert!(!why.contains("hunter2"), "{why}");
     }
+    for name in ["PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR"] {
+        let why = with("", &[(name, "hunter2")]).unwrap_err();
+        assert!(why.contains(name) && !why.contains("hunter2"), "{why}");
+    }
+    let options = all("", &[("PGOPTIONS", "-c statement_timeout=9")]);
+    assert!(options.contains("options=-c+statement_timeout%3D9"), "{options}");
     assert!(with("", &[("PGCHANNELBINDING", "require")]).unwrap_err().contains("PGCHANNELBINDING"));
 }
 
