@@ -79,6 +79,12 @@ impl Decimal {
         reduced.mantissa.checked_mul(10_i128.checked_pow(exponent - reduced.scale)?)
     }
 
+    /// The number, if it is whole.
+    pub(crate) fn whole(self) -> Option<i128> {
+        let reduced = self.reduced();
+        (reduced.scale == 0).then_some(reduced.mantissa)
+    }
+
     fn reduced(mut self) -> Self {
         while self.scale > 0 && self.mantissa % 10 == 0 {
             self.mantissa /= 10;

@@ -13,6 +13,7 @@ use crate::depth::{MAX_DEPTH, too_deep};
 use crate::event::message_id;
 use crate::fields::{FieldsSeed, next_name};
 use crate::json::Changes;
+use crate::timestamp::FORMS;
 use crate::{Event, Fields, Kind, Reject, Timestamp, decimal, json};
 
 /// Longest id in bytes; Elasticsearch refuses a whole request for a longer one.
@@ -126,9 +127,9 @@ pub(crate) fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'
     Ok(id)
 }
 
-/// A string with something in it, or an integer's digits.
+/// A string with something in it, or the digits of a whole number.
 pub(crate) fn name_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
-    json::string(raw).or_else(|| json::integer(raw).map(Cow::Borrowed)).filter(|text| !text.is_empty())
+    json::string(raw).or_else(|| json::whole(raw)).filter(|text| !text.is_empty())
 }
 
 /// What a create or update must carry besides its id.
@@ -160,11 +161,8 @@ pub(crate) fn event_time<'a>(
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
         return Err(Reject::new("bad_timestamp", format!("`{name}` is missing")));
     };
-    let unreadable = || Reject::new("bad_timestamp", format!("`{name}` is neither RFC 3339 nor an epoch number"));
-    let received = json::scalar(raw).ok_or_else(unreadable)?;
-    let parsed =
-        if raw.get().starts_with('"') { Timestamp::parse(&received) } else { Timestamp::from_epoch(&received) };
-    let timestamp = parsed.ok_or_else(unreadable)?;
+    let unreadable = || Reject::new("bad_timestamp", format!("`{name}` is none of {FORMS}"));
+    let (timestamp, received) = Timestamp::read(raw).ok_or_else(unreadable)?;
     if timestamp.is_before_epoch() {
         return Err(Reject::new("timestamp_out_of_range", format!("`{name}` lies before 1970")));
     }

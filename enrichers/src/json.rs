@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter};
 use serde_json::value::RawValue;
 
+use crate::decimal::Decimal;
+
 /// The content of a JSON string, with U+FFFD for each lone surrogate; `None` for other kinds.
 pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = raw.get();
@@ -67,9 +69,13 @@ pub(crate) fn number(raw: &RawValue) -> Option<&str> {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then_some(text)
 }
 
-/// A JSON number without fraction and exponent, as written; `None` for everything else.
-pub(crate) fn integer(raw: &RawValue) -> Option<&str> {
-    number(raw).filter(|text| text.bytes().all(|b| b == b'-' || b.is_ascii_digit()))
+/// The digits of a JSON number that is whole, however it is written (`42`, `42.0`, `4.2e1`); `None` for everything else.
+pub(crate) fn whole(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = number(raw)?;
+    if text.bytes().all(|b| b == b'-' || b.is_ascii_digit()) {
+        return Some(Cow::Borrowed(text));
+    }
+    Decimal::parse(text)?.whole().map(|whole| Cow::Owned(whole.to_string()))
 }
 
 /// A string's content or a number's digits, when there is anything in it.
@@ -129,6 +135,23 @@ pub(crate) fn splice(raw: &str, changes: Changes, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_number_is_told_by_its_value() {
+        for (written, expected) in [
+            ("42", Some("42")),
+            ("42.0", Some("42")),
+            ("4.2e1", Some("42")),
+            ("-4.20E+1", Some("-42")),
+            ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+            ("42.5", None),
+            ("1e400", None),
+            ("\"42\"", None),
+        ] {
+            let raw: &RawValue = serde_json::from_str(written).unwrap();
+            assert_eq!(whole(raw).as_deref(), expected, "{written}");
+        }
+    }
 
     #[test]
     fn a_lone_surrogate_is_the_replacement_character_and_a_pair_stays() {

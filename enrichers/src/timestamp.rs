@@ -1,14 +1,24 @@
 //! Owns the event's time: reading what producers send and writing it as RFC 3339 in UTC.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
+use serde_json::value::RawValue;
+
 use crate::decimal::Decimal;
+use crate::json;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// The largest time that has a four-digit year: 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
-/// Epoch numbers from here on are milliseconds: as seconds they would lie beyond the year 5000.
+/// Epoch numbers from here on are finer than seconds, by three digits for each step of a thousand: what they are read as
+/// lies between the years 1973 and 5138.
 const SMALLEST_MILLIS: i128 = 100_000_000_000;
+const SMALLEST_MICROS: i128 = SMALLEST_MILLIS * 1_000;
+const SMALLEST_NANOS: i128 = SMALLEST_MICROS * 1_000;
+/// The forms in which a time is read, for people.
+pub(crate) const FORMS: &str = "RFC 3339, basic ISO 8601, an array of numbers from the year on, an epoch number";
 
 /// A point in time with nanoseconds, in UTC. Never after the year 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,41 +60,83 @@ impl Timestamp {
         }
     }
 
-    /// Reads RFC 3339 and its usual relatives: `T`, `t` or a space; seconds may be left out (Java does at :00); 0 to 9
-    /// fractional digits; `Z`, `z`, `+hh:mm`, `+hhmm`, `+hh`, or no zone, which is UTC. A leap second is the next second.
+    /// Reads what stands in a field, with what stands there: a string's content, a number's digits, an array's text. `None`
+    /// for what is no time, or may be more than one.
+    pub(crate) fn read(raw: &RawValue) -> Option<(Self, Cow<'_, str>)> {
+        let text = raw.get();
+        if text.starts_with('[') {
+            return Some((Self::from_array(text)?, Cow::Borrowed(text)));
+        }
+        let received = json::scalar(raw)?;
+        let time = if text.starts_with('"') { Self::parse(&received) } else { Self::from_epoch(&received) };
+        Some((time?, received))
+    }
+
+    /// Reads RFC 3339 and its usual relatives: `T`, `t` or a space; the basic form without dashes and colons; seconds may be left
+    /// out (Java does at :00); 0 to 9 fractional digits after a point or a comma; `Z`, `z`, `+hh:mm`, `+hhmm`, `+hh`, or no
+    /// zone, which is UTC; behind a zone its name in brackets. A leap second is the next second. Digits alone are read as an
+    /// epoch number.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut rest = Cursor(text.as_bytes());
+        if let Some(epoch) = epoch_text(text) {
+            return Self::from_epoch(epoch);
+        }
+        let mut rest = Cursor(without_name(text).as_bytes());
         let year = rest.digits(4)?;
-        rest.eat(b"-")?;
+        let basic = rest.eat(b"-").is_none();
+        let between = |rest: &mut Cursor<'_>, sign: &[u8]| (basic || rest.eat(sign).is_some()).then_some(());
         let month = rest.digits(2)?;
-        rest.eat(b"-")?;
+        between(&mut rest, b"-")?;
         let day = rest.digits(2)?;
-        rest.eat(b"Tt ")?;
+        rest.eat(if basic { b"Tt" } else { b"Tt " })?;
         let hour = rest.digits(2)?;
-        rest.eat(b":")?;
+        between(&mut rest, b":")?;
         let minute = rest.digits(2)?;
         let (mut second, mut nanos) = (0, 0);
-        if rest.eat(b":").is_some() {
+        if if basic { rest.at_digit() } else { rest.eat(b":").is_some() } {
             second = rest.digits(2)?;
-            if rest.eat(b".").is_some() {
+            if rest.eat(b".,").is_some() {
                 nanos = rest.fraction()?;
             }
         }
+        Self::of([year, month, day, hour, minute, second], nanos, rest.offset()?)
+    }
+
+    /// Reads an array as Java's serialisers write it: year, month, day, hour, minute, and second and nanosecond where they are
+    /// not zero; in UTC.
+    fn from_array(text: &str) -> Option<Self> {
+        let parts: Vec<u32> = serde_json::from_str(text).ok()?;
+        let [year, month, day, hour, minute, ref rest @ ..] = *parts.as_slice() else { return None };
+        let (second, nanos) = match *rest {
+            [] => (0, 0),
+            [second] => (second, 0),
+            [second, nanos] if nanos < 1_000_000_000 => (second, nanos),
+            _ => return None,
+        };
+        Self::of([year, month, day, hour, minute, second], nanos, 0)
+    }
+
+    /// `offset` is in seconds east of UTC.
+    fn of([year, month, day, hour, minute, second]: [u32; 6], nanos: u32, offset: i64) -> Option<Self> {
         if hour > 23 || minute > 59 || second > 60 {
             return None;
         }
-        let offset = rest.offset()?;
         let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
         let days = date.signed_duration_since(NaiveDate::default()).num_days();
         let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second) - offset;
         Self::new(seconds, nanos)
     }
 
-    /// Reads a JSON number as time since 1970: milliseconds from 1e11 on, seconds below, fractions allowed.
+    /// Reads a number as time since 1970, fractions allowed: seconds, from 1e11 on milliseconds, from 1e14 on microseconds, from
+    /// 1e17 on nanoseconds.
     pub(crate) fn from_epoch(number: &str) -> Option<Self> {
         let number = Decimal::parse(number)?;
-        let is_millis = number.shifted_whole(0)? >= SMALLEST_MILLIS;
-        let nanos = number.shifted_whole(if is_millis { 6 } else { 9 })?;
+        let digits = match number.shifted_whole(0)? {
+            SMALLEST_NANOS.. => 0,
+            SMALLEST_MICROS.. => 3,
+            SMALLEST_MILLIS.. => 6,
+            _ => 9,
+        };
+        let nanos = number.shifted_whole(digits)?;
         let seconds = i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?;
         Self::new(seconds, u32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).ok()?)
     }
@@ -99,6 +151,20 @@ impl Timestamp {
     }
 }
 
+/// Text that is an epoch number and nothing else: 8, 12 or 14 digits may be a date without dashes.
+fn epoch_text(text: &str) -> Option<&str> {
+    let whole = text.split('.').next().unwrap_or_default();
+    let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    (number && matches!(whole.len(), 9 | 10 | 13 | 16 | 19)).then_some(text)
+}
+
+/// The text without the name of a zone, such as `[Europe/Rome]`, where the zone itself stands before it.
+fn without_name(text: &str) -> &str {
+    let Some((time, _)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) else { return text };
+    let zoned = time.ends_with(['Z', 'z']) || time.get(10..).is_some_and(|time| time.contains(['+', '-']));
+    if zoned { time } else { text }
+}
+
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -109,6 +175,10 @@ impl Cursor<'_> {
             self.0 = rest;
             first
         })
+    }
+
+    fn at_digit(&self) -> bool {
+        self.0.first().is_some_and(u8::is_ascii_digit)
     }
 
     fn digits(&mut self, count: usize) -> Option<u32> {
@@ -173,6 +243,17 @@ mod tests {
             ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z"),
             ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
             ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z"),
+            ("2024-01-01T12:00:00,5Z", "2024-01-01T12:00:00.500000Z"),
+            ("2024-01-01T12:00:00+01:00[Europe/Rome]", "2024-01-01T11:00:00.000000Z"),
+            ("2024-01-01T12:00Z[UTC]", "2024-01-01T12:00:00.000000Z"),
+            ("20240101T120000Z", "2024-01-01T12:00:00.000000Z"),
+            ("20240101T1200+0100", "2024-01-01T11:00:00.000000Z"),
+            ("20240101T120000.123-08", "2024-01-01T20:00:00.123000Z"),
+            ("1704110400", "2024-01-01T12:00:00.000000Z"),
+            ("1704110400.5", "2024-01-01T12:00:00.500000Z"),
+            ("1704110400123", "2024-01-01T12:00:00.123000Z"),
+            ("1704110400123456", "2024-01-01T12:00:00.123456Z"),
+            ("1704110400123456789", "2024-01-01T12:00:00.123456789Z"),
         ];
         for (text, expected) in cases {
             assert_eq!(written(Timestamp::parse(text)).as_deref(), Some(expected), "{text}");
@@ -198,8 +279,15 @@ mod tests {
             "2024-01-01T12:00:00+5:30",
             "9999-12-31T23:59:59-01:00",
             "2024-01-01T12:00:00ZZ",
-            "1704110400",
+            "20240101",
+            "202401011200",
+            "20240101120000",
+            "20240101 120000Z",
+            "2024-01-01T120000Z",
+            "2024-01-01T12:00:00[Europe/Rome]",
+            "2024-01-01T12:00:00+01:00[Europe/Rome",
             "2024-01-01T12:00:00+05:",
+            "17041104000",
         ];
         for text in texts {
             assert_eq!(Timestamp::parse(text), None, "{text}");
@@ -207,14 +295,38 @@ mod tests {
     }
 
     #[test]
-    fn epoch_numbers_are_seconds_or_milliseconds() {
+    fn arrays_are_read_as_java_writes_them() {
+        let cases = [
+            ("[2024,1,1,12,0]", Some("2024-01-01T12:00:00.000000Z")),
+            ("[2024, 1, 1, 12, 0, 7]", Some("2024-01-01T12:00:07.000000Z")),
+            ("[2024,1,1,12,0,7,123456789]", Some("2024-01-01T12:00:07.123456789Z")),
+            ("[2024,1,1]", None),
+            ("[2024,13,1,12,0]", None),
+            ("[2024,1,1,12,0,7,1000000000]", None),
+            ("[2024,1,1,12,0,7,1,1]", None),
+            ("[2024,1,1,12,\"0\"]", None),
+            ("{}", None),
+            ("null", None),
+            ("true", None),
+        ];
+        for (text, expected) in cases {
+            let raw: &RawValue = serde_json::from_str(text).unwrap();
+            assert_eq!(written(Timestamp::read(raw).map(|(time, _)| time)).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn epoch_numbers_tell_their_unit_by_their_size() {
         let cases = [
             ("1704110400", Some("2024-01-01T12:00:00.000000Z")),
             ("1704110400000", Some("2024-01-01T12:00:00.000000Z")),
             ("1704110400.123456789", Some("2024-01-01T12:00:00.123456789Z")),
             ("1704110400123.5", Some("2024-01-01T12:00:00.123500Z")),
             ("1.7041104E9", Some("2024-01-01T12:00:00.000000Z")),
-            ("1704110400123456", None),
+            ("1704110400123456", Some("2024-01-01T12:00:00.123456Z")),
+            ("1704110400123456789", Some("2024-01-01T12:00:00.123456789Z")),
+            ("99999999999", Some("5138-11-16T09:46:39.000000Z")),
+            ("100000000000", Some("1973-03-03T09:46:40.000000Z")),
             ("1E400", None),
         ];
         for (number, expected) in cases {

@@ -50,7 +50,15 @@ pub struct Record {
     pub headers: Vec<Header>,
 }
 
+/// 2001-01-01T00:00:00Z. An earlier time of a record is none: it is 0, or in seconds.
+const FIRST_TIME_MS: i64 = 978_307_200_000;
+
 impl Record {
+    /// Kafka's own timestamp, in milliseconds since 1970, where it can be a time.
+    pub fn time_ms(&self) -> Option<i64> {
+        self.timestamp_ms.filter(|ms| *ms >= FIRST_TIME_MS)
+    }
+
     /// Bytes that this record holds in memory: key, payload and header values, and a flat cost for the rest.
     pub fn bytes(&self) -> usize {
         const FLAT: usize = 160;

@@ -114,7 +114,7 @@ pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
     let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
         return Decoded::Ignore;
     };
-    match review::decode(payload, record.timestamp_ms) {
+    match review::decode(payload, record.time_ms()) {
         Ok(event) => {
             let (document, message, version) = (event.id.clone(), event.message_id, event.version());
             Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, event)

@@ -68,7 +68,7 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
     let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
         return Decoded::Ignore;
     };
-    let event = match enrichers::decode(payload, record.timestamp_ms) {
+    let event = match enrichers::decode(payload, record.time_ms()) {
         Ok(event) => event,
         Err(reject) => return Decoded::Reject(Reject::new(reject.class, reject.reason)),
     };

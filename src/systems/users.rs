@@ -112,7 +112,7 @@ impl System for Users {
         let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
             return Decoded::Ignore;
         };
-        match clerk::decode(payload, record.timestamp_ms) {
+        match clerk::decode(payload, record.time_ms()) {
             Ok(clerk::Decoded::Event(event)) => {
                 let (document, message, version) = (event.id.clone(), event.message_id, event.version());
                 Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, *event)

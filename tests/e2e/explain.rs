@@ -59,7 +59,7 @@ fn told() -> Vec<String> {
         format!("log/0/1  created  {created}  duplicate of log/0/0"),
         format!("log/0/2  updated  {updated}  replaced by version {deleted} (log/0/6)"),
         format!("log/0/3  updated  {stale}  superseded: version {updated} (log/0/2) was there already"),
-        "log/0/5  -        -                 dead-lettered: bad_timestamp, `timestamp` is neither RFC 3339 nor an epoch number".to_owned(),
+        "log/0/5  -        -                 dead-lettered: bad_timestamp, `timestamp` is none of RFC 3339, basic ISO 8601, an array of numbers from the year on, an epoch number".to_owned(),
         format!("log/0/6  deleted  {deleted}  applied: it is what elasticsearch holds"),
         format!("log/0/7  updated  {late}  superseded: version {deleted} (log/0/6) was there already"),
         format!("elasticsearch (transactions): version {deleted}, tombstone"),

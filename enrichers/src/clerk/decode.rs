@@ -6,6 +6,7 @@ use super::{Decoded, Event, Kind, Membership, Session, Subject, User};
 use crate::decode::event_time;
 use crate::envelope::{Envelope, present, text};
 use crate::event::message_id;
+use crate::timestamp::FORMS;
 use crate::{Fields, Reject, Timestamp, json};
 
 /// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.
@@ -145,10 +146,7 @@ fn required(data: &Fields<'_>, name: &str, path: &str) -> Result<String, Reject>
 /// A time, read as the event's own is, in milliseconds since 1970. `None` where it is missing or null.
 fn millis(data: &Fields<'_>, name: &str) -> Result<Option<i64>, Reject> {
     let Some(raw) = present(data.get(name)) else { return Ok(None) };
-    let time = match json::string(raw) {
-        Some(text) => Timestamp::parse(&text),
-        None => json::number(raw).and_then(Timestamp::from_epoch),
-    };
-    let wrong = || Reject::new("bad_timestamp", format!("`data.{name}` is neither RFC 3339 nor an epoch number"));
-    time.map(|time| Some(time.micros().div_euclid(1_000))).ok_or_else(wrong)
+    let wrong = || Reject::new("bad_timestamp", format!("`data.{name}` is none of {FORMS}"));
+    let (time, _) = Timestamp::read(raw).ok_or_else(wrong)?;
+    Ok(Some(time.micros().div_euclid(1_000)))
 }

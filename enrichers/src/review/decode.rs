@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{Event, Review};
+use crate::decimal::Decimal;
 use crate::decode::{event_time, read_id};
 use crate::depth::MAX_DEPTH;
 use crate::envelope::{Envelope, present, text};
@@ -64,14 +65,9 @@ fn review(data: &Fields<'_>) -> Result<Review, Reject> {
     })
 }
 
-/// One to five, as a number or its digit in a string.
+/// One to five, as a whole number however it is written, or as one in a string.
 fn stars(raw: Option<&RawValue>) -> Result<u8, Reject> {
-    match raw.and_then(json::scalar).as_deref() {
-        Some("1") => Ok(1),
-        Some("2") => Ok(2),
-        Some("3") => Ok(3),
-        Some("4") => Ok(4),
-        Some("5") => Ok(5),
-        _ => Err(Reject::new("bad_stars", "`data.stars` is not a whole number from 1 to 5")),
-    }
+    let whole = raw.and_then(json::scalar).and_then(|text| Decimal::parse(&text)?.whole());
+    let stars = whole.and_then(|whole| u8::try_from(whole).ok()).filter(|stars| (1..=5).contains(stars));
+    stars.ok_or_else(|| Reject::new("bad_stars", "`data.stars` is not a whole number from 1 to 5"))
 }

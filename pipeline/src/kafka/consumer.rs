@@ -10,6 +10,7 @@ use rdkafka::{ClientConfig, Offset, Timestamp};
 use thiserror::Error;
 
 use super::assignment::Assignment;
+use super::monitor::Monitor;
 use crate::batcher::{Batch, BatchLimits, Batcher};
 use crate::record::{Header, Record, TopicPartition};
 
@@ -83,6 +84,7 @@ pub enum FeedError {
 pub(super) fn take(
     assignment: &mut Assignment,
     batcher: &mut Batcher,
+    monitor: &mut Monitor,
     topics: &[Arc<str>],
     message: &BorrowedMessage<'_>,
     stopping: bool,
@@ -92,6 +94,9 @@ pub(super) fn take(
     let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
     held.polled(message.offset(), message.offset() + 1);
     let record = record_of(message, held.at.clone());
+    if record.time_ms().is_none() {
+        monitor.timeless(&record.at.topic);
+    }
     batcher.push(record, held.epoch, Instant::now())
 }
 

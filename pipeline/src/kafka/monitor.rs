@@ -38,6 +38,8 @@ pub(super) struct Monitor {
     stalls: Stalls,
     steady: Steady,
     stuck: Stuck,
+    /// Topics whose records have no time of their own.
+    timeless: Vec<Arc<str>>,
 }
 
 impl Monitor {
@@ -54,6 +56,7 @@ impl Monitor {
             stalls: Stalls::default(),
             steady: Steady::new(&options.group, options.session_timeout),
             stuck: Stuck::new(options.stuck),
+            timeless: Vec::new(),
         }
     }
 
@@ -81,6 +84,18 @@ impl Monitor {
         }
         let fetched: Vec<_> = assignment.iter().map(|held| fetched(&statistics, &held.at)).collect();
         self.stuck.look(assignment, &behind, &fetched, now)
+    }
+
+    /// A record has no Kafka time, or one that can be none. Said once a topic.
+    pub(super) fn timeless(&mut self, topic: &Arc<str>) {
+        if !self.timeless.contains(topic) {
+            self.timeless.push(topic.clone());
+            tracing::warn!(
+                system = self.system,
+                topic = &**topic,
+                "Records carry no Kafka time, or one before 2001: times in them have no upper bound"
+            );
+        }
     }
 
     fn note_ends(&mut self, statistics: &Statistics, assignment: &Assignment) {

@@ -247,7 +247,14 @@ impl KafkaFeed {
             let served = self.consumer.context().served();
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
-                    let full = take(&mut self.assignment, &mut self.batcher, &self.topics, &message, self.stopping);
+                    let full = take(
+                        &mut self.assignment,
+                        &mut self.batcher,
+                        &mut self.monitor,
+                        &self.topics,
+                        &message,
+                        self.stopping,
+                    );
                     self.in_hand.extend(full);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.assignment.saw_end(partition),
