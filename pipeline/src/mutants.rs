@@ -47,10 +47,12 @@ pub enum Mutant {
     Oversleeping,
     /// A revocation does not let finish what is in flight.
     DrainSkipped,
+    /// `verify` believes the consumer's decoders.
+    VerifyBlind,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -72,6 +74,7 @@ impl Mutant {
         Self::LeasesIgnored,
         Self::Oversleeping,
         Self::DrainSkipped,
+        Self::VerifyBlind,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -98,6 +101,7 @@ impl Mutant {
             Self::LeasesIgnored => "leases-ignored",
             Self::Oversleeping => "oversleeping",
             Self::DrainSkipped => "drain-skipped",
+            Self::VerifyBlind => "verify-blind",
         }
     }
 }

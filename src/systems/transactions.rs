@@ -15,6 +15,7 @@ use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink,
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
 use crate::sinks::target::{Target, prepare};
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
@@ -30,6 +31,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
+    walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],
     bind: bound,

@@ -1,19 +1,23 @@
 //! The log: its ends, its records as what they say of documents, its dead letters.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
 use pipeline::dead_letters::topic_of;
+use pipeline::mutants::{self, Mutant};
+use pipeline::sink::Content;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
 use pipeline::system::Decoded;
 use rdkafka::ClientConfig;
 
 use super::buckets::Buckets;
 use super::fold::{Place, Told};
-use super::{Listener, Step, VerifyError};
+use super::misread::misread;
+use super::{Finding, Listener, Name, Report, Step, VerifyError, note};
 use crate::letters::Letter;
+use crate::walk::{Walk, Walked};
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;
@@ -22,6 +26,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The coordinates of dead letters.
 pub(super) type Letters = HashSet<(String, i32, i64)>;
+
+/// How records are read.
+pub(super) struct Reading<'a> {
+    pub(super) binding: &'a dyn Binding,
+    pub(super) walk: Walk,
+    pub(super) letters: &'a Letters,
+    /// What they say may be in the store and need not.
+    pub(super) optional: bool,
+}
 
 /// The topics of a system, up to an end that was seen.
 pub(super) struct Log {
@@ -139,18 +152,18 @@ impl Log {
         .await
     }
 
-    /// Reads what lies in the ranges, and puts what it says of documents into the buckets.
+    /// Reads what lies in the ranges, puts what it says of documents into the buckets, and reports what is misread; gives the
+    /// number of records.
     pub(super) async fn read(
         &self,
-        binding: &dyn Binding,
-        letters: &Letters,
+        reading: &Reading<'_>,
         buckets: &mut Buckets,
-        optional: bool,
+        report: &mut Report,
         listener: &mut dyn Listener,
     ) -> Result<u64, VerifyError> {
         let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
-        let reading = tokio::task::spawn_blocking(move || {
+        let fetching = tokio::task::spawn_blocking(move || {
             for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
                 let mut chunk = Vec::with_capacity(CHUNK);
                 read_ranges(&client, &topic.name, ranges, |record| {
@@ -167,12 +180,14 @@ impl Log {
         let mut records = 0;
         while let Some((topic, chunk)) = chunks.recv().await {
             records += chunk.len() as u64;
-            put(binding, topic, &chunk, letters, buckets, optional).await?;
-            if !optional {
+            for misread in reading.put(topic, &chunk, buckets).await? {
+                note(report, listener, misread);
+            }
+            if !reading.optional {
                 listener.at(Step::Log(records, self.offsets()));
             }
         }
-        reading.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
+        fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
         Ok(records)
     }
 
@@ -199,36 +214,48 @@ impl Log {
     }
 }
 
-/// Decodes and enriches as the consumer does, and keeps what that says of documents.
-async fn put(
-    binding: &dyn Binding,
-    topic: u8,
-    records: &[Record],
-    letters: &Letters,
-    buckets: &mut Buckets,
-    optional: bool,
-) -> Result<(), VerifyError> {
-    let events = binding.decode(records);
-    let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
-    let chosen: Vec<usize> = (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
-    // What enrichment rejects is a dead letter.
-    let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
-    for (write, place) in written.into_iter().enumerate() {
-        let (Some(record), Some(Decoded::Event(identity, ())), Some(content)) =
-            (records.get(place), events.decoded().get(place), writes.content(write))
-        else {
-            continue;
-        };
-        let at = Place { topic, partition: record.at.partition, offset: record.offset };
-        let buried = letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
-        let told = Told {
-            at,
-            version: identity.version,
-            deleted: content.deleted,
-            content: content.digest,
-            optional: optional || buried,
-        };
-        buckets.told(&identity.document, &told)?;
+impl Reading<'_> {
+    /// Decodes and enriches as the consumer does, and keeps what that says of documents; gives what a plain walk reads
+    /// otherwise.
+    async fn put(
+        &self,
+        topic: u8,
+        records: &[Record],
+        buckets: &mut Buckets,
+    ) -> Result<Vec<Finding>, VerifyError> {
+        let events = self.binding.decode(records);
+        let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
+        let chosen: Vec<usize> = (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
+        // What enrichment rejects is a dead letter.
+        let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
+        let contents: HashMap<usize, Content> =
+            written.into_iter().enumerate().filter_map(|(write, place)| Some((place, writes.content(write)?))).collect();
+        let mut wrong = Vec::new();
+        for (place, (record, decoded)) in records.iter().zip(events.decoded()).enumerate() {
+            let (content, walked) = (contents.get(&place).copied(), (self.walk)(record));
+            let buried = self.letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
+            let optional = self.optional || buried;
+            if !mutants::on(Mutant::VerifyBlind) {
+                let reason = misread(decoded, content, walked.as_ref(), optional);
+                wrong.extend(reason.map(|reason| finding(record, decoded, walked.as_ref(), reason)));
+            }
+            if let (Decoded::Event(identity, ()), Some(Content { deleted, digest })) = (decoded, content) {
+                let at = Place { topic, partition: record.at.partition, offset: record.offset };
+                let told = Told { at, version: identity.version, deleted, content: digest, optional };
+                buckets.told(&identity.document, &told)?;
+            }
+        }
+        Ok(wrong)
     }
-    Ok(())
+}
+
+/// Of a record that is misread.
+fn finding(record: &Record, decoded: &Decoded<'_>, walked: Option<&Walked>, reason: String) -> Finding {
+    let id = match (walked, decoded) {
+        (Some(walked), _) => walked.id.clone(),
+        (None, Decoded::Event(identity, ())) => identity.document.to_string(),
+        (None, _) => String::new(),
+    };
+    let at = Some((record.at.topic.to_string(), record.at.partition, record.offset));
+    Finding { name: Name::Misread, id, at, expected: None, held: None, reason: Some(reason) }
 }

@@ -7,11 +7,11 @@
 pub mod buckets;
 pub mod fold;
 mod log;
+mod misread;
 mod name;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::sink::{Failure as StoreFailure, Order};
@@ -27,7 +27,7 @@ use crate::sinks::follow_up::Refusal;
 use crate::systems::{Definition, Setup};
 use buckets::Buckets;
 use fold::{Difference, Place, Told, compare};
-use log::Log;
+use log::{Log, Reading};
 pub use name::Name;
 
 /// Findings that are repaired at once, so that their records fit into memory.
@@ -85,7 +85,7 @@ pub struct Finding {
     pub at: Option<(String, i32, i64)>,
     pub expected: Option<i64>,
     pub held: Option<i64>,
-    /// Of a refusal: the document that is wrong, and why.
+    /// Of a refusal: the document that is wrong, and why. Of a record that is misread: how.
     pub reason: Option<String>,
 }
 
@@ -149,15 +149,17 @@ pub async fn verify(
     let (shelf, topics) = (setup.shelf.clone(), setup.topics.clone());
     let mut log = Log::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
-    let letters = Arc::new(log.letters(system.name).await?);
+    let letters = log.letters(system.name).await?;
     let mut report = Report { store: shelf.name(), letters: letters.len() as u64, ..Report::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
-    report.records = log.read(&*setup.binding, &letters, &mut buckets, false, listener).await?;
+    let mut reading = Reading { binding: &*setup.binding, walk: setup.walk, letters: &letters, optional: false };
+    report.records = log.read(&reading, &mut buckets, &mut report, listener).await?;
     read(&*shelf, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
-    log.read(&*setup.binding, &letters, &mut buckets, true, listener).await?;
+    reading.optional = true;
+    log.read(&reading, &mut buckets, &mut report, listener).await?;
 
     listener.at(Step::Compare);
     let whole = log.is_whole();

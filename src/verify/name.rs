@@ -19,6 +19,8 @@ pub enum Name {
     Twice,
     /// It follows from documents of the store, and is not what they come to.
     Derived,
+    /// The consumer's decoder reads another id, version or fate out of a record than a plain walk over its JSON.
+    Misread,
     /// A document refuses what follows for it; named with what is wrong, and tried again while the system runs.
     Refused,
 }
@@ -35,6 +37,7 @@ impl Name {
             Self::Unexplained => "unexplained",
             Self::Twice => "twice",
             Self::Derived => "derived",
+            Self::Misread => "misread",
             Self::Refused => "refused",
         }
     }
