@@ -49,10 +49,12 @@ pub enum Mutant {
     DrainSkipped,
     /// `verify` believes the consumer's decoders.
     VerifyBlind,
+    /// A field of the transaction is left out of its document.
+    ValueLost,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -75,6 +77,7 @@ impl Mutant {
         Self::Oversleeping,
         Self::DrainSkipped,
         Self::VerifyBlind,
+        Self::ValueLost,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -102,6 +105,7 @@ impl Mutant {
             Self::Oversleeping => "oversleeping",
             Self::DrainSkipped => "drain-skipped",
             Self::VerifyBlind => "verify-blind",
+            Self::ValueLost => "value-lost",
         }
     }
 }

@@ -1,23 +1,17 @@
 //! The log: its ends, its records as what they say of documents, its dead letters.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
-use pipeline::binding::{Binding, Enriched};
 use pipeline::dead_letters::topic_of;
-use pipeline::mutants::{self, Mutant};
-use pipeline::sink::Content;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
-use pipeline::system::Decoded;
 use rdkafka::ClientConfig;
 
 use super::buckets::Buckets;
-use super::fold::{Place, Told};
-use super::misread::misread;
-use super::{Finding, Listener, Name, Report, Step, VerifyError, note};
+use super::reading::Reading;
+use super::{Listener, Report, Step, VerifyError, note};
 use crate::letters::Letter;
-use crate::walk::{Walk, Walked};
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;
@@ -26,15 +20,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The coordinates of dead letters.
 pub(super) type Letters = HashSet<(String, i32, i64)>;
-
-/// How records are read.
-pub(super) struct Reading<'a> {
-    pub(super) binding: &'a dyn Binding,
-    pub(super) walk: Walk,
-    pub(super) letters: &'a Letters,
-    /// What they say may be in the store and need not.
-    pub(super) optional: bool,
-}
 
 /// The topics of a system, up to an end that was seen.
 pub(super) struct Log {
@@ -212,50 +197,4 @@ impl Log {
         })
         .await
     }
-}
-
-impl Reading<'_> {
-    /// Decodes and enriches as the consumer does, and keeps what that says of documents; gives what a plain walk reads
-    /// otherwise.
-    async fn put(
-        &self,
-        topic: u8,
-        records: &[Record],
-        buckets: &mut Buckets,
-    ) -> Result<Vec<Finding>, VerifyError> {
-        let events = self.binding.decode(records);
-        let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
-        let chosen: Vec<usize> = (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
-        // What enrichment rejects is a dead letter.
-        let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
-        let contents: HashMap<usize, Content> =
-            written.into_iter().enumerate().filter_map(|(write, place)| Some((place, writes.content(write)?))).collect();
-        let mut wrong = Vec::new();
-        for (place, (record, decoded)) in records.iter().zip(events.decoded()).enumerate() {
-            let (content, walked) = (contents.get(&place).copied(), (self.walk)(record));
-            let buried = self.letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
-            let optional = self.optional || buried;
-            if !mutants::on(Mutant::VerifyBlind) {
-                let reason = misread(decoded, content, walked.as_ref(), optional);
-                wrong.extend(reason.map(|reason| finding(record, decoded, walked.as_ref(), reason)));
-            }
-            if let (Decoded::Event(identity, ()), Some(Content { deleted, digest })) = (decoded, content) {
-                let at = Place { topic, partition: record.at.partition, offset: record.offset };
-                let told = Told { at, version: identity.version, deleted, content: digest, optional };
-                buckets.told(&identity.document, &told)?;
-            }
-        }
-        Ok(wrong)
-    }
-}
-
-/// Of a record that is misread.
-fn finding(record: &Record, decoded: &Decoded<'_>, walked: Option<&Walked>, reason: String) -> Finding {
-    let id = match (walked, decoded) {
-        (Some(walked), _) => walked.id.clone(),
-        (None, Decoded::Event(identity, ())) => identity.document.to_string(),
-        (None, _) => String::new(),
-    };
-    let at = Some((record.at.topic.to_string(), record.at.partition, record.offset));
-    Finding { name: Name::Misread, id, at, expected: None, held: None, reason: Some(reason) }
 }

@@ -9,6 +9,7 @@ pub mod fold;
 mod log;
 mod misread;
 mod name;
+mod reading;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -27,8 +28,9 @@ use crate::sinks::follow_up::Refusal;
 use crate::systems::{Definition, Setup};
 use buckets::Buckets;
 use fold::{Difference, Place, Told, compare};
-use log::{Log, Reading};
+use log::Log;
 pub use name::Name;
+use reading::Reading;
 
 /// Findings that are repaired at once, so that their records fit into memory.
 const REPAIRED_AT_ONCE: usize = 5_000;
@@ -177,7 +179,9 @@ pub async fn verify(
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         match (name, difference.expected, difference.held) {
             (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
-            (Name::Different, Some(expected), _) if repair && shelf.shows_anew() => wanted.push(expected.at),
+            (Name::Different | Name::Altered, Some(expected), _) if repair && shelf.shows_anew() => {
+                wanted.push(expected.at)
+            }
             (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
                 phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
@@ -188,8 +192,19 @@ pub async fn verify(
         report.repaired = repaired(setup, &log, engine, wanted).await?;
         report.removed = shelf.remove(&phantoms).await?;
     }
+    follow(&*shelf, repair, &mut report, listener).await?;
+    Ok(report)
+}
+
+/// Names what follows from the documents and is not as it should be, and mends it where asked to.
+async fn follow(
+    shelf: &dyn Shelf,
+    repair: bool,
+    report: &mut Report,
+    listener: &mut dyn Listener,
+) -> Result<(), VerifyError> {
     for id in shelf.derived(repair).await? {
-        note(&mut report, listener, finding(Name::Derived, &id, &topics, None));
+        note(report, listener, finding(Name::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
     if let Some(follow_ups) = shelf.follow_ups() {
@@ -199,10 +214,10 @@ pub async fn verify(
         }
         for Refusal { subject, document, why } in follow_ups.list().await?.into_iter().map(|listed| listed.refusal) {
             let reason = Some(format!("{document}: {why}"));
-            note(&mut report, listener, Finding { reason, ..finding(Name::Refused, &subject, &topics, None) });
+            note(report, listener, Finding { reason, ..finding(Name::Refused, &subject, &[], None) });
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Reads the store, and puts what it holds into the buckets.

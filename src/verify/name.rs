@@ -9,6 +9,8 @@ pub enum Name {
     Stale,
     Resurrected,
     Different,
+    /// A field that passes through unchanged is not as the newest event has it.
+    Altered,
     Ahead,
     /// No event of the whole log is about it.
     Phantom,
@@ -32,6 +34,7 @@ impl Name {
             Self::Stale => "stale",
             Self::Resurrected => "resurrected",
             Self::Different => "different",
+            Self::Altered => "altered",
             Self::Ahead => "ahead",
             Self::Phantom => "phantom",
             Self::Unexplained => "unexplained",
@@ -51,6 +54,7 @@ impl Name {
             Kind::Stale => Self::Stale,
             Kind::Resurrected => Self::Resurrected,
             Kind::Different => Self::Different,
+            Kind::Altered => Self::Altered,
             Kind::Ahead if whole => Self::Ahead,
             // Its event may be what retention took, and a late one what is left.
             Kind::Ahead => Self::Unexplained,

@@ -4,6 +4,8 @@
 //! fields that the store has to hold unchanged a digest, which it takes of what a store holds as well. It shares no code with
 //! the decoders, not even the reader of JSON, so that a bug in one shows as a difference to the other.
 
+#[cfg(test)]
+mod agreement;
 mod digest;
 mod json;
 mod number;

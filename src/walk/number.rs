@@ -82,12 +82,10 @@ pub(super) fn plain(digits: &str) -> String {
 /// A value as MongoDB holds it: a number that neither 64 bits nor a decimal of 34 digits holds is a text of its digits.
 pub(super) fn in_mongodb(value: Plain) -> Plain {
     match value {
-        Plain::Number(digits) => {
-            match Decimals::of(&digits).and_then(Decimals::held) {
-                Some(held) => Plain::Number(held.text()),
-                None => Plain::Text(digits),
-            }
-        }
+        Plain::Number(digits) => match Decimals::of(&digits).and_then(Decimals::held) {
+            Some(held) => Plain::Number(held.text()),
+            None => Plain::Text(digits),
+        },
         Plain::List(values) => Plain::List(values.into_iter().map(in_mongodb).collect()),
         Plain::Object(members) => {
             Plain::Object(members.into_iter().map(|(name, value)| (name, in_mongodb(value))).collect())

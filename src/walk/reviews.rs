@@ -40,8 +40,7 @@ pub fn contribution(record: &Record) -> Option<Walked> {
         _ => return None,
     };
     TEXTS.iter().all(|name| text(get(data, name)).is_some()).then(|| {
-        let kept =
-            [("creatorId".to_owned(), Plain::Text(creator)), ("stars".to_owned(), Plain::Number(stars.clone()))];
+        let kept = [("creatorId".to_owned(), Plain::Text(creator)), ("stars".to_owned(), Plain::Number(stars.clone()))];
         Walked { id: document, version, deleted, passed: Some(digest::of(kept)) }
     })
 }

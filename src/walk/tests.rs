@@ -1,4 +1,4 @@
-//! Odd values, against what is written here by hand; and the walk against the decoders, whose samples are the synthetic events.
+//! Odd values, against what is written here by hand.
 
 use bytes::Bytes;
 use mongodb::bson::{Bson, DateTime, doc};
@@ -7,7 +7,7 @@ use pipeline::TopicPartition;
 use super::json::{Plain, read};
 use super::*;
 
-fn record(payload: &str) -> Record {
+pub(super) fn record(payload: &str) -> Record {
     Record {
         at: TopicPartition::new("t", 0),
         offset: 0,
@@ -49,8 +49,27 @@ fn a_text_has_the_characters_that_its_escapes_write() {
 #[test]
 fn what_is_no_json_is_nothing() {
     for text in [
-        "", "nul", "01", "-", "1.", ".5", "1e", "+1", "\"\n\"", r#""\x""#, r#""\u12g4""#, r#""\u+123""#, "[1,]", "[1 2]",
-        r#"{"a"}"#, r#"{"a":1,}"#, r#"{a:1}"#, "{}{}", "\u{feff}{}", "[[1]]", "\"",
+        "",
+        "nul",
+        "01",
+        "-",
+        "1.",
+        ".5",
+        "1e",
+        "+1",
+        "\"\n\"",
+        r#""\x""#,
+        r#""\u12g4""#,
+        r#""\u+123""#,
+        "[1,]",
+        "[1 2]",
+        r#"{"a"}"#,
+        r#"{"a":1,}"#,
+        r#"{a:1}"#,
+        "{}{}",
+        "\u{feff}{}",
+        "[[1]]",
+        "\"",
     ] {
         assert_eq!(read(text, 1), None, "{text}");
     }
@@ -138,7 +157,8 @@ fn what_a_transaction_lacks_makes_it_none() {
     }
     let alone = r#"{"event_type":"transaction.deleted","transaction_id":9,"timestamp":1700000000}"#;
     assert_eq!(said(&record(alone)), Some(("9".to_owned(), NOW + 2, true)));
-    let doubled = r#"{"event_type":"transaction.deleted","transaction_id":9,"transaction_id":9,"timestamp":1700000000}"#;
+    let doubled =
+        r#"{"event_type":"transaction.deleted","transaction_id":9,"transaction_id":9,"timestamp":1700000000}"#;
     assert_eq!(said(&record(doubled)), None);
     let unknown = r#"{"x":1,"x":2,"event_type":"transaction.deleted","transaction_id":9,"timestamp":1700000000}"#;
     assert!(said(&record(unknown)).is_some(), "names that say nothing may stand twice");
@@ -212,15 +232,12 @@ fn the_audit_has_to_hold_the_event_and_its_columns() {
     let event = transaction("created", ODD, "1700000000");
     let passed = transactions::audit(&event).unwrap().passed.unwrap();
     let payload = String::from_utf8(event.payload.unwrap().to_vec()).unwrap();
-    let columns = |amount: &str, user: &str| {
-        let some = |text: &str| Some(text.to_owned());
-        [some(user), some("card"), None, None, None, some(amount)]
-    };
-    assert_eq!(transactions::of_row(Some(&payload), &columns("12345678.9", "u\u{fffd}")), passed);
-    assert_eq!(transactions::of_row(Some(&payload), &columns("12345678.900", "u\u{fffd}")), passed);
-    assert_ne!(transactions::of_row(Some(&payload), &columns("12345678.8", "u\u{fffd}")), passed);
-    assert_ne!(transactions::of_row(Some(&payload), &columns("12345678.9", "u")), passed);
-    assert_ne!(transactions::of_row(Some("{}"), &columns("12345678.9", "u\u{fffd}")), passed);
+    let columns = |amount, user| [Some(user), Some("card"), None, None, None, Some(amount)];
+    assert_eq!(transactions::of_row(Some(&payload), columns("12345678.9", "u\u{fffd}")), passed);
+    assert_eq!(transactions::of_row(Some(&payload), columns("12345678.900", "u\u{fffd}")), passed);
+    assert_ne!(transactions::of_row(Some(&payload), columns("12345678.8", "u\u{fffd}")), passed);
+    assert_ne!(transactions::of_row(Some(&payload), columns("12345678.9", "u")), passed);
+    assert_ne!(transactions::of_row(Some("{}"), columns("12345678.9", "u\u{fffd}")), passed);
 }
 
 fn clerk(kind: &str, data: &str, more: &str) -> Record {
@@ -230,9 +247,13 @@ fn clerk(kind: &str, data: &str, more: &str) -> Record {
 #[test]
 fn users_have_the_version_of_the_first_time_that_is_there() {
     let said = |record: &Record| users::mongodb(record).map(|walked| (walked.version, walked.deleted));
-    let gone = |data: &str, more: &str| said(&clerk("user.deleted", data, more)).map(|(version, _)| version - (1 << 60));
+    let gone =
+        |data: &str, more: &str| said(&clerk("user.deleted", data, more)).map(|(version, _)| version - (1 << 60));
     assert_eq!(gone(r#"{"id":"u","updated_at":1600000000000}"#, ""), Some(1_600_000_000_000_000 * 4 + 2));
-    assert_eq!(gone(r#"{"id":"u","updated_at":null}"#, r#","timestamp":1600000000"#), Some(1_600_000_000_000_000 * 4 + 2));
+    assert_eq!(
+        gone(r#"{"id":"u","updated_at":null}"#, r#","timestamp":1600000000"#),
+        Some(1_600_000_000_000_000 * 4 + 2)
+    );
     assert_eq!(gone(r#"{"id":"u"}"#, ""), Some(NOW + 2));
     assert_eq!(gone(r#"{"id":"u","updated_at":"never"}"#, ""), None);
     let session = |what: &str| said(&clerk(&format!("session.{what}"), r#"{"id":"s","user_id":"u"}"#, ""));
@@ -273,7 +294,8 @@ fn reviews_are_what_they_count_for() {
     let review = |kind: &str, data: &str| {
         record(&format!(r#"{{"type":"review.{kind}","timestamp":"2023-11-14T22:13:20Z","data":{data}}}"#))
     };
-    let walked = reviews::contribution(&review("created", r#"{"id":1,"creatorId":7,"stars":"4","title":12.50}"#)).unwrap();
+    let walked =
+        reviews::contribution(&review("created", r#"{"id":1,"creatorId":7,"stars":"4","title":12.50}"#)).unwrap();
     assert_eq!((walked.id.as_str(), walked.version), ("1", NOW));
     assert_eq!(walked.passed, Some(fields(&doc! {"creatorId": "7", "stars": 4, "x": 1}, &["creatorId", "stars"])));
     let gone = review("deleted", r#"{"id":"r","updatedAt":1600000000}"#);

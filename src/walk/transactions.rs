@@ -18,7 +18,7 @@ const ADDED: [&str; 11] = [
     "fiat_value", "merchant_category", "merchant_clean", "note",
 ];
 /// The audit's columns, in their order.
-pub(crate) const COLUMNS: [&str; 6] = ["user_id", "transaction_type", "product", "status", "currency", "amount"];
+const COLUMNS: [&str; 6] = ["user_id", "transaction_type", "product", "status", "currency", "amount"];
 
 /// An event before anyone asked which store it goes to.
 struct Stated {
@@ -51,7 +51,7 @@ pub fn audit(record: &Record) -> Option<Walked> {
         let payload = std::str::from_utf8(record.payload.as_deref()?).ok()?;
         // SQL has no text with a NUL in it.
         let column = |name| scalar(get(&fields, name)).map(|text| text.replace('\0', "\u{fffd}"));
-        Some(of_row(Some(payload), &COLUMNS.map(column)))
+        Some(of_row(Some(payload), COLUMNS.map(column).each_ref().map(Option::as_deref)))
     })
 }
 
@@ -69,14 +69,14 @@ pub(crate) fn of_document(document: &Document) -> u64 {
 }
 
 /// Of a row of the audit: its payload and its columns.
-pub(crate) fn of_row(payload: Option<&str>, columns: &[Option<String>; 6]) -> u64 {
+pub(crate) fn of_row(payload: Option<&str>, columns: [Option<&str>; 6]) -> u64 {
     let text = |text: &str| Plain::Text(text.to_owned());
-    let column = |(name, value): (&str, &Option<String>)| {
-        let worth = |amount: &String| {
+    let column = |(name, value): (&str, Option<&str>)| {
+        let worth = |amount: &str| {
             let number = Decimals::of(amount).map(Decimals::worth);
             number.map_or_else(|| text(amount), |number| Plain::Number(number.text()))
         };
-        let value = value.as_ref().map_or(Plain::Null, |value| if name == "amount" { worth(value) } else { text(value) });
+        let value = value.map_or(Plain::Null, |value| if name == "amount" { worth(value) } else { text(value) });
         (name.to_owned(), value)
     };
     let payload = ("payload".to_owned(), payload.map_or(Plain::Null, text));
