@@ -14,3 +14,4 @@ pub mod synthetic;
 pub mod systems;
 pub mod telemetry;
 pub mod verify;
+pub mod walk;

@@ -21,6 +21,8 @@ pub struct Held {
     /// Whether it is a tombstone.
     pub deleted: bool,
     pub content: u64,
+    /// Of the fields that pass through, by the plain walk; none of a tombstone, and where the store does not keep them.
+    pub passed: Option<u64>,
 }
 
 /// A document as it was seen in a store.
@@ -38,6 +40,9 @@ pub struct Found {
     pub held: Held,
     pub text: Option<String>,
 }
+
+/// A column of a table that may be empty.
+pub(crate) type Column = Option<String>;
 
 /// Takes what a store holds, one by one.
 pub type Visit<'a> = &'a mut (dyn FnMut(&str, Held) -> Result<(), Failure> + Send);

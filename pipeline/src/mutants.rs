@@ -47,10 +47,14 @@ pub enum Mutant {
     Oversleeping,
     /// A revocation does not let finish what is in flight.
     DrainSkipped,
+    /// `verify` believes the consumer's decoders.
+    VerifyBlind,
+    /// A field of the transaction is left out of its document.
+    ValueLost,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -72,6 +76,8 @@ impl Mutant {
         Self::LeasesIgnored,
         Self::Oversleeping,
         Self::DrainSkipped,
+        Self::VerifyBlind,
+        Self::ValueLost,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -98,6 +104,8 @@ impl Mutant {
             Self::LeasesIgnored => "leases-ignored",
             Self::Oversleeping => "oversleeping",
             Self::DrainSkipped => "drain-skipped",
+            Self::VerifyBlind => "verify-blind",
+            Self::ValueLost => "value-lost",
         }
     }
 }

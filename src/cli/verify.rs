@@ -121,7 +121,7 @@ fn line(finding: &Finding) -> String {
         .map(|(topic, partition, offset)| format!("  {topic}/{partition}/{offset}"))
         .unwrap_or_default();
     if let Some(reason) = &finding.reason {
-        return format!("{:<12} {}  {reason}", finding.name.name(), finding.id);
+        return format!("{:<12} {}{at}  {reason}", finding.name.name(), finding.id);
     }
     let versions = format!("expected version {}, held {}", version(finding.expected), version(finding.held));
     format!("{:<12} {}{at}  {versions}", finding.name.name(), finding.id)

@@ -231,7 +231,7 @@ impl<'e> Judge<'e> {
             });
             let What::Told { version, deleted, content, .. } = event.what else { continue };
             let at = Place { topic: topic as u8, partition: event.partition, offset: event.offset };
-            told.push((number, Told { at, version, deleted, content, optional: !event.counts() }));
+            told.push((number, Told { at, version, deleted, content, passed: None, optional: !event.counts() }));
         }
         let all: Vec<Told> = told.iter().map(|(_, told)| *told).collect();
         let difference = compare(&all, self.held)?;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn held(version: i64, content: u64) -> Option<Held> {
-        Some(Held { version, deleted: content == 0, content })
+        Some(Held { version, deleted: content == 0, content, passed: None })
     }
 
     fn cause() -> Cause {
@@ -324,7 +324,7 @@ mod tests {
             for event in log.iter().filter(|event| event.counts()) {
                 let What::Told { version, deleted, content, .. } = event.what else { unreachable!() };
                 if !seen.contains(&&event.what) && store.is_none_or(|held| held.version <= version) {
-                    store = Some(Held { version, deleted, content });
+                    store = Some(Held { version, deleted, content, passed: None });
                 }
                 seen.push(&event.what);
             }

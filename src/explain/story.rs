@@ -206,7 +206,7 @@ impl Facts {
                 format!("{expects}, a delete, but {store} holds that version alive: {rebuild}")
             }
             Kind::Resurrected => format!("{expects}, a delete, but {store} holds version {held} alive: {repair}"),
-            Kind::Different => {
+            Kind::Different | Kind::Altered => {
                 format!(
                     "{expects}, and {store} holds version {held} with another content: another release may have enriched it; {rebuild}"
                 )
@@ -273,8 +273,10 @@ mod tests {
     }
 
     fn story(events: Vec<Event>, held: Option<(i64, u64)>, whole: bool) -> Story {
-        let found =
-            held.map(|(version, content)| Found { held: Held { version, deleted: content == 0, content }, text: None });
+        let found = held.map(|(version, content)| Found {
+            held: Held { version, deleted: content == 0, content, passed: None },
+            text: None,
+        });
         let stores = vec![Store { system: "transactions", name: "elasticsearch", found, history: None }];
         let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
         Story::new(Facts { id, system: "transactions", group, events, stores, whole, horizon: None, notes })

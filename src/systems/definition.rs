@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::shelf::Shelf;
 use crate::sinks::target::Prepare;
 use crate::synthetic;
+use crate::walk::Walk;
 
 /// A system, as data.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Definition {
     pub group: fn(&Config) -> String,
     pub versions: Versions,
     pub deletes: Deletes,
+    /// What its records say, by code that is not the system's.
+    pub walk: Walk,
     /// Makes events for it; none of a projection, whose events are its primary's.
     pub generator: Option<Generator>,
     /// The stores that it needs under this configuration.
@@ -96,6 +99,8 @@ pub struct Setup {
     pub target: String,
     pub topics: Vec<String>,
     pub group: String,
+    /// As in the system's definition.
+    pub walk: Walk,
 }
 
 impl Definition {
@@ -105,6 +110,7 @@ impl Definition {
     /// A sentence about the configuration.
     pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, String> {
         let Bound { binding, shelf, prepare, target } = (self.bind)(config, order)?;
-        Ok(Setup { binding, shelf, prepare, target, topics: (self.topics)(config), group: (self.group)(config) })
+        let (topics, group) = ((self.topics)(config), (self.group)(config));
+        Ok(Setup { binding, shelf, prepare, target, topics, group, walk: self.walk })
     }
 }

@@ -21,6 +21,7 @@ use crate::sinks::ratings::{Counted, RatingsShelf, RatingsSink};
 use crate::sinks::target::{Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Bound, Definition, Deletes, Messages, Needed};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "ratings";
@@ -47,6 +48,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],
     bind: bound,

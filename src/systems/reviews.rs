@@ -13,6 +13,7 @@ use crate::sinks::algolia::{Kept, RatedKept, needed, target};
 use crate::sinks::ledger::{Contribution, Entry};
 use crate::sinks::mongodb::{Collection, Fields, SUBJECT};
 use crate::systems::definition::{Bound, Definition, Deletes};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reviews";
@@ -45,6 +46,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),
     bind: bound,

@@ -1,13 +1,16 @@
 //! The system `transactions`: transaction events from Kafka, enriched documents in an index.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 use enrichers::Event;
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
+use serde_json::value::RawValue;
 
 use crate::config::{Config, Store};
 use crate::sinks::document::{Document, Documents};
@@ -15,6 +18,7 @@ use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink,
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
 use crate::sinks::target::{Target, prepare};
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
@@ -30,6 +34,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
+    walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],
     bind: bound,
@@ -134,6 +139,8 @@ impl System for Transactions {
             documents.push(&identity.document, identity.version, event.is_delete(), |out| {
                 if event.is_delete() {
                     enrichers::write_tombstone(event, out);
+                } else if mutants::on(Mutant::ValueLost) {
+                    write_without_currency(event, &enriched_at, out);
                 } else {
                     enrichers::write_document(event, &enriched_at, out);
                 }
@@ -141,6 +148,15 @@ impl System for Transactions {
         }
         documents.finish().into_iter().map(Ok).collect()
     }
+}
+
+/// A bug for the fault suite.
+fn write_without_currency(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) {
+    let mut document = Vec::new();
+    enrichers::write_document(event, enriched_at, &mut document);
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(&document).unwrap_or_default();
+    members.remove("currency");
+    serde_json::to_writer(out, &members).ok();
 }
 
 /// As [`System::is_about`], for any system of transaction events.

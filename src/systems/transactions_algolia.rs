@@ -17,6 +17,7 @@ use crate::sinks::algolia::{Kept, needed, target};
 use crate::sinks::ledger::Entry;
 use crate::sinks::mongodb::{Collection, Fields};
 use crate::systems::definition::{Bound, Definition, Deletes, Projection};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-algolia";
@@ -43,6 +44,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),
     bind: bound,

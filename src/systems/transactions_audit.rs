@@ -17,6 +17,7 @@ use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
 use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
 use crate::sinks::target::{Target, prepare};
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-audit";
@@ -29,6 +30,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],
     bind: bound,

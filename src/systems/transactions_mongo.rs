@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
 use crate::sinks::target::{Target, prepare};
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-mongo";
@@ -38,6 +39,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],
     bind: bound,

@@ -15,6 +15,7 @@ use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Up
 use crate::sinks::target::{Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "users";
@@ -86,6 +87,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
     deletes: Deletes::Kept,
+    walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::MongoDb],
     bind: bound,

@@ -53,11 +53,13 @@ impl Buckets {
         entry.extend_from_slice(&told.at.partition.to_le_bytes());
         entry.extend_from_slice(&told.at.offset.to_le_bytes());
         entry.push(u8::from(told.optional));
-        put(&mut self.told, id, told.version, told.deleted, told.content, &entry)
+        let Told { version, deleted, content, passed, .. } = *told;
+        put(&mut self.told, id, Common { version, deleted, content, passed }, &entry)
     }
 
     pub fn held(&mut self, id: &str, held: &Held) -> io::Result<()> {
-        put(&mut self.held, id, held.version, held.deleted, held.content, &[])
+        let Held { version, deleted, content, passed } = *held;
+        put(&mut self.held, id, Common { version, deleted, content, passed }, &[])
     }
 
     /// Gives every document of every bucket.
@@ -74,15 +76,15 @@ impl Buckets {
                     partition: i32::from_le_bytes([p0, p1, p2, p3]),
                     offset: i64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]),
                 };
-                let Common { version, deleted, content } = common;
-                let told = Told { at, version, deleted, content, optional: optional != 0 };
+                let Common { version, deleted, content, passed } = common;
+                let told = Told { at, version, deleted, content, passed, optional: optional != 0 };
                 documents.entry(id).or_default().told.push(told);
             }
             let mut held = reader(held)?;
-            while let Some((id, Common { version, deleted, content })) = take(&mut held)? {
+            while let Some((id, Common { version, deleted, content, passed })) = take(&mut held)? {
                 let document = documents.entry(id).or_default();
                 document.twice |= document.held.is_some();
-                document.held = Some(Held { version, deleted, content });
+                document.held = Some(Held { version, deleted, content, passed });
             }
             for (id, document) in &mut documents {
                 document.told.sort_by_key(|told| told.at);
@@ -98,16 +100,11 @@ struct Common {
     version: i64,
     deleted: bool,
     content: u64,
+    passed: Option<u64>,
 }
 
-fn put(
-    files: &mut [BufWriter<File>],
-    id: &str,
-    version: i64,
-    deleted: bool,
-    content: u64,
-    rest: &[u8],
-) -> io::Result<()> {
+fn put(files: &mut [BufWriter<File>], id: &str, common: Common, rest: &[u8]) -> io::Result<()> {
+    let Common { version, deleted, content, passed } = common;
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
     let bucket = (hash % files.len() as u64) as usize;
     let Some(file) = files.get_mut(bucket) else { return Ok(()) };
@@ -117,6 +114,8 @@ fn put(
     file.write_all(&version.to_le_bytes())?;
     file.write_all(&[u8::from(deleted)])?;
     file.write_all(&content.to_le_bytes())?;
+    file.write_all(&[u8::from(passed.is_some())])?;
+    file.write_all(&passed.unwrap_or_default().to_le_bytes())?;
     file.write_all(rest)
 }
 
@@ -138,11 +137,18 @@ fn take(file: &mut BufReader<File>) -> io::Result<Option<(String, Common)>> {
     let mut id = vec![0; u32::from_le_bytes(length) as usize];
     file.read_exact(&mut id)?;
     let (mut version, mut deleted, mut content) = ([0; 8], [0; 1], [0; 8]);
+    let (mut is_passed, mut passed) = ([0; 1], [0; 8]);
     file.read_exact(&mut version)?;
     file.read_exact(&mut deleted)?;
     file.read_exact(&mut content)?;
-    let common =
-        Common { version: i64::from_le_bytes(version), deleted: deleted == [1], content: u64::from_le_bytes(content) };
+    file.read_exact(&mut is_passed)?;
+    file.read_exact(&mut passed)?;
+    let common = Common {
+        version: i64::from_le_bytes(version),
+        deleted: deleted == [1],
+        content: u64::from_le_bytes(content),
+        passed: (is_passed == [1]).then(|| u64::from_le_bytes(passed)),
+    };
     let id = String::from_utf8(id).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some((id, common)))
 }
@@ -159,14 +165,22 @@ mod tests {
         assert!(buckets.told.len() > 10, "{}", buckets.told.len());
         for n in 0..1_000_i64 {
             let at = Place { topic: 1, partition: 2, offset: 1_000 - n };
-            let told =
-                Told { at, version: -n, deleted: n % 2 == 0, content: u64::MAX - n as u64, optional: n % 3 == 0 };
+            let told = Told {
+                at,
+                version: -n,
+                deleted: n % 2 == 0,
+                content: u64::MAX - n as u64,
+                passed: (n % 5 > 0).then_some(n as u64),
+                optional: n % 3 == 0,
+            };
             buckets.told(&format!("id-{}", n % 500), &told).unwrap();
         }
         for n in 250..750 {
-            buckets.held(&format!("id-{n}"), &Held { version: n, deleted: false, content: 7 }).unwrap();
+            buckets
+                .held(&format!("id-{n}"), &Held { version: n, deleted: false, content: 7, passed: Some(9) })
+                .unwrap();
         }
-        buckets.held("id-300", &Held { version: 1, deleted: false, content: 7 }).unwrap();
+        buckets.held("id-300", &Held { version: 1, deleted: false, content: 7, passed: Some(9) }).unwrap();
         let mut seen = BTreeMap::new();
         let each = |id: &str, document: &Document| {
             seen.insert(id.to_owned(), (document.told.clone(), document.held, document.twice));
@@ -178,7 +192,9 @@ mod tests {
             told.iter().map(|told| (told.at.offset, told.version)).collect::<Vec<_>>(),
             [(200, -800), (700, -300)]
         );
-        assert!(held.is_some() && *twice);
+        assert_eq!(told.iter().map(|told| told.passed).collect::<Vec<_>>(), [None, None]);
+        assert_eq!(seen["id-1"].0.iter().map(|told| told.passed).collect::<Vec<_>>(), [Some(501), Some(1)]);
+        assert!(held.is_some_and(|held| held.passed == Some(9)) && *twice);
         assert!(seen["id-10"].1.is_none() && seen["id-700"].0.is_empty());
     }
 }

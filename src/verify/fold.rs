@@ -18,6 +18,8 @@ pub struct Told {
     pub deleted: bool,
     /// Of what the store is to hold.
     pub content: u64,
+    /// Of the fields that pass through, by the plain walk; none of a delete, and where the store does not keep them.
+    pub passed: Option<u64>,
     /// It may be in the store and need not: a dead letter holds it, or it came while the store was read.
     pub optional: bool,
 }
@@ -33,6 +35,8 @@ pub enum Kind {
     Resurrected,
     /// The right version with another content.
     Different,
+    /// The right version with another value in a field that passes through.
+    Altered,
     /// A version that no event of the log has.
     Ahead,
     /// The store holds what no event of the log is about.
@@ -87,10 +91,22 @@ fn judge(told: &[Told], expected: Option<Told>, held: Held) -> Option<Kind> {
     }
     let fits = |told: &Told| told.content == held.content && told.deleted == held.deleted;
     let right = expected.filter(|expected| expected.version == held.version).is_some_and(|expected| fits(&expected));
-    if right || same.any(|one| fits(one) && may_win(told, one)) {
-        return None;
-    }
-    Some(if deleted && !held.deleted { Kind::Resurrected } else { Kind::Different })
+    let kind = match () {
+        () if right || same.any(|one| fits(one) && may_win(told, one)) => None,
+        () if deleted && !held.deleted => return Some(Kind::Resurrected),
+        () => Some(Kind::Different),
+    };
+    if is_altered(told, expected, held) { Some(Kind::Altered) } else { kind }
+}
+
+/// Whether the fields that pass through are those of no event that may be held. It looks past the contents: those are made
+/// by the consumer's own code, on both sides.
+fn is_altered(told: &[Told], expected: Option<Told>, held: Held) -> bool {
+    let may_be = |one: &&Told| one.version == held.version && (expected == Some(**one) || may_win(told, one));
+    let mut wanted = told.iter().filter(may_be).peekable();
+    wanted.peek().is_some()
+        && held.passed.is_some()
+        && wanted.all(|one| one.passed.is_some() && one.passed != held.passed)
 }
 
 /// Whether another event than the expected one may have the last word among equal versions: an optional one; one of which a
@@ -112,11 +128,11 @@ mod tests {
 
     fn told(offset: i64, version: i64, content: u64) -> Told {
         let at = Place { topic: 0, partition: 0, offset };
-        Told { at, version, deleted: false, content, optional: false }
+        Told { at, version, deleted: false, content, passed: None, optional: false }
     }
 
     fn held(version: i64, content: u64) -> Option<Held> {
-        Some(Held { version, deleted: false, content })
+        Some(Held { version, deleted: false, content, passed: None })
     }
 
     fn kind(events: &[Told], held: Option<Held>) -> Option<Kind> {
@@ -146,7 +162,7 @@ mod tests {
     fn a_deleted_document_is_a_tombstone_or_gone_and_never_alive() {
         let log = [told(0, 5, 1), Told { deleted: true, ..told(1, 7, 0) }, told(2, 6, 3)];
         assert_eq!(kind(&log, None), None);
-        assert_eq!(kind(&log, Some(Held { version: 7, deleted: true, content: 0 })), None);
+        assert_eq!(kind(&log, Some(Held { version: 7, deleted: true, content: 0, passed: None })), None);
         for alive in [held(5, 1), held(6, 3), held(7, 1)] {
             assert_eq!(kind(&log, alive), Some(Kind::Resurrected), "{alive:?}");
         }
@@ -161,6 +177,26 @@ mod tests {
         let copied = [told(0, 5, 1), told(1, 5, 2), told(2, 5, 1)];
         assert_eq!(kind(&copied, held(5, 2)), None);
         assert_eq!(kind(&copied, held(5, 1)), None);
+    }
+
+    #[test]
+    fn a_field_that_did_not_pass_through_is_told_whatever_the_consumer_makes_of_it() {
+        let event = |offset, version, content, passed| Told { passed, ..told(offset, version, content) };
+        let store = |version, content, passed| held(version, content).map(|held| Held { passed, ..held });
+        let log = [event(0, 5, 1, Some(10)), event(1, 7, 2, Some(20))];
+        assert_eq!(kind(&log, store(7, 2, Some(20))), None);
+        assert_eq!(kind(&log, store(7, 2, Some(21))), Some(Kind::Altered), "the decoder loses what the store lost");
+        assert_eq!(kind(&log, store(7, 9, Some(21))), Some(Kind::Altered));
+        assert_eq!(kind(&log, store(7, 9, Some(20))), Some(Kind::Different));
+        assert_eq!(kind(&log, store(5, 1, Some(21))), Some(Kind::Stale));
+        assert_eq!(kind(&log, store(7, 2, None)), None, "a store that does not keep them says nothing");
+        assert_eq!(kind(&[event(0, 7, 2, None)], store(7, 2, Some(21))), None);
+        let letter = Told { optional: true, ..event(2, 7, 2, Some(21)) };
+        assert_eq!(kind(&[log[1], letter], store(7, 2, Some(21))), None, "it may be the letter's");
+        let equal = [event(0, 7, 1, Some(10)), event(1, 7, 2, Some(20))];
+        assert_eq!(kind(&equal, store(7, 2, Some(10))), Some(Kind::Altered), "those of an event that was beaten");
+        let gone = [log[0], Told { deleted: true, ..event(1, 7, 0, None) }];
+        assert_eq!(kind(&gone, store(7, 2, Some(20))), Some(Kind::Resurrected));
     }
 
     #[test]
@@ -196,7 +232,8 @@ mod tests {
                 }
                 seen.push(key);
                 if store.is_none_or(|held| held.version <= event.version) {
-                    store = Some(Held { version: event.version, deleted: event.deleted, content: event.content });
+                    let Told { version, deleted, content, .. } = *event;
+                    store = Some(Held { version, deleted, content, passed: None });
                 }
             }
             prop_assert_eq!(compare(&log, store), None);

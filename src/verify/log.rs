@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
-use pipeline::binding::{Binding, Enriched};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
-use pipeline::system::Decoded;
 use rdkafka::ClientConfig;
 
 use super::buckets::Buckets;
-use super::fold::{Place, Told};
-use super::{Listener, Step, VerifyError};
+use super::reading::Reading;
+use super::{Listener, Report, Step, VerifyError, note};
 use crate::letters::Letter;
 
 /// Records that are enriched together.
@@ -139,18 +137,18 @@ impl Log {
         .await
     }
 
-    /// Reads what lies in the ranges, and puts what it says of documents into the buckets.
+    /// Reads what lies in the ranges, puts what it says of documents into the buckets, and reports what is misread; gives the
+    /// number of records.
     pub(super) async fn read(
         &self,
-        binding: &dyn Binding,
-        letters: &Letters,
+        reading: &Reading<'_>,
         buckets: &mut Buckets,
-        optional: bool,
+        report: &mut Report,
         listener: &mut dyn Listener,
     ) -> Result<u64, VerifyError> {
         let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
-        let reading = tokio::task::spawn_blocking(move || {
+        let fetching = tokio::task::spawn_blocking(move || {
             for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
                 let mut chunk = Vec::with_capacity(CHUNK);
                 read_ranges(&client, &topic.name, ranges, |record| {
@@ -167,12 +165,14 @@ impl Log {
         let mut records = 0;
         while let Some((topic, chunk)) = chunks.recv().await {
             records += chunk.len() as u64;
-            put(binding, topic, &chunk, letters, buckets, optional).await?;
-            if !optional {
+            for misread in reading.put(topic, &chunk, buckets).await? {
+                note(report, listener, misread);
+            }
+            if !reading.optional {
                 listener.at(Step::Log(records, self.offsets()));
             }
         }
-        reading.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
+        fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
         Ok(records)
     }
 
@@ -197,38 +197,4 @@ impl Log {
         })
         .await
     }
-}
-
-/// Decodes and enriches as the consumer does, and keeps what that says of documents.
-async fn put(
-    binding: &dyn Binding,
-    topic: u8,
-    records: &[Record],
-    letters: &Letters,
-    buckets: &mut Buckets,
-    optional: bool,
-) -> Result<(), VerifyError> {
-    let events = binding.decode(records);
-    let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
-    let chosen: Vec<usize> = (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
-    // What enrichment rejects is a dead letter.
-    let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
-    for (write, place) in written.into_iter().enumerate() {
-        let (Some(record), Some(Decoded::Event(identity, ())), Some(content)) =
-            (records.get(place), events.decoded().get(place), writes.content(write))
-        else {
-            continue;
-        };
-        let at = Place { topic, partition: record.at.partition, offset: record.offset };
-        let buried = letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
-        let told = Told {
-            at,
-            version: identity.version,
-            deleted: content.deleted,
-            content: content.digest,
-            optional: optional || buried,
-        };
-        buckets.told(&identity.document, &told)?;
-    }
-    Ok(())
 }

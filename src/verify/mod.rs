@@ -7,11 +7,12 @@
 pub mod buckets;
 pub mod fold;
 mod log;
+mod misread;
 mod name;
+mod reading;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::sink::{Failure as StoreFailure, Order};
@@ -29,6 +30,7 @@ use buckets::Buckets;
 use fold::{Difference, Place, Told, compare};
 use log::Log;
 pub use name::Name;
+use reading::Reading;
 
 /// Findings that are repaired at once, so that their records fit into memory.
 const REPAIRED_AT_ONCE: usize = 5_000;
@@ -85,7 +87,7 @@ pub struct Finding {
     pub at: Option<(String, i32, i64)>,
     pub expected: Option<i64>,
     pub held: Option<i64>,
-    /// Of a refusal: the document that is wrong, and why.
+    /// Of a refusal: the document that is wrong, and why. Of a record that is misread: how.
     pub reason: Option<String>,
 }
 
@@ -149,15 +151,17 @@ pub async fn verify(
     let (shelf, topics) = (setup.shelf.clone(), setup.topics.clone());
     let mut log = Log::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
-    let letters = Arc::new(log.letters(system.name).await?);
+    let letters = log.letters(system.name).await?;
     let mut report = Report { store: shelf.name(), letters: letters.len() as u64, ..Report::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
-    report.records = log.read(&*setup.binding, &letters, &mut buckets, false, listener).await?;
+    let mut reading = Reading { binding: &*setup.binding, walk: setup.walk, letters: &letters, optional: false };
+    report.records = log.read(&reading, &mut buckets, &mut report, listener).await?;
     read(&*shelf, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
-    log.read(&*setup.binding, &letters, &mut buckets, true, listener).await?;
+    reading.optional = true;
+    log.read(&reading, &mut buckets, &mut report, listener).await?;
 
     listener.at(Step::Compare);
     let whole = log.is_whole();
@@ -175,7 +179,9 @@ pub async fn verify(
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         match (name, difference.expected, difference.held) {
             (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
-            (Name::Different, Some(expected), _) if repair && shelf.shows_anew() => wanted.push(expected.at),
+            (Name::Different | Name::Altered, Some(expected), _) if repair && shelf.shows_anew() => {
+                wanted.push(expected.at)
+            }
             (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
                 phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
@@ -186,8 +192,19 @@ pub async fn verify(
         report.repaired = repaired(setup, &log, engine, wanted).await?;
         report.removed = shelf.remove(&phantoms).await?;
     }
+    follow(&*shelf, repair, &mut report, listener).await?;
+    Ok(report)
+}
+
+/// Names what follows from the documents and is not as it should be, and mends it where asked to.
+async fn follow(
+    shelf: &dyn Shelf,
+    repair: bool,
+    report: &mut Report,
+    listener: &mut dyn Listener,
+) -> Result<(), VerifyError> {
     for id in shelf.derived(repair).await? {
-        note(&mut report, listener, finding(Name::Derived, &id, &topics, None));
+        note(report, listener, finding(Name::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
     if let Some(follow_ups) = shelf.follow_ups() {
@@ -197,10 +214,10 @@ pub async fn verify(
         }
         for Refusal { subject, document, why } in follow_ups.list().await?.into_iter().map(|listed| listed.refusal) {
             let reason = Some(format!("{document}: {why}"));
-            note(&mut report, listener, Finding { reason, ..finding(Name::Refused, &subject, &topics, None) });
+            note(report, listener, Finding { reason, ..finding(Name::Refused, &subject, &[], None) });
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Reads the store, and puts what it holds into the buckets.

@@ -9,6 +9,8 @@ pub enum Name {
     Stale,
     Resurrected,
     Different,
+    /// A field that passes through unchanged is not as the newest event has it.
+    Altered,
     Ahead,
     /// No event of the whole log is about it.
     Phantom,
@@ -19,6 +21,8 @@ pub enum Name {
     Twice,
     /// It follows from documents of the store, and is not what they come to.
     Derived,
+    /// The consumer's decoder reads another id, version or fate out of a record than a plain walk over its JSON.
+    Misread,
     /// A document refuses what follows for it; named with what is wrong, and tried again while the system runs.
     Refused,
 }
@@ -30,11 +34,13 @@ impl Name {
             Self::Stale => "stale",
             Self::Resurrected => "resurrected",
             Self::Different => "different",
+            Self::Altered => "altered",
             Self::Ahead => "ahead",
             Self::Phantom => "phantom",
             Self::Unexplained => "unexplained",
             Self::Twice => "twice",
             Self::Derived => "derived",
+            Self::Misread => "misread",
             Self::Refused => "refused",
         }
     }
@@ -48,6 +54,7 @@ impl Name {
             Kind::Stale => Self::Stale,
             Kind::Resurrected => Self::Resurrected,
             Kind::Different => Self::Different,
+            Kind::Altered => Self::Altered,
             Kind::Ahead if whole => Self::Ahead,
             // Its event may be what retention took, and a late one what is left.
             Kind::Ahead => Self::Unexplained,

@@ -1,6 +1,7 @@
 //! A database of its own for a world, for the audit.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 
 use millrace::synthetic::Expected;
 use sqlx::{Connection, PgConnection};
@@ -11,19 +12,43 @@ use crate::world::{World, block_on};
 /// A world with a database of its own.
 pub struct Audited {
     pub world: World,
+    database: OwnDatabase,
+}
+
+impl Audited {
+    pub fn new(mut world: World) -> Self {
+        let database = OwnDatabase::of(&mut world);
+        Self { world, database }
+    }
+}
+
+impl Deref for Audited {
+    type Target = OwnDatabase;
+
+    fn deref(&self) -> &OwnDatabase {
+        &self.database
+    }
+}
+
+type Nullable = Option<String>;
+/// Id, version, whether it is deleted, status and payload.
+pub type StateRead = (String, i64, bool, Nullable, Nullable);
+
+/// A database that goes away with the value.
+pub struct OwnDatabase {
     database: String,
     pub url: String,
 }
 
-impl Audited {
-    pub fn new(world: World) -> Self {
+impl OwnDatabase {
+    /// Makes one for a world, and tells the world of it.
+    pub fn of(world: &mut World) -> Self {
         let database = world.name.replace('-', "_");
         let (server, _) = variable("DATABASE_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
-        let url = format!("{server}/{database}");
-        let mut audited = Self { world, database, url };
-        audited.admin(&format!("CREATE DATABASE {}", audited.database));
-        audited.world.set("DATABASE_URL", &audited.url);
-        audited
+        let own = Self { url: format!("{server}/{database}"), database };
+        own.admin(&format!("CREATE DATABASE {}", own.database));
+        world.set("DATABASE_URL", &own.url);
+        own
     }
 
     fn admin(&self, statement: &str) {
@@ -43,14 +68,28 @@ impl Audited {
         block_on(run);
     }
 
-    /// Id, version, whether it is deleted, and status of every transaction.
-    pub fn states(&self) -> Vec<(String, i64, bool, Option<String>)> {
+    /// The state of every transaction.
+    pub fn states(&self) -> Vec<StateRead> {
         let run = async {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            let states = "SELECT id, version, deleted, status FROM transaction_state";
+            let states = "SELECT id, version, deleted, status, payload::text FROM transaction_state";
             sqlx::query_as(states).fetch_all(&mut connection).await.unwrap()
         };
         block_on(run)
+    }
+
+    /// Id, payload and columns of every transaction: amount, status, product, currency.
+    pub fn rows(&self) -> HashMap<String, (Nullable, [Nullable; 4])> {
+        let run = async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            let rows = "SELECT id, payload::text, amount::text, status, product, currency FROM transaction_state";
+            let rows: Vec<(String, Nullable, Nullable, Nullable, Nullable, Nullable)> =
+                sqlx::query_as(rows).fetch_all(&mut connection).await.unwrap();
+            rows
+        };
+        let row =
+            |(id, payload, amount, status, product, currency)| (id, (payload, [amount, status, product, currency]));
+        block_on(run).into_iter().map(row).collect()
     }
 
     /// The first column of the first row.
@@ -86,7 +125,7 @@ impl Audited {
     }
 }
 
-impl Drop for Audited {
+impl Drop for OwnDatabase {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.admin(&format!("DROP DATABASE {} WITH (FORCE)", self.database));

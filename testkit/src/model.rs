@@ -6,6 +6,7 @@ use millrace::synthetic::{Expected, reviews, users};
 use mongodb::bson::{Bson, Document};
 use serde_json::{Value, json};
 
+use crate::contents::{self, alike, altered, json_of, payloads, sent};
 use crate::services::variable;
 use crate::siblings::Siblings;
 
@@ -21,7 +22,8 @@ pub fn people(siblings: &Siblings) -> Documents {
 }
 
 /// Holds the collections against what the publisher's events come to.
-pub fn assert_people(held: &Documents, expected: &HashMap<String, users::Expected>) {
+pub fn assert_people(siblings: &Siblings, held: &Documents, expected: &HashMap<String, users::Expected>) {
+    let events = contents::users(&siblings.world, &siblings.topic("users"));
     assert_eq!(held.values().map(BTreeMap::len).sum::<usize>(), expected.len());
     for (id, expected) in expected {
         let document = held[expected.collection].get(id).unwrap_or_else(|| panic!("{id} is missing"));
@@ -41,7 +43,7 @@ pub fn assert_people(held: &Documents, expected: &HashMap<String, users::Expecte
                 assert_eq!(text("username"), expected.username, "{id}");
                 assert_eq!(text("imageUrl"), expected.image_url, "{id}");
                 let payload = document.get_document("webhookPayload").unwrap();
-                assert_eq!(payload.get_document("data").unwrap().get_str("id").unwrap(), id);
+                assert!(alike(&events[id], &json_of(payload)), "{id} as a whole: {payload}");
             }
             "organizationMemberships" => {
                 assert_eq!(text("clerkId"), expected.user_id, "{id}");
@@ -61,6 +63,7 @@ pub fn assert_people(held: &Documents, expected: &HashMap<String, users::Expecte
 pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, Expected>) {
     let documents = siblings.collection("transactions", "_id");
     let objects = siblings.objects("transactions");
+    let payloads = payloads(&siblings.world, &siblings.topic("transactions"));
     assert_eq!(documents.len(), expected.len(), "documents");
     assert_eq!(objects.len(), expected.values().filter(|expected| !expected.deleted).count(), "objects");
     for (id, expected) in expected {
@@ -80,6 +83,9 @@ pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, Expected
         };
         assert_eq!(digits, expected.amount, "{id}");
         let object = &objects[id];
+        let event = sent(Some(&payloads[&expected.payload_digest]));
+        assert_eq!(altered(&event, &json_of(document)), None, "{id} in MongoDB");
+        assert_eq!(altered(&event, object), None, "{id} in Algolia");
         assert_eq!((&object["objectID"], &object["status"]), (&json!(id), &json!(expected.status)));
         assert_eq!(object["search_content"].as_str(), document.get_str("search_content").ok(), "{id}");
     }

@@ -48,6 +48,12 @@ pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Va
     search_engine(&variable("ELASTICSEARCH_URL"), method, path, body)
 }
 
+/// The source of a document as the search engine keeps it, to the letter.
+pub fn source_of(index: &str, id: &str) -> String {
+    let url = format!("{}/{index}/_source/{id}", variable("ELASTICSEARCH_URL").trim_end_matches('/'));
+    reqwest::blocking::get(url).unwrap().error_for_status().unwrap().text().unwrap()
+}
+
 /// Sends a request to the search engine at an address.
 pub fn search_engine(at: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     let url = format!("{}{path}", at.trim_end_matches('/'));

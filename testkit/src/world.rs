@@ -17,6 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
+use crate::contents::{altered, payloads, sent};
 use crate::program::{Running, printed};
 use crate::services::{Hold, elasticsearch, eventually, variable};
 
@@ -297,9 +298,10 @@ impl World {
         documents
     }
 
-    /// Holds the documents against what the publisher's events come to.
+    /// Holds the documents against what the publisher's events come to, and against what of these the log still has.
     pub fn assert_complete(&self, expected: &HashMap<String, Expected>) {
         let documents = self.documents();
+        let payloads = payloads(self, &self.name);
         let living = expected.values().filter(|expected| !expected.deleted).count();
         for (id, expected) in expected {
             match documents.get(id) {
@@ -308,6 +310,9 @@ impl World {
                 Some((version, source)) => {
                     assert_eq!(*version, expected.version, "{id} is stale or ahead: {source}");
                     assert_eq!(source["status"], *expected.status, "{id}");
+                    if let Some(payload) = payloads.get(&expected.payload_digest) {
+                        assert_eq!(altered(&sent(Some(payload)), source), None, "{id}: {source}");
+                    }
                 }
             }
         }

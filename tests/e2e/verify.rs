@@ -115,12 +115,44 @@ fn the_audit_is_held_to_the_same() {
         "UPDATE transaction_state SET deleted = false, version = version - 4, payload = '{}'
          WHERE id = (SELECT id FROM transaction_state WHERE deleted ORDER BY id LIMIT 1)",
     );
-    let kinds = |findings: &BTreeSet<String>| -> Vec<String> {
-        findings.iter().map(|finding| finding.split(' ').next().unwrap().to_owned()).collect()
-    };
     let (code, findings, _) = audit(&["--repair"]);
-    assert_eq!(kinds(&findings), ["different", "missing", "missing", "resurrected", "stale"]);
+    assert_eq!(kinds(&findings), ["altered", "missing", "missing", "resurrected", "stale"]);
     assert_eq!(code, 1, "the right version with another content cannot be mended by a newer one");
     let (code, findings, _) = audit(&[]);
-    assert_eq!((code, kinds(&findings)), (1, vec!["different".to_owned()]));
+    assert_eq!((code, kinds(&findings)), (1, vec!["altered".to_owned()]));
+}
+
+fn kinds(findings: &BTreeSet<String>) -> Vec<String> {
+    findings.iter().map(|finding| finding.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_field_that_did_not_pass_through_is_named_and_what_enrichment_made_is_another_matter() {
+    let audited = Audited::new(World::new(PROGRAM, "verify-altered"));
+    let world = &audited.world;
+    fill(world);
+    let documents = world.documents();
+    let mut living = documents.iter();
+    let mut expected = BTreeSet::new();
+    let mut change = |kind: &str, change: &dyn Fn(&mut Value)| {
+        let (id, (version, source)) = living.next().unwrap();
+        let mut source = source.clone();
+        change(&mut source);
+        put(world, id, *version, &source);
+        expected.insert(format!("{kind} {id}"));
+    };
+    change("altered", &|source| source["status"] = json!("planted"));
+    change("altered", &|source| source["metadata"]["planted"] = json!(1));
+    change("altered", &|source| drop(source.as_object_mut().unwrap().remove("amount")));
+    change("different", &|source| source["search_content"] = json!("planted"));
+    let (code, findings, sums) = verify(world, &[]);
+    assert_eq!((code, findings), (1, expected), "{sums}");
+
+    // The audit's columns are nothing that the consumer itself ever compares.
+    let audit = |args: &[&str]| verify_system(world, "transactions-audit", args);
+    assert_eq!(audit(&[]).0, 0);
+    audited.run("UPDATE transaction_state SET status = 'planted' WHERE id = (SELECT min(id) FROM transactions)");
+    audited.run("UPDATE transaction_state SET amount = amount + 0.001 WHERE id = (SELECT max(id) FROM transactions)");
+    let (code, findings, sums) = audit(&[]);
+    assert_eq!((code, kinds(&findings)), (1, vec!["altered".to_owned(); 2]), "{sums}");
 }

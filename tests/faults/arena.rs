@@ -156,6 +156,14 @@ impl Arena {
         assert!(status.success(), "{system} --once: {status}");
     }
 
+    /// What `verify` finds in the store of a system, by name.
+    pub fn findings(&self, system: &str) -> Vec<String> {
+        let output = self.command(&["verify", system, "--json"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["finding"].as_str().map(str::to_owned)).collect()
+    }
+
     /// Waits until the members, gone and present, counted so many records of the primary.
     pub fn await_processed(&self, count: u64) {
         eventually(&format!("{count} records"), || {

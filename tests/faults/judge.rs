@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipeline::Record;
 use serde_json::{Value, json};
+use testkit::contents::{self, altered};
 use testkit::world::World;
 
 use crate::account::Sent;
@@ -18,7 +19,7 @@ use crate::letters::{Log, complete, exact, log_of};
 const DRAIN: Duration = Duration::from_secs(90);
 
 /// What is demanded of every trial; scenarios demand more.
-pub const INVARIANTS: [&str; 11] = [
+pub const INVARIANTS: [&str; 12] = [
     "drained in time",
     "records are conserved",
     "letters are exact",
@@ -28,6 +29,7 @@ pub const INVARIANTS: [&str; 11] = [
     "nothing is resurrected",
     "the newest version wins",
     "the later of equals wins",
+    "no value vanishes",
     "nothing is invented",
     "verify finds nothing",
 ];
@@ -160,12 +162,30 @@ fn name_of(sent: &Sent) -> &'static str {
     }
 }
 
-/// What a document is to be, or is: its version, whether it is deleted, and the status of a living one.
+/// What a document is to be, or is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
     version: i64,
     deleted: bool,
+    /// Of a living one, as the store shows it.
     status: Option<String>,
+    /// Of a living one: the transaction, or the event to the letter in the audit.
+    content: Value,
+}
+
+impl State {
+    fn shown(&self) -> String {
+        let Self { version, deleted, status, .. } = self;
+        format!("version {version}, deleted {deleted}, status {status:?}")
+    }
+
+    /// What the store does not hold as it was sent, if anything.
+    fn altered(&self, held: &Self) -> Option<String> {
+        match &self.content {
+            Value::String(_) => (self.content != held.content).then(|| "the payload".to_owned()),
+            sent => altered(sent, &held.content),
+        }
+    }
 }
 
 /// The newest state of each document that records below these offsets have, as one system sees them.
@@ -185,7 +205,13 @@ fn newest(arena: &Arena, system: &str, below: impl Fn(i32) -> i64) -> HashMap<St
             Sent::Unindexable { id, version } if audit => (id, *version, false, None),
             _ => continue,
         };
-        let state = State { version, deleted, status: status.filter(|status| !deleted && !status.is_empty()) };
+        let content = match record.payload.as_deref() {
+            _ if deleted => Value::Null,
+            Some(payload) if audit => String::from_utf8_lossy(payload).into(),
+            payload => contents::sent(payload),
+        };
+        let status = status.filter(|status| !deleted && !status.is_empty());
+        let state = State { version, deleted, status, content };
         // Of equal versions the later in the partition.
         if newest.get(id).is_none_or(|known| known.version <= version) {
             newest.insert(id.clone(), state);
@@ -198,16 +224,18 @@ fn newest(arena: &Arena, system: &str, below: impl Fn(i32) -> i64) -> HashMap<St
 fn indexed(arena: &Arena) -> HashMap<String, State> {
     let index = arena.index();
     arena.ask("POST", &format!("{index}/_refresh"), None);
-    let first = json!({"size": 5000, "sort": ["_doc"], "version": true, "_source": ["_deleted", "status"]});
+    let first = json!({"size": 5000, "sort": ["_doc"], "version": true});
     let (mut status, mut page) = arena.ask("POST", &format!("{index}/_search?scroll=1m"), Some(&first));
     let mut held = HashMap::new();
     while let Some(hits) = page["hits"]["hits"].as_array().filter(|hits| status == 200 && !hits.is_empty()) {
         for hit in hits {
             let source = &hit["_source"];
+            let deleted = source["_deleted"] == Value::Bool(true);
             let state = State {
                 version: hit["_version"].as_i64().unwrap(),
-                deleted: source["_deleted"] == Value::Bool(true),
+                deleted,
                 status: source["status"].as_str().map(str::to_owned),
+                content: if deleted { Value::Null } else { source.clone() },
             };
             held.insert(hit["_id"].as_str().unwrap().to_owned(), state);
         }
@@ -220,7 +248,9 @@ fn indexed(arena: &Arena) -> HashMap<String, State> {
 /// What the audit holds, tombstones too.
 fn audited(arena: &Arena) -> HashMap<String, State> {
     let rows = arena.audited.states();
-    let state = |(id, version, deleted, status)| (id, State { version, deleted, status });
+    let state = |(id, version, deleted, status, payload): (_, _, _, _, Option<String>)| {
+        (id, State { version, deleted, status, content: payload.map_or(Value::Null, Value::String) })
+    };
     rows.into_iter().map(state).collect()
 }
 
@@ -243,12 +273,17 @@ fn newest_versions(arena: &Arena) -> Judged {
             if held.version > sent.version && arena.log_was_cut {
                 continue;
             }
-            let text = || format!("{system}: {id}: {sent:?} was sent, {held:?} is held");
+            let text = || format!("{system}: {id}: {} was sent, {} is held", sent.shown(), held.shown());
             match () {
                 () if sent.deleted && !held.deleted => return violated("nothing is resurrected", text()),
                 () if sent.version != held.version => return violated("the newest version wins", text()),
-                () if sent != held => return violated("the later of equals wins", text()),
+                () if (sent.deleted, &sent.status) != (held.deleted, &held.status) => {
+                    return violated("the later of equals wins", text());
+                }
                 () => {}
+            }
+            if let Some(field) = sent.altered(held) {
+                return violated("no value vanishes", format!("{system}: {id}: {field} is not as it was sent"));
             }
         }
         match held.keys().find(|id| !newest.contains_key(*id)) {

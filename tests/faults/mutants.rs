@@ -32,6 +32,8 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::PushedOnce => ("siblings-late-push", SHOWN),
         Mutant::GapIgnored => ("retention-running", &["a loss is told"]),
         Mutant::LeasesIgnored | Mutant::Oversleeping => ("freeze", &["the later of equals wins"]),
+        Mutant::VerifyBlind => ("altered", &[scenarios::PLANTED]),
+        Mutant::ValueLost => ("stream", &["no value vanishes"]),
         Mutant::DrainSkipped => ("handover", &["a handover redelivers nothing"]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
     })

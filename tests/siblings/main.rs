@@ -20,6 +20,7 @@ mod refused;
 mod reviews;
 mod transactions;
 mod users;
+mod values;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

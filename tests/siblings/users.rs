@@ -15,7 +15,7 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
     let summary = &siblings.run_once(&["users"])["users"];
     let (counts, expected) = (options.counts().unwrap(), users::expected(&options).unwrap());
     let before = people(&siblings);
-    assert_people(&before, &expected);
+    assert_people(&siblings, &before, &expected);
     assert_eq!(summary["records"], counts.records());
     let letters = siblings.letters("users") as u64;
     assert_eq!(summary["dead_lettered"], letters, "a letter for each, poison sent twice too");

@@ -142,7 +142,7 @@ impl AlgoliaShelf {
 
 /// Of no version: no event is about it.
 fn unknown(object: &RawValue) -> Held {
-    Held { version: i64::MIN, deleted: false, content: object_content(object.get()) }
+    Held { version: i64::MIN, deleted: false, content: object_content(object.get()), passed: None }
 }
 
 /// Whether an object shows this rating.
@@ -155,8 +155,10 @@ fn shows(object: Option<&RawValue>, rated: &Rated) -> bool {
 /// What the index shows, at the version of the ledger; `None` for what is to be there and is not.
 fn held(row: &Row, object: Option<&RawValue>) -> Option<Held> {
     match (object, &row.object) {
-        (Some(object), _) => Some(Held { version: row.version, deleted: false, content: object_content(object.get()) }),
-        (None, None) => Some(Held { version: row.version, deleted: true, content: 0 }),
+        (Some(object), _) => {
+            Some(Held { version: row.version, deleted: false, content: object_content(object.get()), passed: None })
+        }
+        (None, None) => Some(Held { version: row.version, deleted: true, content: 0, passed: None }),
         (None, Some(_)) => None,
     }
 }

@@ -13,6 +13,7 @@ use super::JUDGED;
 use super::answer::{Bulk, judge_request};
 use super::client::{BULK_TIMEOUT, Client, Response};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit, document_content, in_order};
+use crate::walk::transactions::of_source;
 
 /// Documents in one page.
 const PAGE: usize = 2_000;
@@ -126,8 +127,7 @@ impl ElasticsearchShelf {
                 return Err(partial());
             }
             for hit in &page.hits.hits {
-                let content = document_content(hit.source.get());
-                visit(&hit.id, Held { version: hit.version, deleted: content == 0, content })?;
+                visit(&hit.id, held(hit.version, hit.source.get()))?;
             }
             let Some(scroll) = page.scroll.filter(|_| !page.hits.hits.is_empty()) else { return Ok(()) };
             let next = json!({"scroll": KEEP, "scroll_id": scroll});
@@ -146,9 +146,8 @@ impl ElasticsearchShelf {
                         return Err(partial());
                     }
                     if let (Some(version), Some(source)) = (document.version, document.source) {
-                        let content = document_content(source.get());
-                        let held = Held { version, deleted: content == 0, content };
-                        found.push((document.id.to_string(), Found { held, text: Some(source.get().to_owned()) }));
+                        let found_of = Found { held: held(version, source.get()), text: Some(source.get().to_owned()) };
+                        found.push((document.id.to_string(), found_of));
                     }
                 }
             }
@@ -228,6 +227,11 @@ impl ElasticsearchShelf {
         }
         Ok(())
     }
+}
+
+fn held(version: i64, source: &str) -> Held {
+    let content = document_content(source);
+    Held { version, deleted: content == 0, content, passed: of_source(source) }
 }
 
 fn noted_in(meta: &Map<String, Value>) -> Option<i64> {

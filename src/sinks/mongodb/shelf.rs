@@ -4,8 +4,10 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{Answer, Failure};
 
 use super::collection::{VERSION, content};
-use super::{Collection, Mongo, judge, number};
+use super::{Collection, Fields, Mongo, judge, number};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit, in_order};
+use crate::walk::fields;
+use crate::walk::transactions::of_document;
 
 /// Documents in one page.
 const PAGE: u32 = 1_000;
@@ -110,7 +112,11 @@ fn delete(collection: &Collection, seen: &Seen) -> Document {
 fn held(collection: &Collection, document: &Document) -> Held {
     let deleted = collection.is_deleted(document);
     let content = if deleted { 0 } else { content(collection, document) };
-    Held { version: number(document, VERSION), deleted, content }
+    let passed = (!deleted).then(|| match collection.fields {
+        Fields::All => of_document(document),
+        Fields::Only(names) => fields(document, names),
+    });
+    Held { version: number(document, VERSION), deleted, content, passed }
 }
 
 impl Shelf for MongoShelf {

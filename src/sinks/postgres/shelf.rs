@@ -5,7 +5,8 @@ use pipeline::sink::{Answer, Failure};
 
 use super::Postgres;
 use super::judge::judge;
-use crate::shelf::{Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
+use crate::shelf::{Column, Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
+use crate::walk::transactions::of_row;
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
@@ -17,7 +18,7 @@ const TABLE: &str = "transaction_state";
 /// Reads `transaction_state`, and of `transaction_events` what is about one document.
 pub struct PostgresShelf(pub Postgres);
 
-type StateRow = (String, i64, bool, Option<String>);
+type StateRow = (String, i64, bool, Column, Column, Column, Column, Column, Column, Column);
 
 impl PostgresShelf {
     async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
@@ -25,8 +26,8 @@ impl PostgresShelf {
         let mut after: Option<String> = None;
         loop {
             let page = sqlx::query_as::<_, StateRow>(
-                "SELECT id, version, deleted, payload::text FROM transaction_state
-                 WHERE $1::text IS NULL OR id > $1 ORDER BY id LIMIT $2",
+                "SELECT id, version, deleted, payload::text, user_id, transaction_type, product, status, currency, amount::text
+                 FROM transaction_state WHERE $1::text IS NULL OR id > $1 ORDER BY id LIMIT $2",
             );
             let page = postgres.within(page.bind(&after).bind(PAGE).fetch_all(&postgres.pool)).await?;
             let page = page.map_err(|error| judge(&error, &postgres.address))?;
@@ -43,7 +44,8 @@ impl PostgresShelf {
     async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as::<_, StateRow>(
-            "SELECT id, version, deleted, payload::text FROM transaction_state WHERE id = ANY($1)",
+            "SELECT id, version, deleted, payload::text, user_id, transaction_type, product, status, currency, amount::text
+             FROM transaction_state WHERE id = ANY($1)",
         );
         // PostgreSQL has no text with a NUL in it, and does not even let one be asked for.
         let possible: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.contains('\0')).collect();
@@ -100,9 +102,11 @@ impl PostgresShelf {
     }
 }
 
-fn held((_, version, deleted, payload): &StateRow) -> Held {
+fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> Held {
     let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
-    Held { version: *version, deleted: *deleted, content }
+    let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
+    let passed = (!deleted).then(|| of_row(payload.as_deref(), columns));
+    Held { version: *version, deleted: *deleted, content, passed }
 }
 
 impl Shelf for PostgresShelf {

@@ -5,7 +5,8 @@ use pipeline::sink::{Answer, Failure};
 use serde_json::json;
 
 use super::Sqlite;
-use crate::shelf::{Found, Held, Seen, Shelf, Visit, document_content, in_order, kept, text_content};
+use crate::shelf::{Column, Found, Held, Seen, Shelf, Visit, document_content, in_order, kept, text_content};
+use crate::walk::transactions::{of_row, of_source};
 
 /// Rows in one page.
 const PAGE: i64 = 5_000;
@@ -25,8 +26,8 @@ pub struct SqliteShelf {
     table: Table,
 }
 
-/// A row's place in the table comes first.
-type Row = (i64, String, i64, bool, Option<String>);
+/// A row's place in the table comes first; the columns after its text are the audit's.
+type Row = (i64, String, i64, bool, Column, Column, Column, Column, Column, Column, Column);
 
 impl Table {
     fn name(self) -> &'static str {
@@ -36,13 +37,22 @@ impl Table {
         }
     }
 
-    fn held(self, (_, _, version, deleted, text): &Row) -> Held {
+    fn held(self, row: &Row) -> Held {
+        let (_, _, version, deleted, text, user, kind, product, status, currency, amount) = row;
+        let passed = match (self, text) {
+            (_, _) if *deleted => None,
+            (Self::Documents, text) => text.as_deref().and_then(of_source),
+            (Self::State, text) => {
+                let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
+                Some(of_row(text.as_deref(), columns))
+            }
+        };
         let content = match (self, text) {
             (Self::Documents, Some(source)) => document_content(source),
             (Self::State, Some(payload)) => text_content(payload.as_bytes()),
             (_, None) => 0,
         };
-        Held { version: *version, deleted: *deleted, content }
+        Held { version: *version, deleted: *deleted, content, passed }
     }
 }
 
@@ -58,10 +68,12 @@ impl SqliteShelf {
     async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let query = match self.table {
             Table::Documents => {
-                "SELECT number, id, version, deleted, source FROM documents WHERE number > ?1 ORDER BY number LIMIT ?2"
+                "SELECT number, id, version, deleted, source, NULL, NULL, NULL, NULL, NULL, NULL FROM documents
+                 WHERE number > ?1 ORDER BY number LIMIT ?2"
             }
             Table::State => {
-                "SELECT rowid, id, version, deleted, payload FROM transaction_state WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"
+                "SELECT rowid, id, version, deleted, payload, user_id, transaction_type, product, status, currency, amount
+                 FROM transaction_state WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"
             }
         };
         let mut after = i64::MIN;
@@ -81,12 +93,12 @@ impl SqliteShelf {
     async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
         let query = match self.table {
             Table::Documents => {
-                "SELECT number, id, version, deleted, source FROM documents
+                "SELECT number, id, version, deleted, source, NULL, NULL, NULL, NULL, NULL, NULL FROM documents
                  WHERE id IN (SELECT value FROM json_each(?1))"
             }
             Table::State => {
-                "SELECT rowid, id, version, deleted, payload FROM transaction_state
-                 WHERE id IN (SELECT value FROM json_each(?1))"
+                "SELECT rowid, id, version, deleted, payload, user_id, transaction_type, product, status, currency, amount
+                 FROM transaction_state WHERE id IN (SELECT value FROM json_each(?1))"
             }
         };
         let asked = json!(ids).to_string();

@@ -60,7 +60,7 @@ pub fn judge(family: &mut Family) -> Judged<Report> {
     }
     let (siblings, expected) = (&family.siblings, family.expected());
     holds(TRANSACTIONS, || assert_projected(siblings, &expected.transactions))?;
-    holds(PEOPLE, || assert_people(&people(siblings), &expected.people))?;
+    holds(PEOPLE, || assert_people(siblings, &people(siblings), &expected.people))?;
     holds(RATINGS, || assert_rated(siblings, &expected.reviews, family.forgotten))?;
     holds(OBJECTS, || assert_shown(siblings, &expected.reviews))?;
     SYSTEMS.iter().try_for_each(|system| verify(&siblings.world, system, false))?;

@@ -16,10 +16,13 @@ use pipeline::mutants::Mutant;
 
 use crate::account::{stream, undecodable};
 use crate::arena::Arena;
-use crate::judge::{Judged, Report, judge};
+use crate::judge::{Judged, Report, judge, violated};
 
 /// How long a stop may take, whatever is broken.
 const STOP: Duration = Duration::from_secs(20);
+
+/// What `verify` owes when a value was planted.
+pub const PLANTED: &str = "verify names what was altered";
 
 /// A scenario; a bug may be switched on in its members.
 pub struct Scenario {
@@ -36,6 +39,7 @@ macro_rules! scenarios {
 
 scenarios! {
     "stream" plain, "a stream with everything in it, and deletes that are forgotten at once";
+    "altered" altered, "a value planted in the store under the right version";
     "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
     "freeze" members::freeze, "SIGSTOP beyond the session with an equal version pending, and waking up";
     "members" members::members, "members that join and leave under load";
@@ -99,6 +103,17 @@ fn plain(mutant: Option<Mutant>) -> Judged<Report> {
     arena.forget_deletes();
     arena.send(&stream(1, 2_000));
     judge(&mut arena)
+}
+
+fn altered(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("altered", mutant);
+    arena.send(&stream(1, 500));
+    arena.once("transactions");
+    let mut report = judge(&mut arena)?;
+    arena.audited.run("UPDATE transaction_state SET status = 'planted' WHERE id = (SELECT min(id) FROM transactions)");
+    report.faults.insert("planted values", 1);
+    let found = arena.findings("transactions-audit");
+    if found == ["altered"] { Ok(report) } else { violated(PLANTED, format!("it found {found:?}")) }
 }
 
 fn letters(mutant: Option<Mutant>) -> Judged<Report> {

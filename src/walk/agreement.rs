@@ -1,0 +1,100 @@
+//! The walk against the decoders: they share no code, and have to agree on everything.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::tests::record;
+use super::*;
+
+#[rustfmt::skip]
+const PIECES: &[&str] = &[
+    "null", "true", "0", "-0", "7", "01", "1.50", "1e3", "1E400", "\"\"", r#""a""#, r#""\ud83d""#, r#""\u00""#, "{}", "[]",
+    r#"{"id":"a"}"#, r#"{"id":"a","id":"b"}"#, r#"{"user_id":"u"}"#, "[{\"id\":\"a\"}]", "12345678901234567890123",
+    "\"+.5\"", "\"1,5\"", "1700000000", "-1", "-0.0000000000001", "1700000000123.9", r#""2023-11-14T22:13:20Z""#,
+    r#""2023-11-14 22:13:20.1234567+0530""#, r#""2023-11-14T22:13""#, r#""9999-12-31T23:59:59""#, r#""2023-11-14""#, "5",
+    "\"5\"",
+];
+
+/// A piece of JSON, sound or not.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => select(PIECES).prop_map(str::to_owned),
+        1 => "[0-9]{1,12}",
+        1 => "[-+.:0-9TZ ]{0,25}".prop_map(|text| format!("\"{text}\"")),
+    ]
+}
+
+proptest! {
+    /// The walk takes for events what the decoders take for events, with the same ids and versions.
+    #[test]
+    fn decoders_and_walk_agree_on_whatever_comes(
+        kind in select(&["created", "updated", "deleted", "ended"][..]),
+        of in 0_usize..4,
+        names in proptest::collection::vec((0_usize..14, piece()), 0..6),
+        outer in proptest::collection::vec((0_usize..6, piece()), 0..2),
+        cut in prop::option::weighted(0.05, 0_usize..400),
+    ) {
+        let inner = [
+            "id", "user_id", "transaction_type", "amount", "updated_at", "updatedAt", "creatorId", "stars", "email_addresses", "title",
+            "organization", "public_user_data", "_x", "first_name",
+        ];
+        let defaults = [
+            r#""id":"a","user_id":"u","transaction_type":"card""#,
+            r#""id":"a","email_addresses":[]"#,
+            r#""id":"a","user_id":"u""#,
+            r#""id":"a","creatorId":"c","stars":4"#,
+        ];
+        let types = ["transaction", "user", "session", "review"];
+        let sent: Vec<&str> = names.iter().map(|(name, _)| inner[*name]).collect();
+        let mut members: Vec<String> = defaults[of].split(',').map(str::to_owned).collect();
+        members.retain(|member| !sent.iter().any(|name| member.starts_with(&format!("\"{name}\""))) || names.len() % 5 == 4);
+        members.extend(names.iter().map(|(name, value)| format!("\"{}\":{value}", inner[*name])));
+        let (named, object) = if of == 0 { ("event_type", "transaction") } else { ("type", "data") };
+        let mut envelope =
+            vec![format!(r#""{named}":"{}.{kind}""#, types[of]), format!(r#""{object}":{{{}}}"#, members.join(","))];
+        let times = ["timestamp", "transaction_id", "x", "source", "transaction", "data"];
+        if !outer.iter().any(|(name, _)| *name == 0) {
+            envelope.push(r#""timestamp":1700000000"#.to_owned());
+        }
+        envelope.extend(outer.iter().map(|(name, value)| format!("\"{}\":{value}", times[*name])));
+        let mut payload = format!("{{{}}}", envelope.join(","));
+        if let Some(cut) = cut {
+            payload.truncate((0..=cut.min(payload.len())).rev().find(|at| payload.is_char_boundary(*at)).unwrap());
+        }
+        let record = record(&payload);
+        let (bytes, time) = (payload.as_bytes(), record.timestamp_ms);
+        let (decoded, walked) = match of {
+            0 => {
+                let event = enrichers::decode(bytes, time).ok();
+                (event.map(|event| (event.id.to_string(), event.version(), event.is_delete())), transactions::index(&record))
+            }
+            3 => {
+                let event = enrichers::review::decode(bytes, time).ok();
+                (event.map(|event| (event.id.to_string(), event.version(), event.is_delete())), reviews::contribution(&record))
+            }
+            _ => {
+                let event = match enrichers::clerk::decode(bytes, time) {
+                    Ok(enrichers::clerk::Decoded::Event(event)) => Some(event),
+                    _ => None,
+                };
+                (event.map(|event| (event.id.to_string(), event.version(), event.is_delete())), users::mongodb(&record))
+            }
+        };
+        let walked = walked.map(|walked| (walked.id, walked.version, walked.deleted));
+        prop_assert_eq!(decoded, walked, "{}", payload);
+    }
+}
+
+#[test]
+fn what_enrichment_adds_is_known_to_the_walk() {
+    let mut options = crate::synthetic::Options::new(1, "2023-11-01T00:00:00Z".parse().unwrap());
+    (options.count, options.users, options.update_ratio) = (600, Some(20), 0.2);
+    for event in options.events().unwrap() {
+        let record = record(&event.payload.unwrap());
+        let decoded = enrichers::decode(record.payload.as_deref().unwrap(), None).unwrap();
+        let mut document = Vec::new();
+        enrichers::write_document(&decoded, "now", &mut document);
+        let passed = transactions::index(&record).unwrap().passed;
+        assert_eq!(transactions::of_source(std::str::from_utf8(&document).unwrap()), passed, "{}", decoded.id);
+    }
+}
