@@ -65,7 +65,7 @@ impl Family {
         let links = Links::open();
         let mut siblings = Siblings::in_world(World::new(PROGRAM, name));
         let world = &mut siblings.world;
-        world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
+        world.set("KAFKA_BOOTSTRAP_SERVERS", &links.kafka.servers());
         for (link, url) in [(&links.redis, "REDIS_URL"), (&links.mongodb, "MONGODB_URL")] {
             let through = link.through(&world.env[url]);
             world.set(url, &through);
@@ -144,7 +144,7 @@ impl Family {
     /// Starts a member; it may have to wait for services.
     pub fn join(&mut self) {
         let member = self.siblings.start(&SYSTEMS);
-        self.members.push(member);
+        self.members.enter(member);
     }
 
     /// Starts a member and waits until all its systems work.

@@ -1,5 +1,6 @@
 //! The scenarios: each one kind of trouble, ended by the same judge.
 
+mod clusters;
 mod log;
 mod marks;
 mod members;
@@ -29,12 +30,13 @@ pub struct Scenario {
 }
 
 macro_rules! scenarios {
-    ($($name:literal $run:path, $what:literal;)*) => {
-        pub const ALL: &[Scenario] = &[$(Scenario { name: $name, what: $what, run: $run },)*];
+    ($all:ident: $($name:literal $run:path, $what:literal;)*) => {
+        pub const $all: &[Scenario] = &[$(Scenario { name: $name, what: $what, run: $run },)*];
     };
 }
 
 scenarios! {
+    ALL:
     "stream" plain, "a stream with everything in it, and deletes that are forgotten at once";
     "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
     "freeze" members::freeze, "SIGSTOP beyond the session with an equal version pending, and waking up";
@@ -76,6 +78,27 @@ scenarios! {
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
     "siblings-late-push" siblings::late_push, "a push that comes when another member has pushed something newer";
     "siblings-repair" siblings::repair, "objects gone from the indexes, put back by verify --repair";
+}
+
+// On three brokers and three search nodes.
+scenarios! {
+    ON_CLUSTERS:
+    "broker-killed" clusters::broker_killed, "a broker killed in mid-stream, and back after 20 s";
+    "coordinator-moved" clusters::coordinator_moved, "the broker that coordinates the group stopped, and the next one killed";
+    "node-killed" clusters::node_killed, "the node with the primary shard killed: another takes over";
+    "shard-gone" clusters::shard_gone, "the only copy of the shard away with its node";
+    "haproxy" clusters::balanced, "HAProxy before three nodes, one of which answers 502 and then cuts";
+    "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
+    "cooperative" members::cooperative, "members that join and leave under load, cooperative-sticky";
+    "static" members::static_member, "kill -9 and return under the same group.instance.id, while others come and go";
+    "letters" letters, "letters that the dead-letter topic does not take for a while";
+    "node-cuts" nodes::cut, "one of three nodes takes writes and cuts the connection";
+    "node-500" nodes::failing, "one of three nodes answers 500";
+    "node-502" nodes::bad_gateway, "one of three nodes answers 502";
+    "node-slow" nodes::slow, "one of three nodes answers late";
+    "node-read-only" nodes::read_only, "one of three nodes refuses writes";
+    "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";
+    "shard-away" nodes::shard_away, "one document in five fails with 500, as those of a shard that is away";
 }
 
 fn time() -> DateTime<Utc> {
