@@ -47,10 +47,16 @@ pub enum Mutant {
     Oversleeping,
     /// A revocation does not let finish what is in flight.
     DrainSkipped,
+    /// A dead letter of an event that is older than what was purged creates its document.
+    PurgeHorizonIgnored,
+    /// What a ledger took stays there when the index refuses it.
+    GiveBackSkipped,
+    /// The cache takes a rating whatever it holds.
+    CacheUnconditional,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -72,6 +78,9 @@ impl Mutant {
         Self::LeasesIgnored,
         Self::Oversleeping,
         Self::DrainSkipped,
+        Self::PurgeHorizonIgnored,
+        Self::GiveBackSkipped,
+        Self::CacheUnconditional,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -98,6 +107,9 @@ impl Mutant {
             Self::LeasesIgnored => "leases-ignored",
             Self::Oversleeping => "oversleeping",
             Self::DrainSkipped => "drain-skipped",
+            Self::PurgeHorizonIgnored => "purge-horizon-ignored",
+            Self::GiveBackSkipped => "give-back-skipped",
+            Self::CacheUnconditional => "cache-unconditional",
         }
     }
 }

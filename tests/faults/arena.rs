@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use pipeline::mutants::Mutant;
@@ -22,6 +23,8 @@ use crate::liar::{Liars, Mode};
 use crate::links::Links;
 
 pub const PARTITIONS: i32 = 6;
+/// Of the dead-letter topic, in milliseconds, as the program makes it.
+const RETENTION: &str = "2592000000";
 /// Of the group; a member that is silent for longer is thought dead.
 pub const SESSION: Duration = Duration::from_secs(6);
 
@@ -123,7 +126,7 @@ impl Arena {
         messages.iter().for_each(|message| self.account.note(message));
     }
 
-    fn command(&self, args: &[&str]) -> std::process::Command {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world().command(args);
         if let Some(mutant) = self.mutant {
             command.env("MILLRACE_MUTANT", mutant.name());
@@ -213,15 +216,15 @@ impl Arena {
 
     /// Nobody can write letters, or everybody again.
     pub fn block_letters(&self, block: bool) {
-        self.set_letters(block, "2097176");
+        self.set_letters(block, "2097176", RETENTION);
     }
 
     /// Takes room from the dead-letter topic that the program has made or raised.
     pub fn squeeze_letters(&self, bytes: &str) {
-        self.set_letters(false, bytes);
+        self.set_letters(false, bytes, RETENTION);
     }
 
-    fn set_letters(&self, block: bool, bytes: &str) {
+    fn set_letters(&self, block: bool, bytes: &str, retention: &str) {
         // Of one copy all must agree, of three two; more than there are can never.
         let replicas = match (block, cluster::is_on()) {
             (true, _) => "4",
@@ -232,9 +235,25 @@ impl Arena {
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic))
             .set("min.insync.replicas", replicas)
             .set("max.message.bytes", bytes)
-            .set("retention.ms", "2592000000");
-        let done = block_on(self.world().admin().alter_configs([&change], &AdminOptions::new())).unwrap();
+            .set("retention.ms", retention);
+        self.configure(&change);
+    }
+
+    fn configure(&self, change: &AlterConfig<'_>) {
+        let done = block_on(self.world().admin().alter_configs([change], &AdminOptions::new())).unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Both topics keep records for so many milliseconds.
+    pub fn keep_for(&self, millis: &str) {
+        let topic = AlterConfig::new(ResourceSpecifier::Topic(&self.world().name)).set("retention.ms", millis);
+        self.configure(&topic);
+        self.set_letters(false, "2097176", millis);
+    }
+
+    /// Runs a command, with the bug that the members have.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     /// Empties the dead-letter topic.

@@ -1,5 +1,7 @@
 //! Links that can be slowed down and cut: toxiproxy between the program and Kafka, Redis, PostgreSQL and MongoDB.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::services::variable;
 
@@ -72,6 +74,23 @@ impl Link {
             Way { proxy, listen }
         };
         Self { name, ways: ends.into_iter().enumerate().map(way).collect() }
+    }
+
+    /// A second link to Redis, and its URL.
+    pub fn beside_redis() -> (Self, String) {
+        let url = variable("REDIS_URL");
+        let link = Self::open("redis-beside", vec![(port_of(&variable("TOXIPROXY_URL")) + 4, authority(&url))]);
+        let through = link.through(&url);
+        (link, through)
+    }
+
+    /// Holds back what goes to the service.
+    pub fn hold_back(&self, time: Duration) {
+        let latency = json!({"latency": time.as_millis() as u64});
+        let toxic = json!({"name": "held-back", "type": "latency", "stream": "upstream", "attributes": latency});
+        for way in &self.ways {
+            assert_eq!(ask("POST", &format!("/proxies/{}/toxics", way.proxy), Some(&toxic)), 200);
+        }
     }
 
     /// The addresses of its near ends.

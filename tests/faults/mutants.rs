@@ -33,6 +33,9 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::GapIgnored => ("retention-running", &["a loss is told"]),
         Mutant::LeasesIgnored | Mutant::Oversleeping => ("freeze", &["the later of equals wins"]),
         Mutant::DrainSkipped => ("handover", &["a handover redelivers nothing"]),
+        Mutant::PurgeHorizonIgnored => ("purged", &["nothing is resurrected"]),
+        Mutant::GiveBackSkipped => ("siblings-refused-object", &["what is refused is given back"]),
+        Mutant::CacheUnconditional => ("siblings-late-rating", &[family::RATINGS]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
     })
 }

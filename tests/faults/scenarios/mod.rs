@@ -60,6 +60,7 @@ scenarios! {
     "too-large" small::too_large, "a small node that answers 413";
     "mapping" store::mapping, "a mapping that rejects everything, mended";
     "choke" store::choke, "documents that always time out, their letters replayed at an older and an equal version";
+    "purged" store::purged, "a letter replayed whose document was deleted and purged meanwhile";
     "letters" letters, "letters that the dead-letter topic does not take for a while";
     "times" times, "timestamps of 2099 and 1969";
     "middle" marks::middle, "a document lost from the index, and the group set back to the middle of the log";
@@ -77,6 +78,8 @@ scenarios! {
     "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
     "siblings-late-push" siblings::late_push, "a push that comes when another member has pushed something newer";
+    "siblings-refused-object" siblings::refused_object, "an object that the index refuses, and the one before it";
+    "siblings-late-rating" siblings::late_rating, "a rating that comes to the cache when a later one is there";
     "siblings-repair" siblings::repair, "objects gone from the indexes, put back by verify --repair";
 }
 
