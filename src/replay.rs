@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetters, Letter};
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Answer, Failure, Order, Reject};
 use pipeline::system::Decoded;
 use pipeline::{Engine, Epoch, Options, Parts, Record, Status, Tally, TopicPartition, feed};
@@ -93,7 +94,7 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
         // As good as gone: a purge may be on its way to it.
         Some(held) if held.deleted && held.version >= version => false,
         Some(_) => true,
-        None => version >= horizon,
+        None => version >= horizon || mutants::on(Mutant::PurgeHorizonIgnored),
     };
     let allow = |identity: &Option<(String, i64)>| {
         identity

@@ -51,10 +51,16 @@ pub enum Mutant {
     VerifyBlind,
     /// A field of the transaction is left out of its document.
     ValueLost,
+    /// A dead letter of an event that is older than what was purged creates its document.
+    PurgeHorizonIgnored,
+    /// What a ledger took stays there when the index refuses it.
+    GiveBackSkipped,
+    /// The cache takes a rating whatever it holds.
+    CacheUnconditional,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -78,6 +84,9 @@ impl Mutant {
         Self::DrainSkipped,
         Self::VerifyBlind,
         Self::ValueLost,
+        Self::PurgeHorizonIgnored,
+        Self::GiveBackSkipped,
+        Self::CacheUnconditional,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -106,6 +115,9 @@ impl Mutant {
             Self::DrainSkipped => "drain-skipped",
             Self::VerifyBlind => "verify-blind",
             Self::ValueLost => "value-lost",
+            Self::PurgeHorizonIgnored => "purge-horizon-ignored",
+            Self::GiveBackSkipped => "give-back-skipped",
+            Self::CacheUnconditional => "cache-unconditional",
         }
     }
 }

@@ -150,6 +150,8 @@ stop() {
   local name=$1 signal=TERM pids
   # PostgreSQL waits for its clients on SIGTERM; SIGINT is its orderly stop that does not.
   [[ $name == postgres ]] && signal=INT
+  # The last broker of a cluster waits for a controller that lets it go, and there is none without a majority.
+  if [[ $name == kafka_broker? ]] && (($(kafka_brokers_running) < 2)); then signal=KILL; fi
   if is_running "$name"; then
     mapfile -t pids < <(tree_of "$(pid_of "$name")")
     resume_tree "$name"

@@ -59,10 +59,16 @@ CONF
   kafka_launch "$name" "$KAFKA_BROKERS_CLUSTER_ID" -Xms256m -Xmx384m
 }
 
+kafka_brokers_running() {
+  local name running=0
+  for name in "${KAFKA_BROKER_NAMES[@]}"; do if is_running "$name"; then running=$((running + 1)); fi; done
+  echo "$running"
+}
+
 # Its answer to a metadata request (version 1, no topics) lists at least as many brokers as run.
 kafka_broker_ready() {
-  local answer name running=0
-  for name in "${KAFKA_BROKER_NAMES[@]}"; do if is_running "$name"; then running=$((running + 1)); fi; done
+  local answer running
+  running=$(kafka_brokers_running)
   answer=$(exchange "$1" '\0\0\0\016\0\003\0\001\0\0\0\001\377\377\0\0\0\0' 12)
   # Length, correlation id 1, number of brokers.
   [[ $answer == ????????00000001???????? ]] && ((16#${answer:16} >= running))

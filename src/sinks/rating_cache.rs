@@ -2,6 +2,7 @@
 //!
 //! It guarantees that a rating which was counted earlier never takes the place of a later one.
 
+use pipeline::mutants::{self, Mutant};
 use pipeline::sink::Failure;
 use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
@@ -29,6 +30,9 @@ if held then
 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1";
+
+/// The same, whatever is held: with the bug switched on.
+const SET: &str = "redis.call('SET', KEYS[1], ARGV[2])\nreturn 1";
 
 /// The cache of ratings.
 pub struct RatingCache {
@@ -60,7 +64,8 @@ impl RatingCache {
         for rated in rated.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
             for Rated { subject, seq, rating } in rated {
-                let set = pipeline.cmd("EVAL").arg(SET_IF_LATER).arg(1).arg(self.key(subject));
+                let script = if mutants::on(Mutant::CacheUnconditional) { SET } else { SET_IF_LATER };
+                let set = pipeline.cmd("EVAL").arg(script).arg(1).arg(self.key(subject));
                 set.arg(*seq).arg(text(*seq, rating));
             }
             let foreign = self.each(&mut pipeline).await?.into_iter().zip(rated).filter(|(answer, _)| answer.is_none());

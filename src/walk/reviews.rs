@@ -4,7 +4,7 @@ use pipeline::Record;
 
 use super::json::Plain;
 use super::users::text;
-use super::{VERSIONS, Walked, digest, get, id, members, time, twice};
+use super::{VERSIONS, Walked, digest, get, id, members, time, twice, whole};
 
 /// The deepest nesting of an event.
 const LEVELS: usize = 128;
@@ -25,7 +25,7 @@ pub fn contribution(record: &Record) -> Option<Walked> {
     if twice(&event) || twice(data) {
         return None;
     }
-    let document = id(get(data, "id"))?.to_owned();
+    let document = id(get(data, "id"))?;
     let time = match get(data, "updatedAt") {
         Plain::Null => get(&event, "timestamp"),
         time => time,
@@ -34,13 +34,14 @@ pub fn contribution(record: &Record) -> Option<Walked> {
     if deleted {
         return Some(Walked { id: document, version, deleted, passed: None });
     }
-    let creator = id(get(data, "creatorId"))?.to_owned();
+    let creator = id(get(data, "creatorId"))?;
     let stars = match get(data, "stars") {
-        Plain::Text(stars) | Plain::Number(stars) if matches!(stars.as_str(), "1" | "2" | "3" | "4" | "5") => stars,
+        Plain::Text(stars) | Plain::Number(stars) => whole(stars).filter(|stars| (1..=5).contains(stars))?,
         _ => return None,
     };
     TEXTS.iter().all(|name| text(get(data, name)).is_some()).then(|| {
-        let kept = [("creatorId".to_owned(), Plain::Text(creator)), ("stars".to_owned(), Plain::Number(stars.clone()))];
+        let kept =
+            [("creatorId".to_owned(), Plain::Text(creator)), ("stars".to_owned(), Plain::Number(stars.to_string()))];
         Walked { id: document, version, deleted, passed: Some(digest::of(kept)) }
     })
 }

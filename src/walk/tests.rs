@@ -88,8 +88,11 @@ fn an_id_is_a_text_or_a_whole_number() {
         ("12345678901234567890123", Some("12345678901234567890123")),
         ("-7", Some("-7")),
         (r#""12""#, Some("12")),
-        ("1.0", None),
-        ("1e3", None),
+        ("1.0", Some("1")),
+        ("1e3", Some("1000")),
+        ("-0.0", Some("0")),
+        ("1.5", None),
+        ("1e400", None),
         (r#""""#, None),
         ("true", None),
         ("null", None),
@@ -114,7 +117,21 @@ fn a_version_is_the_time_and_the_rank() {
         ("1700000000.000001999", Some(1)),
         ("1.7E9", Some(0)),
         ("1700000000123.5", Some(123_500)),
-        (r#""1700000000""#, None),
+        (r#""1700000000""#, Some(0)),
+        (r#""1700000000123""#, Some(123_000)),
+        (r#""17000000001""#, None),
+        (r#""20231114""#, None),
+        (r#""20231114221320""#, None),
+        ("1700000000123456", Some(123_456)),
+        ("1700000000123456789", Some(123_456)),
+        (r#""2023-11-14T23:13:20,5+01:00[Europe/Rome]""#, Some(500_000)),
+        (r#""2023-11-14T22:13:20[Europe/Rome]""#, None),
+        (r#""20231114T221320.5Z""#, Some(500_000)),
+        (r#""20231114T2213+00""#, Some(-20_000_000)),
+        (r#""20231114 221320Z""#, None),
+        ("[2023,11,14,22,13]", Some(-20_000_000)),
+        ("[2023,11,14,22,13,20,500000000]", Some(500_000)),
+        ("[2023,11,14]", None),
         (r#""2023-11-14""#, None),
         (r#""2023-02-29T00:00:00Z""#, None),
         (r#""2023-11-14T22:13:20.Z""#, None),
@@ -298,11 +315,13 @@ fn reviews_are_what_they_count_for() {
         reviews::contribution(&review("created", r#"{"id":1,"creatorId":7,"stars":"4","title":12.50}"#)).unwrap();
     assert_eq!((walked.id.as_str(), walked.version), ("1", NOW));
     assert_eq!(walked.passed, Some(fields(&doc! {"creatorId": "7", "stars": 4, "x": 1}, &["creatorId", "stars"])));
+    let same = reviews::contribution(&review("created", r#"{"id":1.0,"creatorId":7e0,"stars":4.0}"#)).unwrap();
+    assert_eq!((same.id, same.passed), (walked.id, walked.passed));
     let gone = review("deleted", r#"{"id":"r","updatedAt":1600000000}"#);
     let expected = Walked { id: "r".to_owned(), version: 1_600_000_000_000_000 * 4 + 2, deleted: true, passed: None };
     assert_eq!(reviews::algolia(&gone), Some(expected));
     for data in [
-        r#"{"id":"r","creatorId":"c","stars":4.0}"#,
+        r#"{"id":"r","creatorId":"c","stars":4.5}"#,
         r#"{"id":"r","creatorId":"c","stars":6}"#,
         r#"{"id":"r","stars":4}"#,
         r#"{"id":"r","creatorId":"c","stars":4,"title":true}"#,

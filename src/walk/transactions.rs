@@ -5,7 +5,7 @@ use pipeline::Record;
 
 use super::json::{Plain, read};
 use super::number::{Decimals, in_mongodb, is_amount};
-use super::{VERSIONS, Walked, digest, get, id, members, stored, time, twice};
+use super::{VERSIONS, Walked, digest, get, id, members, stored, time, twice, whole};
 
 /// The deepest nesting of an event.
 const LEVELS: usize = 128;
@@ -128,10 +128,10 @@ fn change(record: &Record) -> Option<Stated> {
         _ => return None,
     };
     let micros = time::of_event(get(&envelope, "timestamp"), record.timestamp_ms)?;
-    let outer = id(get(&envelope, "transaction_id")).map(str::to_owned);
+    let outer = id(get(&envelope, "transaction_id"));
     let transaction = envelope.into_iter().find(|(name, _)| name == "transaction");
     let (id, fields) = match transaction.map_or(Plain::Null, |(_, value)| value) {
-        Plain::Object(fields) => (id(get(&fields, "id"))?.to_owned(), fields),
+        Plain::Object(fields) => (id(get(&fields, "id"))?, fields),
         Plain::Null if deleted => (outer?, Vec::new()),
         _ => return None,
     };
@@ -146,7 +146,7 @@ fn change(record: &Record) -> Option<Stated> {
 fn is_whole(fields: &[(String, Plain)]) -> bool {
     let user = match get(fields, "user_id") {
         Plain::Text(user) => !user.is_empty(),
-        Plain::Number(digits) => !digits.contains(['.', 'e', 'E']),
+        Plain::Number(digits) => !digits.contains(['.', 'e', 'E']) || whole(digits).is_some(),
         _ => false,
     };
     let typed = matches!(get(fields, "transaction_type"), Plain::Text(kind) if !kind.is_empty());

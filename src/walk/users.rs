@@ -29,11 +29,11 @@ pub fn mongodb(record: &Record) -> Option<Walked> {
     if twice(&event) || twice(data) {
         return None;
     }
-    let id = id(get(data, "id"))?.to_owned();
+    let id = id(get(data, "id"))?;
     let named = [get(data, "updated_at"), get(&event, "timestamp")].into_iter().find(|value| **value != Plain::Null);
     let micros = match named {
         Some(time) => time::of_event(time, record.timestamp_ms)?,
-        None => record.timestamp_ms.filter(|ms| (0..=253_402_300_799_999).contains(ms))?.saturating_mul(1_000),
+        None => time::of_record(record.timestamp_ms).filter(|ms| *ms <= 253_402_300_799_999)?.saturating_mul(1_000),
     };
     let fields = match (subject, deleted) {
         (_, true) => Vec::new(),

@@ -54,14 +54,19 @@ pub fn source_of(index: &str, id: &str) -> String {
     reqwest::blocking::get(url).unwrap().error_for_status().unwrap().text().unwrap()
 }
 
-/// Sends a request to the search engine at an address.
+/// Sends a request to the search engine at an address; of a list, to the first node that answers.
 pub fn search_engine(at: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let url = format!("{}{path}", at.trim_end_matches('/'));
-    let mut request = reqwest::blocking::Client::new().request(method.parse().unwrap(), url);
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
-    }
-    let answer = request.send().unwrap();
+    let ask = |node: &str| {
+        let url = format!("{}{path}", node.trim_end_matches('/'));
+        let mut request = reqwest::blocking::Client::new().request(method.parse().unwrap(), url);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        request.send()
+    };
+    let (last, others) = at.rsplit_once(',').map_or((at, None), |(others, last)| (last, Some(others)));
+    let of_others = others.and_then(|others| others.split(',').find_map(|node| ask(node).ok()));
+    let answer = of_others.unwrap_or_else(|| ask(last).unwrap());
     let status = answer.status().as_u16();
     (status, serde_json::from_slice(&answer.bytes().unwrap()).unwrap_or(Value::Null))
 }

@@ -179,7 +179,8 @@ impl World {
     }
 
     fn make_topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
-        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        // As many copies as the cluster makes by default: one of a single broker.
+        let new = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
         let made = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
         made.unwrap().into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use pipeline::mutants::Mutant;
@@ -16,19 +17,20 @@ use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
 use crate::account::{Account, Message};
+use crate::cluster;
 use crate::crew::Crew;
-use crate::liar::{Liar, Mode};
+use crate::liar::{Liars, Mode};
 use crate::links::Links;
 
 pub const PARTITIONS: i32 = 6;
+/// Of the dead-letter topic, in milliseconds, as the program makes it.
+const RETENTION: &str = "2592000000";
 /// Of the group; a member that is silent for longer is thought dead.
 pub const SESSION: Duration = Duration::from_secs(6);
 
 pub struct Arena {
     pub audited: Audited,
-    pub liar: Liar,
-    /// The addresses of the store, where it has several.
-    pub nodes: Vec<Liar>,
+    pub liar: Liars,
     pub links: Links,
     pub members: Crew,
     pub account: Account,
@@ -40,6 +42,8 @@ pub struct Arena {
     pub log_was_cut: bool,
     /// Whether every letter must be of a record that is dead now.
     pub expect_letters: bool,
+    /// Properties of librdkafka for members to come, each with a `{place}` where its place in the crew is to stand.
+    properties: Option<String>,
 }
 
 impl Arena {
@@ -50,12 +54,12 @@ impl Arena {
 
     /// A trial in front of another search engine.
     pub fn before(name: &str, mutant: Option<Mutant>, store: &str) -> Self {
-        let (links, liar) = (Links::open(), Liar::start(store));
+        let (links, liar) = (Links::open(), Liars::start(store, 1));
         let mut audited = Audited::new(World::new(PROGRAM, name));
         let world = &mut audited.world;
-        world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
+        world.set("KAFKA_BOOTSTRAP_SERVERS", &links.kafka.servers());
         world.set("REDIS_URL", &links.redis.through(&variable("REDIS_URL")));
-        world.set("ELASTICSEARCH_URL", &liar.url);
+        world.set("ELASTICSEARCH_URL", &liar.urls());
         world.set("CONSUMER_BATCH_SIZE", "25");
         world.set("CONSUMER_MAX_IN_FLIGHT", "2");
         let database = links.postgres.through(&audited.url);
@@ -65,7 +69,6 @@ impl Arena {
         Self {
             audited,
             liar,
-            nodes: Vec::new(),
             links,
             members: Crew::default(),
             account,
@@ -74,14 +77,14 @@ impl Arena {
             store: store.to_owned(),
             log_was_cut: false,
             expect_letters: true,
+            properties: None,
         }
     }
 
     /// The store has several addresses, each with a proxy of its own before it.
     pub fn before_nodes(&mut self, count: usize) {
-        self.nodes = (0..count).map(|_| Liar::start(&self.store)).collect();
-        let urls: Vec<&str> = self.nodes.iter().map(|node| node.url.as_str()).collect();
-        let urls = urls.join(",");
+        self.liar = Liars::start(&self.store, count);
+        let urls = self.liar.urls();
         self.set("ELASTICSEARCH_URL", &urls);
     }
 
@@ -123,7 +126,7 @@ impl Arena {
         messages.iter().for_each(|message| self.account.note(message));
     }
 
-    fn command(&self, args: &[&str]) -> std::process::Command {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world().command(args);
         if let Some(mutant) = self.mutant {
             command.env("MILLRACE_MUTANT", mutant.name());
@@ -133,14 +136,28 @@ impl Arena {
 
     /// Starts a member; it may have to wait for services.
     pub fn join(&mut self) {
-        let member = Running::start(self.command(&["run", "transactions"]));
-        self.members.push(member);
+        let mut command = self.command(&["run", "transactions"]);
+        if let Some(properties) = &self.properties {
+            let place = self.members.free_place().to_string();
+            let dir = self.world().dir.join(&place);
+            std::fs::create_dir_all(&dir).unwrap();
+            let text = format!("[kafka.properties]\n{}\n", properties.replace("{place}", &place));
+            std::fs::write(dir.join("millrace.toml"), text).unwrap();
+            command.current_dir(dir);
+        }
+        let member = Running::start(command);
+        self.members.enter(member);
     }
 
     /// Starts a member and waits until it works.
     pub fn start(&mut self) {
         self.join();
         self.members.last().unwrap().await_events("Partitions assigned", 1);
+    }
+
+    /// Members that come from now on have these properties; `{place}` stands for a member's place in the crew.
+    pub fn with_properties(&mut self, properties: &str) {
+        self.properties = Some(properties.to_owned());
     }
 
     /// Begins to count anew.
@@ -174,12 +191,13 @@ impl Arena {
     /// Everything is well again: links, the store, the dead-letter topic.
     pub fn heal(&self) {
         self.links.heal();
-        for liar in self.nodes.iter().chain([&self.liar]) {
-            liar.set(Mode::Honest);
-            liar.delay(Duration::ZERO);
-        }
-        for name in ["kafka", "elasticsearch", "redis", "postgres"] {
+        self.liar.set(Mode::Honest);
+        self.liar.delay(Duration::ZERO);
+        for name in [cluster::brokers(), cluster::nodes(), &["redis", "postgres"]].concat() {
             services("start", name);
+        }
+        if cluster::is_on() {
+            cluster::await_in_sync(self.world());
         }
     }
 
@@ -206,23 +224,44 @@ impl Arena {
 
     /// Nobody can write letters, or everybody again.
     pub fn block_letters(&self, block: bool) {
-        let replicas = if block { "2" } else { "1" };
-        self.set_letters(replicas, "2097176");
+        self.set_letters(block, "2097176", RETENTION);
     }
 
     /// Takes room from the dead-letter topic that the program has made or raised.
     pub fn squeeze_letters(&self, bytes: &str) {
-        self.set_letters("1", bytes);
+        self.set_letters(false, bytes, RETENTION);
     }
 
-    fn set_letters(&self, replicas: &str, bytes: &str) {
+    fn set_letters(&self, block: bool, bytes: &str, retention: &str) {
+        // Of one copy all must agree, of three two; more than there are can never.
+        let replicas = match (block, cluster::is_on()) {
+            (true, _) => "4",
+            (false, true) => "2",
+            (false, false) => "1",
+        };
         let topic = format!("{}.dlq", self.world().name);
         let change = AlterConfig::new(ResourceSpecifier::Topic(&topic))
             .set("min.insync.replicas", replicas)
             .set("max.message.bytes", bytes)
-            .set("retention.ms", "2592000000");
-        let done = block_on(self.world().admin().alter_configs([&change], &AdminOptions::new())).unwrap();
+            .set("retention.ms", retention);
+        self.configure(&change);
+    }
+
+    fn configure(&self, change: &AlterConfig<'_>) {
+        let done = block_on(self.world().admin().alter_configs([change], &AdminOptions::new())).unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Both topics keep records for so many milliseconds.
+    pub fn keep_for(&self, millis: &str) {
+        let topic = AlterConfig::new(ResourceSpecifier::Topic(&self.world().name)).set("retention.ms", millis);
+        self.configure(&topic);
+        self.set_letters(false, "2097176", millis);
+    }
+
+    /// Runs a command, with the bug that the members have.
+    pub fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
     }
 
     /// Empties the dead-letter topic.

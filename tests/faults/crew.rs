@@ -1,7 +1,7 @@
 //! Members of a group that come and go, and what their logs add up to.
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::process::ExitStatus;
 
 use testkit::program::Running;
@@ -19,6 +19,8 @@ pub struct Sums {
 #[derive(Default)]
 pub struct Crew {
     present: Vec<Running>,
+    /// The place of each that is present; a newcomer takes the first that is free.
+    places: Vec<usize>,
     gone: BTreeMap<String, Sums>,
     rebalances: u64,
 }
@@ -31,13 +33,22 @@ impl Deref for Crew {
     }
 }
 
-impl DerefMut for Crew {
-    fn deref_mut(&mut self) -> &mut Vec<Running> {
-        &mut self.present
-    }
-}
-
 impl Crew {
+    /// The place of the next member: that of one who is gone, if there is any.
+    pub fn free_place(&self) -> usize {
+        (0..).find(|place| !self.places.contains(place)).unwrap_or_default()
+    }
+
+    pub fn enter(&mut self, member: Running) {
+        self.places.push(self.free_place());
+        self.present.push(member);
+    }
+
+    fn leave(&mut self, index: usize) -> Running {
+        self.places.remove(index);
+        self.present.remove(index)
+    }
+
     /// Takes a member's counts and lets it go.
     pub fn retire(&mut self, mut member: Running, signal: Option<&str>) -> ExitStatus {
         signal.into_iter().for_each(|signal| member.signal(signal));
@@ -51,13 +62,13 @@ impl Crew {
 
     /// SIGKILL.
     pub fn kill(&mut self, index: usize) {
-        let member = self.present.remove(index);
+        let member = self.leave(index);
         self.retire(member, Some("KILL"));
     }
 
     /// SIGTERM; whatever the exit code says.
     pub fn stop(&mut self, index: usize) {
-        let member = self.present.remove(index);
+        let member = self.leave(index);
         self.retire(member, Some("TERM"));
     }
 

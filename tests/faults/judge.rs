@@ -90,7 +90,7 @@ pub fn judge(arena: &mut Arena) -> Judged<Report> {
     verified(arena)?;
     let sums = arena.members.sums().get("transactions").copied().unwrap_or_default();
     let mut faults = arena.done.clone();
-    faults.extend(arena.nodes.iter().chain([&arena.liar]).flat_map(|liar| liar.told()));
+    faults.extend(arena.liar.told());
     Ok(Report {
         records: arena.account.records,
         redelivered: (sums.records - sums.abandoned).saturating_sub(arena.account.records),

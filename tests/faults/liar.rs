@@ -46,6 +46,43 @@ struct Stand {
     turn: bool,
 }
 
+/// The ways to a store, each with a proxy of its own.
+pub struct Liars {
+    pub ways: Vec<Liar>,
+}
+
+impl Liars {
+    /// So many, before the nodes of a list in turn; at least one a node.
+    pub fn start(upstreams: &str, count: usize) -> Self {
+        let nodes: Vec<&str> = upstreams.split(',').collect();
+        Self { ways: nodes.iter().cycle().take(count.max(nodes.len())).map(|node| Liar::start(node)).collect() }
+    }
+
+    /// Their addresses.
+    pub fn urls(&self) -> String {
+        let urls: Vec<&str> = self.ways.iter().map(|way| way.url.as_str()).collect();
+        urls.join(",")
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.ways.iter().for_each(|way| way.set(mode.clone()));
+    }
+
+    /// Holds back each bulk request.
+    pub fn delay(&self, delay: Duration) {
+        self.ways.iter().for_each(|way| way.delay(delay));
+    }
+
+    /// How often they lied, by kind.
+    pub fn told(&self) -> BTreeMap<&'static str, u64> {
+        let mut told = BTreeMap::new();
+        for (kind, count) in self.ways.iter().flat_map(Liar::told) {
+            *told.entry(kind).or_default() += count;
+        }
+        told
+    }
+}
+
 /// A running proxy.
 pub struct Liar {
     stand: Arc<Mutex<Stand>>,

@@ -15,12 +15,14 @@
 
 mod account;
 mod arena;
+mod cluster;
 mod crew;
 mod family;
 mod judge;
 mod letters;
 mod liar;
 mod links;
+mod mix;
 mod mutants;
 mod nemesis;
 mod scenarios;
@@ -30,6 +32,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use scenarios::Scenario;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
@@ -53,6 +56,9 @@ struct Args {
     /// Switch the bugs on, one by one, and see each found (a build with the feature `mutants`)
     #[arg(long)]
     mutants: bool,
+    /// On three brokers and three search nodes; the scenarios are those for clusters
+    #[arg(long, conflicts_with = "mutants")]
+    cluster: bool,
     /// Only these bugs
     #[arg(long, value_name = "BUG", requires = "mutants", value_delimiter = ',')]
     only: Vec<String>,
@@ -66,20 +72,25 @@ type Mix = fn(u64) -> judge::Judged<judge::Report>;
 
 const MIXES: [(&str, Mix); 2] = [(nemesis::NAME, nemesis::run), (family::nemesis::NAME, family::nemesis::run)];
 
-fn names() -> impl Iterator<Item = &'static str> {
-    scenarios::ALL.iter().map(|one| one.name).chain(MIXES.map(|(name, _)| name))
+/// The scenarios and the mixes of single services, or of clusters.
+fn trials(cluster: bool) -> (&'static [Scenario], &'static [(&'static str, Mix)]) {
+    if cluster { (scenarios::ON_CLUSTERS, &MIXES[..1]) } else { (scenarios::ALL, &MIXES) }
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let (scenarios, mixes) = trials(args.cluster);
     if args.list {
-        scenarios::ALL.iter().for_each(|one| println!("{:<28} {}", one.name, one.what));
-        MIXES.iter().for_each(|(name, _)| println!("{name:<28} a mix of faults, drawn from a seed"));
+        scenarios.iter().for_each(|one| println!("{:<28} {}", one.name, one.what));
+        mixes
+            .iter()
+            .for_each(|(name, _)| println!("{name:<28} a mix of faults of every kind, in an order drawn from a seed"));
         pipeline::mutants::Mutant::ALL.iter().for_each(|bug| println!("bug {}", bug.name()));
         return ExitCode::SUCCESS;
     }
-    if let Some(unknown) = args.scenarios.iter().find(|name| !names().any(|known| known == *name)) {
-        eprintln!("there is no scenario {unknown}; --list names them");
+    let known = |name: &str| scenarios.iter().any(|one| one.name == name) || mixes.iter().any(|(mix, _)| *mix == name);
+    if let Some(unknown) = args.scenarios.iter().find(|name| !known(name)) {
+        eprintln!("there is no scenario {unknown}; --list names them, with --cluster those on clusters");
         return ExitCode::from(64);
     }
     let well = if args.mutants { mutants::run(&args.only) } else { run(&args) };
@@ -89,10 +100,11 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> bool {
     let wanted = |name: &str| args.scenarios.is_empty() || args.scenarios.iter().any(|wanted| wanted == name);
     let mut table = table::Table::default();
-    for scenario in scenarios::ALL.iter().filter(|one| wanted(one.name)) {
+    let (scenarios, mixes) = trials(args.cluster);
+    for scenario in scenarios.iter().filter(|one| wanted(one.name)) {
         table.add(scenario.name, judge::attempt(|| (scenario.run)(None)));
     }
-    for (name, mix) in MIXES.into_iter().filter(|(name, _)| wanted(name)) {
+    for (name, mix) in mixes.iter().filter(|(name, _)| wanted(name)) {
         let end = Instant::now() + Duration::from_secs(args.minutes.unwrap_or(0) * 60);
         let mut seed = args.first;
         while seed < args.first + args.seeds || Instant::now() < end {

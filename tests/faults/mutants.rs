@@ -35,6 +35,9 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::VerifyBlind => ("altered", &[scenarios::PLANTED]),
         Mutant::ValueLost => ("stream", &["no value vanishes"]),
         Mutant::DrainSkipped => ("handover", &["a handover redelivers nothing"]),
+        Mutant::PurgeHorizonIgnored => ("purged", &["nothing is resurrected"]),
+        Mutant::GiveBackSkipped => ("siblings-refused-object", &["what is refused is given back"]),
+        Mutant::CacheUnconditional => ("siblings-late-rating", &[family::RATINGS]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
     })
 }

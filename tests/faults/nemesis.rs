@@ -1,257 +1,224 @@
-//! The random mix: a seed draws faults, how long each lasts and which overlap; the members work all the while.
+//! The random mix of transactions and their audit, on single services and on clusters.
 
-use std::thread::sleep;
 use std::time::Duration;
 
+use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use serde_json::json;
-use testkit::services::services;
 
 use crate::account::stream;
-use crate::arena::{Arena, SESSION, flush_redis};
-use crate::judge::{Judged, Report, committed_is_durable, happened, judge};
+use crate::arena::Arena;
+use crate::cluster::{self, BROKERS, NODES};
+use crate::crew::Crew;
+use crate::judge::{Judged, Report, committed_is_durable, judge};
 use crate::liar::Mode;
+use crate::links::Links;
+use crate::mix::{Away, Card, Fault, Ground, Strain, play};
 
 pub const NAME: &str = "nemesis";
-/// Faults drawn for one seed.
-const STEPS: usize = 14;
+/// Records of a step.
+const SHARE: u64 = 400;
+/// Held back before each bulk request, so that there is something in flight.
+const DELAY: Duration = Duration::from_millis(30);
+/// How late a slow node answers.
+const LATE: Duration = Duration::from_secs(3);
 
-/// What is drawn, and how often compared with the others.
-const FAULTS: [(Fault, u32); 22] = [
-    (Fault::Kill, 4),
-    (Fault::Stop, 2),
-    (Fault::Freeze, 2),
-    (Fault::Join, 3),
-    (Fault::Reset, 1),
-    (Fault::Broker(Harm::Kill), 1),
-    (Fault::Broker(Harm::Freeze), 1),
-    (Fault::Broker(Harm::Slow), 2),
-    (Fault::Broker(Harm::Cut), 2),
-    (Fault::Store("elasticsearch", Harm::Kill), 1),
-    (Fault::Store("elasticsearch", Harm::Freeze), 2),
-    (Fault::Store("redis", Harm::Kill), 1),
-    (Fault::Store("redis", Harm::Slow), 2),
-    (Fault::Store("redis", Harm::Cut), 1),
-    (Fault::Store("postgres", Harm::Kill), 1),
-    (Fault::Store("postgres", Harm::Cut), 2),
-    (Fault::Flush, 2),
-    (Fault::Lie(0), 2),
-    (Fault::Lie(1), 2),
-    (Fault::Lie(2), 4),
-    (Fault::Index, 3),
-    (Fault::Letters, 2),
+/// What an arena knows besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// All ways lie; what they say that they did.
+    Lie(Lie, &'static str),
+    /// One way does.
+    Sick(Lie, &'static str),
+    Closed,
+    Flooded,
+    Letters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    Busy,
+    Page,
+    Half,
+    Cut,
+    Status(u16),
+    Slow,
+    Items(u16),
+}
+
+impl Lie {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Busy => Mode::Busy,
+            Self::Page => Mode::Page,
+            Self::Half => Mode::Half,
+            Self::Cut => Mode::Cut,
+            Self::Status(status) => Mode::Status(status),
+            Self::Slow => Mode::Slow,
+            Self::Items(status) => Mode::Items { status, kind: "cluster_block_exception", one_in: 1 },
+        }
+    }
+}
+
+const fn card(what: &'static str, fault: Fault<Own>) -> Card<Own> {
+    Card { what, fault }
+}
+
+const fn lie(what: &'static str, lie: Lie, told: &'static str) -> Card<Own> {
+    card(what, Fault::Own(Own::Lie(lie, told)))
+}
+
+const fn sick(what: &'static str, lie: Lie, told: &'static str) -> Card<Own> {
+    card(what, Fault::Own(Own::Sick(lie, told)))
+}
+
+/// On single services and on clusters.
+const CARDS: &[Card<Own>] = &[
+    card("kills", Fault::Kill),
+    card("more kills", Fault::Kill),
+    card("stops", Fault::Stop),
+    card("freezes", Fault::Freeze),
+    card("joins", Fault::Join),
+    card("more joins", Fault::Join),
+    card("resets", Fault::Reset),
+    card("broker slow", Fault::Link("kafka", Strain::Slow)),
+    card("broker cut off", Fault::Link("kafka", Strain::Cut)),
+    card("redis kills", Fault::Service(&["redis"], Away::Killed)),
+    card("redis slow", Fault::Link("redis", Strain::Slow)),
+    card("redis cut off", Fault::Link("redis", Strain::Cut)),
+    card("postgres kills", Fault::Service(&["postgres"], Away::Killed)),
+    card("postgres cut off", Fault::Link("postgres", Strain::Cut)),
+    card("redis flushes", Fault::Flush),
+    lie("answers of 503", Lie::Busy, "503"),
+    lie("pages for answers", Lie::Page, "page"),
+    lie("half answers", Lie::Half, "half"),
+    lie("answers cut", Lie::Cut, "cut"),
+    card("closed indices", Fault::Own(Own::Closed)),
+    card("flood blocks", Fault::Own(Own::Flooded)),
+    card("topics not writable", Fault::Own(Own::Letters)),
 ];
 
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Kill,
-    Stop,
-    Freeze,
-    Join,
-    /// Everybody leaves, and the group begins at the start of the log.
-    Reset,
-    Broker(Harm),
-    Store(&'static str, Harm),
-    Flush,
-    /// 503, a page; half an answer; no answer.
-    Lie(usize),
-    /// Closed, or blocked.
-    Index,
-    Letters,
-}
+const SINGLE: &[Card<Own>] = &[
+    card("broker kills", Fault::Service(&["kafka"], Away::Killed)),
+    card("broker freezes", Fault::Service(&["kafka"], Away::Paused)),
+    card("store kills", Fault::Service(&["elasticsearch"], Away::Killed)),
+    card("store freezes", Fault::Service(&["elasticsearch"], Away::Paused)),
+];
 
-#[derive(Clone, Copy, Debug)]
-enum Harm {
-    Kill,
-    Freeze,
-    Slow,
-    Cut,
-}
-
-/// What is to be mended, and whether it must be before the next fault.
-enum Open {
-    Nothing,
-    Links,
-    Liar,
-    Service(&'static str),
-    Index(bool),
-    Letters,
-    Frozen,
-}
+const CLUSTER: &[Card<Own>] = &[
+    card("brokers killed", Fault::Service(BROKERS, Away::Killed)),
+    card("brokers frozen", Fault::Service(BROKERS, Away::Paused)),
+    card("coordinators moved", Fault::Coordinator),
+    card("one broker cut off", Fault::Link("kafka", Strain::CutOne)),
+    card("nodes killed", Fault::Service(NODES, Away::Killed)),
+    card("nodes frozen", Fault::Service(NODES, Away::Paused)),
+    sick("nodes that cut", Lie::Cut, "cut"),
+    sick("nodes that answer 500", Lie::Status(500), "status"),
+    sick("nodes that answer 502", Lie::Status(502), "status"),
+    sick("slow nodes", Lie::Slow, "slow"),
+    sick("read-only nodes", Lie::Items(403), "items"),
+    sick("full nodes", Lie::Items(429), "items"),
+];
 
 /// Runs one seed.
 pub fn run(seed: u64) -> Judged<Report> {
-    let mut rng = StdRng::seed_from_u64(seed);
     let mut arena = Arena::new(NAME, None);
+    // Of the seeds one in three each: as it is by default, and two other ways to be a member.
+    match seed % 3 {
+        0 => {
+            arena.with_properties("\"group.instance.id\" = 'member-{place}'");
+            arena.note("static membership");
+        }
+        2 => {
+            arena.with_properties("\"partition.assignment.strategy\" = 'cooperative-sticky'");
+            arena.note("cooperative assignment");
+        }
+        _ => {}
+    }
     arena.start();
     arena.members[0].await_ready();
     arena.forget_deletes();
-    arena.liar.delay(Duration::from_millis(30));
-    let mut open: Vec<Open> = Vec::new();
-    for step in 0..STEPS as u64 {
-        // The broker has to be there to take records.
-        if !open.iter().any(|one| matches!(one, Open::Service("kafka"))) {
-            arena.send(&stream(seed * 100 + step, 400));
-        }
-        let (fault, _) = FAULTS.choose_weighted(&mut rng, |(_, weight)| *weight).unwrap();
-        // Neither what is committed nor what is held can be asked while their keepers are away.
-        let seen = !open.iter().any(|one| matches!(one, Open::Service(_) | Open::Index(_)));
-        open.push(begin(&mut arena, &mut rng, *fault, seen)?);
-        sleep(Duration::from_millis(rng.random_range(300..2_500)));
-        // Some faults go on into the next one.
-        if rng.random_bool(0.65) {
-            mend_all(&arena, &mut open);
-        }
-    }
-    mend_all(&arena, &mut open);
+    arena.liar.delay(DELAY);
+    play(&mut arena, &[CARDS, if cluster::is_on() { CLUSTER } else { SINGLE }].concat(), seed)?;
     arena.heal();
-    if arena.members.is_empty() {
-        arena.start();
-    }
-    let report = judge(&mut arena)?;
-    // Those that were made; answers that were lied about come on top.
-    happened("enough faults", arena.done.values().sum::<u64>() >= STEPS as u64 / 2)?;
-    Ok(report)
+    judge(&mut arena)
 }
 
-fn begin(arena: &mut Arena, rng: &mut StdRng, fault: Fault, seen: bool) -> Judged<Open> {
-    let some = |arena: &Arena, rng: &mut StdRng| rng.random_range(0..arena.members.len());
-    match fault {
-        Fault::Kill => {
-            let index = some(arena, rng);
-            arena.members.kill(index);
-            arena.note("kills");
-            if arena.members.is_empty() {
-                if seen {
-                    committed_is_durable(arena)?;
+impl Ground for Arena {
+    type Own = Own;
+
+    fn crew(&mut self) -> &mut Crew {
+        &mut self.members
+    }
+
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn join(&mut self) {
+        Self::join(self);
+    }
+
+    fn send(&mut self, seed: u64) {
+        Self::send(self, &stream(seed, SHARE));
+    }
+
+    fn reset(&mut self, _: &mut StdRng) {
+        self.systems().iter().for_each(|(_, group)| self.world().reset_group(group));
+    }
+
+    fn note(&mut self, what: &'static str) {
+        Self::note(self, what);
+    }
+
+    fn times(&self, what: &str) -> u64 {
+        self.done.get(what).copied().unwrap_or_default()
+    }
+
+    fn begin(&mut self, own: Own, rng: &mut StdRng) {
+        match own {
+            Own::Lie(lie, _) => self.liar.set(lie.mode()),
+            Own::Sick(lie, _) => {
+                let way = &self.liar.ways[rng.random_range(0..self.liar.ways.len())];
+                way.set(lie.mode());
+                if lie == Lie::Slow {
+                    way.delay(LATE);
                 }
-                arena.join();
             }
-        }
-        Fault::Stop => {
-            let index = some(arena, rng);
-            arena.join();
-            arena.members.stop(index);
-            arena.note("stops");
-        }
-        Fault::Freeze => {
-            let index = some(arena, rng);
-            arena.members[index].signal("STOP");
-            arena.note("freezes");
-            sleep(SESSION + Duration::from_secs(1));
-            return Ok(Open::Frozen);
-        }
-        Fault::Join if arena.members.len() < 3 => {
-            arena.join();
-            arena.note("joins");
-        }
-        Fault::Join => {
-            arena.members.stop(0);
-            arena.note("stops");
-        }
-        Fault::Reset if !seen => {}
-        Fault::Reset => {
-            arena.members.stop_all();
-            for (_, group) in arena.systems() {
-                arena.world().reset_group(&group);
-            }
-            arena.note("resets");
-            arena.join();
-        }
-        Fault::Broker(harm) => return Ok(harmed(arena, "kafka", harm)),
-        Fault::Store(name, harm) => return Ok(harmed(arena, name, harm)),
-        Fault::Flush => {
-            flush_redis();
-            arena.note("redis flushes");
-        }
-        Fault::Lie(kind) => {
-            let mode = match kind {
-                0 => Mode::Busy,
-                1 => Mode::Page,
-                _ if rng.random_bool(0.5) => Mode::Half,
-                _ => Mode::Cut,
-            };
-            arena.liar.set(mode);
-            arena.note("lies");
-            return Ok(Open::Liar);
-        }
-        Fault::Index | Fault::Letters if !seen => {}
-        Fault::Index => {
-            let close = rng.random_bool(0.5);
-            let done = match close {
-                true => arena.ask("POST", &format!("{}/_close", arena.index()), None).0,
-                false => {
-                    let block = json!({"index.blocks.read_only_allow_delete": true});
-                    arena.ask("PUT", &format!("{}/_settings", arena.index()), Some(&block)).0
-                }
-            };
-            if done == 200 {
-                arena.note(if close { "closed indices" } else { "flood blocks" });
-                return Ok(Open::Index(close));
-            }
-        }
-        Fault::Letters => {
-            arena.block_letters(true);
-            arena.note("topics not writable");
-            return Ok(Open::Letters);
+            Own::Closed => assert_eq!(self.ask("POST", &format!("{}/_close", self.index()), None).0, 200),
+            Own::Flooded => self.settings(&json!({"index.blocks.read_only_allow_delete": true})),
+            Own::Letters => self.block_letters(true),
         }
     }
-    Ok(Open::Nothing)
-}
 
-fn harmed(arena: &mut Arena, name: &'static str, harm: Harm) -> Open {
-    let link = arena.links.to(name);
-    let open = match (harm, link) {
-        (Harm::Slow, Some(link)) => {
-            link.slow(200);
-            Open::Links
+    fn mend(&mut self, own: Own) {
+        match own {
+            Own::Lie(..) | Own::Sick(..) => {
+                self.liar.set(Mode::Honest);
+                self.liar.delay(DELAY);
+            }
+            Own::Closed => assert_eq!(self.ask("POST", &format!("{}/_open", self.index()), None).0, 200),
+            Own::Flooded => self.settings(&json!({"index.blocks.read_only_allow_delete": null})),
+            Own::Letters => self.block_letters(false),
         }
-        (Harm::Cut, Some(link)) => {
-            link.cut();
-            Open::Links
-        }
-        (Harm::Kill, _) => {
-            services("kill", name);
-            Open::Service(name)
-        }
-        _ => {
-            services("pause", name);
-            Open::Service(name)
-        }
-    };
-    arena.note(match (name, harm) {
-        ("kafka", Harm::Kill) => "broker kills",
-        ("kafka", Harm::Freeze) => "broker freezes",
-        (_, Harm::Kill) => "store kills",
-        (_, Harm::Freeze) => "store freezes",
-        (_, Harm::Slow) => "slow links",
-        (_, Harm::Cut) => "cut links",
-    });
-    open
-}
+    }
 
-/// The services first: the rest is asked of them.
-fn mend_all(arena: &Arena, open: &mut Vec<Open>) {
-    open.sort_by_key(|one| !matches!(one, Open::Service(_)));
-    open.drain(..).for_each(|one| mend(arena, &one));
-}
+    fn felt(&self, own: Own) -> Option<u64> {
+        match own {
+            Own::Lie(_, told) | Own::Sick(_, told) => Some(self.liar.told().get(told).copied().unwrap_or_default()),
+            Own::Closed | Own::Flooded | Own::Letters => None,
+        }
+    }
 
-fn mend(arena: &Arena, open: &Open) {
-    match open {
-        Open::Nothing => {}
-        Open::Links => arena.links.heal(),
-        Open::Liar => arena.liar.set(Mode::Honest),
-        Open::Service(name) => services("start", name),
-        Open::Index(true) => {
-            arena.ask("POST", &format!("{}/_open", arena.index()), None);
-        }
-        Open::Index(false) => {
-            let free = json!({"index.blocks.read_only_allow_delete": null});
-            arena.ask("PUT", &format!("{}/_settings", arena.index()), Some(&free));
-        }
-        Open::Letters => arena.block_letters(false),
-        Open::Frozen => arena.members.iter().for_each(|member| member.signal("CONT")),
+    fn stands_alone(&self, own: Own) -> bool {
+        matches!(own, Own::Closed | Own::Flooded)
+    }
+
+    fn coordinator(&self) -> Option<&'static str> {
+        cluster::coordinator(self.world(), &self.world().name)
+    }
+
+    fn all_dead(&mut self) -> Judged {
+        committed_is_durable(self)
     }
 }

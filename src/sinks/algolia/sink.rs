@@ -161,6 +161,9 @@ impl Index {
             self.follow_up(ids).await?;
             return Ok(vec![Verdict::Superseded]);
         }
+        if mutants::on(Mutant::GiveBackSkipped) {
+            return Err(failure);
+        }
         let subjects = self.subjects(ids).await?;
         self.ledger.give_back(entry).await.map_err(nobodys_fault)?;
         // While it was held it may have been counted.

@@ -15,7 +15,7 @@ const DRAIN: Duration = Duration::from_secs(120);
 
 pub const TRANSACTIONS: &str = "transactions equal the model";
 const PEOPLE: &str = "users equal the model";
-const RATINGS: &str = "ratings equal the model";
+pub const RATINGS: &str = "ratings equal the model";
 pub const OBJECTS: &str = "objects equal the model";
 
 /// What is demanded of every trial of the sibling systems; scenarios demand more.

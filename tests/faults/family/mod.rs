@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use millrace::synthetic::reviews::{self, Rating};
 use millrace::synthetic::{self, Kind, Options, users};
 use pipeline::mutants::Mutant;
+use serde_json::json;
 use testkit::model::histogram;
 use testkit::services::{eventually, services};
 use testkit::siblings::Siblings;
@@ -18,7 +19,7 @@ use crate::PROGRAM;
 use crate::arena::deliver;
 use crate::crew::Crew;
 use crate::links::Links;
-pub use judge::{INVARIANTS, OBJECTS, TRANSACTIONS, drained, judge};
+pub use judge::{INVARIANTS, OBJECTS, RATINGS, TRANSACTIONS, drained, judge};
 
 /// The systems on trial.
 pub const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
@@ -65,7 +66,7 @@ impl Family {
         let links = Links::open();
         let mut siblings = Siblings::in_world(World::new(PROGRAM, name));
         let world = &mut siblings.world;
-        world.set("KAFKA_BOOTSTRAP_SERVERS", &format!("127.0.0.1:{}", links.kafka.listen));
+        world.set("KAFKA_BOOTSTRAP_SERVERS", &links.kafka.servers());
         for (link, url) in [(&links.redis, "REDIS_URL"), (&links.mongodb, "MONGODB_URL")] {
             let through = link.through(&world.env[url]);
             world.set(url, &through);
@@ -112,6 +113,15 @@ impl Family {
         self.streams.push(options);
     }
 
+    /// Sends a version of one review, made by hand: its stars, its minute, and so many bytes of text.
+    pub fn send_review(&mut self, kind: &str, stars: u8, minute: u8, bytes: usize) {
+        let time = format!("2026-05-01T10:{minute:02}:00Z");
+        let data = json!({"id": "by-hand", "creatorId": "by-hand", "userId": "u", "stars": stars, "title": "t",
+            "content": "x".repeat(bytes), "updatedAt": time});
+        let event = json!({"id": format!("by-hand-{minute}"), "type": format!("review.{kind}"), "timestamp": time, "data": data});
+        self.deliver("reviews", std::iter::once((Kind::Created, "by-hand".to_owned(), Some(event.to_string()))));
+    }
+
     fn deliver(&mut self, system: &str, events: impl Iterator<Item = (Kind, String, Option<String>)>) {
         let events: Vec<_> = events.collect();
         let records = events.iter().map(|(_, key, payload)| (key.as_str(), payload.as_deref()));
@@ -144,7 +154,7 @@ impl Family {
     /// Starts a member; it may have to wait for services.
     pub fn join(&mut self) {
         let member = self.siblings.start(&SYSTEMS);
-        self.members.push(member);
+        self.members.enter(member);
     }
 
     /// Starts a member and waits until all its systems work.

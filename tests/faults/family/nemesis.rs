@@ -1,175 +1,114 @@
-//! The random mix for the sibling systems: a seed draws faults, how long each lasts and which overlap.
+//! The random mix of the sibling systems.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 use testkit::double;
-use testkit::services::services;
 
 use super::{Family, SYSTEMS, judge};
-use crate::arena::{SESSION, flush_redis};
-use crate::judge::{Judged, Report, happened};
+use crate::crew::Crew;
+use crate::judge::{Judged, Report};
+use crate::links::Links;
+use crate::mix::{Away, Card, Fault, Ground, Strain, play};
 
 pub const NAME: &str = "siblings-nemesis";
-/// Faults drawn for one seed.
-const STEPS: usize = 12;
 /// Creates in each topic's share of a step.
 const SHARE: u64 = 60;
 
-/// What is drawn, and how often compared with the others. MongoDB is never killed: its stand-in forgets acknowledged writes.
-const FAULTS: [(Fault, u32); 16] = [
-    (Fault::Kill, 6),
-    (Fault::Stop, 2),
-    (Fault::Freeze, 2),
-    (Fault::Join, 3),
-    (Fault::Reset, 2),
-    (Fault::Pause("kafka"), 1),
-    (Fault::Pause("mongodb"), 2),
-    (Fault::Cut("mongodb"), 2),
-    (Fault::Slow("mongodb"), 2),
-    (Fault::Slow("kafka"), 1),
-    (Fault::KillRedis, 1),
-    (Fault::Flush, 1),
-    (Fault::Algolia("Algolia asks to wait or fails", &STATUSES), 3),
-    (Fault::Algolia("Algolia is cut off", &[double::Fault::Cut]), 1),
-    (Fault::Algolia("Algolia's answers are lost or garbled", &[double::Fault::Lost, double::Fault::Garbled]), 3),
-    (Fault::Algolia("Algolia is slow", &[double::Fault::Slow(Duration::from_millis(700))]), 3),
+/// What is done to Algolia: one of these.
+type Algolia = &'static [double::Fault];
+
+const fn card(what: &'static str, fault: Fault<Algolia>) -> Card<Algolia> {
+    Card { what, fault }
+}
+
+/// MongoDB is never killed: its stand-in forgets acknowledged writes.
+const CARDS: &[Card<Algolia>] = &[
+    card("kills", Fault::Kill),
+    card("more kills", Fault::Kill),
+    card("stops", Fault::Stop),
+    card("freezes", Fault::Freeze),
+    card("joins", Fault::Join),
+    card("resets", Fault::Reset),
+    card("broker freezes", Fault::Service(&["kafka"], Away::Paused)),
+    card("broker slow", Fault::Link("kafka", Strain::Slow)),
+    card("database freezes", Fault::Service(&["mongodb"], Away::Paused)),
+    card("database cut off", Fault::Link("mongodb", Strain::Cut)),
+    card("database slow", Fault::Link("mongodb", Strain::Slow)),
+    card("redis kills", Fault::Service(&["redis"], Away::Killed)),
+    card("redis flushes", Fault::Flush),
+    card("Algolia asks to wait or fails", Fault::Own(&STATUSES)),
+    card("Algolia is cut off", Fault::Own(&[double::Fault::Cut])),
+    card("Algolia's answers are lost", Fault::Own(&[double::Fault::Lost])),
+    card("Algolia's answers are garbled", Fault::Own(&[double::Fault::Garbled])),
+    card("Algolia is slow", Fault::Own(&[double::Fault::Slow(Duration::from_millis(700))])),
 ];
 const STATUSES: [double::Fault; 3] =
     [double::Fault::Status(429), double::Fault::Status(500), double::Fault::Status(503)];
 
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Kill,
-    Stop,
-    Freeze,
-    Join,
-    /// Everybody leaves, and one group begins at the start of its log.
-    Reset,
-    Pause(&'static str),
-    Cut(&'static str),
-    Slow(&'static str),
-    KillRedis,
-    Flush,
-    Algolia(&'static str, &'static [double::Fault]),
-}
-
-/// What is to be mended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Open {
-    Nothing,
-    Links,
-    Algolia,
-    Service(&'static str),
-    Frozen,
-}
-
 /// Runs one seed.
 pub fn run(seed: u64) -> Judged<Report> {
-    let mut rng = StdRng::seed_from_u64(seed);
     let mut family = Family::new(NAME, None);
     family.start();
     family.join();
     family.members[0].await_ready();
-    let mut open: Vec<Open> = Vec::new();
-    for step in 0..STEPS as u64 {
-        // The broker has to be there to take records, and to say what became of a group.
-        let broker = !open.contains(&Open::Service("kafka"));
-        if broker {
-            family.send(seed * 100 + step, SHARE);
-        }
-        let (fault, _) = FAULTS.choose_weighted(&mut rng, |(_, weight)| *weight).unwrap();
-        open.push(begin(&mut family, &mut rng, *fault, broker));
-        sleep(Duration::from_millis(rng.random_range(300..2_500)));
-        // Some faults go on into the next one.
-        if rng.random_bool(0.65) {
-            mend(&family, &mut open);
-        }
-    }
-    // Whatever was drawn, somebody dies in the midst of it.
-    begin(&mut family, &mut rng, Fault::Kill, true);
-    mend(&family, &mut open);
+    play(&mut family, CARDS, seed)?;
     family.heal();
-    let report = judge(&mut family)?;
-    happened("enough faults", family.done.values().sum::<u64>() >= STEPS as u64 / 2)?;
-    Ok(report)
+    judge(&mut family)
 }
 
-fn begin(family: &mut Family, rng: &mut StdRng, fault: Fault, broker: bool) -> Open {
-    let some = rng.random_range(0..family.members.len());
-    let (what, open) = match fault {
-        Fault::Kill => {
-            family.members.kill(some);
-            family.join();
-            ("kills", Open::Nothing)
-        }
-        Fault::Stop => {
-            family.join();
-            family.members.stop(some);
-            ("stops", Open::Nothing)
-        }
-        Fault::Freeze => {
-            family.members[some].signal("STOP");
-            sleep(SESSION + Duration::from_secs(1));
-            ("freezes", Open::Frozen)
-        }
-        Fault::Join if family.members.len() < 3 => {
-            family.join();
-            ("joins", Open::Nothing)
-        }
-        Fault::Join => {
-            family.members.stop(some);
-            ("stops", Open::Nothing)
-        }
-        Fault::Reset if !broker => return Open::Nothing,
-        Fault::Reset => {
-            family.reset(SYSTEMS.choose(rng).unwrap());
-            family.join();
-            ("resets", Open::Nothing)
-        }
-        Fault::Pause(name) => {
-            services("pause", name);
-            (if name == "kafka" { "broker freezes" } else { "store freezes" }, Open::Service(name))
-        }
-        Fault::Cut(name) => {
-            family.links.to(name).unwrap().cut();
-            ("cut links", Open::Links)
-        }
-        Fault::Slow(name) => {
-            family.links.to(name).unwrap().slow(200);
-            ("slow links", Open::Links)
-        }
-        Fault::KillRedis => {
-            services("kill", "redis");
-            ("store kills", Open::Service("redis"))
-        }
-        Fault::Flush => {
-            flush_redis();
-            family.forgotten = true;
-            ("redis flushes", Open::Nothing)
-        }
-        Fault::Algolia(what, faults) => {
-            family.siblings.algolia.fail(*faults.choose(rng).unwrap());
-            (what, Open::Algolia)
-        }
-    };
-    family.note(what);
-    open
-}
+impl Ground for Family {
+    type Own = Algolia;
 
-/// The services first: the rest is asked of them.
-fn mend(family: &Family, open: &mut Vec<Open>) {
-    open.sort_by_key(|one| !matches!(one, Open::Service(_)));
-    for one in open.drain(..) {
-        match one {
-            Open::Nothing => {}
-            Open::Links => family.links.heal(),
-            Open::Algolia => family.siblings.algolia.heal(),
-            Open::Service(name) => services("start", name),
-            Open::Frozen => family.members.iter().for_each(|member| member.signal("CONT")),
-        }
+    fn crew(&mut self) -> &mut Crew {
+        &mut self.members
+    }
+
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn join(&mut self) {
+        Self::join(self);
+    }
+
+    fn send(&mut self, seed: u64) {
+        Self::send(self, seed, SHARE);
+    }
+
+    fn reset(&mut self, rng: &mut StdRng) {
+        Self::reset(self, SYSTEMS.choose(rng).unwrap());
+    }
+
+    fn note(&mut self, what: &'static str) {
+        // Redis was made to forget.
+        self.forgotten |= what == "redis flushes";
+        Self::note(self, what);
+    }
+
+    fn times(&self, what: &str) -> u64 {
+        self.done.get(what).copied().unwrap_or_default()
+    }
+
+    fn begin(&mut self, own: Algolia, rng: &mut StdRng) {
+        self.siblings.algolia.fail(*own.choose(rng).unwrap());
+    }
+
+    fn mend(&mut self, _: Algolia) {
+        self.siblings.algolia.heal();
+    }
+
+    /// Whatever comes to it meanwhile meets the fault.
+    fn felt(&self, _: Algolia) -> Option<u64> {
+        Some(self.siblings.algolia.requests("batch") as u64)
+    }
+
+    fn stands_alone(&self, _: Algolia) -> bool {
+        false
+    }
+
+    fn coordinator(&self) -> Option<&'static str> {
+        None
     }
 }

@@ -79,15 +79,9 @@ pub fn members(mutant: Option<Mutant>) -> Judged<Report> {
     judge(&mut arena)
 }
 
-/// Members whose librdkafka has these properties from now on.
-fn with_properties(arena: &Arena, properties: &str) {
-    let text = format!("[kafka.properties]\n{properties}\n");
-    std::fs::write(arena.world().dir.join("millrace.toml"), text).unwrap();
-}
-
 pub fn cooperative(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("cooperative", mutant);
-    with_properties(&arena, "\"partition.assignment.strategy\" = 'cooperative-sticky'");
+    arena.with_properties("\"partition.assignment.strategy\" = 'cooperative-sticky'");
     arena.liar.delay(Duration::from_millis(20));
     arena.send(&stream(1, 3_000));
     arena.start();
@@ -107,7 +101,7 @@ pub fn cooperative(mutant: Option<Mutant>) -> Judged<Report> {
 
 pub fn static_member(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("static", mutant);
-    with_properties(&arena, "\"group.instance.id\" = 'one'");
+    arena.with_properties("\"group.instance.id\" = 'member-{place}'");
     arena.liar.delay(Duration::from_millis(20));
     arena.send(&stream(1, 3_000));
     arena.start();
@@ -120,7 +114,6 @@ pub fn static_member(mutant: Option<Mutant>) -> Judged<Report> {
         arena.start();
         arena.await_processed(50 + 200 * kill);
     }
-    with_properties(&arena, "\"group.instance.id\" = 'two'");
     arena.start();
     arena.note("visits");
     arena.members.stop(1);
@@ -191,8 +184,7 @@ pub fn stop_unheard(mutant: Option<Mutant>) -> Judged<Report> {
 
 pub fn long_outage(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("long-outage", mutant);
-    let properties = "[kafka.properties]\n\"max.poll.interval.ms\" = 6000\n";
-    std::fs::write(arena.world().dir.join("millrace.toml"), properties).unwrap();
+    arena.with_properties("\"max.poll.interval.ms\" = 6000");
     arena.liar.delay(Duration::from_millis(30));
     arena.send(&stream(1, 2_000));
     arena.start();

@@ -1,5 +1,6 @@
 //! The scenarios: each one kind of trouble, ended by the same judge.
 
+mod clusters;
 mod log;
 mod marks;
 mod members;
@@ -32,12 +33,13 @@ pub struct Scenario {
 }
 
 macro_rules! scenarios {
-    ($($name:literal $run:path, $what:literal;)*) => {
-        pub const ALL: &[Scenario] = &[$(Scenario { name: $name, what: $what, run: $run },)*];
+    ($all:ident: $($name:literal $run:path, $what:literal;)*) => {
+        pub const $all: &[Scenario] = &[$(Scenario { name: $name, what: $what, run: $run },)*];
     };
 }
 
 scenarios! {
+    ALL:
     "stream" plain, "a stream with everything in it, and deletes that are forgotten at once";
     "altered" altered, "a value planted in the store under the right version";
     "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
@@ -62,6 +64,7 @@ scenarios! {
     "too-large" small::too_large, "a small node that answers 413";
     "mapping" store::mapping, "a mapping that rejects everything, mended";
     "choke" store::choke, "documents that always time out, their letters replayed at an older and an equal version";
+    "purged" store::purged, "a letter replayed whose document was deleted and purged meanwhile";
     "letters" letters, "letters that the dead-letter topic does not take for a while";
     "times" times, "timestamps of 2099 and 1969";
     "middle" marks::middle, "a document lost from the index, and the group set back to the middle of the log";
@@ -79,7 +82,30 @@ scenarios! {
     "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
     "siblings-late-push" siblings::late_push, "a push that comes when another member has pushed something newer";
+    "siblings-refused-object" siblings::refused_object, "an object that the index refuses, and the one before it";
+    "siblings-late-rating" siblings::late_rating, "a rating that comes to the cache when a later one is there";
     "siblings-repair" siblings::repair, "objects gone from the indexes, put back by verify --repair";
+}
+
+// On three brokers and three search nodes.
+scenarios! {
+    ON_CLUSTERS:
+    "broker-killed" clusters::broker_killed, "a broker killed in mid-stream, and back after 20 s";
+    "coordinator-moved" clusters::coordinator_moved, "the broker that coordinates the group stopped, and the next one killed";
+    "node-killed" clusters::node_killed, "the node with the primary shard killed: another takes over";
+    "shard-gone" clusters::shard_gone, "the only copy of the shard away with its node";
+    "haproxy" clusters::balanced, "HAProxy before three nodes, one of which answers 502 and then cuts";
+    "kills" members::kills, "kill -9 in the middle of the work, and while a write is not answered";
+    "cooperative" members::cooperative, "members that join and leave under load, cooperative-sticky";
+    "static" members::static_member, "kill -9 and return under the same group.instance.id, while others come and go";
+    "letters" letters, "letters that the dead-letter topic does not take for a while";
+    "node-cuts" nodes::cut, "one of three nodes takes writes and cuts the connection";
+    "node-500" nodes::failing, "one of three nodes answers 500";
+    "node-502" nodes::bad_gateway, "one of three nodes answers 502";
+    "node-slow" nodes::slow, "one of three nodes answers late";
+    "node-read-only" nodes::read_only, "one of three nodes refuses writes";
+    "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";
+    "shard-away" nodes::shard_away, "one document in five fails with 500, as those of a shard that is away";
 }
 
 fn time() -> DateTime<Utc> {

@@ -1,8 +1,8 @@
 //! Three nodes of which one is sick, and balancers behind which one of two ways is bad: what a part of a store does wrong may
 //! bury no sound record, and what works must go on.
 //!
-//! Nodes of a cluster are equal, so each has a proxy of its own before it, and one proxy is made to do what a sick node does.
-//! The store itself is one engine: the program sees three addresses.
+//! Each of three addresses has a proxy of its own, and one proxy is made to do what a sick node does. Behind them is one engine,
+//! or with `--cluster` three real nodes.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use testkit::services::eventually;
 use crate::account::stream;
 use crate::arena::Arena;
 use crate::judge::{Judged, Report, happened, judge};
-use crate::liar::{Liar, Mode};
+use crate::liar::Mode;
 
 /// How long a node is sick: minutes where `FAULTS_SICK_SECONDS` says so.
-fn sick_for() -> Duration {
+pub fn sick_for() -> Duration {
     let seconds = std::env::var("FAULTS_SICK_SECONDS").map_or(12, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
 }
@@ -62,12 +62,11 @@ pub fn disk_full(mutant: Option<Mutant>) -> Judged<Report> {
 pub fn shard_away(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = before_nodes("shard-away", mutant);
     let away = Mode::Items { status: 500, kind: "shard_failure", one_in: 5 };
-    let liars: Vec<Mode> = (0..3).map(|_| away.clone()).collect();
-    arena.nodes.iter().zip(liars).for_each(|(node, mode)| node.set(mode));
+    arena.liar.set(away);
     arena.note("shards away");
     arena.send(&stream(2, 1_000));
     sleep(sick_for());
-    happened("the shard failed", arena.nodes.iter().any(|node| node.told().contains_key("items")))?;
+    happened("the shard failed", arena.liar.told().contains_key("items"))?;
     judge_after(arena)
 }
 
@@ -85,7 +84,7 @@ pub fn balancer(mutant: Option<Mutant>) -> Judged<Report> {
 }
 
 /// Members at work before three nodes, in small batches, with the retries that the program has by default.
-fn before_nodes(name: &str, mutant: Option<Mutant>) -> Arena {
+pub fn before_nodes(name: &str, mutant: Option<Mutant>) -> Arena {
     let mut arena = Arena::new(name, mutant);
     arena.before_nodes(3);
     arena.set("CONSUMER_BATCH_SIZE", "10");
@@ -98,18 +97,18 @@ fn before_nodes(name: &str, mutant: Option<Mutant>) -> Arena {
 
 fn sick_node(name: &str, mutant: Option<Mutant>, sickness: &Sickness) -> Judged<Report> {
     let mut arena = before_nodes(name, mutant);
-    let sick: &Liar = &arena.nodes[1];
+    let sick = &arena.liar.ways[1];
     sick.set(sickness.mode.clone());
     sick.delay(sickness.delay);
     arena.note("sick nodes");
     arena.send(&stream(2, 1_500));
-    eventually("the sick node to be asked", || arena.nodes[1].told().contains_key(sickness.told).then_some(()));
+    eventually("the sick node to be asked", || arena.liar.ways[1].told().contains_key(sickness.told).then_some(()));
     sleep(sick_for());
     judge_after(arena)
 }
 
 /// The node is well again; the judge wants the backlog worked off, nothing lost and nothing sound buried.
-fn judge_after(mut arena: Arena) -> Judged<Report> {
+pub fn judge_after(mut arena: Arena) -> Judged<Report> {
     arena.heal();
     judge(&mut arena)
 }

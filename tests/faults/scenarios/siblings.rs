@@ -9,7 +9,8 @@ use testkit::double::Fault;
 use testkit::services::{eventually, services};
 
 use crate::family::{Family, SYSTEMS, drained, judge};
-use crate::judge::{Judged, Report, happened, violated};
+use crate::judge::{Judged, Report, happened, verify, violated};
+use crate::links::Link;
 
 /// How long a store is away.
 const AWAY: Duration = Duration::from_secs(20);
@@ -145,4 +146,66 @@ pub fn repair(mutant: Option<Mutant>) -> Judged<Report> {
         happened("objects were missing", missing > 0)?;
     }
     judge(&mut family)
+}
+
+/// An object that the index refuses leaves the one before it in the ledger and in the index.
+pub fn refused_object(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut family = Family::new("refused", mutant);
+    family.start();
+    family.members[0].await_ready();
+    family.send_review("created", 4, 0, 10);
+    drained(&family)?;
+    family.send_review("updated", 1, 10, 200_000);
+    family.note("objects too large");
+    drained(&family)?;
+    happened("the object was refused", family.siblings.letters("reviews") == 1)?;
+    match family.not_pushed() {
+        0 => {}
+        rows => return violated("what is refused is given back", format!("{rows} rows are not what the index shows")),
+    }
+    family.members.stop_all();
+    verify(&family.siblings.world, "reviews", false)?;
+    Ok(Report { records: 2, letters: 1, faults: family.done.clone(), ..Report::default() })
+}
+
+/// A rating that comes to the cache when a later one is there already.
+pub fn late_rating(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut family = Family::new("late-rating", mutant);
+    let (late, url) = Link::beside_redis();
+    let usual = family.siblings.world.env["REDIS_URL"].clone();
+    family.siblings.world.set("REDIS_URL", &url);
+    family.start();
+    family.members[0].await_ready();
+    family.siblings.world.set("REDIS_URL", &usual);
+    family.send(1, 100);
+    drained(&family)?;
+    late.hold_back(HELD_BACK);
+    let asked = evaluations();
+    let begun = Instant::now();
+    family.send(2, 100);
+    eventually("ratings that wait for the cache", || {
+        (family.lag("ratings") > 0 && family.not_rated() == 0).then_some(())
+    });
+    // What is on its way to the cache comes late, whatever becomes of who sent it.
+    sleep(Duration::from_secs(1));
+    family.members[0].signal("STOP");
+    family.note("freezes");
+    happened("no rating was cached", evaluations() == asked)?;
+    family.send(3, 100);
+    family.join();
+    drained(&family)?;
+    happened("the work was done before the rating came", begun.elapsed() < HELD_BACK)?;
+    let asked = evaluations();
+    eventually("the late rating", || (evaluations() > asked).then_some(()));
+    family.members.kill(0);
+    judge(&mut family)
+}
+
+/// How often Redis ran a script.
+fn evaluations() -> u64 {
+    let server = testkit::services::variable("REDIS_URL");
+    let mut redis = redis::Client::open(server).unwrap().get_connection().unwrap();
+    let text: String = redis::cmd("INFO").arg("commandstats").query(&mut redis).unwrap();
+    let calls = text.lines().find_map(|line| line.strip_prefix("cmdstat_eval:calls=")?.split(',').next()?.parse().ok());
+    calls.unwrap_or_default()
 }

@@ -139,3 +139,31 @@ pub fn choke(mutant: Option<Mutant>) -> Judged<Report> {
     }
     judge(&mut arena)
 }
+
+pub fn purged(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("purged", mutant);
+    arena.without_audit();
+    arena.set("MAX_RETRY_ATTEMPTS", "0");
+    arena.start();
+    arena.members[0].await_ready();
+    arena.send(&stream(1, 300));
+    arena.liar.set(Mode::Choke("choke-me"));
+    let mut late = event("gone", "updated", time(), "choke-me", |_| {});
+    let Sent::Event { id, version, .. } = late.sent else { unreachable!() };
+    late.sent = Sent::Unindexable { id, version };
+    arena.send(&[late]);
+    crate::judge::drained(&arena)?;
+    arena.liar.set(Mode::Honest);
+    arena.send(&[event("gone", "deleted", time() + TimeDelta::seconds(1), "", |_| {})]);
+    crate::judge::drained(&arena)?;
+    // No tombstone may go that a record in the topic could still need.
+    arena.keep_for("3600000");
+    let purged = arena.output(&["purge", "transactions", "--older-than", "2h", "--json"]);
+    let removed = testkit::program::printed(&purged)["removed"].as_u64().unwrap();
+    happened("tombstones were purged", removed > 0)?;
+    arena.note("purges");
+    let replayed = testkit::program::printed(&arena.output(&["dlq", "replay", "--class", "attempts_exhausted"]));
+    arena.note("replays");
+    happened(&format!("the letter was replayed: {replayed}"), replayed["superseded"] == 1 || replayed["applied"] == 1)?;
+    judge(&mut arena)
+}
