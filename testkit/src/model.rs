@@ -118,6 +118,10 @@ pub fn assert_rated(siblings: &Siblings, expected: &reviews::Expected, forgotten
         let held = &contributions[id];
         assert_eq!(held.get_i64("_version").unwrap(), review.version, "{id}");
         assert_eq!(held.get_bool("_deleted").unwrap(), review.deleted, "{id}");
+        if !review.deleted {
+            assert_eq!(held.get_str("creatorId").unwrap(), review.creator_id, "{id}");
+            assert_eq!(held.get_i32("stars").unwrap(), i32::from(review.stars), "{id}");
+        }
     }
     for (id, rating) in expected.ratings.iter().filter(|(_, rating)| rating.count > 0) {
         let creator = &creators[id];
