@@ -3,6 +3,8 @@
 //! One JSON object a line on stderr, flat, with the fields of the enclosing spans; on a terminal a form for people. It
 //! waits for nothing and guarantees that a line is whole: it is written in one piece.
 
+mod repeats;
+
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -23,6 +25,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Log, LogFormat};
+use repeats::Repeats;
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,7 @@ pub enum TelemetryError {
 /// Starts logging for the whole process; once.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
-    let registry = tracing_subscriber::registry().with(filter(&log.level)?);
+    let registry = tracing_subscriber::registry().with(filter(&log.level)?).with(Repeats::default());
     match log.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json }) {
         LogFormat::Json => registry.with(JsonLines::new(std::io::stderr)).try_init()?,
         LogFormat::Pretty => {
@@ -49,12 +52,12 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-// librdkafka and sqlx are talkative at info; whoever wants that names their targets. The binding complains about a consumer that was
-// closed in order before it is dropped.
+// librdkafka and sqlx are talkative at info; whoever wants that names their targets. What the binding of librdkafka says on its own
+// repeats what librdkafka says.
 fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     let quieter = level.trim().parse::<LevelFilter>().is_ok_and(|plain| plain < LevelFilter::WARN);
     let chatter = if quieter { "" } else { "librdkafka=warn,sqlx=warn," };
-    let directives = format!("rdkafka::consumer=off,{chatter}{level}");
+    let directives = format!("rdkafka=off,{chatter}{level}");
     EnvFilter::builder().parse(directives)
 }
 
@@ -63,6 +66,12 @@ fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErr
 struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
+    /// The text of a field; empty where there is none.
+    fn text(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
     fn set(&mut self, name: &'static str, value: Value) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, slot)) => *slot = value,

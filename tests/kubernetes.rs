@@ -8,13 +8,14 @@
     reason = "in a test a panic is the answer"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use millrace::config::table::VARIABLES;
 use serde_json::Value;
+use testkit::program::Running;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes");
 
@@ -95,6 +96,73 @@ fn every_key_that_is_referred_to_is_there_and_used() {
         }
     }
     assert_eq!(used, offered);
+}
+
+/// What a container finds in its environment when the Secret has these keys; `None` where a pod would not start.
+fn environment(deployment: &Value, secret: &BTreeMap<&str, String>) -> Option<BTreeMap<String, String>> {
+    let settings = manifest("settings.yaml");
+    let mut variables: BTreeMap<String, String> = settings["data"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect();
+    for variable in container(deployment)["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        match secret.get(name) {
+            Some(value) => _ = variables.insert(name.to_owned(), value.clone()),
+            None if variable["valueFrom"]["secretKeyRef"]["optional"] == true => {}
+            None => return None,
+        }
+    }
+    Some(variables)
+}
+
+/// The program starts with what each container finds, whether the Secret has all keys or those alone that the system needs.
+#[test]
+fn the_program_starts_in_each_environment() {
+    let authority = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubernetes/authority.pem")).unwrap();
+    let needed = [
+        ("KAFKA_SERVICE_URI", "127.0.0.1:1"),
+        ("MONGODB_URL", "mongodb://127.0.0.1:1/app"),
+        ("REDIS_URL", "redis://127.0.0.1:1/0"),
+        ("ALGOLIA_APP_ID", "APP"),
+        ("ALGOLIA_API_KEY", "key"),
+    ];
+    let more = [
+        ("KAFKA_USERNAME", "user"),
+        ("KAFKA_PASSWORD", "password"),
+        ("KAFKA_CA_CERT", &authority),
+        ("REDIS_URL", "rediss://127.0.0.1:1/0"),
+        ("REDIS_CA_CERT", &authority),
+        ("ELASTICSEARCH_API_KEY", "key"),
+        ("ELASTICSEARCH_CA_CERT", &authority),
+        ("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x"),
+        ("HTTP_TOKEN", "token"),
+    ];
+    let secret = |pairs: &[(&'static str, &str)]| -> BTreeMap<&'static str, String> {
+        pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+    };
+    let whole = secret(&[&needed[..], &more].concat());
+    for deployment in deployments() {
+        let container = container(&deployment);
+        let named = |name: &str| container["env"].as_array().unwrap().iter().any(|variable| variable["name"] == name);
+        let fewest = secret(&needed).into_iter().filter(|(name, _)| named(name)).collect();
+        for secret in [&fewest, &whole] {
+            let mut variables = environment(&deployment, secret).expect("a pod that starts");
+            // A port that is free here; certificates of the nodes go with addresses that are encrypted.
+            variables.insert("HTTP_PORT".to_owned(), "0".to_owned());
+            if variables.contains_key("ELASTICSEARCH_CA_CERT") {
+                variables.insert("ELASTICSEARCH_URL".to_owned(), "https://127.0.0.1:1".to_owned());
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+            let args = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
+            command.env_clear().envs(&variables).current_dir(folder.path()).args(args);
+            let running = Running::start(command);
+            running.await_events("HTTP server listening", 1);
+        }
+    }
 }
 
 #[test]

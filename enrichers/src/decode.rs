@@ -14,7 +14,7 @@ use crate::event::message_id;
 use crate::fields::{FieldsSeed, next_name};
 use crate::json::Changes;
 use crate::timestamp::FORMS;
-use crate::{Event, Fields, Kind, Reject, Timestamp, decimal, json};
+use crate::{Event, Fields, Kind, Reject, Timestamp, decimal, frame, json};
 
 /// Longest id in bytes; Elasticsearch refuses a whole request for a longer one.
 const MAX_ID_BYTES: usize = 512;
@@ -35,13 +35,15 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<
     let surrogates = json::has_surrogates(text);
     let envelope = whole(text, EnvelopeVisitor { surrogates })?;
     let multiline = memchr2(b'\n', b'\r', payload).is_some();
-    judge(envelope, Changes { multiline, surrogates }, record_timestamp_ms)
+    judge(envelope, Changes { multiline, surrogates }, record_timestamp_ms).map_err(|reject| unwrapped(reject, text))
 }
 
 /// The payload as text, when it nests no deeper than so many levels.
 pub(crate) fn text(payload: &[u8], max_depth: usize) -> Result<&str, Reject> {
-    let text = std::str::from_utf8(payload)
-        .map_err(|error| Reject::new("not_utf8", format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        let from = || format!("not UTF-8 from byte {} on", error.valid_up_to());
+        Reject::new("not_utf8", frame::name(payload).unwrap_or_else(from))
+    })?;
     if too_deep(payload, max_depth) {
         return Err(Reject::new("too_deep", format!("nested deeper than {max_depth} levels")));
     }
@@ -55,16 +57,32 @@ pub(crate) fn object(text: &str) -> Result<Fields<'_>, Reject> {
 
 fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, Reject> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut reader).map_err(not_json)?;
-    reader.end().map_err(not_json)?;
+    let value = seed.deserialize(&mut reader).map_err(|error| not_json(text, &error))?;
+    reader.end().map_err(|error| not_json(text, &error))?;
     Ok(value)
 }
 
-fn not_json(error: serde_json::Error) -> Reject {
+fn not_json(text: &str, error: &serde_json::Error) -> Reject {
+    let named = frame::name(text.as_bytes());
     // Only syntax errors are worded without values.
     match error.classify() {
-        Category::Data => Reject::new("not_an_object", "the payload is not a JSON object"),
-        Category::Syntax | Category::Eof | Category::Io => Reject::new("not_json", error.to_string()),
+        Category::Data => {
+            Reject::new("not_an_object", named.unwrap_or_else(|| "the payload is not a JSON object".to_owned()))
+        }
+        Category::Syntax | Category::Eof | Category::Io => {
+            Reject::new("not_json", named.unwrap_or_else(|| error.to_string()))
+        }
+    }
+}
+
+/// The reject with what stands around the event, where it has no type because something does.
+pub(crate) fn unwrapped(reject: Reject, text: &str) -> Reject {
+    if reject.class != "unknown_event_type" {
+        return reject;
+    }
+    match Fields::parse(text).as_ref().and_then(frame::envelope) {
+        Some(what) => Reject::new(reject.class, what),
+        None => reject,
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::decode::{self, object, printable, read_id};
+use crate::decode::{self, object, printable, read_id, unwrapped};
 use crate::{Fields, Reject, json};
 
 /// An event before anyone asked what it is about.
@@ -30,7 +30,7 @@ impl<'a> Envelope<'a> {
     /// `unknown_event_type` when it is missing or not a string.
     pub(crate) fn event_type(&self) -> Result<Cow<'a, str>, Reject> {
         let missing = || Reject::new("unknown_event_type", "`type` is missing or not a string");
-        self.fields.get("type").and_then(json::string).ok_or_else(missing)
+        self.fields.get("type").and_then(json::string).ok_or_else(|| unwrapped(missing(), self.text))
     }
 
     pub(crate) fn timestamp(&self) -> Option<&'a RawValue> {

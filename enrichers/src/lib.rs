@@ -15,6 +15,7 @@ mod event;
 mod facts;
 mod fields;
 mod fold;
+mod frame;
 mod json;
 mod mcc;
 mod merchant;

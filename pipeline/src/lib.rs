@@ -20,6 +20,7 @@ pub mod kafka;
 mod leases;
 pub mod ledger;
 pub mod mutants;
+mod ongoing;
 mod outcome;
 mod record;
 mod redis_marks;
@@ -27,6 +28,7 @@ pub mod sink;
 pub mod state;
 pub mod status;
 pub mod system;
+
 mod write;
 
 pub use binding::{Binding, bind};

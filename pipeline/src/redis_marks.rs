@@ -4,7 +4,7 @@
 //! the highest offset ever marked. All trouble ends in an error within a second; while Redis is away it is asked again
 //! every two seconds only.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::dedupe::{Known, MarkStore, Marks};
 use crate::mutants::{self, Mutant};
+use crate::ongoing::Ongoing;
 use crate::record::TopicPartition;
 use crate::sink::Answer;
 
@@ -37,7 +38,7 @@ pub struct RedisMarks {
     /// Group and target; the partition follows.
     namespace: String,
     connection: OnceCell<ConnectionManager>,
-    away_until: Mutex<Option<Instant>>,
+    away: Mutex<Option<Away>>,
 }
 
 /// A client; `ca_pem` is the authority behind a `rediss://` URL. Connects nowhere yet.
@@ -66,6 +67,14 @@ pub async fn redis_connection(client: &Client) -> Result<ConnectionManager, Redi
     ConnectionManager::new_with_config(client.clone(), config).await
 }
 
+/// Redis was found away.
+#[derive(Debug)]
+struct Away {
+    /// It is not asked before.
+    until: Instant,
+    trouble: Ongoing,
+}
+
 impl RedisMarks {
     /// `target` names what the sink writes to (an index, a database), so that another target starts without marks.
     /// `ca_pem` is the authority behind a `rediss://` URL. Connects nowhere yet.
@@ -78,7 +87,7 @@ impl RedisMarks {
             true => "millrace:shared".to_owned(),
             false => format!("millrace:{group}:{target}"),
         };
-        Ok(Self { client, namespace, connection: OnceCell::new(), away_until: Mutex::new(None) })
+        Ok(Self { client, namespace, connection: OnceCell::new(), away: Mutex::new(None) })
     }
 
     /// What the server says of itself.
@@ -115,24 +124,42 @@ impl RedisMarks {
 
     /// Runs a pipeline, unless Redis was found away a moment ago.
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, String> {
-        let away = *self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
-        if away.is_some_and(|until| Instant::now() < until) {
+        if self.away().as_ref().is_some_and(|away| Instant::now() < away.until) {
             return Err("away".into());
         }
         let answer = match self.connect().await {
             Ok(mut connection) => pipeline.query_async(&mut connection).await,
             Err(error) => Err(error),
         };
-        let until = answer.is_err().then(|| Instant::now() + RETRY);
-        let before = std::mem::replace(&mut *self.away_until.lock().unwrap_or_else(PoisonError::into_inner), until);
-        match (&answer, before) {
-            (Err(error), None) => {
+        self.note(answer.as_ref().err());
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn away(&self) -> MutexGuard<'_, Option<Away>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in how a question ended, and says what changes by it.
+    fn note(&self, error: Option<&RedisError>) {
+        let now = Instant::now();
+        let mut away = self.away();
+        match (error, away.as_mut()) {
+            (Some(error), None) => {
+                *away = Some(Away { until: now + RETRY, trouble: Ongoing::begin(now) });
                 tracing::warn!(%error, "Redis is away; duplicates are only recognised from memory until it is back");
             }
-            (Ok(_), Some(_)) => tracing::info!("Redis is back"),
-            _ => {}
+            (Some(error), Some(known)) => {
+                known.until = now + RETRY;
+                if let Some(seconds) = known.trouble.again(now) {
+                    tracing::warn!(%error, seconds, "Redis is still away");
+                }
+            }
+            (None, Some(known)) => {
+                tracing::info!(seconds = known.trouble.seconds(now), "Redis is back");
+                *away = None;
+            }
+            (None, None) => {}
         }
-        answer.map_err(|error| error.to_string())
     }
 
     async fn look_up(&self, asked: &[Marks]) -> Result<Vec<Known>, String> {

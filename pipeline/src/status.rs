@@ -1,10 +1,13 @@
 //! Status: why this process is not ready, as its parts see it.
 //!
-//! Parts raise and clear reasons under a name of their own. It guarantees that a raised reason is logged once when it
-//! comes and once when it goes, however often it is raised in between.
+//! Parts raise and clear reasons under a name of their own. It guarantees that a raised reason is logged when it comes, when it
+//! changes, once a minute while it stands (whoever runs the parts calls `remind`), and when it goes, however often it is raised.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::ongoing::Ongoing;
 
 /// Why something is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +21,16 @@ pub struct Reason {
 #[derive(Debug, Default)]
 pub struct Status {
     system: &'static str,
-    /// By part, then by who raised it.
-    reasons: Mutex<BTreeMap<String, BTreeMap<u64, String>>>,
+    /// By part.
+    reasons: Mutex<BTreeMap<String, Raised>>,
+}
+
+/// What a part has raised.
+#[derive(Debug)]
+struct Raised {
+    trouble: Ongoing,
+    /// By who raised it.
+    why: BTreeMap<u64, String>,
 }
 
 impl Status {
@@ -33,7 +44,7 @@ impl Status {
         self.system
     }
 
-    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<u64, String>>> {
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, Raised>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,9 +58,14 @@ impl Status {
         let why = why.into();
         let known = {
             let mut reasons = self.reasons();
-            let raised = reasons.entry(source.to_owned()).or_default();
-            let known = raised.values().any(|standing| *standing == why);
-            raised.insert(who, why.clone());
+            let now = Instant::now();
+            let fresh = || Raised { trouble: Ongoing::begin(now), why: BTreeMap::new() };
+            let raised = reasons.entry(source.to_owned()).or_insert_with(fresh);
+            let known = raised.why.values().any(|standing| *standing == why);
+            raised.why.insert(who, why.clone());
+            if !known {
+                raised.trouble.change(now);
+            }
             known
         };
         if !known {
@@ -67,19 +83,33 @@ impl Status {
         let gone = {
             let mut reasons = self.reasons();
             let Some(raised) = reasons.get_mut(source) else { return };
-            raised.remove(&who);
-            raised.is_empty() && reasons.remove(source).is_some()
+            raised.why.remove(&who);
+            if raised.why.is_empty() { reasons.remove(source) } else { None }
         };
-        if gone {
-            tracing::info!(system = self.system, source, "Ready again");
+        if let Some(Raised { trouble, .. }) = gone {
+            let seconds = trouble.seconds(Instant::now());
+            tracing::info!(system = self.system, source, seconds, "Ready again");
+        }
+    }
+
+    /// Says what has stood for a minute since it was said last.
+    pub fn remind(&self) {
+        let now = Instant::now();
+        let due = |(source, raised): (&String, &mut Raised)| {
+            let seconds = raised.trouble.again(now)?;
+            Some((source.clone(), raised.why.values().next_back().cloned().unwrap_or_default(), seconds))
+        };
+        let due: Vec<_> = self.reasons().iter_mut().filter_map(due).collect();
+        for (source, why, seconds) in due {
+            tracing::warn!(system = self.system, source, why, seconds, "Still not ready");
         }
     }
 
     /// All that stands in the way; empty when ready.
     pub fn standing(&self) -> Vec<Reason> {
         let reasons = self.reasons();
-        let one = |(source, raised): (&String, &BTreeMap<u64, String>)| {
-            Some(Reason { source: source.clone(), why: raised.values().next_back()?.clone() })
+        let one = |(source, raised): (&String, &Raised)| {
+            Some(Reason { source: source.clone(), why: raised.why.values().next_back()?.clone() })
         };
         reasons.iter().filter_map(one).collect()
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::read_topic;
 use pipeline::{Outcome, Record, TopicPartition};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Failure, print_line as print};
 use crate::config::Config;
@@ -115,14 +116,9 @@ fn coordinates(record: &Record) -> String {
 
 /// One line a cause, the most frequent first.
 fn list(letters: &[Letter], as_json: bool) -> Result<(), Failure> {
-    let mut causes: BTreeMap<(&str, &str), (usize, &Letter)> = BTreeMap::new();
-    for letter in letters {
-        causes.entry((&letter.class, &letter.reason)).or_insert((0, letter)).0 += 1;
-    }
-    let mut causes: Vec<_> = causes.into_iter().collect();
-    causes.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    let causes = causes(letters);
     if as_json {
-        let cause = |((class, reason), (count, first)): &((&str, &str), (usize, &Letter))| json!({"class": class, "reason": reason, "count": count, "first": coordinates(&first.record)});
+        let cause = |cause: &Cause<'_>| json!({"class": cause.first.class, "reason": cause.reason, "count": cause.count, "first": coordinates(&cause.first.record)});
         return print(
             &json!({"letters": letters.len(), "causes": causes.iter().map(cause).collect::<Value>()}).to_string(),
         );
@@ -131,19 +127,59 @@ fn list(letters: &[Letter], as_json: bool) -> Result<(), Failure> {
         return print("No dead letters.");
     }
     print(&format!("{:>8}  {:<28}  {:<32}  REASON", "COUNT", "CLASS", "FIRST"))?;
-    for ((class, reason), (count, first)) in causes {
-        print(&format!("{count:>8}  {class:<28}  {:<32}  {reason}", coordinates(&first.record)))?;
+    for Cause { count, first, reason } in causes {
+        print(&format!("{count:>8}  {:<28}  {:<32}  {reason}", first.class, coordinates(&first.record)))?;
     }
     Ok(())
+}
+
+/// Letters of one cause.
+struct Cause<'a> {
+    count: usize,
+    first: &'a Letter,
+    /// With `N` for each number in which they differ.
+    reason: String,
+}
+
+/// The causes, the most frequent first. Reasons that differ in their numbers alone (a column, a length) are one cause.
+fn causes(letters: &[Letter]) -> Vec<Cause<'_>> {
+    let mut causes: BTreeMap<(&str, String), Cause<'_>> = BTreeMap::new();
+    for letter in letters {
+        let shape = numberless(&letter.reason);
+        let fresh = Cause { count: 0, first: letter, reason: letter.reason.clone() };
+        let cause = causes.entry((&letter.class, shape.clone())).or_insert(fresh);
+        cause.count += 1;
+        if cause.reason != letter.reason {
+            cause.reason = shape;
+        }
+    }
+    let mut causes: Vec<_> = causes.into_values().collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+    causes
+}
+
+/// The reason with `N` for each number.
+fn numberless(reason: &str) -> String {
+    let mut shape = String::with_capacity(reason.len());
+    for letter in reason.chars() {
+        match letter {
+            '0'..='9' if shape.ends_with('N') => {}
+            '0'..='9' => shape.push('N'),
+            other => shape.push(other),
+        }
+    }
+    shape
 }
 
 /// One JSON object a letter, with its payload.
 fn show(letters: &[Letter], limit: usize) -> Result<(), Failure> {
     for letter in letters.iter().take(limit) {
-        let text =
-            |bytes: &Option<bytes::Bytes>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let header = |header: &pipeline::Header| json!({"name": header.name, "value": text(&header.value)});
-        let shown = json!({
+        let header = |header: &pipeline::Header| {
+            let mut shown = Map::from_iter([("name".to_owned(), json!(header.name))]);
+            put(&mut shown, "value", header.value.as_ref());
+            Value::Object(shown)
+        };
+        let mut shown = json!({
             "at": coordinates(&letter.record),
             "system": letter.system,
             "group": letter.group,
@@ -151,13 +187,25 @@ fn show(letters: &[Letter], limit: usize) -> Result<(), Failure> {
             "reason": letter.reason,
             "attempts": letter.attempts,
             "first_failed_at": letter.failed_at,
-            "key": text(&letter.record.key),
             "headers": letter.record.headers.iter().map(header).collect::<Value>(),
-            "payload": text(&letter.record.payload),
         });
+        if let Some(shown) = shown.as_object_mut() {
+            put(shown, "key", letter.record.key.as_ref());
+            put(shown, "payload", letter.record.payload.as_ref());
+        }
         print(&shown.to_string())?;
     }
     Ok(())
+}
+
+/// Puts bytes that are text under their name, others as base64 under `NAME_base64`.
+fn put(shown: &mut Map<String, Value>, name: &str, bytes: Option<&bytes::Bytes>) {
+    let (name, value) = match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
+        None => (name.to_owned(), Value::Null),
+        Some(Ok(text)) => (name.to_owned(), text.into()),
+        Some(Err(bytes)) => (format!("{name}_base64"), BASE64_STANDARD.encode(bytes).into()),
+    };
+    shown.insert(name, value);
 }
 
 async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
@@ -189,5 +237,44 @@ async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_
     match replayed.rejected.len() {
         0 => Ok(()),
         rejected => Err(Failure::findings(format!("{rejected} letters are rejected still"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(reason: &str) -> Letter {
+        let at = TopicPartition::new("t", 0);
+        let record = Record { at, offset: 0, timestamp_ms: None, key: None, payload: None, headers: Vec::new() };
+        let text = |text: &str| text.to_owned();
+        Letter {
+            record,
+            system: text("s"),
+            group: text("g"),
+            class: text("c"),
+            reason: text(reason),
+            attempts: text("0"),
+            failed_at: String::new(),
+        }
+    }
+
+    #[test]
+    fn reasons_that_differ_in_numbers_alone_are_one_cause() {
+        let reasons = ["expected value at line 1 column 16", "expected value at line 1 column 7", "field a2 is odd"];
+        let letters: Vec<Letter> = reasons.into_iter().map(letter).collect();
+        let causes: Vec<(usize, String)> =
+            causes(&letters).into_iter().map(|cause| (cause.count, cause.reason)).collect();
+        let expected = [(2, "expected value at line N column N"), (1, "field a2 is odd")];
+        assert_eq!(causes, expected.map(|(count, reason)| (count, reason.to_owned())));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_as_base64() {
+        let mut shown = Map::new();
+        put(&mut shown, "key", Some(&bytes::Bytes::from_static(b"\xff\0")));
+        put(&mut shown, "payload", Some(&bytes::Bytes::from_static(b"text")));
+        put(&mut shown, "value", None);
+        assert_eq!(Value::Object(shown), json!({"key_base64": "/wA=", "payload": "text", "value": null}));
     }
 }

@@ -159,6 +159,17 @@ fn refused(standing: &[Refusal]) -> Value {
 /// What the consumers came to and how long they took, by their names, and why one of them failed.
 pub(super) type Ended = (Vec<(&'static str, Finished, Duration)>, Option<Failure>);
 
+/// How often it is looked for reasons that have stood for long.
+const REMIND: Duration = Duration::from_secs(5);
+
+/// Says again what has stood for a minute, for ever.
+pub(super) async fn remind(shown: Vec<Current>) {
+    loop {
+        tokio::time::sleep(REMIND).await;
+        shown.iter().for_each(|current| current.now().status.remind());
+    }
+}
+
 /// Waits for all consumers. One that fails stops the others, save a projection that was brought along: with `again` that one is
 /// started again.
 pub(super) async fn all(members: Vec<Member>, again: bool, stop: &CancellationToken) -> Ended {

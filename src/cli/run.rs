@@ -5,8 +5,9 @@ use std::time::Duration;
 use pipeline::{Outcome, Tally};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::members::{Member, all, consumers, health};
+use super::members::{Member, all, consumers, health, remind};
 use super::{Failure, RunArgs, leaving};
 use crate::config::Config;
 use crate::consumer::{self, Finished, RunOptions};
@@ -30,6 +31,8 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
     let http = tokio::spawn(server.serve(health(&consumers), metrics, serving.clone()));
     stop_on_signal(&consumers, &config, &options.stop)?;
 
+    let shown = consumers.iter().map(Member::current).collect();
+    let _reminding = AbortOnDropHandle::new(tokio::spawn(remind(shown)));
     let (ended, failed) = all(consumers, !args.once, &options.stop).await;
     serving.cancel();
     // The consumers' answer is the one that counts.

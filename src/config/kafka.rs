@@ -121,9 +121,10 @@ impl Kafka {
 
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let servers = settings.require("kafka.bootstrap_servers")?;
-        let bootstrap_servers = servers.parse("a list of host:port", |text| {
+        let bootstrap_servers = servers.parse("a list of host:port, without a scheme or with kafka://", |text| {
             let list = values::list(text);
-            (!list.is_empty()).then(|| list.join(","))
+            let hosts: Option<Vec<&str>> = list.iter().map(|server| host(server)).collect();
+            hosts.filter(|hosts| !hosts.is_empty()).map(|hosts| hosts.join(","))
         })?;
         let session = settings.require("kafka.session_timeout_ms")?;
         let session_timeout = session.parse("milliseconds, 1000 to 3600000", |text| {
@@ -193,6 +194,12 @@ impl Kafka {
             _ => Err(ConfigError::new("the Kafka settings are not accepted by librdkafka".to_owned())),
         }
     }
+}
+
+/// `host:port` of a broker; other schemes than `kafka://` say something of security that nothing here would hear.
+fn host(server: &str) -> Option<&str> {
+    let host = server.strip_prefix("kafka://").unwrap_or(server).trim_end_matches('/');
+    (!host.is_empty() && !host.contains("://")).then_some(host)
 }
 
 fn properties(settings: &Settings) -> Result<Properties, ConfigError> {

@@ -52,7 +52,10 @@ pub(super) fn dot_env(path: &Path) -> Result<BTreeMap<String, String>, ConfigErr
     };
     let mut last = "the start".to_owned();
     let mut values = BTreeMap::new();
-    for entry in dotenvy::from_path_iter(path).map_err(|error| wrong(error, &last))? {
+    let text = std::fs::read(path).map_err(|error| ConfigError::new(format!("cannot read .env: {error}")))?;
+    // Editors of Windows write a byte order mark.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    for entry in dotenvy::from_read_iter(text) {
         let (name, value) = entry.map_err(|error| wrong(error, &last))?;
         last.clone_from(&name);
         values.insert(name, value);
@@ -81,6 +84,8 @@ mod tests {
         assert_eq!(values["A"], "pa$$ word");
         assert_eq!(values["B"], "2");
         assert_eq!(values["C"].lines().count(), 3);
+        std::fs::write(&path, "\u{feff}A=1\r\nB=2\r\n").unwrap();
+        assert_eq!(dot_env(&path).unwrap(), [("A", "1"), ("B", "2")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
         std::fs::write(&path, "KAFKA_USERNAME=u\nKAFKA_PASSWORD=hunter2 and more\n").unwrap();
         let error = dot_env(&path).unwrap_err().to_string();
         assert!(error.contains("after KAFKA_USERNAME") && !error.contains("hunter2"), "{error}");

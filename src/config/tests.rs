@@ -43,6 +43,16 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn brokers_may_come_as_addresses() {
+    let brokers = |text: &str| config(&[("KAFKA_BROKERS", text)]).map(|config| config.kafka.bootstrap_servers);
+    assert_eq!(brokers("kafka://a:1, b:2").unwrap(), "a:1,b:2");
+    assert_eq!(brokers("kafka://a:1/").unwrap(), "a:1");
+    for wrong in ["kafka+ssl://a:1", "http://a:1", "kafka://"] {
+        assert!(brokers(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn half_of_a_pair_is_refused() {
     assert!(message(&[("KAFKA_SASL_MECHANISM", "PLAIN")]).contains("KAFKA_USERNAME"));
     let why = message(&[("ALGOLIA_API_KEY", "hunter2")]);

@@ -39,6 +39,23 @@ fn what_is_no_json_object() {
 }
 
 #[test]
+fn what_stands_around_an_event_is_named() {
+    let why = |payload: &[u8]| decode(payload, Some(NOON)).unwrap_err().reason;
+    let event = create("");
+    let wrapped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{event}}}"#);
+    for (payload, expected) in [
+        (format!("\u{feff}{event}").into_bytes(), "byte order mark"),
+        ([b"\0\0\0\0\x07", event.as_bytes()].concat(), "schema 7"),
+        (event.encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16"),
+        (serde_json::to_vec(&event).unwrap(), "encoded twice"),
+        (wrapped.into_bytes(), "schemas.enable=false"),
+        (br#"{"before":null,"after":{},"op":"c"}"#.to_vec(), "Debezium"),
+    ] {
+        assert!(why(&payload).contains(expected), "{expected}: {}", why(&payload));
+    }
+}
+
+#[test]
 fn ids() {
     assert_eq!(with("\"id\":\"t1\",", ""), "missing_id");
     for id in ["\"\"", "null", "true", "1.5", "1e400", "[]", r#"{"SECRET":1}"#] {

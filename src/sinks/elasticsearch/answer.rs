@@ -34,6 +34,15 @@ struct Cause<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    caused_by: Option<Origin<'a>>,
+}
+
+/// What is behind a cause; its reason may quote a value.
+#[derive(Debug, Deserialize)]
+struct Origin<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 impl<'a> Bulk<'a> {
@@ -81,7 +90,8 @@ impl Written<'_> {
             status => {
                 let class = if kind.is_empty() { format!("status_{status}") } else { kind.to_owned() };
                 let reason = self.error.as_ref().and_then(|error| error.reason.as_deref()).unwrap_or_default();
-                Verdict::Reject(Reject::new(class, describe(status, kind, reason)))
+                let origin = self.error.as_ref().and_then(|error| error.caused_by.as_ref()?.kind.as_deref());
+                Verdict::Reject(Reject::new(class, describe(status, kind, reason, origin)))
             }
         }
     }
@@ -136,12 +146,33 @@ fn busy(status: u16, kind: &str) -> Failure {
 
 /// Says which field a document failed on. Elasticsearch's reasons quote the value, which must not get into letters' reasons
 /// and logs, so only the field and its type are taken out of them.
-fn describe(status: u16, kind: &str, reason: &str) -> String {
+fn describe(status: u16, kind: &str, reason: &str, origin: Option<&str>) -> String {
+    let kind = &match origin.filter(|origin| *origin != kind) {
+        Some(origin) => format!("{kind}, {origin}"),
+        None => kind.to_owned(),
+    };
     let quoted = |after: &str| {
         let (_, rest) = reason.split_once(after)?;
         let (name, _) = rest.split_once(']')?;
         Some(name)
     };
+    if let Some(limit) = quoted("total fields [") {
+        return format!(
+            "the index holds {limit} fields, its limit: raise index.mapping.total_fields.limit ({status} {kind})"
+        );
+    }
+    if let Some(field) = quoted("mapper [") {
+        return format!("field {field} is of another type than the index has for it ({status} {kind})");
+    }
+    if let Some(field) = quoted("object mapping for [") {
+        return format!("field {field} is an object in the index, and none here ({status} {kind})");
+    }
+    if reason.contains("immense term") {
+        return format!("a text is longer than the index takes as one term, 32766 bytes ({status} {kind})");
+    }
+    if reason.contains("empty string") || reason.contains("only whitespace") {
+        return format!("a field has an empty name, or one with an empty part ({status} {kind})");
+    }
     match (quoted("field ["), quoted("of type [")) {
         (Some(field), Some(of)) => format!("field {field} does not fit the mapping's type {of} ({status} {kind})"),
         (Some(field), None) => format!("field {field} was refused ({status} {kind})"),
@@ -203,6 +234,29 @@ mod tests {
         assert_eq!(reject.class, "document_parsing_exception");
         assert!(reject.why.contains("field status") && reject.why.contains("keyword"), "{}", reject.why);
         assert!(!reject.why.contains("secret"), "{}", reject.why);
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        let why = |reason: &str, origin: &str| {
+            let item = format!(
+                r#"{{"index":{{"status":400,"error":{{"type":"k","reason":"{reason}","caused_by":{{"type":"{origin}","reason":"secret"}}}}}}}}"#
+            );
+            let [Verdict::Reject(reject)] = &verdicts(&item)[..] else { panic!() };
+            assert!(!reject.why.contains("secret"), "{}", reject.why);
+            reject.why.clone()
+        };
+        for (reason, expected) in [
+            ("Limit of total fields [1000] has been exceeded while adding new fields [1]", "total_fields.limit"),
+            ("mapper [a.b] cannot be changed from type [long] to [text]", "field a.b is of another type"),
+            ("object mapping for [amount] tried to parse field [amount] as object", "field amount is an object"),
+            ("Document contains at least one immense term in field", "32766"),
+            ("field name cannot be an empty string", "empty name"),
+            ("something else", "the store refused the document (400 k, o)"),
+        ] {
+            assert!(why(reason, "o").contains(expected), "{reason}: {}", why(reason, "o"));
+        }
+        assert!(why("something else", "k").contains("(400 k)"));
     }
 
     #[test]
