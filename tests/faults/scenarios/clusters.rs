@@ -19,7 +19,7 @@ use crate::liar::Mode;
 const AWAY: Duration = Duration::from_secs(20);
 
 pub fn broker_killed(mutant: Option<Mutant>) -> Judged<Report> {
-    let mut arena = at_work("broker-killed", mutant, 3_000, 40);
+    let mut arena = at_work("broker-killed", mutant, 1_500, 40);
     let topic = arena.world().name.clone();
     let leads = |arena: &Arena, name: &str| led_by(arena.world(), &topic, name);
     let broker = *BROKERS.iter().max_by_key(|name| leads(&arena, name)).unwrap();
@@ -28,7 +28,7 @@ pub fn broker_killed(mutant: Option<Mutant>) -> Judged<Report> {
     services("kill", broker);
     arena.note("broker kills");
     eventually("other leaders", || (leads(&arena, broker) == 0).then_some(()));
-    arena.send(&stream(2, 1_500));
+    arena.send(&stream(2, 800));
     // The rest of the cluster is enough to work it off.
     drained(&arena)?;
     sleep(AWAY.saturating_sub(begun.elapsed()));
