@@ -20,7 +20,7 @@ pub struct VerifyArgs {
     /// One JSON object a finding, and one with the sums
     #[arg(long)]
     pub json: bool,
-    /// Write what is missing, stale or resurrected anew; only strictly newer versions
+    /// Write anew what is missing, stale, resurrected, different or altered; never over a newer version
     #[arg(long)]
     pub repair: bool,
     /// With --repair: remove what no event of a whole log is about

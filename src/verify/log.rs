@@ -1,14 +1,17 @@
 //! The log: its ends, its records as what they say of documents, its dead letters.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pipeline::Record;
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::system::Decoded;
+use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
 
 use super::buckets::Buckets;
+use super::fold::Place;
 use super::reading::Reading;
 use super::{Listener, Report, Step, VerifyError, note};
 use crate::letters::Letter;
@@ -174,6 +177,31 @@ impl Log {
         }
         fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
         Ok(records)
+    }
+
+    /// The records in the ranges that are about these documents: document, version, and where each stands, in their order.
+    pub(super) async fn about(
+        &self,
+        binding: Arc<dyn Binding>,
+        documents: Arc<HashSet<String>>,
+    ) -> Result<Vec<(String, i64, Place)>, VerifyError> {
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        blocking(move || {
+            let mut found = Vec::new();
+            for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
+                read_ranges(&client, &topic.name, ranges, |record| {
+                    let at = Place { topic: number, partition: record.at.partition, offset: record.offset };
+                    let events = binding.decode(std::slice::from_ref(&record));
+                    if let [Decoded::Event(identity, ())] = events.decoded()
+                        && documents.contains(&*identity.document)
+                    {
+                        found.push((identity.document.clone().into_owned(), identity.version, at));
+                    }
+                })?;
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// The records at these places.

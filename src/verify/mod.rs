@@ -10,6 +10,7 @@ mod log;
 mod misread;
 mod name;
 mod reading;
+mod rewrite;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -31,6 +32,7 @@ use fold::{Difference, Place, Told, compare};
 use log::Log;
 pub use name::Name;
 use reading::Reading;
+use rewrite::{Wanted, rewritten};
 
 /// Findings that are repaired at once, so that their records fit into memory.
 const REPAIRED_AT_ONCE: usize = 5_000;
@@ -167,6 +169,7 @@ pub async fn verify(
     let whole = log.is_whole();
     let horizon = if whole { None } else { shelf.horizon().await? };
     let mut wanted: Vec<Place> = Vec::new();
+    let mut equal = Wanted::new();
     let mut phantoms: Vec<Seen> = Vec::new();
     let repair = options.repair;
     buckets.each(|id, document| {
@@ -182,6 +185,9 @@ pub async fn verify(
             (Name::Different | Name::Altered, Some(expected), _) if repair && shelf.shows_anew() => {
                 wanted.push(expected.at)
             }
+            (Name::Different | Name::Altered, Some(expected), _) if repair => {
+                equal.insert(id.to_owned(), (expected.version, expected.at));
+            }
             (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
                 phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
@@ -189,7 +195,9 @@ pub async fn verify(
         }
     })?;
     if repair {
-        report.repaired = repaired(setup, &log, engine, wanted).await?;
+        report.repaired = repaired(&setup, &log, &engine, wanted).await?;
+        let setup = system.setup(config, Order::Log).map_err(VerifyError::Setup)?;
+        report.repaired += rewritten(&setup, &mut log, &engine, equal).await?;
         report.removed = shelf.remove(&phantoms).await?;
     }
     follow(&*shelf, repair, &mut report, listener).await?;
@@ -265,13 +273,18 @@ fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Differen
 }
 
 /// Writes the events of these places anew; the store takes them where it holds nothing newer.
-async fn repaired(setup: Setup, log: &Log, engine: EngineOptions, mut wanted: Vec<Place>) -> Result<u64, VerifyError> {
+async fn repaired(
+    setup: &Setup,
+    log: &Log,
+    engine: &EngineOptions,
+    mut wanted: Vec<Place>,
+) -> Result<u64, VerifyError> {
     wanted.sort();
     let mut repaired = 0;
     for places in wanted.chunks(REPAIRED_AT_ONCE) {
         let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
         let records: Vec<Record> = log.fetch(places).await?;
-        let replayed = replay(&setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
+        let replayed = replay(setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
         let shown = if setup.shelf.shows_anew() { replayed.tally.superseded } else { 0 };
         repaired += replayed.tally.applied + shown;
     }
