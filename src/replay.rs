@@ -1,7 +1,7 @@
 //! Replay: records that were dead-lettered go through the engine again, out of order and so only where the store holds
 //! nothing newer. What is rejected again stays the letter that it is; nothing is written to the dead letters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub struct Replayed {
     /// What is rejected still: where it stands in the log, and why.
     pub rejected: Vec<(TopicPartition, i64, Reject)>,
     /// Letters, superseded, whose document may have been deleted later and its tombstone purged.
-    pub below_horizon: u64,
+    pub below_horizon: Vec<(TopicPartition, i64)>,
 }
 
 /// Notes rejects instead of sending letters.
@@ -70,9 +70,12 @@ pub async fn replay_letters(system: &Definition, config: &Config, records: Vec<R
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
         let allowed = allowed(&setup, chunk).await.map_err(|failure| failure.why.into_owned())?;
-        let below = (chunk.len() - allowed.len()) as u64;
-        replayed.below_horizon += below;
-        replayed.tally.superseded += below;
+        let place = |record: &Record| (record.at.clone(), record.offset);
+        let kept: HashSet<_> = allowed.iter().map(place).collect();
+        let below = chunk.iter().map(place).filter(|place| !kept.contains(place));
+        let known = replayed.below_horizon.len();
+        replayed.below_horizon.extend(below);
+        replayed.tally.superseded += (replayed.below_horizon.len() - known) as u64;
         write(&setup, &options, &allowed, &mut replayed).await?;
     }
     Ok(replayed)

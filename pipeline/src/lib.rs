@@ -24,6 +24,7 @@ mod ongoing;
 mod outcome;
 mod record;
 mod redis_marks;
+pub mod settled;
 pub mod sink;
 pub mod state;
 pub mod status;

@@ -12,6 +12,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::json;
+use testkit::program::printed;
 use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
@@ -177,4 +179,54 @@ fn a_sound_event_above_mongodbs_limit_is_a_dead_letter_with_a_class_of_its_own()
     assert_whole(&letters, 1);
     assert_eq!(text(&letters[0], header::CLASS), "document_too_large");
     assert!(letters[0].payload.as_deref() == Some(large.as_bytes()));
+}
+
+#[test]
+fn a_letter_that_is_mended_comes_through_and_is_shown_no_more() {
+    let world = World::new(PROGRAM, "mended");
+    world.create_topic(&[]);
+    let bad = r#"{"event_type":"transaction.created","timestamp":"2026-01-01T00:00:01Z","transaction":{"id":"t1","transaction_type":"card"}}"#;
+    world.send(&world.name, &[("k", bad)]);
+    assert_eq!(world.run_once()["dead_lettered"], 1);
+    let list = |more: &[&str]| printed(&world.output(&[&["dlq", "list", "--json"], more].concat()));
+    let at = list(&[])["causes"][0]["first"].as_str().unwrap().to_owned();
+    let file = world.dir.join("payload.json");
+    let file = file.to_str().unwrap();
+    assert!(world.output(&["dlq", "show", "--at", &at, "--payload", file]).status.success());
+    assert_eq!(std::fs::read_to_string(file).unwrap(), bad);
+
+    let replay = || world.output(&["dlq", "replay", "--at", &at, "--payload", file]);
+    let refused = |code: i32, why: &str| {
+        let output = replay();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(code) && said.contains(why), "{:?} {said}", output.status);
+    };
+    refused(64, "mend it first");
+    std::fs::write(file, bad.replace("t1", "")).unwrap();
+    refused(1, "missing_id");
+    std::fs::write(file, bad.replace("\"id\"", "\"user_id\":\"u\",\"id\"")).unwrap();
+    let sent = replay();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let place = printed(&sent)["mended_as"].as_str().unwrap().to_owned();
+
+    assert_eq!(world.run_once()["applied"], 1);
+    assert_eq!(world.documents().into_keys().collect::<Vec<_>>(), ["t1"]);
+    assert_eq!((&list(&[])["letters"], &list(&["--all"])["letters"]), (&json!(0), &json!(1)));
+    let mut records = Vec::new();
+    pipeline::kafka::read_topic(&world.client(), &world.name, |record| records.push(record)).unwrap();
+    let (first, mended) = (&records[0], &records[1]);
+    assert_eq!((&mended.key, mended.timestamp_ms), (&first.key, first.timestamp_ms));
+    assert_eq!(place, format!("{}/{}/{}", mended.at.topic, mended.at.partition, mended.offset));
+    let header = |name: &str| header_of(mended, name).unwrap();
+    assert_eq!(header("millrace.mended.from"), at);
+    assert_ne!(header("millrace.mended.original_sha256"), header("millrace.mended.payload_sha256"));
+    assert!(world.output(&["verify", "transactions"]).status.success());
+    let story = world.output(&["explain", "t1"]);
+    assert!(String::from_utf8_lossy(&story.stdout).contains("dead-lettered"), "{story:?}");
+}
+
+/// The text of a header.
+fn header_of(record: &pipeline::Record, name: &str) -> Option<String> {
+    let found = record.headers.iter().find(|header| header.name == name)?;
+    Some(String::from_utf8(found.value.as_ref()?.to_vec()).unwrap())
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::REQUEST;
 use super::read::{read_topic, reader};
 use super::topics::{TopicError, list};
+use crate::settled::SettledBook;
 use crate::state::{Entry, Loss, LossBook, acknowledge};
 
 /// Why the state topic could not be read or written.
@@ -82,8 +83,23 @@ impl StateTopic {
         read.map(|_| book).map_err(|error| StateError::Read { topic: self.topic.clone(), error })
     }
 
+    /// The letters that the topic tells to be dealt with, to its present end. Blocks the thread.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn settled(&self) -> Result<SettledBook, StateError> {
+        let mut book = SettledBook::default();
+        let each = |record: crate::Record| self.note(book.apply(record.key.as_ref(), record.payload.as_ref()));
+        let read = read_topic(&self.client, &self.topic, each);
+        read.map(|_| book).map_err(|error| StateError::Read { topic: self.topic.clone(), error })
+    }
+
     fn apply(&self, book: &mut LossBook, key: Option<&bytes::Bytes>, value: Option<&bytes::Bytes>) {
-        if let Err(why) = book.apply(key, value) {
+        self.note(book.apply(key, value));
+    }
+
+    fn note(&self, applied: Result<(), String>) {
+        if let Err(why) = applied {
             tracing::warn!(topic = self.topic, why, "An entry of the state topic cannot be read");
         }
     }

@@ -1,11 +1,16 @@
-//! `millrace dlq`: what is in the dead letters, grouped by cause, one by one, and through the pipeline again.
+//! `millrace dlq`: what is in the dead letters, grouped by cause, one by one, mended, and through the pipeline again.
 
-use std::collections::BTreeMap;
+mod mend;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::read_topic;
+use pipeline::kafka::{StateTopic, read_topic};
+use pipeline::settled::{LetterKey, Settled, settle as settle_entry};
+use pipeline::state::Entry;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Map, Value, json};
 
@@ -40,14 +45,20 @@ pub enum DlqCommand {
         /// At most so many
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
+        /// Write the payload of the letter that --at names to this file, byte for byte
+        #[arg(long, requires = "at", value_name = "FILE")]
+        payload: Option<PathBuf>,
     },
-    /// Process them again; a letter whose document has become newer meanwhile changes nothing
+    /// Process them again; a letter whose document has become newer meanwhile changes nothing. What came through is not shown again
     Replay {
         #[command(flatten)]
         filter: LetterFilter,
         /// Only say which letters would be replayed
         #[arg(long)]
         dry_run: bool,
+        /// Send what this file holds, in place of the payload of the letter that --at names, to the source topic
+        #[arg(long, requires = "at", conflicts_with = "dry_run", value_name = "FILE")]
+        payload: Option<PathBuf>,
     },
 }
 
@@ -63,6 +74,9 @@ pub struct LetterFilter {
     /// Only the one of the record that stood here
     #[arg(long, value_name = "TOPIC/PARTITION/OFFSET")]
     pub at: Option<String>,
+    /// Also those that came through when they were replayed or mended
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Runs one of the commands.
@@ -72,10 +86,15 @@ pub struct LetterFilter {
 pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
     match args.command {
         DlqCommand::List { filter, json } => list(&letters(&config, &filter).await?, json),
-        DlqCommand::Show { filter, limit } => show(&letters(&config, &filter).await?, limit),
-        DlqCommand::Replay { filter, dry_run } => {
+        DlqCommand::Show { filter, payload: Some(file), .. } => mend::save(letters(&config, &filter).await?, &file),
+        DlqCommand::Show { filter, limit, payload: None } => show(&letters(&config, &filter).await?, limit),
+        DlqCommand::Replay { filter, dry_run, payload } => {
             let system = systems::find(&filter.system).map_err(Failure::usage)?;
-            replay(system, &config, letters(&config, &filter).await?, dry_run).await
+            let letters = letters(&config, &filter).await?;
+            match payload {
+                Some(file) => mend::send(system, &config, letters, &file).await,
+                None => replay(system, &config, letters, dry_run).await,
+            }
         }
     }
 }
@@ -84,6 +103,7 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
 async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, Failure> {
     let system = systems::find(&filter.system).map_err(Failure::usage)?;
     let (client, topics, group) = (config.kafka.client_config(), (system.topics)(config), (system.group)(config));
+    let (state, all) = (StateTopic::new(&client, &config.kafka.state_topic), filter.all);
     let read = move || {
         // The record's own timestamp tells apart what stood at one place before and after a topic was made anew.
         let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), Letter> = BTreeMap::new();
@@ -93,12 +113,18 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
                     let record = &letter.record;
                     letters.insert((record.at.clone(), record.offset, record.timestamp_ms), letter);
                 }
-            })?;
+            })
+            .map_err(|error| error.to_string())?;
         }
-        Ok(letters.into_values().collect::<Vec<_>>())
+        let mut letters: Vec<Letter> = letters.into_values().collect();
+        if !all {
+            let settled = state.settled().map_err(|error| error.to_string())?;
+            letters.retain(|letter| settled.get(&key(letter)).is_none());
+        }
+        Ok(letters)
     };
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| Failure::internal(error.to_string()))?;
-    let mut letters = read.map_err(|error: rdkafka::error::KafkaError| {
+    let mut letters = read.map_err(|error: String| {
         let brokers = &config.kafka.bootstrap_servers;
         Failure::unavailable(format!("Kafka at {brokers} does not answer ({error}): check KAFKA_BOOTSTRAP_SERVERS"))
     })?;
@@ -107,6 +133,27 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
         letters.retain(|letter| coordinates(&letter.record) == *at);
     }
     Ok(letters)
+}
+
+/// Names a letter in the state topic.
+fn key(letter: &Letter) -> LetterKey {
+    let Record { at, offset, timestamp_ms, .. } = &letter.record;
+    LetterKey(letter.group.clone(), at.topic.to_string(), at.partition, *offset, *timestamp_ms)
+}
+
+/// Marks letters as dealt with.
+async fn settle(config: &Config, letters: &[(Letter, Settled)]) -> Result<(), Failure> {
+    let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
+    let replication = config.kafka.topic_replication.map(i32::from);
+    let unavailable = |error: String| {
+        Failure::unavailable(format!("the letters came through, and could not be marked as dealt with: {error}"))
+    };
+    state.ensure(replication).await.map_err(|error| unavailable(error.to_string()))?;
+    let entries = letters.iter().map(|(letter, settled)| settle_entry(&key(letter), settled));
+    let entries: Vec<Entry> =
+        entries.collect::<Result<_, _>>().map_err(|error| Failure::internal(error.to_string()))?;
+    let written = tokio::task::spawn_blocking(move || state.write(&entries)).await;
+    written.map_err(|error| Failure::internal(error.to_string()))?.map_err(|error| unavailable(error.to_string()))
 }
 
 /// `topic/partition/offset`, as letters are named on the command line.
@@ -209,7 +256,7 @@ fn put(shown: &mut Map<String, Value>, name: &str, bytes: Option<&bytes::Bytes>)
 }
 
 async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
-    let records: Vec<Record> = letters.into_iter().map(|letter| letter.record).collect();
+    let records: Vec<Record> = letters.iter().map(|letter| letter.record.clone()).collect();
     if dry_run {
         records.iter().try_for_each(|record| print(&coordinates(record)))?;
         return print(&json!({"system": system.name, "would_replay": records.len()}).to_string());
@@ -218,12 +265,21 @@ async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
-    if replayed.below_horizon > 0 {
+    if !replayed.below_horizon.is_empty() {
         print(&format!(
             "{} letters were not written: their events are older than the store's purged tombstones, and may be of documents deleted since",
-            replayed.below_horizon
+            replayed.below_horizon.len()
         ))?;
     }
+    let still: HashSet<(&TopicPartition, i64)> = replayed
+        .rejected
+        .iter()
+        .map(|(at, offset, _)| (at, *offset))
+        .chain(replayed.below_horizon.iter().map(|(at, offset)| (at, *offset)))
+        .collect();
+    let through = |letter: &Letter| !still.contains(&(&letter.record.at, letter.record.offset));
+    let through: Vec<_> = letters.into_iter().filter(through).map(|letter| (letter, Settled::now(None))).collect();
+    settle(config, &through).await?;
     let mut summary = json!({"system": system.name, "rejected": replayed.rejected.len()});
     if let Some(fields) = summary.as_object_mut() {
         fields.extend(

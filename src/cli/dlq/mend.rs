@@ -1,0 +1,109 @@
+//! A dead letter's payload in a file, and the mended one sent to the source topic.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pipeline::Record;
+use pipeline::settled::{Coordinate, Settled};
+use pipeline::sink::Order;
+use pipeline::system::Decoded;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{Failure, coordinates, print};
+use crate::config::Config;
+use crate::letters::Letter;
+use crate::systems::Definition;
+
+/// How long the brokers may take to acknowledge the record.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// Headers of a mended record: where the bad one stood, and the SHA-256 of both payloads, in hexadecimal.
+const FROM: &str = "millrace.mended.from";
+const ORIGINAL: &str = "millrace.mended.original_sha256";
+const MENDED: &str = "millrace.mended.payload_sha256";
+
+/// The one letter that is meant.
+fn only(letters: Vec<Letter>) -> Result<Letter, Failure> {
+    let mut letters = letters.into_iter();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => Ok(letter),
+        (None, _) => Err(Failure::usage("there is no such letter; `millrace dlq list --all` names them")),
+        _ => Err(Failure::usage("name one letter with --at TOPIC/PARTITION/OFFSET")),
+    }
+}
+
+/// Writes the payload of a letter to a file, byte for byte.
+pub(super) fn save(letters: Vec<Letter>, file: &Path) -> Result<(), Failure> {
+    let letter = only(letters)?;
+    let payload = letter.record.payload.as_deref().unwrap_or_default();
+    let failed = |error| Failure::internal(format!("cannot write {}: {error}", file.display()));
+    std::fs::write(file, payload).map_err(failed)?;
+    print(&json!({"at": coordinates(&letter.record), "file": file, "bytes": payload.len()}).to_string())
+}
+
+/// Sends the mended payload to where the bad record stood: key, headers and time are the record's own.
+pub(super) async fn send(
+    system: &Definition,
+    config: &Config,
+    letters: Vec<Letter>,
+    file: &Path,
+) -> Result<(), Failure> {
+    let letter = only(letters)?;
+    let failed = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
+    let payload = std::fs::read(file).map_err(failed)?;
+    let original = letter.record.payload.clone().unwrap_or_default();
+    if original == payload {
+        return Err(Failure::usage("the file holds what the letter holds: mend it first"));
+    }
+    let mended = Record { payload: Some(payload.into()), ..letter.record.clone() };
+    check(system, config, &mended)?;
+    let headers = headers(&mended, &coordinates(&letter.record), &original);
+    let place = produce(config, &mended, headers).await?;
+    super::settle(config, &[(letter, Settled::now(Some(place.clone())))]).await?;
+    let sent_as = format!("{}/{}/{}", place.topic, place.partition, place.offset);
+    print(&json!({"system": system.name, "at": coordinates(&mended), "mended_as": sent_as}).to_string())
+}
+
+/// Whether the system takes it for an event; what its store says of it, the consumer will hear.
+fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), Failure> {
+    let setup = system.setup(config, Order::Any).map_err(Failure::config)?;
+    let events = setup.binding.decode(std::slice::from_ref(mended));
+    match events.decoded() {
+        [Decoded::Event(..)] => Ok(()),
+        [Decoded::Reject(reject)] => {
+            Err(Failure::findings(format!("not sent, it is rejected still: {}: {}", reject.class, reject.why)))
+        }
+        _ => Err(Failure::findings("not sent: it is no event of this system")),
+    }
+}
+
+fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
+    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (before, now) = (digest(original), digest(mended.payload.as_deref().unwrap_or_default()));
+    let ours = [(FROM, from), (ORIGINAL, &before), (MENDED, &now)];
+    // A letter that was mended before and died again says where it stands now.
+    let theirs = mended.headers.iter().filter(|header| !ours.iter().any(|(name, _)| *name == header.name));
+    let kept = theirs.fold(OwnedHeaders::new(), |headers, header| {
+        headers.insert(Header { key: &header.name, value: header.value.as_deref() })
+    });
+    ours.iter().fold(kept, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
+}
+
+async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<Coordinate, Failure> {
+    let mut client = config.kafka.client_config();
+    client.set("enable.idempotence", "true").set("acks", "all").set("message.max.bytes", "1000000000");
+    let brokers = &config.kafka.bootstrap_servers;
+    let failed = |error: rdkafka::error::KafkaError| {
+        Failure::unavailable(format!("the record could not be sent ({error}); brokers: {brokers}"))
+    };
+    let producer: FutureProducer = client.create().map_err(failed)?;
+    let mut record: FutureRecord<'_, [u8], [u8]> =
+        FutureRecord::to(&mended.at.topic).partition(mended.at.partition).headers(headers);
+    (record.key, record.payload) = (mended.key.as_deref(), mended.payload.as_deref());
+    record.timestamp = mended.timestamp_ms;
+    let delivery = producer.send(record, DELIVERY).await.map_err(|(error, _)| failed(error))?;
+    Ok(Coordinate { topic: mended.at.topic.to_string(), partition: delivery.partition, offset: delivery.offset })
+}
