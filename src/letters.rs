@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipeline::dead_letters::header;
+use pipeline::settled::LetterKey;
 use pipeline::{Record, TopicPartition};
 
 /// A letter as it was read: the record as it was before it died, and what its headers tell.
@@ -18,6 +19,12 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// Names it in the state topic.
+    pub fn key(&self) -> LetterKey {
+        let Record { at, offset, timestamp_ms, .. } = &self.record;
+        LetterKey(self.group.clone(), at.topic.to_string(), at.partition, *offset, *timestamp_ms)
+    }
+
     /// Reads a letter; `None` for a message that is none of ours.
     pub fn read(mut record: Record) -> Option<Self> {
         let text = |name: &str| {

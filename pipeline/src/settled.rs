@@ -15,9 +15,9 @@ const SETTLED: &str = "letter-settled";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterKey(pub String, pub String, pub i32, pub i64, pub Option<i64>);
 
-/// Where a record stands.
+/// Where a mended record stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Coordinate {
+pub struct MendedAs {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
@@ -30,12 +30,12 @@ pub struct Settled {
     pub at: String,
     /// Where the mended record stands in the source topic; `None` where the letter was replayed as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mended_as: Option<Coordinate>,
+    pub mended_as: Option<MendedAs>,
 }
 
 impl Settled {
     /// Dealt with now.
-    pub fn now(mended_as: Option<Coordinate>) -> Self {
+    pub fn now(mended_as: Option<MendedAs>) -> Self {
         Self { at: now(), mended_as }
     }
 }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_letter_is_settled_until_it_is_taken_back() {
         let key = LetterKey("g".to_owned(), "t".to_owned(), 3, 7, Some(1_000));
-        let place = Coordinate { topic: "t".to_owned(), partition: 3, offset: 9 };
+        let place = MendedAs { topic: "t".to_owned(), partition: 3, offset: 9 };
         let settled = Settled::now(Some(place));
         let entry = settle(&key, &settled).unwrap();
         assert_eq!(entry.key, r#"["letter-settled","g","t",3,7,1000]"#);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::kafka::{StateTopic, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::settled::SettledBook;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
 use super::{ExplainError, Progress};
+use crate::config::Config;
 use crate::letters::Letter;
 
 /// How long the brokers have to find the group's coordinator.
@@ -26,6 +28,7 @@ pub(super) type Committed = HashMap<(String, i32), i64>;
 pub(super) struct Log {
     client: ClientConfig,
     group: String,
+    state: StateTopic,
     topics: Vec<Topic>,
     whole: bool,
 }
@@ -36,6 +39,8 @@ pub(super) struct Read {
     pub(super) records: Vec<Record>,
     /// Of a redelivery's several the last.
     pub(super) letters: Vec<Letter>,
+    /// How letters were dealt with.
+    pub(super) settled: SettledBook,
 }
 
 /// Runs what blocks its thread.
@@ -53,7 +58,9 @@ impl From<KafkaError> for ExplainError {
 }
 
 impl Log {
-    pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, ExplainError> {
+    pub(super) async fn open(config: &Config, names: Vec<String>, group: String) -> Result<Self, ExplainError> {
+        let client = config.kafka.client_config();
+        let state = StateTopic::new(&client, &config.kafka.state_topic);
         blocking(move || {
             let found = inspect(&client, &names).map_err(ExplainError::Kafka)?.topics;
             let topics = found.into_iter().zip(names).map(|(topic, name)| topic.ok_or(ExplainError::NoTopic(name)));
@@ -62,7 +69,7 @@ impl Log {
             for topic in &topics {
                 whole &= ranges(&client, &topic.name)?.values().all(|(from, _)| *from == 0);
             }
-            Ok(Self { client, group, topics, whole })
+            Ok(Self { client, group, state, topics, whole })
         })
         .await
     }
@@ -101,6 +108,7 @@ impl Log {
         mut progress: Progress,
     ) -> Result<Read, ExplainError> {
         let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
+        let state = self.state.clone();
         let id = id.to_owned();
         blocking(move || {
             let mut read = Read::default();
@@ -127,6 +135,7 @@ impl Log {
                     read.letters.extend(Letter::read(record).filter(ours));
                 })?;
             }
+            read.settled = state.settled().map_err(|error| ExplainError::Kafka(error.to_string()))?;
             Ok(read)
         })
         .await

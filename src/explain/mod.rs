@@ -13,11 +13,13 @@ use std::sync::Arc;
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
 use pipeline::dedupe::Mark;
+use pipeline::settled::{MendedAs, Settled};
 use pipeline::sink::{Failure as StoreFailure, Order};
 use pipeline::system::Decoded;
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::letters::Letter;
 use crate::shelf::Shelf;
 use crate::systems::Definition;
 use fate::{Cause, Event, Source, What};
@@ -64,7 +66,7 @@ pub async fn explain(
     progress: Progress,
 ) -> Result<Story, ExplainError> {
     let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
-    let log = Log::open(config.kafka.client_config(), setup.topics.clone(), setup.group.clone()).await?;
+    let log = Log::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;
     let committed = log.committed().await?;
     let (store, history) = look(&*setup.shelf, system, &id).await?;
@@ -87,7 +89,8 @@ pub async fn explain(
     let mut records: Vec<(Source, Record, Option<Cause>)> = Vec::new();
     records.extend(read.records.into_iter().map(|record| (Source::Topic, record, None)));
     for letter in read.letters {
-        let cause = Cause { class: letter.class, reason: letter.reason };
+        let reason = reason(&letter, read.settled.get(&letter.key()));
+        let cause = Cause { class: letter.class, reason };
         // The time tells apart what stood at one place before and after a topic was made anew.
         let is_it = |(_, known, _): &&mut (Source, Record, Option<Cause>)| {
             at(known) == at(&letter.record) && known.timestamp_ms == letter.record.timestamp_ms
@@ -106,6 +109,18 @@ pub async fn explain(
     let whole = log.is_whole();
     let horizon = if whole { None } else { setup.shelf.horizon().await? };
     Ok(Story::new(Facts { id, system, group: setup.group, events, stores, whole, horizon, notes }))
+}
+
+/// Why a record died, and how its letter was dealt with.
+fn reason(letter: &Letter, settled: Option<&Settled>) -> String {
+    let why = &letter.reason;
+    match settled {
+        None => why.clone(),
+        Some(Settled { mended_as: Some(MendedAs { topic, partition, offset }), .. }) => {
+            format!("{why} (mended as {topic}/{partition}/{offset})")
+        }
+        Some(Settled { at, .. }) => format!("{why} (came through when it was replayed, {at})"),
+    }
 }
 
 fn at(record: &Record) -> (&str, i32, i64) {

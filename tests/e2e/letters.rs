@@ -222,7 +222,8 @@ fn a_letter_that_is_mended_comes_through_and_is_shown_no_more() {
     assert_ne!(header("millrace.mended.original_sha256"), header("millrace.mended.payload_sha256"));
     assert!(world.output(&["verify", "transactions"]).status.success());
     let story = world.output(&["explain", "t1"]);
-    assert!(String::from_utf8_lossy(&story.stdout).contains("dead-lettered"), "{story:?}");
+    let told = String::from_utf8_lossy(&story.stdout);
+    assert!(told.contains("dead-lettered") && told.contains(&format!("mended as {place}")), "{told}");
 }
 
 /// The text of a header.

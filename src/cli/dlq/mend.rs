@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipeline::Record;
-use pipeline::settled::{Coordinate, Settled};
+use pipeline::settled::{MendedAs, Settled};
 use pipeline::sink::Order;
 use pipeline::system::Decoded;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -92,7 +92,7 @@ fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
     ours.iter().fold(kept, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
 }
 
-async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<Coordinate, Failure> {
+async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<MendedAs, Failure> {
     let mut client = config.kafka.client_config();
     client.set("enable.idempotence", "true").set("acks", "all").set("message.max.bytes", "1000000000");
     let brokers = &config.kafka.bootstrap_servers;
@@ -105,5 +105,5 @@ async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Res
     (record.key, record.payload) = (mended.key.as_deref(), mended.payload.as_deref());
     record.timestamp = mended.timestamp_ms;
     let delivery = producer.send(record, DELIVERY).await.map_err(|(error, _)| failed(error))?;
-    Ok(Coordinate { topic: mended.at.topic.to_string(), partition: delivery.partition, offset: delivery.offset })
+    Ok(MendedAs { topic: mended.at.topic.to_string(), partition: delivery.partition, offset: delivery.offset })
 }

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, read_topic};
-use pipeline::settled::{LetterKey, Settled, settle as settle_entry};
+use pipeline::settled::{Settled, settle as settle_entry};
 use pipeline::state::Entry;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Map, Value, json};
@@ -119,7 +119,7 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
         let mut letters: Vec<Letter> = letters.into_values().collect();
         if !all {
             let settled = state.settled().map_err(|error| error.to_string())?;
-            letters.retain(|letter| settled.get(&key(letter)).is_none());
+            letters.retain(|letter| settled.get(&letter.key()).is_none());
         }
         Ok(letters)
     };
@@ -135,12 +135,6 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
     Ok(letters)
 }
 
-/// Names a letter in the state topic.
-fn key(letter: &Letter) -> LetterKey {
-    let Record { at, offset, timestamp_ms, .. } = &letter.record;
-    LetterKey(letter.group.clone(), at.topic.to_string(), at.partition, *offset, *timestamp_ms)
-}
-
 /// Marks letters as dealt with.
 async fn settle(config: &Config, letters: &[(Letter, Settled)]) -> Result<(), Failure> {
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
@@ -149,7 +143,7 @@ async fn settle(config: &Config, letters: &[(Letter, Settled)]) -> Result<(), Fa
         Failure::unavailable(format!("the letters came through, and could not be marked as dealt with: {error}"))
     };
     state.ensure(replication).await.map_err(|error| unavailable(error.to_string()))?;
-    let entries = letters.iter().map(|(letter, settled)| settle_entry(&key(letter), settled));
+    let entries = letters.iter().map(|(letter, settled)| settle_entry(&letter.key(), settled));
     let entries: Vec<Entry> =
         entries.collect::<Result<_, _>>().map_err(|error| Failure::internal(error.to_string()))?;
     let written = tokio::task::spawn_blocking(move || state.write(&entries)).await;
