@@ -14,6 +14,8 @@ use crate::crew::Crew;
 use crate::judge::{Judged, happened};
 use crate::links::Links;
 
+/// How often it is asked whether a fault was felt before more records are sent: about five seconds.
+const ASKS_A_SHARE: u64 = 100;
 /// Members at one time.
 const MEMBERS: usize = 3;
 
@@ -118,7 +120,7 @@ pub fn play<G: Ground>(ground: &mut G, cards: &[Card<G::Own>], seed: u64) -> Jud
     let unfelt: Vec<_> = cards.iter().filter(|card| mix.ground.times(card.what) == 0).collect();
     for (step, card) in (500..).zip(unfelt) {
         mix.deal(*card, seed * 1_000 + step)?;
-        mix.await_felt();
+        mix.await_felt((seed * 1_000 + step) * 1_000);
         mix.mend_all();
     }
     cards.iter().try_for_each(|card| happened(card.what, mix.ground.times(card.what) > 0))
@@ -278,11 +280,23 @@ impl<G: Ground> Mix<'_, G> {
         }
     }
 
-    fn await_felt(&self) {
-        for one in &self.open {
-            if let Open::Own(own, before, what) = one {
-                eventually(what, || self.ground.felt(*own).is_none_or(|felt| felt > *before).then_some(()));
-            }
+    /// Waits until what was begun is felt. A fault that only some requests meet needs requests: where they end before it is met,
+    /// more records are sent. `seed` is the first of theirs.
+    fn await_felt(&mut self, seed: u64) {
+        let begun: Vec<_> = self
+            .open
+            .iter()
+            .filter_map(|one| if let Open::Own(own, before, what) = one { Some((*own, *before, *what)) } else { None })
+            .collect();
+        for (own, before, what) in begun {
+            let mut asked = 0;
+            eventually(what, || {
+                asked += 1;
+                if asked % ASKS_A_SHARE == 0 {
+                    self.ground.send(seed + asked);
+                }
+                self.ground.felt(own).is_none_or(|felt| felt > before).then_some(())
+            });
         }
     }
 }
