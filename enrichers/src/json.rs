@@ -2,20 +2,37 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::value::RawValue;
 
 use crate::decimal::Decimal;
 
 /// The content of a JSON string, with U+FFFD for each lone surrogate; `None` for other kinds.
 pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text = raw.get();
+    content(raw.get())
+}
+
+/// As [`string`], of a string's text with its quotes.
+pub(crate) fn content(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
     if memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
     // Only a lone surrogate makes a string unreadable that was read before.
     serde_json::from_str(text).or_else(|_| serde_json::from_str(&well_formed(text))).ok().map(Cow::Owned)
+}
+
+/// The place behind a string that begins here, with its quotes.
+pub(crate) fn end_of_string(json: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if json.get(at) == Some(&b'"') {
+            return at + 1;
+        }
+        at += 2;
+    }
+    json.len()
 }
 
 /// The JSON with `\ufffd` for each lone surrogate (an emoji cut in two); everything keeps its place.

@@ -23,6 +23,7 @@ pub mod review;
 mod search;
 mod strategies;
 mod timestamp;
+mod unindexed;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -97,10 +98,37 @@ fn holds(store: &Store) -> String {
         None => "nothing".to_owned(),
         Some(found) => format!("version {}, {}", found.held.version, state(store)),
     };
+    let kept = match unindexed(store).as_slice() {
+        [] => String::new(),
+        names => format!("; not indexed, kept as JSON text in `_unindexed`: {}", names.join(", ")),
+    };
     match store.history {
-        None => state,
-        Some(events) => format!("{state}; {events} events in its history"),
+        None => format!("{state}{kept}"),
+        Some(events) => format!("{state}{kept}; {events} events in its history"),
     }
+}
+
+/// The names of the fields that a document keeps as JSON text; only those that look like names, as anything may stand in a key.
+fn unindexed(store: &Store) -> Vec<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Kept {
+        field: String,
+        member: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "_unindexed", default)]
+        kept: Vec<Kept>,
+    }
+    let text = store.found.as_ref().and_then(|found| found.text.as_deref()).unwrap_or_default();
+    let document = serde_json::from_str(text).unwrap_or(Document { kept: Vec::new() });
+    let name = |kept: &Kept| {
+        let name = kept.member.as_ref().map_or_else(|| kept.field.clone(), |member| format!("{}.{member}", kept.field));
+        let usual = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | '$');
+        if !name.is_empty() && name.len() <= 64 && name.chars().all(usual) { name } else { "(an odd name)".to_owned() }
+    };
+    document.kept.iter().map(name).collect()
 }
 
 fn state(store: &Store) -> &'static str {
@@ -119,6 +147,8 @@ struct StoreLine<'s> {
     state: &'static str,
     version: Option<i64>,
     history: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unindexed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<&'s RawValue>,
 }
@@ -146,6 +176,7 @@ fn as_json(story: &Story, document: bool) -> Result<Told<'_>, Failure> {
             state: state(store),
             version: store.found.as_ref().map(|found| found.held.version),
             history: store.history,
+            unindexed: unindexed(store),
             document: document.map_err(|_| Failure::internal(format!("{} holds no JSON under this id", store.name)))?,
         })
     });

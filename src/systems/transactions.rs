@@ -135,6 +135,7 @@ impl System for Transactions {
     ) -> Vec<Result<Document, Reject>> {
         let enriched_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut documents = Documents::new(self.order, events.len());
+        let mut unindexed = 0;
         for (identity, event) in events {
             documents.push(&identity.document, identity.version, event.is_delete(), |out| {
                 if event.is_delete() {
@@ -142,11 +143,19 @@ impl System for Transactions {
                 } else if mutants::on(Mutant::ValueLost) {
                     write_without_currency(event, &enriched_at, out);
                 } else {
-                    enrichers::write_document(event, &enriched_at, out);
+                    unindexed += enrichers::write_document(event, &enriched_at, out);
                 }
             });
         }
+        count_unindexed(NAME, unindexed);
         documents.finish().into_iter().map(Ok).collect()
+    }
+}
+
+/// Counts fields that a document keeps as JSON text.
+pub(super) fn count_unindexed(system: &'static str, fields: usize) {
+    if fields > 0 {
+        metrics::counter!("millrace_unindexed_fields_total", "system" => system).increment(fields as u64);
     }
 }
 

@@ -86,7 +86,7 @@ impl System for TransactionsAlgolia {
 fn object(event: &Event<'_>) -> Result<String, Reject> {
     let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");
     let mut document = Vec::new();
-    enrichers::write_document(event, "", &mut document);
+    transactions::count_unindexed(NAME, enrichers::write_document(event, "", &mut document));
     let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&document).map_err(bug)?;
     members.remove("_enriched_at");
     members.insert("objectID".to_owned(), to_raw_value(&event.id).map_err(bug)?);

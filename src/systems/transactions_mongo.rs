@@ -86,7 +86,7 @@ impl System for TransactionsMongo {
 /// The enriched document; its version is a field of its own here.
 fn document(event: &Event<'_>, enriched_at: &str) -> Result<Document, Reject> {
     let mut json = Vec::new();
-    enrichers::write_document(event, enriched_at, &mut json);
+    transactions::count_unindexed(NAME, enrichers::write_document(event, enriched_at, &mut json));
     let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");
     document_of(std::str::from_utf8(&json).map_err(bug)?)
 }

@@ -86,6 +86,51 @@ proptest! {
     }
 }
 
+proptest! {
+    /// What is kept as JSON text is told by both alike, and what is told is what came.
+    #[test]
+    fn what_no_store_takes_is_moved_by_one_rule(
+        names in proptest::collection::vec((select(NAMES), piece_of(&ODD)), 0..5),
+        inner in proptest::collection::vec((select(NAMES), piece_of(&ODD)), 0..5),
+        kind in select(&["card", "barter"][..]),
+    ) {
+        let mut fields = vec![format!(r#""id":"a","user_id":"u","transaction_type":"{kind}""#)];
+        fields.extend(names.iter().map(|(name, value)| format!("\"{name}\":{value}")));
+        let inner: Vec<String> = inner.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        fields.push(format!(r#""metadata":{{{}}}"#, inner.join(" , \n ")));
+        let payload = format!(
+            r#"{{"event_type":"transaction.created","timestamp":1700000000,"transaction":{{{}}}}}"#, fields.join(","));
+        let record = record(&payload);
+        let Ok(decoded) = enrichers::decode(payload.as_bytes(), None) else { return Ok(()) };
+        let mut document = Vec::new();
+        let moved = enrichers::write_document(&decoded, "now", &mut document);
+        let document = std::str::from_utf8(&document).unwrap();
+        prop_assert_eq!(moved > 0, document.contains(r#""_unindexed":["#), "{}", document);
+        let index = transactions::index(&record).unwrap().passed;
+        prop_assert_eq!(transactions::of_source(document), index, "{}\n{}", payload, document);
+        let stored = crate::sinks::mongodb::document_of(document).unwrap();
+        let mongodb = transactions::mongodb(&record).unwrap().passed;
+        prop_assert_eq!(Some(transactions::of_document(&stored)), mongodb, "{}\n{}", payload, document);
+    }
+}
+
+#[rustfmt::skip]
+const NAMES: &[&str] = &[
+    "x", "y", "", " ", ".", "a.b", "a..b", "a.", "amount.usd", "status", "status.x", "created_at", "product", "$oid", "\\u0000", "\\u0078",
+    "\\ud83d", "\\udc00", "note", "\\u3000", "_x", "search_content", "search_content.x", "currency", "direction",
+];
+#[rustfmt::skip]
+static ODD: [&str; 16] = [
+    "1", "\"a\"", "{}", "[]", "[{}]", r#"{"a":1,"a":2}"#, r#"[[{"b":{"a":1,"\u0061":2}}]]"#, r#"{"$date":{"$numberLong":"5"}}"#,
+    r#"{"\u0000":1}"#, r#"{"\ud83d":1,"\udc00":2}"#, r#"{"a":{"a":1},"b":{"a":1}}"#, "1E7000", r#"["}","{\"a\":1,\"a\":1}"]"#, "null",
+    "LONG", r#"{"a" : [ LONG ]}"#,
+];
+
+fn piece_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let lengths = prop_oneof![Just(1_000_usize), Just(1_001), Just(3)];
+    (select(pieces), lengths).prop_map(|(piece, length)| piece.replace("LONG", &"7".repeat(length)))
+}
+
 #[test]
 fn what_enrichment_adds_is_known_to_the_walk() {
     let mut options = crate::synthetic::Options::new(1, "2023-11-01T00:00:00Z".parse().unwrap());

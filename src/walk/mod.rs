@@ -15,6 +15,7 @@ mod stored;
 mod tests;
 mod time;
 pub mod transactions;
+mod unindexed;
 pub mod users;
 
 use pipeline::Record;

@@ -5,7 +5,7 @@ use pipeline::Record;
 
 use super::json::{Plain, read};
 use super::number::{Decimals, in_mongodb, is_amount};
-use super::{VERSIONS, Walked, digest, get, id, members, stored, time, twice, whole};
+use super::{VERSIONS, Walked, digest, get, id, members, stored, time, twice, unindexed, whole};
 
 /// The deepest nesting of an event.
 const LEVELS: usize = 128;
@@ -30,14 +30,12 @@ struct Stated {
 
 /// For the index of documents.
 pub fn index(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |fields| Some(digest::of(passed(fields))))
+    walked(change(record)?, |fields| Some(of_event(fields, |value| value)))
 }
 
 /// For MongoDB.
 pub fn mongodb(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |fields| {
-        Some(digest::of(passed(fields).into_iter().map(|(name, value)| (name, in_mongodb(value)))))
-    })
+    walked(change(record)?, |fields| Some(of_event(fields, in_mongodb)))
 }
 
 /// For Algolia, which does not keep fields as they came.
@@ -58,14 +56,14 @@ pub fn audit(record: &Record) -> Option<Walked> {
 /// Of a document of the index; none of a tombstone.
 pub(crate) fn of_source(source: &str) -> Option<u64> {
     match read(source, LEVELS)? {
-        Plain::Object(fields) if *get(&fields, "_deleted") == Plain::Null => Some(digest::of(passed(fields))),
+        Plain::Object(fields) if *get(&fields, "_deleted") == Plain::Null => Some(of_held(fields)),
         _ => None,
     }
 }
 
 /// Of a document in MongoDB.
 pub(crate) fn of_document(document: &Document) -> u64 {
-    digest::of(passed(stored::members(document).collect()))
+    of_held(stored::members(document).collect())
 }
 
 /// Of a row of the audit: its payload and its columns.
@@ -86,6 +84,25 @@ pub(crate) fn of_row(payload: Option<&str>, columns: [Option<&str>; 6]) -> u64 {
 fn walked(change: Stated, passed: impl FnOnce(Vec<(String, Plain)>) -> Option<u64>) -> Option<Walked> {
     let Stated { id, version, deleted, fields } = change;
     Some(Walked { id, version, deleted, passed: if deleted { None } else { passed(fields) } })
+}
+
+/// Of an event's fields, as a store holds what it takes, and of what is kept as JSON text.
+fn of_event(fields: Vec<(String, Plain)>, in_store: fn(Plain) -> Plain) -> u64 {
+    let (fields, moved) = unindexed::split(fields);
+    of_both(passed(fields).into_iter().map(|(name, value)| (name, in_store(value))).collect(), moved)
+}
+
+/// Of a document's fields.
+fn of_held(fields: Vec<(String, Plain)>) -> u64 {
+    let moved = unindexed::held(get(&fields, "_unindexed"), LEVELS);
+    of_both(passed(fields), moved)
+}
+
+fn of_both(mut fields: Vec<(String, Plain)>, moved: Vec<Plain>) -> u64 {
+    if !moved.is_empty() {
+        fields.push(("_unindexed".to_owned(), Plain::List(moved)));
+    }
+    digest::of(fields)
 }
 
 /// The fields that come out as they went in: without our own, and of `metadata` without what enrichment adds.

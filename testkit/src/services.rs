@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use millrace::systems::transactions::TEMPLATE;
+use serde_json::{Value, json};
 
 /// The right to use the services. Test programs that run side by side share them, so it is held by locks on files.
 pub struct Hold {
@@ -75,6 +76,18 @@ pub fn search_engine(at: &str, method: &str, path: &str, body: Option<&Value>) -
 pub fn mapping_reject() -> &'static str {
     let opensearch = std::env::var("E2E_ENGINE").is_ok_and(|engine| engine == "opensearch");
     if opensearch { "mapper_parsing_exception" } else { "document_parsing_exception" }
+}
+
+/// Makes the index to come refuse a document with a text in its field `strict`, as only a mapping of somebody's own does: what
+/// comes with the program takes every event.
+pub fn refuse_strict(at: &str, alias: &str) {
+    let mut template: Value = serde_json::from_str(TEMPLATE).unwrap();
+    template["index_patterns"] = json!([format!("{alias}-*")]);
+    // One that somebody tuned is of this version or a later one.
+    template["version"] = json!(1_000);
+    template["template"]["mappings"]["properties"]["strict"] = json!({"type": "long"});
+    let (status, answer) = search_engine(at, "PUT", &format!("/_index_template/{alias}"), Some(&template));
+    assert_eq!(status, 200, "{answer}");
 }
 
 /// Runs `scripts/services VERB NAME`; `elasticsearch` is whichever engine these tests run against.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::TryStreamExt;
 use millrace::synthetic::Options;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 use rdkafka::admin::AdminOptions;
 use serde_json::Value;
@@ -173,8 +173,10 @@ impl Siblings {
     /// The documents of a collection, by their key.
     pub fn collection(&self, name: &str, key: &str) -> BTreeMap<String, Document> {
         let documents: Vec<Document> = self.ask(async |database| {
-            let cursor = database.collection::<Document>(name).find(doc! {}).await.unwrap();
-            cursor.try_collect().await.unwrap()
+            let cursor = database.collection::<RawDocumentBuf>(name).find(doc! {}).await.unwrap();
+            // As the bytes say: the driver's own reading makes other types of objects with names such as `$oid`.
+            let raw: Vec<RawDocumentBuf> = cursor.try_collect().await.unwrap();
+            raw.iter().map(|raw| Document::try_from(raw).unwrap()).collect()
         });
         documents.into_iter().map(|document| (document.get_str(key).unwrap().to_owned(), document)).collect()
     }

@@ -15,7 +15,7 @@ enum End {
 }
 
 use End::{Dead, Ignored, Indexed};
-use testkit::services::mapping_reject;
+use testkit::services::{mapping_reject, refuse_strict, variable};
 use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
@@ -66,8 +66,18 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, End)> {
         ("deep", Some(nested), Dead("too_deep")),
         (
             "conflict",
-            Some(event("conflict", |event| event["transaction"]["status"] = json!({"a": 1}))),
+            Some(event("conflict", |event| event["transaction"]["strict"] = json!("text"))),
             Dead(mapping_reject()),
+        ),
+        (
+            "unindexed",
+            Some(event("unindexed", |event| {
+                event["transaction"]["status"] = json!({"a": 1});
+                event["transaction"]["amount.usd"] = json!(1.25);
+                event["transaction"][""] = json!(null);
+                event["transaction"]["created_at"] = json!({"$date": "2026-01-01T12:00:00Z"});
+            })),
+            Indexed,
         ),
         ("large", Some(event("large", |event| event["transaction"]["note"] = json!("x".repeat(5_000_000)))), Indexed),
         ("keys", Some(set("keys", "/transaction/metadata", keys.into())), Indexed),
@@ -83,6 +93,7 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, End)> {
 fn each_bad_record_ends_as_it_should() {
     let world = World::new(PROGRAM, "bad");
     world.create_topic(&[("max.message.bytes", "10485760")]);
+    refuse_strict(&variable("ELASTICSEARCH_URL"), &world.name);
     let mut client = world.client();
     let producer: FutureProducer = client.set("message.max.bytes", "10485760").create().unwrap();
     let cases = cases();
@@ -125,6 +136,15 @@ fn each_bad_record_ends_as_it_should() {
         assert_eq!(header("kafka_dlt-original-topic"), world.name);
     }
     assert_eq!(documents["extra"].1["extra"], json!({"kept": [1.50]}));
+    let kept = [
+        ("", "null"),
+        ("amount.usd", "1.25"),
+        ("created_at", r#"{"$date":"2026-01-01T12:00:00Z"}"#),
+        ("status", r#"{"a":1}"#),
+    ];
+    let document = &documents["unindexed"].1;
+    assert_eq!(document["_unindexed"], json!(kept.map(|(field, json)| json!({"field": field, "json": json}))));
+    assert_eq!((&document["amount"], document.get("status"), document.get("amount.usd")), (&json!(1.5), None, None));
     assert!(documents["keys"].1["metadata"].as_object().unwrap().len() >= 10_000);
     assert_eq!(documents["unknown-product"].1["_enriched"], false);
 }

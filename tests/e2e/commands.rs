@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::program::printed;
-use testkit::services::{elasticsearch, eventually, mapping_reject, variable};
+use testkit::services::{elasticsearch, eventually, mapping_reject, refuse_strict, variable};
 use testkit::world::World;
 
 use crate::PROGRAM;
@@ -16,19 +16,26 @@ pub fn send(world: &World, event: &Value) {
     testkit::world::block_on(producer.send(record, std::time::Duration::from_secs(20))).unwrap();
 }
 
-fn event(id: &str, second: u32, status: &Value) -> Value {
+fn event(id: &str, second: u32, status: &str) -> Value {
     json!({"event_type": "transaction.updated", "timestamp": format!("2026-01-01T00:00:{second:02}Z"),
         "transaction": {"id": id, "user_id": "u", "transaction_type": "card", "status": status}})
+}
+
+fn refused(id: &str) -> Value {
+    let mut event = event(id, 1, "pending");
+    event["transaction"]["strict"] = json!("text");
+    event
 }
 
 #[test]
 fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     let world = World::new(PROGRAM, "letters");
     world.create_topic(&[]);
-    // An object does not fit the mapping of `status`; later one of the two documents gets a good update.
-    send(&world, &event("mended", 1, &json!({"a": 1})));
-    send(&world, &event("overtaken", 1, &json!({"a": 1})));
-    send(&world, &event("overtaken", 2, &json!("completed")));
+    refuse_strict(&variable("ELASTICSEARCH_URL"), &world.name);
+    // A text does not fit the mapping of `strict`; later one of the two documents gets a good update.
+    send(&world, &refused("mended"));
+    send(&world, &refused("overtaken"));
+    send(&world, &event("overtaken", 2, "completed"));
     send(&world, &json!({"event_type": "transaction.updated"}));
     assert_eq!(world.run_once()["dead_lettered"], 3);
     let list = printed(&world.output(&["dlq", "list", "--json"]));
@@ -36,7 +43,7 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     assert_eq!(list["causes"][0]["class"], mapping_reject());
     assert_eq!(list["causes"][0]["count"], 2);
     let shown = world.output(&["dlq", "show", "--class", mapping_reject(), "--limit", "1"]);
-    assert_eq!(printed(&shown)["payload"], event("mended", 1, &json!({"a": 1})).to_string());
+    assert_eq!(printed(&shown)["payload"], refused("mended").to_string());
 
     let before = world.documents();
     assert!(world.output(&["dlq", "replay", "--dry-run"]).status.success());
@@ -45,12 +52,12 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     assert_eq!(printed(&still)["rejected"], 3);
     assert_eq!(world.documents(), before);
 
-    // Mended: an index whose mapping takes objects there, with the documents that stood before.
+    // Mended: an index whose mapping takes texts there, with the documents that stood before.
     let index = format!("/{}-000001", world.name);
     elasticsearch("DELETE", &index, None);
     // OpenSearch would merge the template's field into ours.
     elasticsearch("DELETE", &format!("/_index_template/{}", world.name), None);
-    let lenient = json!({"mappings": {"dynamic": false, "properties": {"status": {"type": "object", "enabled": false}}},
+    let lenient = json!({"mappings": {"dynamic": false, "properties": {"strict": {"type": "keyword"}}},
         "aliases": {&world.name: {"is_write_index": true}}});
     assert_eq!(elasticsearch("PUT", &index, Some(&lenient)).0, 200);
     let version = before["overtaken"].0;
@@ -61,7 +68,7 @@ fn dead_letters_are_listed_shown_and_replayed_where_nothing_is_newer() {
     let replayed = printed(&replayed);
     assert_eq!((&replayed["applied"], &replayed["superseded"]), (&json!(1), &json!(1)));
     let documents = world.documents();
-    assert_eq!(documents["mended"].1["status"], json!({"a": 1}));
+    assert_eq!(documents["mended"].1["strict"], "text");
     assert_eq!(documents["overtaken"].1["status"], "completed", "a replay never overwrites a newer document");
 }
 

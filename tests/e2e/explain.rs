@@ -153,6 +153,26 @@ fn the_audit_adds_what_it_holds_and_what_the_topic_no_longer_has() {
 }
 
 #[test]
+fn what_is_kept_as_text_is_named() {
+    let world = World::new(PROGRAM, "explain-kept");
+    world.create_topic(&[]);
+    let mut odd = event("created", 1, "pending");
+    let transaction = &mut odd["transaction"];
+    transaction["created_at"] = json!({"$date": "secret"});
+    transaction["amount.usd"] = json!("secret");
+    transaction["4111 1111."] = json!("secret");
+    transaction["metadata"] = json!({"sound": 1, "nul": {"a\u{0}": "secret"}});
+    send(&world, &odd);
+    assert_eq!(world.run_once()["applied"], 1);
+    let told = "metadata.nul, (an odd name), amount.usd, created_at";
+    let state = format!("elasticsearch (transactions): version {}, living", version(1, 0));
+    let (code, lines) = explain(&world, &[]);
+    assert_eq!((code, &lines[1]), (0, &format!("{state}; not indexed, kept as JSON text in `_unindexed`: {told}")));
+    let found = printed(&world.output(&["explain", "told", "--json"]));
+    assert_eq!(found["stores"][0]["unindexed"], json!(told.split(", ").collect::<Vec<_>>()));
+}
+
+#[test]
 fn one_file_tells_the_same() {
     let mut world = World::new(PROGRAM, "explain-sqlite");
     let store = format!("sqlite:{}", world.dir.join("store.db").display());

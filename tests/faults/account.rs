@@ -74,9 +74,9 @@ pub fn event(
     Message { key: id.to_owned(), payload: Some(payload.to_string()), sent }
 }
 
-/// A document that the index refuses: an object where its mapping has a keyword.
+/// A document that the index refuses: a text where its mapping has a number, see [`testkit::services::refuse_strict`].
 pub fn unindexable(id: &str, time: DateTime<Utc>) -> Message {
-    let message = event(id, "created", time, "", |transaction| transaction["status"] = json!({"a": 1}));
+    let message = event(id, "created", time, "", |transaction| transaction["strict"] = json!("text"));
     let Sent::Event { id, version, .. } = message.sent else { unreachable!() };
     Message { sent: Sent::Unindexable { id, version }, ..message }
 }

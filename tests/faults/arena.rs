@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use testkit::database::Audited;
 use testkit::program::Running;
-use testkit::services::{eventually, search_engine, services, variable};
+use testkit::services::{eventually, refuse_strict, search_engine, services, variable};
 use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
@@ -65,6 +65,7 @@ impl Arena {
         let database = links.postgres.through(&audited.url);
         audited.world.set("DATABASE_URL", &database);
         audited.world.create_topic(&[]);
+        refuse_strict(store, &audited.world.name);
         let account = Account::default();
         Self {
             audited,

@@ -16,6 +16,7 @@
 mod contributions;
 mod ledger;
 mod outage;
+mod payloads;
 mod refused;
 mod reviews;
 mod transactions;

@@ -45,7 +45,6 @@ fn odd_values() -> Vec<Odd> {
         odd("digits40", "1234567890123456789012345678901234567890", "1234567890123456789012345678901234567890"),
         odd("tiny", "0.000000000000000001", decimal("1E-18")),
         odd("tinier", "-1e-300", decimal("-1E-300")),
-        odd("vast", "1E7000", "1E7000"),
         odd("zeros", "1.1000", decimal("1.1000")),
         odd("minus_zero", "-0", decimal("-0")),
         odd("long", "9223372036854775807", i64::MAX),
@@ -90,7 +89,7 @@ fn members(source: &str) -> BTreeMap<String, Box<RawValue>> {
 }
 
 /// Texts by their characters, whichever way they are escaped; everything else to the letter.
-fn same(held: &str, expected: &str) -> bool {
+pub fn same(held: &str, expected: &str) -> bool {
     let text = |json: &str| serde_json::from_str::<String>(json).ok();
     text(expected).map_or(held == expected, |expected| text(held) == Some(expected))
 }
@@ -151,7 +150,9 @@ fn clerk(kind: &str, data: &str) -> String {
 fn odd_values_of_people_are_held_as_they_came() {
     let siblings = Siblings::new(PROGRAM, "people");
     siblings.create_topic("users");
-    let fields: Vec<String> = odd_values().iter().map(|odd| format!(r#""{}":{}"#, odd.name, odd.sent)).collect();
+    let mut values = odd_values();
+    values.push(odd("vast", "1E7000", "1E7000"));
+    let fields: Vec<String> = values.iter().map(|odd| format!(r#""{}":{}"#, odd.name, odd.sent)).collect();
     let user = format!(
         r#"{{"id":"u","first_name":"cut \ud83d","last_name":"","username":12345678901234567890123,"image_url":null,
         "created_at":1.600000000001E12,"updated_at":"2024-01-01T00:00:00.000001Z","primary_email_address_id":"b",
@@ -185,7 +186,7 @@ fn odd_values_of_people_are_held_as_they_came() {
     assert_eq!(data.get("first_name"), Some(&"cut \u{fffd}".into()));
     assert_eq!(data.get("created_at"), Some(&decimal("1.600000000001E+12")));
     let inner = data.get_document("public_metadata").unwrap();
-    for Odd { name, stored, .. } in odd_values() {
+    for Odd { name, stored, .. } in values {
         assert_eq!(inner.get(name), Some(&stored), "{name}");
     }
     let expected = doc! {

@@ -50,8 +50,13 @@ pub(crate) struct Details<'d> {
 }
 
 impl<'d> Details<'d> {
-    pub(crate) fn new(own: &'d Fields<'d>, search: &'d mut SearchContent, out: &'d mut Vec<u8>) -> Self {
-        Self { is_first: own.is_empty(), own, search, out }
+    pub(crate) fn new(
+        own: &'d Fields<'d>,
+        is_first: bool,
+        search: &'d mut SearchContent,
+        out: &'d mut Vec<u8>,
+    ) -> Self {
+        Self { own, search, out, is_first }
     }
 
     /// Adds a detail; a key of the producer's own of this name wins.

@@ -87,6 +87,46 @@ fn message_ids_tell_messages_apart() {
 }
 
 #[test]
+fn what_no_store_takes_is_kept_as_text_to_the_letter() {
+    let number = "9".repeat(1_001);
+    let fields = format!(
+        r#""amount":{number},"a..b":{{"x" :
+ 1}},"status":[{{}}],"metadata":{{"a":1,"b":{{"c":1}},"a":"\ud83d","n\u0000":{number},"note":"x","note":null}},"$set":"\ud83d""#
+    );
+    let event = create(&fields);
+    let line = document(event.as_bytes());
+    let document = sound(&line);
+    let of =
+        |field: &str, member: Option<&str>, json: &str| (field.to_owned(), member.map(str::to_owned), json.to_owned());
+    let expected = [
+        of("metadata", Some("a"), "1"),
+        of("metadata", Some("a"), r#""\ud83d""#),
+        of("metadata", Some("n\0"), &number),
+        of("metadata", Some("note"), r#""x""#),
+        of("metadata", Some("note"), "null"),
+        of("amount", None, &number),
+        of("a..b", None, "{\"x\" :\n 1}"),
+        of("status", None, "[{}]"),
+        of("$set", None, r#""\ud83d""#),
+    ];
+    assert_eq!(super::kept_as_text(&document), expected);
+    assert!(line.contains(r#""metadata":{"b":{"c":1},"direction":"#), "{line}");
+    for name in ["amount", "a..b", "status", "$set"] {
+        assert!(document.get(name).is_none(), "{name}");
+    }
+    let all = document_of_other_type(&event);
+    assert!(all.contains(r#""metadata":{"b":{"c":1}},"#), "{all}");
+    let list = self::document(create(r#""metadata":[{"a":1,"a":2}]"#).as_bytes());
+    assert_eq!(super::kept_as_text(&sound(&list)), [of("metadata", None, r#"[{"a":1,"a":2}]"#)]);
+    let none = self::document(create(r#""metadata":{"a":1,"a":2}"#).as_bytes());
+    assert!(none.contains(r#""metadata":{},"#), "{none}");
+}
+
+fn document_of_other_type(event: &str) -> String {
+    document(event.replace("\"card\"", "\"barter\"").as_bytes())
+}
+
+#[test]
 fn the_producers_own_details_win() {
     let payload = create(r#""metadata":{"card_last_four":"1234","card_masked":"mine"}"#);
     let line = document(payload.as_bytes());

@@ -36,6 +36,18 @@ fn sound(document: &str) -> Fields<'_> {
     fields
 }
 
+/// What a document keeps as JSON text: the field, the member of `metadata`, and the text.
+fn kept_as_text(document: &Fields<'_>) -> Vec<(String, Option<String>, String)> {
+    #[derive(serde::Deserialize)]
+    struct Kept {
+        field: String,
+        member: Option<String>,
+        json: String,
+    }
+    let kept: Option<Vec<Kept>> = document.get("_unindexed").map(|raw| serde_json::from_str(raw.get()).unwrap());
+    kept.unwrap_or_default().into_iter().map(|kept| (kept.field, kept.member, kept.json)).collect()
+}
+
 /// A create with a sound envelope around the transaction's fields.
 fn create(fields: &str) -> String {
     format!(

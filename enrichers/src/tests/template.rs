@@ -10,7 +10,7 @@ use crate::decode;
 
 const TEMPLATE: &str = include_str!("../../../index-templates/transactions.json");
 /// Fields of the samples that producers may add and nobody searches by: kept in the source, not mapped.
-const UNMAPPED: &[&str] = &["tags", "card_last_four", "installments", "merchant_name", "quo\"ted"];
+const UNMAPPED: &[&str] = &["tags", "card_last_four", "installments", "merchant_name", "quo\"ted", "a.b"];
 
 fn mappings() -> Value {
     let template: Value = serde_json::from_str(TEMPLATE).unwrap();
@@ -51,5 +51,16 @@ fn the_mapping_keeps_the_contract() {
     }
     assert_eq!((kind("amount"), kind("search_content")), ("double", "text"));
     assert_eq!(mappings["properties"]["amount"]["ignore_malformed"], true);
-    assert_eq!(mappings["properties"]["metadata"], serde_json::json!({"type": "object", "enabled": false}));
+    for field in ["metadata", "_unindexed"] {
+        assert_eq!(mappings["properties"][field], serde_json::json!({"type": "object", "enabled": false}));
+    }
+}
+
+#[test]
+fn what_is_mapped_as_a_single_value_is_known_to_the_rule() {
+    let mappings = mappings();
+    let mapped = mappings["properties"].as_object().unwrap();
+    let single = mapped.iter().filter(|(name, field)| !name.starts_with('_') && field["type"] != "object");
+    let single: BTreeSet<&str> = single.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(single, BTreeSet::from(crate::unindexed::SINGLE));
 }

@@ -220,7 +220,7 @@ mod tests {
             versions: vec!["9.2.0".into()],
             health: "green".into(),
             name,
-            template: Some(1),
+            template: Some(2),
             blocks: Vec::new(),
         };
         alias(name)
@@ -248,7 +248,7 @@ mod tests {
         let good = cluster(Name::Alias { write_index: Some("t-1".into()), filtered: true });
         assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
-        assert_eq!(worst(&Cluster { template: Some(0), ..good }), Level::Note);
+        assert_eq!(worst(&Cluster { template: Some(1), ..good }), Level::Note);
     }
 
     #[tokio::test]

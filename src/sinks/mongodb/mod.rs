@@ -204,10 +204,16 @@ impl Mongo {
     async fn drained(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
         let mut documents = Vec::new();
         while self.within(cursor.advance()).await? {
-            let document = cursor.deserialize_current();
-            documents.push(document.map_err(|error| judge(&error, self.address()))?);
+            documents.push(self.current(&cursor)?);
         }
         Ok(documents)
+    }
+
+    /// The document that a cursor is at, as its bytes say. The driver's own reading takes an object with a name such as `$oid`
+    /// for a value of another type.
+    fn current(&self, cursor: &Cursor<Document>) -> Result<Document, Failure> {
+        let document = Document::try_from(cursor.current());
+        document.map_err(|_| Failure::broken(format!("MongoDB at {} gave what is no BSON", self.address())))
     }
 
     fn late(&self, limit: Duration) -> Failure {

@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{Answer, Failure};
 
 use super::collection::{VERSION, content};
-use super::{Collection, Fields, Mongo, judge, number};
+use super::{Collection, Fields, Mongo, number};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit, in_order};
 use crate::walk::fields;
 use crate::walk::transactions::of_document;
@@ -39,8 +39,7 @@ impl MongoShelf {
         let find = found.find(filter).batch_size(PAGE);
         let mut cursor = self.mongo.within(find.into_future()).await?;
         while self.mongo.within(cursor.advance()).await? {
-            let document = cursor.deserialize_current();
-            let document = document.map_err(|error| judge(&error, self.mongo.address()))?;
+            let document = self.mongo.current(&cursor)?;
             if let Ok(id) = document.get_str(collection.key).map(str::to_owned) {
                 visit(&id, document)?;
             }
