@@ -23,7 +23,7 @@ by_statement = host=127.0.0.1 port=$(port_of postgres) user=$POSTGRES_NAME dbnam
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = $(port_of "$name")
-unix_socket_dir =
+unix_socket_dir = $home
 auth_type = any
 pool_mode = transaction
 $more
@@ -35,7 +35,10 @@ pgbouncer_ready() {
   timeout 5 "$(postgres_bin)/psql" -h 127.0.0.1 -p "$1" -U "$POSTGRES_NAME" -d "$POSTGRES_NAME" -XtAc 'SELECT 1'
 }
 
-pgbouncer_env() { echo "PGBOUNCER_URL=postgresql://$POSTGRES_NAME@127.0.0.1:$(port_of pgbouncer)/$POSTGRES_NAME"; }
+pgbouncer_env() {
+  echo "PGBOUNCER_URL=postgresql://$POSTGRES_NAME@127.0.0.1:$(port_of pgbouncer)/$POSTGRES_NAME"
+  echo "PGBOUNCER_SOCKET=$(home_of pgbouncer)"
+}
 
 # The same as most who met drivers that ask for more than it knows set it up.
 pgbouncer_lenient_port() { echo 16433; }

@@ -83,6 +83,21 @@ fn a_pool_that_ignores_what_it_does_not_know_is_as_good_as_the_server() {
 }
 
 #[test]
+fn a_socket_is_as_good_as_a_port() {
+    let mut audited = Audited::new(World::new(PROGRAM, "audit-socket"));
+    let (server, database) =
+        behind(&audited, "PGBOUNCER_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
+    let (_, port) = server.rsplit_once(':').unwrap();
+    let folder = testkit::services::variable("PGBOUNCER_SOCKET");
+    audited.world.set("DATABASE_URL", &format!("postgresql://millrace@/{database}?host={folder}&port={port}"));
+    let options = publish(&audited.world, 500);
+    audited.world.run_all_once();
+    audited.assert_complete(&options.expected().unwrap(), distinct(&options));
+    audited.world.set("DATABASE_URL", &format!("host={folder} port={port} user=millrace dbname={database}"));
+    assert!(audited.world.output(&["verify", "transactions-audit"]).status.success());
+}
+
+#[test]
 fn what_a_pooler_cannot_do_is_named() {
     let mut audited = Audited::new(World::new(PROGRAM, "audit-pooler"));
     publish(&audited.world, 50);
