@@ -99,10 +99,10 @@ pub const VARIABLES: &[Variable] = &[
     var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
 
     var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
-    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL."),
-    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL."),
-    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL.").secret(),
-    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL."),
+    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL in a place that goes first, or in the same."),
+    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL in a place that goes first, or in the same."),
+    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL in a place that goes first, or in the same.").secret(),
+    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL in a place that goes first, or in the same."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
     var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
