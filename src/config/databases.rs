@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use url::Url;
 
+use super::address::PostgresAddress;
 use super::settings::Settings;
 use super::{ConfigError, address, values};
 
@@ -39,11 +39,12 @@ impl Database {
         if let Some(path) = sqlite_path(&found.text) {
             return Ok(Some(Self::Sqlite { path }));
         }
-        let mut url = found.parse(expected, postgres_url)?;
         let variable = |name: &str| settings.foreign(name);
-        let names = address::postgres(&mut url, variable).map_err(|why| found.error(&why))?;
+        // Not the value itself, whatever is wrong with it: there may be a password anywhere in it.
+        let read = address::postgres(&found.text, variable).unwrap_or_else(|| Err(format!("expected {expected}")));
+        let PostgresAddress { url, shown, ignored: names } = read.map_err(|why| found.error(&why))?;
         ignored.extend(found.ignoring(names));
-        found.parse(expected, |_| postgres(&url)).map(Some)
+        Ok(Some(Self::Postgres { url: SecretString::from(url.to_string()), address: shown }))
     }
 
     /// Names the database; marks of processed messages are good for it alone.
@@ -53,19 +54,6 @@ impl Database {
             Self::Sqlite { path } => format!("sqlite/{}", path.display()),
         }
     }
-}
-
-/// Takes the driver that some tools write behind the scheme (`postgresql+asyncpg://`) for what it is.
-fn postgres_url(text: &str) -> Option<Url> {
-    let (scheme, rest) = text.trim().split_once("://")?;
-    let base = scheme.split('+').next().filter(|base| matches!(*base, "postgres" | "postgresql"))?;
-    Url::parse(&format!("{base}://{rest}")).ok().filter(Url::has_host)
-}
-
-fn postgres(url: &Url) -> Option<Database> {
-    let name = url.path().trim_start_matches('/');
-    let address = format!("{}:{}/{name}", url.host_str()?, url.port().unwrap_or(5432));
-    (!name.is_empty()).then(|| Database::Postgres { url: SecretString::from(url.to_string()), address })
 }
 
 /// `sqlite:PATH`, `sqlite://PATH`, `sqlite:///absolute/path`.
@@ -114,7 +102,8 @@ mod tests {
         assert_eq!(database("postgresql+asyncpg://u:p@db:1/x?sslmode=require").as_deref(), Some("postgres/db:1/x"));
         assert_eq!(database("sqlite:///var/x.db").as_deref(), Some("sqlite//var/x.db"));
         assert_eq!(database("sqlite:x.db").as_deref(), Some("sqlite/x.db"));
-        for wrong in ["mysql://u:p@db/x", "postgresql://u:p@db", "postgresql:x", "sqlite:", "sqlite::memory:", "x"] {
+        assert_eq!(database("postgresql://u:p@db").as_deref(), Some("postgres/db:5432/u"));
+        for wrong in ["mysql://u:p@db/x", "postgresql://db", "postgresql:x", "sqlite:", "sqlite::memory:", "x"] {
             assert_eq!(database(wrong), None, "{wrong}");
         }
         let error = config(&[("DATABASE_URL", "mysql://u:hunter2@db/x")]).unwrap_err().to_string();

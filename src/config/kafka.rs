@@ -11,6 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::found::Found;
 use super::settings::Settings;
 use super::{ConfigError, values};
 
@@ -62,6 +63,8 @@ pub struct Sasl {
 }
 
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+/// What a protocol may have no use for.
+const OF_SECURITY: [&str; 4] = ["kafka.username", "kafka.password", "kafka.sasl_mechanism", "kafka.ca_cert"];
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// What users may not set, and why.
@@ -119,7 +122,8 @@ impl Kafka {
         }
     }
 
-    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+    /// Settings that nobody reads are added to `unheard`.
+    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Self, ConfigError> {
         let servers = settings.require("kafka.bootstrap_servers")?;
         let bootstrap_servers = servers.parse("a list of host:port, without a scheme or with kafka://", |text| {
             let list = values::list(text);
@@ -146,7 +150,7 @@ impl Kafka {
             session_timeout,
             heartbeat_interval,
             stuck: Some(stuck).filter(|time| !time.is_zero()),
-            security: Security::read(settings)?,
+            security: Security::read(settings, unheard)?,
             state_topic: settings.require("kafka.state_topic")?.text,
             topic_replication: replication.map(|found| found.parse(expected, copies)).transpose()?,
             properties: properties(settings)?,
@@ -220,10 +224,12 @@ fn properties(settings: &Settings) -> Result<Properties, ConfigError> {
 }
 
 impl Security {
-    fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let ca_cert = settings.certificate("kafka.ca_cert")?;
-        let username = settings.find("kafka.username")?;
-        let protocol = match settings.find("kafka.security_protocol")? {
+    fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Self, ConfigError> {
+        let said = settings.find("kafka.security_protocol")?;
+        let used = |key| Self::used(settings, said.as_ref(), key);
+        let (username, authority) = (used("kafka.username")?, used("kafka.ca_cert")?);
+        let ca_cert = if authority.is_some() { settings.certificate("kafka.ca_cert")? } else { None };
+        let protocol = match &said {
             Some(found) => {
                 found.parse("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", |text| one_of(&PROTOCOLS, text))?
             }
@@ -251,27 +257,43 @@ impl Security {
             }
         };
         let security = Self { protocol, sasl, ca_cert };
-        security.check(settings)?;
+        security.check(settings, said.as_ref())?;
+        if let Some(said) = &said {
+            for key in OF_SECURITY {
+                unheard.extend(
+                    settings
+                        .given(key)?
+                        .filter(|found| hidden(found, Some(said), key))
+                        .map(|found| found.not_read(said)),
+                );
+            }
+        }
         Ok(security)
     }
 
+    /// What is set, unless a protocol that has no use for it is said in a place that goes first.
+    fn used(settings: &Settings, said: Option<&Found>, key: &str) -> Result<Option<Found>, ConfigError> {
+        Ok(settings.given(key)?.filter(|found| !hidden(found, said, key)))
+    }
+
     /// Refuses what asks for security that the protocol does not give.
-    fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+    fn check(&self, settings: &Settings, said: Option<&Found>) -> Result<(), ConfigError> {
+        let used = |key| Self::used(settings, said, key);
         let protocol = self.protocol;
         let encrypted = protocol.ends_with("SSL");
         let unused = |what: &str, instead: &str| {
             format!("{what} is of no use with KAFKA_SECURITY_PROTOCOL {protocol}: use {instead}, or take it out")
         };
-        if !encrypted && let Some(found) = settings.find("kafka.ca_cert")? {
+        if !encrypted && let Some(found) = used("kafka.ca_cert")? {
             return Err(found.error(&unused("a certificate authority", "SSL or SASL_SSL")));
         }
         if self.sasl.is_none()
-            && let Some(found) = settings.find("kafka.password")?
+            && let Some(found) = used("kafka.password")?
         {
             return Err(found.error("a password is of no use without a user name: set KAFKA_USERNAME, or take it out"));
         }
         if self.sasl.is_none()
-            && let Some(found) = settings.given("kafka.sasl_mechanism")?
+            && let Some(found) = used("kafka.sasl_mechanism")?
         {
             return Err(found.error("a mechanism is of no use without a user name: set KAFKA_USERNAME, or take it out"));
         }
@@ -288,6 +310,15 @@ impl Security {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a protocol that has no use for a setting is said in a place that goes before the setting's.
+fn hidden(found: &Found, said: Option<&Found>, key: &str) -> bool {
+    let Some((protocol, said)) = said.and_then(|said| Some((one_of(&PROTOCOLS, &said.text)?, said))) else {
+        return false;
+    };
+    let has_use = if key == "kafka.ca_cert" { protocol.ends_with("SSL") } else { protocol.starts_with("SASL") };
+    !has_use && found.is_below(said)
 }
 
 fn one_of<const N: usize>(names: &[&'static str; N], text: &str) -> Option<&'static str> {

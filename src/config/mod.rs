@@ -7,8 +7,12 @@ mod address;
 mod algolia;
 mod databases;
 mod file;
+mod found;
 mod kafka;
 mod mongodb;
+#[cfg(test)]
+mod places;
+mod redis;
 mod settings;
 mod sources;
 mod stores;
@@ -28,9 +32,10 @@ pub use algolia::Algolia;
 pub use databases::{Database, Store};
 pub use kafka::{Kafka, Properties, Sasl, Security};
 pub use mongodb::Mongodb;
+pub use redis::Redis;
 pub use settings::Override;
 use settings::Settings;
-pub use stores::{Elasticsearch, ElasticsearchAuth, Redis};
+pub use stores::{Elasticsearch, ElasticsearchAuth};
 pub use systems::{Reviews, Transactions, Users};
 
 /// The configuration file that is read when none is named.
@@ -155,19 +160,19 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = Batch::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let mut ignored = Vec::new();
+        let (mut ignored, mut unheard) = (Vec::new(), settings.unheard());
         let database = Database::read(settings, &mut ignored)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
             })?,
-            kafka: Kafka::read(settings)?,
+            kafka: Kafka::read(settings, &mut unheard)?,
             batch,
             retries: Retries::read(settings, "transactions")?,
             memory_budget,
             max_in_flight,
-            elasticsearch: Elasticsearch::read(settings)?,
-            redis: Redis::read(settings, &mut ignored)?,
+            elasticsearch: Elasticsearch::read(settings, &mut unheard)?,
+            redis: Redis::read(settings, &mut ignored, &mut unheard)?,
             mongodb: Mongodb::read(settings, &mut ignored)?,
             transactions: Transactions::read(settings, database.as_ref())?,
             users: Users::read(settings)?,
@@ -183,7 +188,7 @@ impl Config {
             )?,
             http: Http::read(settings)?,
             log: Log::read(settings)?,
-            unheard: settings.unheard(),
+            unheard,
             ignored,
         })
     }

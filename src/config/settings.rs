@@ -9,6 +9,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::file::File;
+use super::found::{DEFAULT, Found};
 use super::sources::{dot_env, environment, secret_file};
 use super::table::{VARIABLES, Variable};
 use super::{ConfigError, values};
@@ -39,41 +40,6 @@ pub(super) struct Settings {
     file: File,
 }
 
-/// A value and where it came from.
-pub(super) struct Found {
-    pub(super) text: String,
-    pub(super) origin: String,
-    secret: bool,
-    of_command_line: bool,
-}
-
-impl Found {
-    /// The value as its type, or a message that says what was expected.
-    pub(super) fn parse<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
-        parse(&self.text).ok_or_else(|| self.wrong(expected))
-    }
-
-    pub(super) fn wrong(&self, expected: &str) -> ConfigError {
-        // A URL may hold a password in front of the `@`, or a key behind the `?`.
-        let message = if self.secret || self.text.contains(['@', '?', '#']) {
-            format!("{} has a wrong value (not shown): expected {expected}", self.origin)
-        } else {
-            format!("{} is {:?}: expected {expected}", self.origin, self.text)
-        };
-        ConfigError { message, of_command_line: self.of_command_line }
-    }
-
-    /// Sentences about parameters of an address that are ignored.
-    pub(super) fn ignoring(&self, names: Vec<String>) -> impl Iterator<Item = String> + use<> {
-        let origin = self.origin.clone();
-        names.into_iter().map(move |name| format!("the parameter `{name}` of {origin} is ignored"))
-    }
-
-    pub(super) fn error(&self, what: &str) -> ConfigError {
-        ConfigError::new(format!("{}: {what}", self.origin))
-    }
-}
-
 impl Settings {
     /// The sources of this process: its environment, `.env` and `millrace.toml` of the working directory, or the named file.
     pub(super) fn of_process(path: Option<&Path>, flags: Vec<Override>) -> Result<Self, ConfigError> {
@@ -99,7 +65,17 @@ impl Settings {
         Self { file, ..Self::default() }
     }
 
-    /// Settings that another one hides: names of one thing in the same place, and Redis by its parts beside its URL.
+    /// These places: the environment, `.env`, and the file.
+    #[cfg(test)]
+    pub(super) fn of_places(environment: &[(&str, &str)], dot_env: &[(&str, &str)], file: File) -> Self {
+        let layer = |suffix, values: &[(&str, &str)]| Layer {
+            suffix,
+            values: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        Self { layers: vec![layer("", environment), layer(" in .env", dot_env)], file, ..Self::default() }
+    }
+
+    /// Settings that another one hides: names of one thing in the same place.
     pub(super) fn unheard(&self) -> Vec<String> {
         let mut unheard = Vec::new();
         for layer in &self.layers {
@@ -109,13 +85,6 @@ impl Settings {
                 let Some(first) = names.next() else { continue };
                 let suffix = layer.suffix;
                 unheard.extend(names.map(|name| format!("{name}{suffix} is not read, because {first} is set")));
-            }
-            let parts = VARIABLES
-                .iter()
-                .filter(|v| v.key.starts_with("redis.") && !["redis.url", "redis.ca_cert"].contains(&v.key));
-            if self.layers.iter().any(|layer| layer.values.contains_key("REDIS_URL")) {
-                let names = parts.map(Variable::name).filter(|name| set(name));
-                unheard.extend(names.map(|name| format!("{name} is not read, because REDIS_URL is set")));
             }
         }
         unheard
@@ -177,16 +146,16 @@ impl Settings {
 
     /// What somebody set, defaults left out.
     fn set(&self, variable: &Variable) -> Result<Option<Found>, ConfigError> {
-        let found = |text: &str, origin: String| Found {
+        let found = |text: &str, origin: String, layer: usize| Found {
             text: text.to_owned(),
             origin,
             secret: variable.secret,
-            of_command_line: false,
+            layer,
         };
         if let Some(flag) = self.flags.iter().find(|flag| flag.key == variable.key) {
-            return Ok(Some(Found { of_command_line: true, ..found(&flag.value, flag.flag.to_owned()) }));
+            return Ok(Some(found(&flag.value, flag.flag.to_owned(), 0)));
         }
-        for layer in &self.layers {
+        for (layer, at) in self.layers.iter().zip(1..) {
             for name in variable.env {
                 let origin = |name: &str| format!("{name}{}", layer.suffix);
                 let direct = layer.values.get(*name).filter(|text| variable.empty_is_a_value || !text.is_empty());
@@ -201,9 +170,9 @@ impl Settings {
                         let both = format!("{name} and {pointer} are both set{}: keep one of them", layer.suffix);
                         return Err(ConfigError::new(both));
                     }
-                    (Some(text), None) => return Ok(Some(found(text, origin(name)))),
+                    (Some(text), None) => return Ok(Some(found(text, origin(name), at))),
                     (None, Some(path)) => {
-                        return Ok(Some(found(&secret_file(&origin(&pointer), path)?, origin(&pointer))));
+                        return Ok(Some(found(&secret_file(&origin(&pointer), path)?, origin(&pointer), at)));
                     }
                     (None, None) => {}
                 }
@@ -216,7 +185,8 @@ impl Settings {
         let key = variable.key;
         let pointer = format!("{key}_file");
         let origin = |key: &str| format!("`{key}` in {}", self.file.name);
-        let found = |text, origin| Found { text, origin, secret: variable.secret, of_command_line: false };
+        let layer = self.layers.len() + 1;
+        let found = |text, origin| Found { text, origin, secret: variable.secret, layer };
         match (self.file.values.get(key), self.file.values.get(&pointer).filter(|_| variable.secret)) {
             (Some(_), Some(_)) => {
                 let both = format!("`{key}` and `{pointer}` are both set in {}: keep one of them", self.file.name);
@@ -237,12 +207,7 @@ fn variable(key: &str) -> Result<&'static Variable, ConfigError> {
 
 fn default_of(variable: &Variable) -> Option<Found> {
     let origin = format!("the default of {}", variable.name());
-    variable.default.map(|text| Found {
-        text: text.to_owned(),
-        origin,
-        secret: variable.secret,
-        of_command_line: false,
-    })
+    variable.default.map(|text| Found { text: text.to_owned(), origin, secret: variable.secret, layer: DEFAULT })
 }
 
 #[cfg(test)]

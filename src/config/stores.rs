@@ -1,4 +1,4 @@
-//! Settings of the stores: Elasticsearch and Redis.
+//! Settings of Elasticsearch.
 //!
 //! It guarantees that an address which is kept for messages holds no credentials.
 
@@ -6,8 +6,9 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::settings::{Found, Settings};
-use super::{ConfigError, address, values};
+use super::found::Found;
+use super::settings::Settings;
+use super::{ConfigError, values};
 
 /// Where documents go.
 #[derive(Clone, Debug)]
@@ -31,25 +32,33 @@ pub enum ElasticsearchAuth {
 }
 
 impl Elasticsearch {
-    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+    /// Settings that nobody reads are added to `unheard`.
+    pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Self, ConfigError> {
         let nodes = settings.require("elasticsearch.url")?;
         let expected = "a list of URLs such as http://localhost:9200, with the same user in each, without parameters";
         let (urls, in_url) = nodes.parse(expected, node_list)?;
-        if urls.iter().any(|url| url.scheme() == "http")
-            && let Some(found) = settings.find("elasticsearch.ca_cert")?
-        {
-            return Err(found.error(
-                "a certificate authority is of no use with http://: write https:// for each node of ELASTICSEARCH_URL, or \
-                 take it out",
-            ));
-        }
+        let plain = urls.iter().any(|url| url.scheme() == "http");
+        let ca_cert = match settings.find("elasticsearch.ca_cert")? {
+            // It was for other nodes.
+            Some(unused) if plain && unused.is_below(&nodes) => {
+                unheard.push(unused.not_read(&nodes));
+                None
+            }
+            Some(unused) if plain => {
+                return Err(unused.error(
+                    "a certificate authority is of no use with http://: write https:// for each node of \
+                     ELASTICSEARCH_URL, or take it out",
+                ));
+            }
+            _ => settings.certificate("elasticsearch.ca_cert")?,
+        };
         let index = settings.require("elasticsearch.index")?;
         let index = index.parse("the name of an alias: lower case, without spaces, commas or wildcards", alias)?;
         Ok(Self {
             urls,
             index,
-            auth: authentication(settings, in_url)?,
-            ca_cert: settings.certificate("elasticsearch.ca_cert")?,
+            auth: authentication(settings, &nodes, in_url, unheard)?,
+            ca_cert,
             gzip: settings.require("elasticsearch.gzip")?.parse("true or false", values::switch)?,
         })
     }
@@ -94,10 +103,29 @@ fn alias(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn authentication(settings: &Settings, in_url: Option<Login>) -> Result<ElasticsearchAuth, ConfigError> {
-    let user = settings.find("elasticsearch.username")?;
-    let password = settings.secret("elasticsearch.password")?;
-    let key = settings.secret("elasticsearch.api_key")?;
+/// Of several ways to authenticate the one counts, as a whole, that is given in the place that goes first.
+fn authentication(
+    settings: &Settings,
+    nodes: &Found,
+    mut in_url: Option<Login>,
+    unheard: &mut Vec<String>,
+) -> Result<ElasticsearchAuth, ConfigError> {
+    let mut user = settings.find("elasticsearch.username")?;
+    let mut password = settings.find("elasticsearch.password")?;
+    let mut key = settings.find("elasticsearch.api_key")?;
+    let basic = Found::first([user.as_ref(), password.as_ref()]).cloned();
+    let first = Found::first([basic.as_ref(), key.as_ref(), in_url.as_ref().map(|_| nodes)]).cloned();
+    if let Some(first) = first {
+        if basic.is_some_and(|basic| basic.is_below(&first)) {
+            unheard.extend(user.take().into_iter().chain(password.take()).map(|found| found.not_read(&first)));
+        }
+        unheard.extend(key.take_if(|key| key.is_below(&first)).map(|key| key.not_read(&first)));
+        if nodes.is_below(&first) && in_url.take().is_some() {
+            unheard.push(format!("the login in {} is not read, because {} is set", nodes.origin, first.origin));
+        }
+    }
+    let secret = |found: Found| SecretString::from(found.text);
+    let (password, key) = (password.map(secret), key.map(secret));
     match (user, password, key, in_url) {
         (Some(_), _, Some(_), _) | (_, _, Some(_), Some(_)) => Err(ConfigError::new(
             "ELASTICSEARCH_API_KEY is set, and a user name too: keep one way to authenticate".to_owned(),
@@ -120,77 +148,6 @@ fn authentication(settings: &Settings, in_url: Option<Login>) -> Result<Elastics
     }
 }
 
-/// Where marks of processed messages are kept.
-#[derive(Clone, Debug)]
-pub struct Redis {
-    /// With credentials.
-    pub url: SecretString,
-    /// The same without, for messages.
-    pub address: String,
-    /// PEM text.
-    pub ca_cert: Option<String>,
-}
-
-impl Redis {
-    /// `None` when it is switched off; what is ignored of its address is added to `ignored`.
-    pub(super) fn read(settings: &Settings, ignored: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
-        let found = settings.require("redis.url")?;
-        if found.text.trim().is_empty() || found.text.trim().eq_ignore_ascii_case("none") {
-            return Ok(None);
-        }
-        let is_default = found.origin.starts_with("the default");
-        let mut url = found.parse("a URL such as redis://localhost:6379/0, or none", redis_url)?;
-        // The parts count only where nobody gave a whole URL.
-        if is_default {
-            from_parts(settings, &mut url)?;
-        } else if url.password().is_none()
-            && let Some(unused) = settings.find("redis.password")?
-        {
-            return Err(
-                unused.error("it is not read beside REDIS_URL, which holds no password: write it into REDIS_URL")
-            );
-        }
-        if url.scheme() == "redis"
-            && let Some(unused) = settings.find("redis.ca_cert")?
-        {
-            return Err(unused.error(
-                "a certificate authority is of no use with redis://: write rediss:// in REDIS_URL, or take it out",
-            ));
-        }
-        let names = address::redis(&mut url).map_err(|why| found.error(&why))?;
-        ignored.extend(found.ignoring(names));
-        let mut address = url.clone();
-        let cleared = address.set_password(None).and_then(|()| address.set_username(""));
-        let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());
-        let ca_cert = settings.certificate("redis.ca_cert")?;
-        Ok(Some(Self { url: SecretString::from(url.to_string()), address, ca_cert }))
-    }
-}
-
-fn redis_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text.trim()).ok()?;
-    let database = url.path().trim_start_matches('/');
-    let fits = matches!(url.scheme(), "redis" | "rediss") && url.has_host();
-    (fits && (database.is_empty() || database.parse::<u32>().is_ok())).then_some(url)
-}
-
-fn from_parts(settings: &Settings, url: &mut Url) -> Result<(), ConfigError> {
-    let set = |found: Option<Found>, expected: &str, change: &mut dyn FnMut(&str) -> Option<()>| match found {
-        Some(found) => found.parse(expected, change),
-        None => Ok(()),
-    };
-    set(settings.find("redis.host")?, "a host name", &mut |text| url.set_host(Some(text)).ok())?;
-    set(settings.find("redis.port")?, "a port, 1 to 65535", &mut |text| {
-        url.set_port(Some(text.parse().ok().filter(|port| *port > 0)?)).ok()
-    })?;
-    set(settings.find("redis.password")?, "a password", &mut |text| url.set_password(Some(text)).ok())?;
-    set(settings.find("redis.db")?, "the number of a database", &mut |text| {
-        let number: u32 = text.parse().ok()?;
-        url.set_path(&format!("/{number}"));
-        Some(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Config;
@@ -200,22 +157,6 @@ mod tests {
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_variables(variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
-    }
-
-    #[test]
-    fn redis_is_a_url_or_parts_or_off() {
-        let redis =
-            |variables: &[(&str, &str)]| config(variables).unwrap().redis.map(|r| r.url.expose_secret().to_owned());
-        assert_eq!(redis(&[]).unwrap(), "redis://localhost:6379/0");
-        assert_eq!(redis(&[("REDIS_URL", "")]), None);
-        assert_eq!(redis(&[("REDIS_URL", "none")]), None);
-        assert_eq!(redis(&[("REDIS_URL", "rediss://u:p@h:1/2"), ("REDIS_HOST", "x")]).unwrap(), "rediss://u:p@h:1/2");
-        let parts = [("REDIS_HOST", "h"), ("REDIS_PORT", "7"), ("REDIS_PASSWORD", "p@:/"), ("REDIS_DB", "3")];
-        assert_eq!(redis(&parts).unwrap(), "redis://:p%40%3A%2F@h:7/3");
-        let address = config(&parts).unwrap().redis.unwrap().address;
-        assert_eq!(address, "redis://h:7/3");
-        assert!(config(&[("REDIS_URL", "localhost:6379")]).is_err());
-        assert!(config(&[("REDIS_PORT", "0")]).is_err());
     }
 
     #[test]
@@ -238,10 +179,6 @@ mod tests {
             let error = config(variables).unwrap_err().to_string();
             assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
         };
-        named(&[("REDIS_CA_CERT", CERTIFICATE)], "REDIS_CA_CERT: ");
-        named(&[("REDIS_CA_CERT", CERTIFICATE), ("REDIS_URL", "redis://h")], "REDIS_CA_CERT: ");
-        assert!(config(&[("REDIS_CA_CERT", CERTIFICATE), ("REDIS_URL", "rediss://h")]).is_ok());
-        named(&[("REDIS_PASSWORD", "hunter2"), ("REDIS_URL", "redis://h")], "REDIS_PASSWORD: ");
         named(&[("ELASTICSEARCH_CA_CERT", CERTIFICATE)], "ELASTICSEARCH_CA_CERT: ");
         let mixed = ("ELASTICSEARCH_URL", "https://a,http://b");
         named(&[("ELASTICSEARCH_CA_CERT", CERTIFICATE), mixed], "ELASTICSEARCH_CA_CERT: ");

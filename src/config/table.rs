@@ -99,14 +99,14 @@ pub const VARIABLES: &[Variable] = &[
     var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
 
     var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
-    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL."),
-    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL."),
-    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL.").secret(),
-    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL."),
+    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL in a place that goes first, or in the same."),
+    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL in a place that goes first, or in the same."),
+    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL in a place that goes first, or in the same.").secret(),
+    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL in a place that goes first, or in the same."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
     var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
-    var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name or sqlite:PATH. Certificates are checked with ?sslmode=verify-full alone; without sslmode it is prefer, which encrypts only where the server offers it.").secret(),
+    var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name or another form that psql takes, also behind a pool of transactions (PgBouncer), or sqlite:PATH. Certificates are checked with ?sslmode=verify-full alone; without sslmode it is prefer, which encrypts only where the server offers it.").secret(),
 
     var("algolia.app_id", &["ALGOLIA_APP_ID"], "The Algolia application."),
     var("algolia.api_key", &["ALGOLIA_API_KEY"], "Its API key, with the rights addObject, deleteObject, search and browse.").secret(),

@@ -17,13 +17,18 @@ pub(super) async fn run<C: Migrate>(
     table: &'static str,
     connection: &mut C,
 ) -> Result<(), MigrateError> {
+    migrator(migrations, table).run_direct(None, connection, false).await
+}
+
+/// The migrations as sqlx has them.
+pub(super) fn migrator(migrations: &[Migration], table: &'static str) -> Migrator {
     let made = |migration: &Migration| {
         let sql = SqlStr::from_static(migration.sql);
         sqlx::migrate::Migration::new(migration.version, migration.name.into(), MigrationType::Simple, sql, false)
     };
     let mut migrator = Migrator::with_migrations(migrations.iter().map(made).collect());
     migrator.dangerous_set_table_name(table);
-    migrator.run_direct(None, connection, false).await
+    migrator
 }
 
 /// What a failed migration means; `judge` knows the database's own errors.

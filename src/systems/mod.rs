@@ -3,6 +3,7 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
+use crate::config::table::VARIABLES;
 use crate::explain::Beside;
 
 pub mod definition;
@@ -37,7 +38,7 @@ pub struct Chosen {
 /// The named systems, and the projections that they bring along.
 ///
 /// # Errors
-/// As [`find`].
+/// As [`find`], and of systems that share a group and a topic.
 pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> {
     let mut chosen: Vec<Chosen> = Vec::new();
     for name in names {
@@ -52,7 +53,43 @@ pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> 
         system.projection.as_ref().is_some_and(by) && !named.contains(&system.name)
     };
     chosen.extend(SYSTEMS.iter().filter(wanted).map(|system| Chosen { system, brought_along: true }));
-    Ok(chosen)
+    let systems: Vec<&Definition> = chosen.iter().map(|chosen| chosen.system).collect();
+    match shared(&systems, config).into_iter().next() {
+        Some(why) => Err(why),
+        None => Ok(chosen),
+    }
+}
+
+/// Systems that would share the records of a topic, because a group gives each record to one of its members; a sentence
+/// for each two.
+pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
+    let mut shared = Vec::new();
+    for (index, one) in systems.iter().enumerate() {
+        for other in systems.iter().skip(index + 1) {
+            let (group, topics) = ((one.group)(config), (other.topics)(config));
+            if group != (other.group)(config) {
+                continue;
+            }
+            if let Some(topic) = (one.topics)(config).into_iter().find(|topic| topics.contains(topic)) {
+                shared.push(format!(
+                    "{} and {} read the topic {topic} in one group, {group}, so each record would reach one of them: give \
+                     {} and {} different values",
+                    one.name,
+                    other.name,
+                    group_setting(one),
+                    group_setting(other),
+                ));
+            }
+        }
+    }
+    shared
+}
+
+/// What sets the group; a projection's follows from its primary's.
+fn group_setting(system: &Definition) -> String {
+    let primary = system.projection.as_ref().map_or(system.name, |projection| projection.of);
+    let key = format!("{primary}.group");
+    VARIABLES.iter().find(|variable| variable.key == key).map_or(key, |variable| variable.name().to_owned())
 }
 
 /// The stores of a system's projections, of those that are on.
@@ -97,5 +134,31 @@ mod tests {
         assert_eq!(chosen(&["transactions-audit"], &[database, off]), [("transactions-audit", false)]);
         let named = [("transactions-audit", false), ("transactions", false)];
         assert_eq!(chosen(&["transactions-audit", "transactions", "transactions"], &[database]), named);
+    }
+
+    #[test]
+    fn two_systems_of_one_topic_need_two_groups() {
+        let shared = |names: &[&str], variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let config = Config::from_variables(variables).unwrap();
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            choose(&names, &config).err()
+        };
+        let one = [("KAFKA_REVIEWS_GROUP", "g"), ("KAFKA_RATINGS_GROUP", "g")];
+        let why = shared(&["reviews", "ratings"], &one).unwrap();
+        assert!(why.contains("KAFKA_REVIEWS_GROUP") && why.contains("KAFKA_RATINGS_GROUP"), "{why}");
+        assert_eq!(shared(&["reviews"], &one), None);
+        assert_eq!(shared(&["reviews", "ratings"], &one[..1]), None);
+        // A group alone does no harm, and a topic alone neither.
+        let apart = [("KAFKA_USERS_GROUP", "g"), ("KAFKA_REVIEWS_GROUP", "g")];
+        assert_eq!(shared(&["users", "reviews"], &apart), None);
+        let topic = [apart[0], apart[1], ("KAFKA_USERS_TOPIC", "t"), ("KAFKA_REVIEWS_TOPIC", "t")];
+        assert!(shared(&["users", "reviews"], &topic).unwrap().contains("KAFKA_USERS_GROUP"));
+        let audit = [
+            ("DATABASE_URL", "sqlite:x.db"),
+            ("KAFKA_USERS_GROUP", "transaction_indexer.audit"),
+            ("KAFKA_USERS_TOPIC", "transactions"),
+        ];
+        assert!(shared(&["transactions", "users"], &audit).unwrap().contains("KAFKA_CONSUMER_GROUP"));
     }
 }

@@ -50,6 +50,70 @@ fn state_and_history_are_complete_and_nothing_deleted_comes_back() {
     assert_eq!(audited.world.letters().len() as u64, primary["dead_lettered"].as_u64().unwrap());
 }
 
+/// The address of a world's database behind a pooler.
+fn behind(audited: &Audited, pooler: &str) -> String {
+    let (server, _) =
+        testkit::services::variable(pooler).rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
+    let (_, database) = audited.url.rsplit_once('/').unwrap();
+    format!("{server}/{database}")
+}
+
+fn is_complete_behind(name: &str, pooler: &str) {
+    let mut audited = Audited::new(World::new(PROGRAM, name));
+    let url = behind(&audited, pooler);
+    audited.world.set("DATABASE_URL", &url);
+    audited.world.set("CONSUMER_BATCH_SIZE", "100");
+    let options = publish(&audited.world, 5_000);
+    let audit = audited.world.run_all_once().remove("transactions-audit").unwrap();
+    assert_eq!(audit["dead_lettered"], 0);
+    audited.assert_complete(&options.expected().unwrap(), distinct(&options));
+    let verified = audited.world.output(&["verify", "transactions-audit", "--json"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    assert!(audited.world.output(&["doctor"]).status.success());
+}
+
+#[test]
+fn a_pool_of_transactions_is_as_good_as_the_server() {
+    is_complete_behind("audit-pooled", "PGBOUNCER_URL");
+}
+
+#[test]
+fn a_pool_that_ignores_what_it_does_not_know_is_as_good_as_the_server() {
+    is_complete_behind("audit-lenient", "PGBOUNCER_LENIENT_URL");
+}
+
+#[test]
+fn a_socket_is_as_good_as_a_port() {
+    let mut audited = Audited::new(World::new(PROGRAM, "audit-socket"));
+    let (server, database) =
+        behind(&audited, "PGBOUNCER_URL").rsplit_once('/').map(|(s, n)| (s.to_owned(), n.to_owned())).unwrap();
+    let (_, port) = server.rsplit_once(':').unwrap();
+    let folder = testkit::services::variable("PGBOUNCER_SOCKET");
+    audited.world.set("DATABASE_URL", &format!("postgresql://millrace@/{database}?host={folder}&port={port}"));
+    let options = publish(&audited.world, 500);
+    audited.world.run_all_once();
+    audited.assert_complete(&options.expected().unwrap(), distinct(&options));
+    audited.world.set("DATABASE_URL", &format!("host={folder} port={port} user=millrace dbname={database}"));
+    assert!(audited.world.output(&["verify", "transactions-audit"]).status.success());
+}
+
+#[test]
+fn what_a_pooler_cannot_do_is_named() {
+    let mut audited = Audited::new(World::new(PROGRAM, "audit-pooler"));
+    publish(&audited.world, 50);
+    let pooled = behind(&audited, "PGBOUNCER_URL");
+    let (server, _) = pooled.rsplit_once('/').unwrap();
+    for (url, reason) in [
+        (format!("{pooled}?options=-c search_path=public"), "does not take what `options`"),
+        (format!("{server}/by_statement"), "pools statements"),
+    ] {
+        audited.world.set("DATABASE_URL", &url);
+        let running = audited.world.start();
+        eventually(reason, || running.ready().1.contains(reason).then_some(()));
+        assert!(running.terminate().success());
+    }
+}
+
 #[test]
 fn a_reset_of_its_group_rewrites_every_row() {
     let audited = Audited::new(World::new(PROGRAM, "audit-reset"));

@@ -20,6 +20,7 @@ mod explain;
 mod faults;
 mod flow;
 mod http;
+mod indices;
 mod letters;
 mod memory;
 mod offsets;

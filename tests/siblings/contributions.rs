@@ -7,9 +7,9 @@ use millrace::sinks::ledger::Entry;
 use millrace::sinks::rating::{Rated, Rating, Ratings, astray, rate};
 use pipeline::sink::Order;
 
-use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_both, review, take, texts};
+use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_each, review, take, texts};
 
-in_both! {
+in_each! {
     a_contribution_that_moves_counts_once
     a_contribution_that_is_withdrawn_counts_no_more
     a_late_count_overwrites_nothing

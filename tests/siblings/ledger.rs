@@ -40,6 +40,13 @@ impl Place {
         Self::Postgres { database: config("DATABASE_URL").database.unwrap(), index: name().leak() }
     }
 
+    /// The same database, behind a pool of transactions.
+    pub fn pooled() -> Self {
+        let url = ("DATABASE_URL".to_owned(), variable("PGBOUNCER_URL"));
+        let database = Config::from_variables([url]).unwrap().database.unwrap();
+        Self::Postgres { database, index: name().leak() }
+    }
+
     async fn install(&self) {
         match self {
             Self::Mongodb(settings) => Mongo::new(settings).install(ONLY).await.unwrap(),
@@ -127,8 +134,8 @@ pub fn run<F: Future<Output = ()>>(place: Place, case: impl FnOnce(Arc<Place>) -
     block_on(run);
 }
 
-/// Makes a test of each case in each of them.
-macro_rules! in_both {
+/// Makes a test of each case in each of them, and in PostgreSQL behind a pooler.
+macro_rules! in_each {
     ($($case:ident)*) => {
         mod in_mongodb {
             $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::mongodb(), super::$case); })*
@@ -136,11 +143,14 @@ macro_rules! in_both {
         mod in_postgres {
             $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::postgres(), super::$case); })*
         }
+        mod in_a_pool {
+            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::pooled(), super::$case); })*
+        }
     };
 }
-pub(crate) use in_both;
+pub(crate) use in_each;
 
-in_both! {
+in_each! {
     the_newer_stays
     a_late_update_brings_nothing_back
     what_was_refused_is_given_back

@@ -11,10 +11,10 @@ use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
 
 use crate::PROGRAM;
-use crate::ledger::{Place, in_both, review as contribution, take, texts};
+use crate::ledger::{Place, in_each, review as contribution, take, texts};
 use crate::reviews::review;
 
-in_both! {
+in_each! {
     a_subject_that_refuses_is_listed_until_it_is_mended
 }
 

@@ -120,6 +120,11 @@ fn judged(cluster: &Cluster, alias: &str) -> Vec<Finding> {
             format!("{alias} is an index, and an alias is needed under that name"),
             Some("rename the index, or set ELASTICSEARCH_INDEX to another name"),
         ),
+        Name::Alias { indices, .. } if indices.len() > 1 => at(
+            Level::Fault,
+            format!("the alias {alias} stands for several indices ({})", indices.join(", ")),
+            Some("leave one behind the alias, with all documents: versions are only compared within one"),
+        ),
         Name::Alias { write_index: None, .. } => at(
             Level::Fault,
             format!("the alias {alias} has no write index"),
@@ -234,8 +239,12 @@ mod tests {
     #[test]
     fn an_alias_needs_a_write_index_and_its_filter() {
         let alias = |write_index: Option<&str>, filtered| {
-            worst(&cluster(Name::Alias { write_index: write_index.map(str::to_owned), filtered }))
+            let indices = vec!["t-1".to_owned()];
+            worst(&cluster(Name::Alias { indices, write_index: write_index.map(str::to_owned), filtered }))
         };
+        let indices = vec!["t-1".to_owned(), "t-2".to_owned()];
+        let two = Name::Alias { indices, write_index: Some("t-2".to_owned()), filtered: true };
+        assert_eq!(worst(&cluster(two)), Level::Fault);
         assert_eq!(alias(Some("t-1"), true), Level::Ok);
         assert_eq!(alias(None, true), Level::Fault);
         assert_eq!(alias(Some("t-1"), false), Level::Fault);
@@ -245,7 +254,8 @@ mod tests {
 
     #[test]
     fn blocks_and_red_are_faults_and_an_old_template_is_a_note() {
-        let good = cluster(Name::Alias { write_index: Some("t-1".into()), filtered: true });
+        let good =
+            cluster(Name::Alias { indices: vec!["t-1".into()], write_index: Some("t-1".into()), filtered: true });
         assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { template: Some(1), ..good }), Level::Note);

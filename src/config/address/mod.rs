@@ -6,11 +6,12 @@
 mod mongodb;
 mod postgres;
 mod redis;
+mod server;
 #[cfg(test)]
 mod tests;
 
 pub(super) use mongodb::check as mongodb;
-pub(super) use postgres::{sift as postgres, variables as postgres_variables};
+pub(super) use postgres::{PostgresAddress, sift as postgres, variables as postgres_variables};
 pub(super) use redis::sift as redis;
 use url::Url;
 use url::form_urlencoded;

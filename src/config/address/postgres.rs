@@ -6,10 +6,8 @@
 use url::Url;
 
 use super::Rule::{As, Harmless, HarmlessAs, Honoured, Refused};
-use super::{Given, NOT_HONOURED, Rules, Sifted, put};
-
-const IN_FRONT: &str = "write it in front of the `?`: postgresql://USER:PASSWORD@HOST:PORT/NAME, and the folder of a \
-                        socket as HOST with %2F for each slash";
+use super::server::{self, Server};
+use super::{Given, NOT_HONOURED, Rules, Sifted};
 
 /// Of libpq ("Parameter Key Words"), JDBC, Prisma and others; sqlx honours a part of them.
 const RULES: &Rules = &[
@@ -18,7 +16,7 @@ const RULES: &Rules = &[
     (&["sslrootcert", "ssl-root-cert", "ssl-ca"], As("sslrootcert")),
     (&["sslcert", "ssl-cert"], As("sslcert")),
     (&["sslkey", "ssl-key"], As("sslkey")),
-    (&["options", "statement-cache-capacity", "pgbouncer"], Honoured),
+    (&["options", "host", "hostaddr", "port", "dbname", "user", "password"], Honoured),
     (
         &[
             "application_name",
@@ -44,12 +42,16 @@ const RULES: &Rules = &[
             "pool_size",
             "binary_parameters",
             "preparethreshold",
+            // Statements have no names in any case.
+            "pgbouncer",
+            "statement-cache-capacity",
+            "statement_cache_size",
+            "prepared_statement_cache_size",
             "reconnect",
             "sslkeylogfile",
         ],
         Harmless,
     ),
-    (&["host", "hostaddr", "port", "dbname", "user", "password"], Refused(IN_FRONT)),
     (&["gssencmode"], HarmlessAs(&["disable", "prefer"], NOT_HONOURED)),
     (&["channel_binding", "channelbinding"], HarmlessAs(&["disable", "prefer"], NOT_HONOURED)),
     (&["sslnegotiation"], HarmlessAs(&["postgres"], NOT_HONOURED)),
@@ -79,7 +81,7 @@ const RULES: &Rules = &[
 ];
 
 /// Variables of libpq that count where an address says nothing, and the parameter that each stands for.
-const ENVIRONMENT: [(&str, &str); 18] = [
+const ENVIRONMENT: [(&str, &str); 17] = [
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
     ("PGSSLCERT", "sslcert"),
@@ -97,50 +99,81 @@ const ENVIRONMENT: [(&str, &str); 18] = [
     ("PGOPTIONS", "options"),
     ("PGSERVICE", "service"),
     ("PGSERVICEFILE", "servicefile"),
-    ("PGHOSTADDR", "hostaddr"),
 ];
 
 /// Variables of libpq for what stands in front of the parameters.
-const IN_FRONT_OF: [&str; 4] = ["PGUSER", "PGPASSWORD", "PGPASSFILE", "PGPORT"];
+const IN_FRONT_OF: [&str; 7] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGDATABASE"];
 
 /// The variables of libpq that are read.
 pub(in crate::config) fn variables() -> impl Iterator<Item = &'static str> {
     ENVIRONMENT.iter().map(|(name, _)| *name).chain(IN_FRONT_OF)
 }
 
-/// Leaves in the address what sqlx honours, writes into it what `variable` says beside it, and gives the names of what
-/// is ignored.
+/// An address as it was looked through.
+#[derive(Debug)]
+pub(in crate::config) struct PostgresAddress {
+    /// As sqlx takes it, with credentials.
+    pub(in crate::config) url: Url,
+    /// Host, port and database, for messages.
+    pub(in crate::config) shown: String,
+    /// Names of the parameters that are ignored.
+    pub(in crate::config) ignored: Vec<String>,
+}
+
+/// Writes an address as sqlx takes it, with all that `variable` says beside it, and without what sqlx does not honour;
+/// `None`: it is no address of a PostgreSQL.
 ///
 /// # Errors
-/// The parameter that is refused, and what to do.
-pub(in crate::config) fn sift(url: &mut Url, variable: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
-    if url.fragment().is_some() {
-        return Err("it ends in `#…`: a # of the password is written %23".to_owned());
-    }
-    let mut given = super::given(url.query().unwrap_or_default());
+/// What is refused, and what to do.
+pub(in crate::config) fn sift(
+    text: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<Result<PostgresAddress, String>> {
+    Some(server::taken_apart(text)?.and_then(|(server, given)| sifted(server, given, variable)))
+}
+
+fn sifted(
+    mut server: Server,
+    mut given: Vec<Given>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<PostgresAddress, String> {
     given.iter_mut().for_each(spell_out);
-    let said = super::sift(&given, RULES, &["options"])?;
+    let mut sifted = super::sift(&given, RULES, &["options"])?;
+    server.take(&mut sifted.kept)?;
     let around: Vec<Given> = ENVIRONMENT
         .iter()
-        .filter(|(_, name)| said.value(name).is_none())
+        .filter(|(_, name)| sifted.value(name).is_none())
         .filter_map(|(from, name)| Some((from, name, variable(from)?)))
         .map(|(from, name, value)| Given { name: (*name).to_owned(), value, variable: Some(from) })
         .collect();
-    let mut sifted = said;
     sifted.kept.append(&mut super::sift(&around, RULES, &[])?.kept);
+    server.complete(&variable)?;
     let beside: Vec<&str> = around.iter().filter_map(|given| given.variable).collect();
+    if server.is_socket() {
+        unsecured(&mut sifted);
+    }
     secured(&mut sifted).map_err(|why| match beside.as_slice() {
         [] => why,
         names => format!("{why} ({} counts where the address says nothing)", names.join(", ")),
     })?;
-    pooled(&mut sifted)?;
-    in_front(url, &variable)?;
-    if url.password().is_none_or(str::is_empty) {
-        // Without one sqlx reads `.pgpass`, and logs the lines that it does not understand.
-        sifted.kept.push(("password".to_owned(), String::new()));
+    if server.is_renamed() && sifted.value("sslmode") == Some("verify-full") {
+        return Err(
+            "its `hostaddr` is refused beside sslmode=verify-full, which checks the name that is connected to: \
+                    take it out"
+                .to_owned(),
+        );
     }
-    put(url, &sifted.kept);
-    Ok(sifted.ignored)
+    let (url, shown) = server.written(sifted.kept)?;
+    Ok(PostgresAddress { url, shown, ignored: sifted.ignored })
+}
+
+/// What psql does with a socket: it is a file of this machine, and nothing is encrypted.
+fn unsecured(sifted: &mut Sifted) {
+    let (of_tls, kept) = std::mem::take(&mut sifted.kept).into_iter().partition(|(name, _)| name.starts_with("ssl"));
+    let of_tls: Vec<(String, String)> = of_tls;
+    sifted.kept = kept;
+    sifted.ignored.extend(of_tls.into_iter().map(|(name, _)| name));
+    sifted.kept.push(("sslmode".to_owned(), "disable".to_owned()));
 }
 
 /// `options[NAME]=VALUE` of sqlx, as libpq has it.
@@ -201,48 +234,4 @@ fn mode_of(text: &str) -> Result<&'static str, String> {
             .to_owned()),
         _ => Err("sslmode has a value that is not known: write disable, prefer, require or verify-full".to_owned()),
     }
-}
-
-/// `pgbouncer=true` asks for statements without names, which a pool of transactions needs.
-fn pooled(sifted: &mut Sifted) -> Result<(), String> {
-    const CAPACITY: &str = "statement-cache-capacity";
-    if let Some(index) = sifted.kept.iter().position(|(name, _)| name == "pgbouncer") {
-        let (_, text) = sifted.kept.remove(index);
-        let on = crate::config::values::switch(&text);
-        match (on.ok_or("its parameter `pgbouncer` is true or false")?, sifted.value(CAPACITY)) {
-            (false, _) | (true, Some("0")) => {}
-            (true, None) => sifted.kept.push((CAPACITY.to_owned(), "0".to_owned())),
-            (true, Some(_)) => return Err(format!("its parameter `pgbouncer` needs {CAPACITY}=0: take that out")),
-        }
-    }
-    match sifted.value(CAPACITY).map(str::parse::<u16>) {
-        Some(Err(_)) => Err(format!("its parameter `{CAPACITY}` is a number, at most 65535")),
-        _ => Ok(()),
-    }
-}
-
-/// User, password and port, where the address names none.
-fn in_front(url: &mut Url, variable: &impl Fn(&str) -> Option<String>) -> Result<(), String> {
-    let wrong = |name: &str| format!("the variable {name}, which counts where the address says nothing, does not fit");
-    if url.username().is_empty()
-        && let Some(user) = variable("PGUSER")
-    {
-        url.set_username(&user).map_err(|()| wrong("PGUSER"))?;
-    }
-    if url.password().is_none() {
-        match (variable("PGPASSWORD"), variable("PGPASSFILE")) {
-            (Some(password), _) => url.set_password(Some(&password)).map_err(|()| wrong("PGPASSWORD"))?,
-            (None, Some(_)) => {
-                return Err("PGPASSFILE is set, and files of passwords are not read: write the password into the \
-                            address"
-                    .to_owned());
-            }
-            (None, None) => {}
-        }
-    }
-    if url.port().is_none() {
-        let port = variable("PGPORT").map_or(Some(5432), |port| port.parse().ok().filter(|port| *port > 0));
-        url.set_port(Some(port.ok_or_else(|| wrong("PGPORT"))?)).map_err(|()| wrong("PGPORT"))?;
-    }
-    Ok(())
 }

@@ -1,11 +1,15 @@
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::postgres;
+use super::{PostgresAddress, postgres};
 
 fn with(query: &str, variables: &[(&str, &str)]) -> Result<Url, String> {
-    let mut url = Url::parse(&format!("postgresql://u:p@h/x{query}")).unwrap();
+    whole(&format!("postgresql://u:p@h/x{query}"), variables).map(|address| address.url)
+}
+
+fn whole(text: &str, variables: &[(&str, &str)]) -> Result<PostgresAddress, String> {
     let of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    postgres(&mut url, of).map(|_| url)
+    postgres(text, of).unwrap()
 }
 
 fn kept(query: &str) -> Result<String, String> {
@@ -63,11 +67,86 @@ fn a_certificate_of_the_client_needs_its_key_and_tls() {
     }
 }
 
+/// What sqlx makes of an address: host or folder, port, user, database; and how it is shown.
+fn server(text: &str, variables: &[(&str, &str)]) -> Result<(String, u16, String, String, String), String> {
+    let PostgresAddress { url, shown, .. } = whole(text, variables)?;
+    let options: PgConnectOptions = url.as_str().parse().unwrap();
+    let socket = options.get_socket().map(|folder| folder.display().to_string());
+    let host = socket.unwrap_or_else(|| options.get_host().to_owned());
+    let name = options.get_database().unwrap_or_default().to_owned();
+    Ok((host, options.get_port(), options.get_username().to_owned(), name, shown))
+}
+
 #[test]
-fn the_server_is_named_in_front_only() {
-    for name in ["host", "hostaddr", "port", "dbname", "user", "password"] {
-        let why = kept(&format!("?{name}=hunter2")).unwrap_err();
-        assert!(why.contains(&format!("`{name}`")) && !why.contains("hunter2"), "{why}");
+fn every_form_that_psql_takes_is_taken() {
+    let is = |text: &str, expected: (&str, u16, &str, &str, &str)| {
+        let (host, port, user, name, shown) = server(text, &[]).unwrap();
+        assert_eq!((&*host, port, &*user, &*name, &*shown), expected, "{text}");
+    };
+    let socket = ("/dir", 5432, "u", "db", "/dir:5432/db");
+    is("postgresql://u@/db?host=/dir", socket);
+    is("postgresql://u@%2Fdir/db", socket);
+    is("postgres:///db?host=/dir&user=u", socket);
+    is("host=/dir dbname=db user=u", socket);
+    is("postgresql://u@/db?host=/dir&sslmode=require", socket);
+    let six = ("::1", 5433, "u", "db", "[::1]:5433/db");
+    is("postgresql://u@[::1]:5433/db", six);
+    is("postgresql+asyncpg://u@[::1]:5433/db", six);
+    is("postgresql://u@/db?host=::1&port=5433", six);
+    is("postgresql://u@h:5433/db?hostaddr=::1", six);
+    is(" dbname = 'db' user=u hostaddr='::1'  port=5433 ", six);
+    let plain = ("my_db", 5432, "u", "u", "my_db:5432/u");
+    is("postgresql://u@my_db", plain);
+    is("postgresql://u@my_db/", plain);
+    is("postgresql://my_db?user=u", plain);
+    is("postgresql://u@my_db/a%2Fb%2541", ("my_db", 5432, "u", "a/b%41", "my_db:5432/a/b%41"));
+    is("user='a\\'b c' host=h dbname=d\\ e", ("h", 5432, "a'b c", "d e", "h:5432/d e"));
+    is("postgresql://:5433/db?user=u&host=h", ("h", 5433, "u", "db", "h:5433/db"));
+    let around = [("PGHOST", "/dir"), ("PGDATABASE", "db"), ("PGUSER", "u"), ("PGPORT", "7")];
+    assert_eq!(server("postgresql://", &around).unwrap().4, "/dir:7/db");
+    assert_eq!(server("postgresql://h/x", &around).unwrap().4, "h:7/x");
+    assert_eq!(server("postgresql://h/x", &[("PGHOSTADDR", "10.0.0.1")]).unwrap().4, "10.0.0.1:5432/x");
+}
+
+#[test]
+fn a_password_is_what_was_written() {
+    for (text, variables) in [
+        ("postgresql://u:a%2541%2Fb@h/x", [].as_slice()),
+        ("postgresql://u@h/x?password=a%2541%2Fb", &[]),
+        ("host=h user=u dbname=x password='a%41/b'", &[]),
+        ("postgresql://u@h/x", &[("PGPASSWORD", "a%41/b")]),
+    ] {
+        let url = whole(text, variables).unwrap().url;
+        let password = percent_encoding::percent_decode_str(url.password().unwrap()).decode_utf8().unwrap();
+        assert_eq!(password, "a%41/b", "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_gone_to_is_refused_by_name() {
+    for (text, named) in [
+        ("postgresql://u:hunter2@a,b/x", "several"),
+        ("postgresql://u:hunter2@a:1,b:2/x", "several"),
+        ("postgresql://u:hunter2@/x?host=a,b", "several"),
+        ("postgresql://u:hunter2@a/x?port=1,2", "several"),
+        ("host=a,b dbname=x password=hunter2", "several"),
+        ("postgresql://u:hunter2@::1/x", "brackets"),
+        ("postgresql://u:hunter2@[::1/x", "bracket"),
+        ("postgresql://u:hunter2@a:x/x", "port"),
+        ("postgresql://u:hunter2@a:0/x", "port"),
+        ("postgresql://h?password=hunter2", "database"),
+        ("postgresql://u:hunter2@a/x?host=b", "`host`"),
+        ("postgresql://u:hunter2@a/x?hostaddr=b", "`hostaddr`"),
+        ("postgresql://u:hunter2@a/x?hostaddr=::1&sslmode=verify-full", "`hostaddr`"),
+        ("postgresql://u:hunter2@/x?host=@abstract", "abstract"),
+        ("host=h password='hunter2", "words"),
+        ("host=h hunter2", "words"),
+    ] {
+        let why = whole(text, &[]).unwrap_err();
+        assert!(why.contains(named) && !why.contains("hunter2"), "{text}: {why}");
+    }
+    for text in ["x", "postgresql:x", "mysql://a/b", "http://a/b?c=d"] {
+        assert!(postgres(text, |_| None).is_none(), "{text}");
     }
 }
 
@@ -90,7 +169,7 @@ fn a_variable_counts_where_the_address_says_nothing() {
         let why = with("", &[(name, value)]).unwrap_err();
         assert!(!why.contains("hunter2"), "{why}");
     }
-    for name in ["PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR"] {
+    for name in ["PGSERVICE", "PGSERVICEFILE"] {
         let why = with("", &[(name, "hunter2")]).unwrap_err();
         assert!(why.contains(name) && !why.contains("hunter2"), "{why}");
     }
@@ -101,11 +180,7 @@ fn a_variable_counts_where_the_address_says_nothing() {
 
 #[test]
 fn files_of_passwords_are_not_read() {
-    let bare = |variables: &[(&str, &str)]| {
-        let mut url = Url::parse("postgresql://h/x").unwrap();
-        let of = |n: &str| variables.iter().find(|(name, _)| *name == n).map(|(_, value)| (*value).to_owned());
-        postgres(&mut url, of).map(|_| url.to_string())
-    };
+    let bare = |variables: &[(&str, &str)]| whole("postgresql://h/x", variables).map(|address| address.url.to_string());
     assert_eq!(bare(&[]).unwrap(), "postgresql://h:5432/x?sslmode=prefer&password=");
     let known = bare(&[("PGUSER", "u"), ("PGPASSWORD", "p@"), ("PGPASSFILE", "/x")]).unwrap();
     assert_eq!(known, "postgresql://u:p%40@h:5432/x?sslmode=prefer");
@@ -113,10 +188,9 @@ fn files_of_passwords_are_not_read() {
 }
 
 #[test]
-fn a_pool_of_transactions_gets_statements_without_names() {
-    assert_eq!(kept("?pgbouncer=true").unwrap(), "sslmode=prefer&statement-cache-capacity=0");
-    assert_eq!(kept("?pgbouncer=false").unwrap(), "sslmode=prefer");
-    for refused in ["?pgbouncer=true&statement-cache-capacity=9", "?pgbouncer=x", "?statement-cache-capacity=-1"] {
-        assert!(kept(refused).is_err(), "{refused}");
+fn what_is_asked_for_a_pool_is_so_in_any_case() {
+    for asked in ["?pgbouncer=true", "?pgbouncer=false", "?statement-cache-capacity=9"] {
+        assert_eq!(kept(asked).unwrap(), "sslmode=prefer", "{asked}");
     }
+    assert_eq!(whole("postgresql://h/x?pgbouncer=true", &[]).unwrap().ignored, ["pgbouncer"]);
 }

@@ -15,6 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use pipeline::sink::Failure;
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use super::nodes::Nodes;
 use crate::config::{Elasticsearch, ElasticsearchAuth};
@@ -22,6 +23,8 @@ use crate::config::{Elasticsearch, ElasticsearchAuth};
 /// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
 pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(75);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Characters of a reason that are shown.
+const LONGEST: usize = 500;
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client for one cluster; clones share what is known of its nodes.
@@ -37,6 +40,20 @@ pub struct Client {
 pub(super) struct Response {
     pub status: u16,
     pub body: Bytes,
+}
+
+impl Response {
+    /// A part of what the cluster says is wrong: `type` or `reason`.
+    pub(super) fn error(&self, part: &str) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get("error")?.get(part)?.as_str()?.to_owned())
+    }
+
+    /// What the cluster says is wrong, in its own words; they may quote the request.
+    pub(super) fn words(&self) -> String {
+        self.error("reason")
+            .map_or_else(|| "without a reason".to_owned(), |words| words.chars().take(LONGEST).collect())
+    }
 }
 
 impl Client {

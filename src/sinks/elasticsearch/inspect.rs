@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::answer::judge_request;
 use super::client::Client;
-use super::install::write_index;
+use super::install::{indices as names, write_index};
 
 /// What the cluster says.
 #[derive(Clone, Debug)]
@@ -28,7 +28,8 @@ pub enum Name {
     Nothing,
     Index,
     Alias {
-        /// The index that is written to.
+        indices: Vec<String>,
+        /// The one that is written to.
         write_index: Option<String>,
         /// Whether tombstones are left out, in each of its indices.
         filtered: bool,
@@ -68,7 +69,7 @@ async fn name(client: &Client, alias: &str) -> Result<Name, Failure> {
     let indices: Value = serde_json::from_slice(&found.body).unwrap_or_default();
     let has_filter = |index: &Value| index.pointer(&format!("/aliases/{alias}/filter")).is_some();
     let filtered = indices.as_object().is_some_and(|indices| indices.values().all(has_filter));
-    Ok(Name::Alias { write_index: write_index(&found.body, alias), filtered })
+    Ok(Name::Alias { indices: names(&found.body), write_index: write_index(&found.body, alias), filtered })
 }
 
 /// An answer's body; nothing for what is not there.
@@ -78,7 +79,7 @@ async fn get(client: &Client, path: &str) -> Result<Value, Failure> {
         return Ok(Value::Null);
     }
     match judge_request(&answer) {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(Failure { why: format!("{} ({})", failure.why, answer.words()).into(), ..failure }),
         None => serde_json::from_slice(&answer.body).map_err(|_| {
             Failure::misconfigured(format!("the answer to GET {path} is no JSON: is this Elasticsearch?"))
         }),

@@ -10,9 +10,14 @@ mod install;
 mod nodes;
 mod shelf;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use elasticsearch::http::Method;
 use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
+use serde::Deserialize;
+use tokio::sync::Mutex;
 
 pub use client::Client;
 pub use inspect::{Cluster, Name, inspect};
@@ -30,18 +35,22 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// What is judged of a bulk answer, and nothing more: the answer to a thousand documents shrinks from 180 KB to 25.
 const JUDGED: &str = "filter_path=errors,error.type,items.*.status,items.*.error.type,items.*.error.reason";
+/// Where each document went to; both actions that are sent have one name here.
+const PLACED: &str = "items.*._index";
 
 /// Writes documents through an alias.
 pub struct ElasticsearchSink {
     client: Client,
     alias: String,
     path: String,
+    /// The only index behind the alias when it was last asked.
+    index: Mutex<Option<String>>,
 }
 
 impl ElasticsearchSink {
     pub fn new(client: Client, alias: &str) -> Self {
-        let path = format!("/{alias}/_bulk?require_alias=true&{JUDGED}");
-        Self { client, alias: alias.to_owned(), path }
+        let path = format!("/{alias}/_bulk?require_alias=true&{JUDGED},{PLACED}");
+        Self { client, alias: alias.to_owned(), path, index: Mutex::new(None) }
     }
 
     async fn bulk(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
@@ -50,6 +59,7 @@ impl ElasticsearchSink {
             return Err(failure);
         }
         let bulk = Bulk::read(&answer.body)?;
+        self.went_to_the_only_index(&answer.body).await?;
         let no_write_index = bulk.may_lack_write_index() && !self.has_write_index().await?;
         Ok(bulk.verdicts(&self.alias, no_write_index))
     }
@@ -70,10 +80,49 @@ impl ElasticsearchSink {
         }
     }
 
+    /// Nothing that was written counts while the alias stands for several indices: a newer version may be in another.
+    async fn went_to_the_only_index(&self, body: &[u8]) -> Result<(), Failure> {
+        let placed: Placed<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let known = self.index.lock().await.clone();
+        let elsewhere = |name: &&str| *name != self.alias && known.as_deref() != Some(*name);
+        let Some(name) = placed.names().find(elsewhere) else { return Ok(()) };
+        let answer = self.client.call(Method::Get, &format!("/_alias/{}", self.alias), None).await?;
+        match install::indices(&answer.body).as_slice() {
+            [only] if answer.status == 200 && only == name => {
+                *self.index.lock().await = Some(only.clone());
+                Ok(())
+            }
+            several @ [_, _, ..] if answer.status == 200 => {
+                *self.index.lock().await = None;
+                Err(Failure::misconfigured(install::several(&self.alias, several)))
+            }
+            _ => Err(Failure::unavailable(format!("the alias {} is being moved", self.alias))),
+        }
+    }
+
     /// Whether the alias has an index to write to; the bulk answer itself only says so in words.
     async fn has_write_index(&self) -> Result<bool, Failure> {
         let answer = self.client.call(Method::Get, &format!("/_alias/{}", self.alias), None).await?;
         Ok(answer.status == 200 && install::write_index(&answer.body, &self.alias).is_some())
+    }
+}
+
+/// The indices of a bulk answer's items.
+#[derive(Default, Deserialize)]
+struct Placed<'a> {
+    #[serde(borrow)]
+    items: Vec<BTreeMap<&'a str, Place<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Place<'a> {
+    #[serde(rename = "_index", borrow)]
+    index: Option<Cow<'a, str>>,
+}
+
+impl Placed<'_> {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().flat_map(BTreeMap::values).filter_map(|place| place.index.as_deref())
     }
 }
 

@@ -6,7 +6,6 @@ use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
 use super::super::audit::{MAX_BYTES, MAX_ITEMS, Row};
 use super::super::upsert::verdicts;
 use super::Postgres;
-use super::judge::judge;
 
 /// One statement is one transaction: the history has every event whose state was judged, and the other way round. Rows go in
 /// the order of their ids, so that two instances cannot lock each other out.
@@ -87,17 +86,14 @@ impl PostgresAudit {
             .bind(column!(|row| row.columns.status.as_deref()))
             .bind(column!(|row| row.columns.currency.as_deref()))
             .bind(column!(|row| row.columns.amount.as_deref()));
-        let written = self.postgres.within(statement.fetch_all(&self.postgres.pool)).await?;
-        let written = written.map_err(|error| judge(&error, &self.postgres.address))?;
+        let written = self.postgres.scalars(statement).await?;
         Ok(verdicts(&written, rows.iter().map(|row| row.id.as_str())))
     }
 
     /// An update of no row: refused like any write where the server is read-only, the table missing or the user without rights.
     async fn take_nothing(&self) -> Result<(), Failure> {
-        let nothing =
-            sqlx::query("UPDATE transaction_state SET version = version WHERE false").execute(&self.postgres.pool);
-        let done = self.postgres.within(nothing).await?;
-        done.map(|_| ()).map_err(|error| judge(&error, &self.postgres.address))
+        let nothing = sqlx::query("UPDATE transaction_state SET version = version WHERE false");
+        self.postgres.done(nothing).await.map(drop)
     }
 }
 

@@ -44,9 +44,9 @@ fn by_code(error: &PgDatabaseError, address: &str) -> Failure {
         (_, "42P07") => Failure::misconfigured(at(
             "has a table or view already under a name that is ours (transaction… or algolia_…): use a database or a schema of our own",
         )),
-        (_, "26000" | "42P05") => Failure::misconfigured(at(
-            "loses our prepared statements: a pooler in between shares sessions; let it pool whole sessions, or go to the server itself",
-        )),
+        (_, "26000" | "42P05") => {
+            Failure::unavailable(at("mixes up statements: a pooler in between does not keep transactions together"))
+        }
         (_, "42P10") => Failure::misconfigured(at(
             "lacks a unique index of ours: make it again, as in the migrations, or let a restart make the table anew",
         )),
@@ -56,11 +56,30 @@ fn by_code(error: &PgDatabaseError, address: &str) -> Failure {
         (_, "57014") | ("58" | "XX", _) => Failure::unavailable(at("has trouble of its own")),
         (_, "55P03") | ("40", _) => Failure::unavailable(at("asks to try again")),
         ("53", _) => Failure::unavailable(at("is out of resources")),
-        ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05") => Failure::unavailable(at("is starting or stopping")),
+        ("08", _) => of_pooler(error.message(), code, address),
+        (_, "57P01" | "57P02" | "57P03" | "57P05") => Failure::unavailable(at("is starting or stopping")),
         ("22" | "23" | "54", _) => {
             let field = error.column().or(error.constraint()).unwrap_or("a value");
             Failure::refused(format!("PostgreSQL does not take {field} of {table} ({code})"))
         }
         _ => Failure::broken(at("answered with an error")),
     }
+}
+
+/// Errors of class 08 are not of the server, which cuts a connection that breaks its protocol, but of a pooler in between,
+/// whose words hold no values. PgBouncer has one code for all of them.
+fn of_pooler(words: &str, code: &str, address: &str) -> Failure {
+    let words: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
+    let said = |what: &str| format!("the pooler at {address} {what}: \"{words}\" ({code})");
+    if words.starts_with("unsupported startup parameter") {
+        return Failure::misconfigured(said(
+            "does not take what `options` of DATABASE_URL asks for; set it for the role (ALTER ROLE … SET …) instead",
+        ));
+    }
+    if words.contains("statement pooling") {
+        return Failure::misconfigured(said(
+            "pools statements, which breaks transactions up; let it pool transactions",
+        ));
+    }
+    Failure::unavailable(said("has no connection to the server for us"))
 }

@@ -116,7 +116,7 @@ impl PostgresLedger {
             .bind(column!(|entry| entry.object.as_deref()))
             .bind(column!(|entry| entry.contribution.as_ref().map(|adds| adds.subject.as_str())))
             .bind(column!(|entry| entry.contribution.as_ref().map(|adds| i16::from(adds.stars))));
-        let written = self.postgres.asked(take.fetch_all(&self.postgres.pool)).await?;
+        let written = self.postgres.scalars(take).await?;
         Ok(verdicts(&written, entries.iter().map(|entry| entry.id.as_str())))
     }
 
@@ -125,13 +125,13 @@ impl PostgresLedger {
             return Ok(());
         }
         let give = sqlx::query(GIVE_BACK).bind(self.index).bind(&entry.id).bind(entry.version);
-        self.postgres.asked(give.execute(&self.postgres.pool)).await.map(drop)
+        self.postgres.done(give).await.map(drop)
     }
 
     async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<Row>>, Failure> {
         const ROWS: &str = "SELECT id, version, object FROM algolia_ledger WHERE index_name = $1 AND id = ANY($2)";
         let rows = sqlx::query_as(ROWS).bind(self.index).bind(possible(ids));
-        let rows = self.postgres.asked(rows.fetch_all(&self.postgres.pool)).await?;
+        let rows = self.postgres.rows(rows).await?;
         let rows: HashMap<String, Row> = rows.into_iter().map(row).map(|row: Row| (row.id.clone(), row)).collect();
         Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
     }
@@ -139,7 +139,7 @@ impl PostgresLedger {
     async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {
         let page = sqlx::query_as(if after.is_some() { page!(">") } else { page!(">=") });
         let page = page.bind(self.index).bind(after.unwrap_or_default()).bind(PAGE);
-        let rows = self.postgres.asked(page.fetch_all(&self.postgres.pool)).await?;
+        let rows = self.postgres.rows(page).await?;
         Ok(rows.into_iter().map(row).collect())
     }
 
@@ -150,14 +150,14 @@ impl PostgresLedger {
             let (ids, (versions, deleted)): (Vec<&str>, (Vec<i64>, Vec<bool>)) =
                 seen.map(|seen| (seen.id.as_str(), (seen.version, seen.deleted))).unzip();
             let remove = sqlx::query(REMOVE).bind(self.index).bind(ids).bind(versions).bind(deleted);
-            removed += self.postgres.asked(remove.execute(&self.postgres.pool)).await?.rows_affected();
+            removed += self.postgres.done(remove).await?;
         }
         Ok(removed)
     }
 
     async fn noted(&self) -> Result<Option<i64>, Failure> {
         let noted = sqlx::query_scalar("SELECT version FROM algolia_horizons WHERE index_name = $1").bind(self.index);
-        self.postgres.asked(noted.fetch_optional(&self.postgres.pool)).await
+        Ok(self.postgres.scalars(noted).await?.pop())
     }
 
     async fn note(&self, version: i64) -> Result<(), Failure> {
@@ -165,14 +165,13 @@ impl PostgresLedger {
             "INSERT INTO algolia_horizons AS noted (index_name, version) VALUES ($1, $2)
              ON CONFLICT (index_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
-        let note = note.bind(self.index).bind(version).execute(&self.postgres.pool);
-        self.postgres.asked(note).await.map(drop)
+        self.postgres.done(note.bind(self.index).bind(version)).await.map(drop)
     }
 
     /// An update of no row: refused like any write where the server is read-only, the table missing or the user without rights.
     async fn take_nothing(&self) -> Result<(), Failure> {
         let nothing = sqlx::query("UPDATE algolia_ledger SET version = version WHERE false");
-        self.postgres.asked(nothing.execute(&self.postgres.pool)).await.map(drop)
+        self.postgres.done(nothing).await.map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ mod ledger;
 mod ratings;
 mod refusals;
 mod shelf;
+mod statement;
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,6 +94,8 @@ impl Postgres {
             // The error may quote the URL, and with it a password.
             .map_err(|_| format!("DATABASE_URL for {address} cannot be used: check its parameters"))?
             .application_name("millrace")
+            // For numbers that no table of ours has; a pooler in between would not take it.
+            .extra_float_digits(None)
             .disable_statement_logging();
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
         Ok(Self { pool: pool.connect_lazy_with(options.clone()), options, address: address.to_owned() })
@@ -116,7 +119,8 @@ impl Postgres {
 
     async fn install(&self, migrations: &[Migration], applied: &'static str) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
-        let migrated = self.within(migrations::run(migrations, applied, &mut connection)).await;
+        let migrator = migrations::migrator(migrations, applied);
+        let migrated = self.within(statement::migrate(&migrator, applied, &mut connection)).await;
         let migrated =
             migrated?.map_err(|error| migrations::failure(error, &self.address, |e| judge(e, &self.address)));
         connection.close().await.ok();
@@ -131,9 +135,13 @@ impl Postgres {
         const LOOK: &str = "SELECT current_setting('server_version'), to_regclass('transaction_state') IS NOT NULL,
             has_schema_privilege(current_schema(), 'CREATE'), pg_is_in_recovery()";
         let mut connection = self.connect().await?;
-        let asked = self.within(sqlx::query_as(LOOK).fetch_one(&mut connection)).await?;
+        let look = sqlx::query_as(LOOK).persistent(false);
+        let asked = async {
+            let mut transaction = connection.begin().await?;
+            look.fetch_one(&mut *transaction).await
+        };
         let (version, has_tables, may_create, is_standby): (String, bool, Option<bool>, bool) =
-            asked.map_err(|error| judge(&error, &self.address))?;
+            self.asked(asked).await?;
         Ok(Server { version, has_tables, may_create: may_create.unwrap_or(false), is_standby })
     }
 

@@ -50,12 +50,12 @@ impl PostgresRatings {
 
     async fn subjects_of(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
         let subjects = sqlx::query_scalar(SUBJECTS).bind(self.index).bind(possible(contributions));
-        self.postgres.asked(subjects.fetch_all(&self.postgres.pool)).await
+        self.postgres.scalars(subjects).await
     }
 
     async fn raised(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
         let raise = sqlx::query_as(RAISE).bind(self.index).bind(subjects);
-        let raised: Vec<(String, i64)> = self.postgres.asked(raise.fetch_all(&self.postgres.pool)).await?;
+        let raised: Vec<(String, i64)> = self.postgres.rows(raise).await?;
         let raised: HashMap<String, i64> = raised.into_iter().collect();
         let missing = || Failure::broken("PostgreSQL did not return every number that it raised");
         subjects.iter().map(|subject| raised.get(subject).copied().map(Ok).ok_or_else(missing)).collect()
@@ -63,7 +63,7 @@ impl PostgresRatings {
 
     async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
         let count = sqlx::query_as(COUNT).bind(self.index).bind(possible(subjects));
-        let counted: Vec<(String, i64, i64)> = self.postgres.asked(count.fetch_all(&self.postgres.pool)).await?;
+        let counted: Vec<(String, i64, i64)> = self.postgres.rows(count).await?;
         let mut ratings: HashMap<String, Rating> = HashMap::new();
         for (subject, stars, count) in counted {
             ratings.entry(subject).or_default().add(stars, u64::try_from(count).unwrap_or_default());
@@ -85,19 +85,18 @@ impl PostgresRatings {
             put = put.bind(column);
         }
         // One row that is refused takes the others with it.
-        self.postgres.asked(put.execute(&self.postgres.pool)).await.map(|_| vec![Ok(()); rated.len()])
+        self.postgres.done(put).await.map(|_| vec![Ok(()); rated.len()])
     }
 
     async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let held = sqlx::query_as(HELD).bind(self.index).bind(possible(subjects));
-        let held: Vec<(String, i64, Vec<i64>)> = self.postgres.asked(held.fetch_all(&self.postgres.pool)).await?;
+        let held: Vec<(String, i64, Vec<i64>)> = self.postgres.rows(held).await?;
         let held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();
         Ok(subjects.iter().map(|subject| held.get(subject).cloned()).collect())
     }
 
     async fn every(&self) -> Result<Vec<String>, Failure> {
-        let all = sqlx::query_scalar(ALL).bind(self.index);
-        self.postgres.asked(all.fetch_all(&self.postgres.pool)).await
+        self.postgres.scalars(sqlx::query_scalar(ALL).bind(self.index)).await
     }
 }
 

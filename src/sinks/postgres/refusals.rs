@@ -1,7 +1,6 @@
 //! The list of refused follow-ups in PostgreSQL: one row a subject.
 
 use pipeline::sink::{Answer, Failure};
-use sqlx::Error;
 
 use super::super::follow_up::{Listed, Refusal, Refusals};
 use super::Postgres;
@@ -50,30 +49,24 @@ impl PostgresRefusals {
             .bind(column!(|one| one.refusal.document.as_str()))
             .bind(column!(|one| one.refusal.why.as_ref()))
             .bind(column!(|one| one.token.as_str()));
-        self.postgres.asked(put.execute(&self.postgres.pool)).await.map(drop)
+        self.postgres.done(put).await.map(drop)
     }
 
     async fn delete(&self, seen: &[Listed]) -> Result<(), Failure> {
         let (subjects, tokens): (Vec<&str>, Vec<&str>) =
             seen.iter().map(|one| (one.refusal.subject.as_str(), one.token.as_str())).unzip();
         let remove = sqlx::query(REMOVE).bind(self.system).bind(subjects).bind(tokens);
-        self.postgres.asked(remove.execute(&self.postgres.pool)).await.map(drop)
+        self.postgres.done(remove).await.map(drop)
     }
 
     async fn read(&self) -> Result<Vec<Listed>, Failure> {
-        let all = sqlx::query_as(ALL).bind(self.system).fetch_all(&self.postgres.pool);
-        let asked = async {
-            match all.await {
-                Err(Error::Database(error)) if error.code().as_deref() == Some(NO_TABLE) => Ok(Vec::new()),
-                answer => answer,
-            }
-        };
-        let rows: Vec<(String, String, String, String)> = self.postgres.asked(asked).await?;
+        let all = sqlx::query_as(ALL).bind(self.system);
+        let rows: Option<Vec<(String, String, String, String)>> = self.postgres.rows_or(all, NO_TABLE).await?;
         let listed = |(subject, document, why, token): (String, String, String, String)| Listed {
             refusal: Refusal { subject, document, why: why.into() },
             token,
         };
-        Ok(rows.into_iter().map(listed).collect())
+        Ok(rows.unwrap_or_default().into_iter().map(listed).collect())
     }
 }
 

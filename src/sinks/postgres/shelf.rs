@@ -4,7 +4,6 @@ use pipeline::Record;
 use pipeline::sink::{Answer, Failure};
 
 use super::Postgres;
-use super::judge::judge;
 use crate::shelf::{Column, Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
 use crate::walk::transactions::of_row;
 
@@ -29,8 +28,7 @@ impl PostgresShelf {
                 "SELECT id, version, deleted, payload::text, user_id, transaction_type, product, status, currency, amount::text
                  FROM transaction_state WHERE $1::text IS NULL OR id > $1 ORDER BY id LIMIT $2",
             );
-            let page = postgres.within(page.bind(&after).bind(PAGE).fetch_all(&postgres.pool)).await?;
-            let page = page.map_err(|error| judge(&error, &postgres.address))?;
+            let page = postgres.rows(page.bind(&after).bind(PAGE)).await?;
             for row in &page {
                 visit(&row.0, held(row))?;
             }
@@ -49,8 +47,7 @@ impl PostgresShelf {
         );
         // PostgreSQL has no text with a NUL in it, and does not even let one be asked for.
         let possible: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.contains('\0')).collect();
-        let rows = postgres.within(rows.bind(possible).fetch_all(&postgres.pool)).await?;
-        let rows = rows.map_err(|error| judge(&error, &postgres.address))?;
+        let rows = postgres.rows(rows.bind(possible)).await?;
         Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), Found { held: held(&row), text: row.3 }))))
     }
 
@@ -60,8 +57,7 @@ impl PostgresShelf {
             "SELECT kafka_topic, kafka_partition, kafka_offset, payload::text FROM transaction_events
              WHERE transaction_id = $1",
         );
-        let rows = postgres.within(rows.bind(id).fetch_all(&postgres.pool)).await?;
-        let rows: Vec<_> = rows.map_err(|error| judge(&error, &postgres.address))?;
+        let rows = postgres.rows(rows.bind(id)).await?;
         Ok(Some(rows.into_iter().map(kept).collect()))
     }
 
@@ -77,9 +73,7 @@ impl PostgresShelf {
                  USING UNNEST($1::text[], $2::bigint[], $3::boolean[]) AS seen (id, version, deleted)
                  WHERE held.id = seen.id AND held.version = seen.version AND held.deleted = seen.deleted",
             );
-            let done = delete.bind(ids).bind(versions).bind(deleted).execute(&postgres.pool);
-            let done = postgres.within(done).await?.map_err(|error| judge(&error, &postgres.address))?;
-            removed += done.rows_affected();
+            removed += postgres.done(delete.bind(ids).bind(versions).bind(deleted)).await?;
         }
         Ok(removed)
     }
@@ -87,8 +81,7 @@ impl PostgresShelf {
     async fn noted(&self) -> Result<Option<i64>, Failure> {
         let Self(postgres) = self;
         let noted = sqlx::query_scalar("SELECT version FROM purge_horizons WHERE table_name = $1");
-        let noted = postgres.within(noted.bind(TABLE).fetch_optional(&postgres.pool)).await?;
-        noted.map_err(|error| judge(&error, &postgres.address))
+        Ok(postgres.scalars(noted.bind(TABLE)).await?.pop())
     }
 
     async fn note(&self, version: i64) -> Result<(), Failure> {
@@ -97,8 +90,7 @@ impl PostgresShelf {
             "INSERT INTO purge_horizons AS noted (table_name, version) VALUES ($1, $2)
              ON CONFLICT (table_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
-        let noted = postgres.within(note.bind(TABLE).bind(version).execute(&postgres.pool)).await?;
-        noted.map(|_| ()).map_err(|error| judge(&error, &postgres.address))
+        postgres.done(note.bind(TABLE).bind(version)).await.map(drop)
     }
 }
 

@@ -85,10 +85,11 @@ pub fn mapping(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("mapping", mutant);
     arena.without_audit();
     let name = arena.world().name.clone();
-    let wrong = json!({"index_patterns": [format!("{name}-*")], "priority": 900,
-        "template": {"mappings": {"properties": {"transaction_type": {"type": "integer"}, "_deleted": {"type": "boolean"}}}}});
-    let (status, answer) = arena.ask("PUT", &format!("/_index_template/wrong-{name}"), Some(&wrong));
-    happened(&format!("the template is there: {answer}"), status == 200)?;
+    let living = json!({"bool": {"must_not": {"term": {"_deleted": true}}}});
+    let wrong = json!({"aliases": {name: {"is_write_index": true, "filter": living}},
+        "mappings": {"properties": {"transaction_type": {"type": "integer"}, "_deleted": {"type": "boolean"}}}});
+    let (status, answer) = arena.ask("PUT", &arena.index(), Some(&wrong));
+    happened(&format!("the index is there: {answer}"), status == 200)?;
     arena.send(&stream(1, 3_000));
     arena.start();
     arena.members[0].await_reason("over half of the last");
@@ -96,7 +97,6 @@ pub fn mapping(mutant: Option<Mutant>) -> Judged<Report> {
     let letters = arena.world().letters().len() as u64;
     happened("the breaker kept most of it", letters < arena.account.records / 2)?;
     arena.members.stop(0);
-    arena.ask("DELETE", &format!("/_index_template/wrong-{name}"), None);
     arena.ask("DELETE", &arena.index(), None);
     arena.world().reset();
     arena.start();
