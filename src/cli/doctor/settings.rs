@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Finding;
 use crate::config::{Config, ElasticsearchAuth, FILE_NAME, Store};
+use crate::systems::{Definition, SYSTEMS, shared};
 
 const PART: &str = "settings";
 
@@ -64,6 +65,10 @@ fn contradictions(config: &Config) -> Vec<Finding> {
             "use https, or leave it out",
         ));
     }
+    // Those of one process are refused; these may run in several.
+    let all: Vec<&Definition> = SYSTEMS.iter().collect();
+    findings
+        .extend(shared(&all, config).into_iter().map(|why| Finding::note(PART, why, "unless only one of them runs")));
     if config.batch.size < 100 {
         findings.push(Finding::note(
             PART,
@@ -96,6 +101,7 @@ mod tests {
         for (variables, says) in [
             (&[("CONSUMER_HEARTBEAT_INTERVAL", "20000")][..], "CONSUMER_SESSION_TIMEOUT (30000 ms)"),
             (&[("DATABASE_URL", "sqlite:x"), ("CONSUMER_ENABLE_AUDIT_DB", "no")], "CONSUMER_ENABLE_AUDIT_DB"),
+            (&[("KAFKA_REVIEWS_GROUP", "g"), ("KAFKA_RATINGS_GROUP", "g")], "KAFKA_RATINGS_GROUP"),
             (&[("ELASTICSEARCH_URL", "http://u:p@h:1")], "unencrypted"),
             (&[("CONSUMER_BATCH_SIZE", "10")], "CONSUMER_BATCH_SIZE=1000"),
             (&[("KAFKA_BOOTSTRAP_SERVERS", "a:1"), ("KAFKA_BROKERS", "b:1")], "KAFKA_BROKERS"),
