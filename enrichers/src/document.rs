@@ -26,6 +26,7 @@ pub fn write_document(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) -
     let kept = unindexed.takes_members(&metadata);
     let own = Metadata { facts: &facts, kept: kept.as_deref(), changes: event.changes };
 
+    let doubtful = event.transaction.is_doubtful();
     let mut opener = b'{';
     let mut placed = false;
     for (name, raw) in event.transaction.iter() {
@@ -33,7 +34,7 @@ pub fn write_document(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) -
             write_name(name, opener, out);
             own.write(strategy, raw, &mut search, out);
             placed = true;
-        } else if unindexed.takes(name, raw) {
+        } else if doubtful && unindexed.takes(name, raw) {
             continue;
         } else {
             write_name(name, opener, out);

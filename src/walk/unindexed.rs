@@ -56,7 +56,7 @@ fn entry(field: &str, member: Plain, value: Plain) -> Plain {
 }
 
 fn is_usual(name: &str) -> bool {
-    let mut parts = name.split('.').map(|part| part.trim_matches(|c: char| c.is_control() || c.is_whitespace()));
+    let mut parts = name.split('.').map(|part| part.trim_matches(|c: char| c < ' ' || c.is_whitespace()));
     let below = SINGLE.iter().any(|single| name.strip_prefix(single).is_some_and(|rest| rest.starts_with('.')));
     !below && parts.all(|part| !part.is_empty()) && !name.starts_with('$') && !name.contains('\0')
 }
