@@ -90,19 +90,17 @@ fn is_reserved(name: &str) -> bool {
     name.starts_with('_') || name == "search_content"
 }
 
-/// Whether a field is worth a second look, by its first. Of the outer fields `metadata` is looked at as fields of its own; of the
-/// names of inner ones a NUL alone matters, which is escaped, and what has escapes was copied.
+/// Whether a value is worth a second look, by its first byte. Of the outer fields `metadata` is looked at as fields of its own.
 #[inline]
-fn is_doubtful(name: &Cow<'_, str>, value: &RawValue, outer: bool) -> bool {
+fn is_doubtful(name: &str, value: &RawValue, outer: bool) -> bool {
     let text = value.get();
-    let value = match text.as_bytes() {
+    match text.as_bytes() {
         [b'"', ..] => false,
         [b'{' | b'[', ..] => !(outer && name == "metadata" && text.starts_with('{')),
         // A number; what else is no text, list or object begins with a letter.
-        [..=b'9', ..] => !is_number(text),
+        [b'\0'..=b'9', ..] => !is_number(text),
         _ => false,
-    };
-    value || if outer { !is_usual(name.as_bytes()) } else { matches!(name, Cow::Owned(_)) }
+    }
 }
 
 /// A string that borrows unless it holds escapes.
@@ -158,7 +156,10 @@ impl FieldsSeed {
             if self.drop_reserved && is_reserved(&name) {
                 dropped += 1;
             } else {
-                doubtful |= is_doubtful(&name, value, self.drop_reserved);
+                // Of the names of inner fields a NUL alone matters, which is escaped, and what has escapes was copied.
+                let odd_name =
+                    if self.drop_reserved { !is_usual(name.as_bytes()) } else { matches!(name, Cow::Owned(_)) };
+                doubtful |= odd_name || is_doubtful(&name, value, self.drop_reserved);
                 entries.push((name, value));
             }
         }

@@ -78,8 +78,11 @@ struct Kept {
     json: String,
 }
 
+/// A field of the transaction or a member of its `metadata`, and its value.
+type Field = (Vec<String>, Box<RawValue>);
+
 /// The fields that pass through, and what has to be kept as text of them.
-fn split(case: &Case) -> (Vec<(Vec<String>, Box<RawValue>)>, Vec<Kept>) {
+fn split(case: &Case) -> (Vec<Field>, Vec<Kept>) {
     let event = members(case.payload);
     let mut fields = Vec::new();
     for (name, value) in members(member(&event, "transaction").unwrap()) {
@@ -92,7 +95,7 @@ fn split(case: &Case) -> (Vec<(Vec<String>, Box<RawValue>)>, Vec<Kept>) {
     }
     let (kept, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(path, _)| case.kept.contains(path));
     let (outer, inner): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(path, _)| path.len() == 1);
-    let text = |(path, value): (Vec<String>, Box<RawValue>)| Kept {
+    let text = |(path, value): Field| Kept {
         field: path[0].clone(),
         member: path.get(1).cloned(),
         json: value.get().to_owned(),
@@ -154,7 +157,7 @@ fn assert_held(case: &Case, source: &str, document: &Document) {
     }
     let indexed: Option<Vec<Kept>> = member(&index, "_unindexed").map(|json| serde_json::from_str(json).unwrap());
     assert_eq!(indexed.unwrap_or_default(), kept, "{}: in the index", case.id);
-    let stored = document.get_array("_unindexed").map(|kept| kept.clone()).unwrap_or_default();
+    let stored = document.get_array("_unindexed").cloned().unwrap_or_default();
     let stored: Vec<Kept> =
         stored.into_iter().map(|kept| mongodb::bson::deserialize_from_bson(kept).unwrap()).collect();
     assert_eq!(stored, kept, "{}: in MongoDB", case.id);

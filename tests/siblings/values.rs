@@ -46,6 +46,8 @@ fn odd_values() -> Vec<Odd> {
         odd("tiny", "0.000000000000000001", decimal("1E-18")),
         odd("tinier", "-1e-300", decimal("-1E-300")),
         odd("zeros", "1.1000", decimal("1.1000")),
+        odd("oid", r#"{"$oid":"65540a1f0000000000000000"}"#, doc! {"$oid": "65540a1f0000000000000000"}),
+        odd("date", r#"[{"$date":{"$numberLong":"5"}}]"#, vec![doc! {"$date": {"$numberLong": "5"}}]),
         odd("minus_zero", "-0", decimal("-0")),
         odd("long", "9223372036854775807", i64::MAX),
         odd("longer", "9223372036854775808", decimal("9223372036854775808")),
