@@ -238,7 +238,9 @@ impl World {
     pub fn lag_on(&self, topic: &str, group: &str) -> i64 {
         let consumer = self.group(group);
         let behind = self.committed_on(topic, &consumer).into_iter().map(|(partition, next)| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, WAIT).unwrap();
+            // A broker that has just come back may lead nothing yet.
+            let ends = || consumer.fetch_watermarks(topic, partition, WAIT).ok();
+            let (low, high) = eventually("the ends of the log", ends);
             high - next.unwrap_or(low).max(low)
         });
         behind.sum()
@@ -250,11 +252,11 @@ impl World {
     }
 
     fn committed_on(&self, topic: &str, group: &BaseConsumer) -> BTreeMap<i32, Option<i64>> {
-        let metadata = group.fetch_metadata(Some(topic), WAIT).unwrap();
+        let metadata = eventually("the partitions", || group.fetch_metadata(Some(topic), WAIT).ok());
         let partitions = metadata.topics()[0].partitions().len() as i32;
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(topic, 0, partitions - 1);
-        let committed = group.committed_offsets(asked, WAIT).unwrap();
+        let committed = eventually("what is committed", || group.committed_offsets(asked.clone(), WAIT).ok());
         let next = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
         committed.elements().iter().map(|element| (element.partition(), next(element.offset()))).collect()
     }
