@@ -29,7 +29,7 @@ fn records(count: u64) -> Vec<Record> {
     let record = |(offset, payload): (usize, String)| Record {
         at: TopicPartition::new("transactions", 0),
         offset: offset as i64,
-        timestamp_ms: Some(1),
+        timestamp_ms: None,
         key: None,
         payload: Some(Bytes::from(payload)),
         headers: Vec::new(),

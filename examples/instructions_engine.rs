@@ -60,7 +60,7 @@ fn records(count: u64) -> Vec<Record> {
     let record = |(place, payload): (usize, String)| Record {
         at: TopicPartition::new("transactions", (place % 6) as i32),
         offset: (place / 6) as i64,
-        timestamp_ms: Some(1),
+        timestamp_ms: None,
         key: None,
         payload: Some(Bytes::from(payload)),
         headers: Vec::new(),
