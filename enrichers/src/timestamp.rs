@@ -77,7 +77,10 @@ impl Timestamp {
     /// zone, which is UTC; behind a zone its name in brackets. A leap second is the next second. Digits alone are read as an
     /// epoch number.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if let Some(epoch) = epoch_text(text) {
+        // A dash behind the year is the usual case, and no epoch number has one there.
+        if text.as_bytes().get(4) != Some(&b'-')
+            && let Some(epoch) = epoch_text(text)
+        {
             return Self::from_epoch(epoch);
         }
         let mut rest = Cursor(without_name(text).as_bytes());
