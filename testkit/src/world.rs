@@ -239,8 +239,7 @@ impl World {
         let consumer = self.group(group);
         let behind = self.committed_on(topic, &consumer).into_iter().map(|(partition, next)| {
             // A broker that has just come back may lead nothing yet.
-            let ends = || consumer.fetch_watermarks(topic, partition, WAIT).ok();
-            let (low, high) = eventually("the ends of the log", ends);
+            let (low, high) = eventually("its ends", || consumer.fetch_watermarks(topic, partition, WAIT).ok());
             high - next.unwrap_or(low).max(low)
         });
         behind.sum()
