@@ -135,7 +135,8 @@ fn fits_numeric(number: &str) -> bool {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     bytes.iter().for_each(|byte| {
         for digit in [byte >> 4, byte & 15] {

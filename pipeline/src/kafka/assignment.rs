@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::gaps::Gaps;
@@ -205,7 +206,12 @@ impl Assignment {
         positions
     }
 
-    /// All partitions, without offsets.
+    /// All partitions.
+    pub(super) fn partitions(&self) -> Vec<TopicPartition> {
+        self.partitions.iter().map(|held| held.at.clone()).collect()
+    }
+
+    /// All partitions, without offsets, as librdkafka takes them.
     pub(super) fn list(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for held in &self.partitions {
@@ -218,6 +224,11 @@ impl Assignment {
 fn add(list: &mut TopicPartitionList, at: &TopicPartition, next: i64) {
     // Refused only for offsets that are no offsets, and these come from records.
     list.add_partition_offset(&at.topic, at.partition, Offset::Offset(next)).ok();
+}
+
+/// What the client's statistics say of a partition.
+pub(super) fn of<'s>(statistics: &'s Statistics, at: &TopicPartition) -> Option<&'s Partition> {
+    statistics.topics.get(&*at.topic)?.partitions.get(&at.partition)
 }
 
 /// The first few of these partitions, and how many more there are.

@@ -11,7 +11,7 @@ use rdkafka::Statistics;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 
-use super::assignment::{Assigned, Assignment, named};
+use super::assignment::{Assigned, Assignment, named, of};
 use super::call::Question;
 use super::context::Context;
 use super::offsets::{Edge, Offsets, edges};
@@ -71,9 +71,8 @@ impl Lag {
         if let Some((Some(Ok(ends)), when)) = self.asked.take(AGAIN) {
             self.ends.extend(ends.into_iter().map(|(at, end)| (at, (end, when))));
         }
-        let partitions: Vec<TopicPartition> = assignment.iter().map(|held| held.at.clone()).collect();
-        if self.asked.free() && !partitions.is_empty() {
-            let consumer = consumer.clone();
+        if self.asked.free() && assignment.iter().next().is_some() {
+            let (consumer, partitions) = (consumer.clone(), assignment.partitions());
             self.asked.ask(move || edges(&consumer, &partitions, Edge::End));
         }
     }
@@ -81,7 +80,7 @@ impl Lag {
     fn behind(&self, held: &Assigned, statistics: &Statistics) -> Option<i64> {
         let next = held.finished.or(held.start)?;
         let (end, _) = self.ends.get(&held.at).filter(|(_, when)| when.elapsed() < FRESH)?;
-        let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
+        let found = of(statistics, &held.at);
         let end = found.map_or(*end, |found| found.ls_offset.max(*end));
         Some((end - next).max(0))
     }

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Statistics};
 
-use super::assignment::Assignment;
+use super::assignment::{Assignment, of};
 use super::consumer::FeedOptions;
 use super::context::Context;
 use super::lag::Lag;
@@ -19,7 +19,7 @@ use super::oversize::Oversize;
 use super::rights::Rights;
 use super::stalls::Stalls;
 use super::steady::Steady;
-use super::stuck::{Remedy, Stuck, fetched};
+use super::stuck::{Remedy, Stuck};
 use crate::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
@@ -82,7 +82,7 @@ impl Monitor {
             self.stuck.forget();
             return None;
         }
-        let fetched: Vec<_> = assignment.iter().map(|held| fetched(&statistics, &held.at)).collect();
+        let fetched: Vec<_> = assignment.iter().map(|held| Some(of(&statistics, &held.at)?.next_offset)).collect();
         self.stuck.look(assignment, &behind, &fetched, now)
     }
 
@@ -101,7 +101,7 @@ impl Monitor {
     fn note_ends(&mut self, statistics: &Statistics, assignment: &Assignment) {
         self.ends.clear();
         for held in assignment.iter().filter(|held| held.end_seen) {
-            let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
+            let found = of(statistics, &held.at);
             if let Some(found) = found
                 && found.eof_offset == found.next_offset
                 && !held.covers(found.eof_offset)

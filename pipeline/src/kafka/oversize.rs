@@ -6,7 +6,7 @@
 use rdkafka::Statistics;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::assignment::Assignment;
+use super::assignment::{Assignment, of};
 use crate::record::TopicPartition;
 use crate::status::Status;
 
@@ -62,7 +62,7 @@ impl Oversize {
         };
         let mut behind: Vec<(TopicPartition, i64)> = Vec::new();
         for held in assignment.iter() {
-            let found = statistics.topics.get(&*held.at.topic).and_then(|t| t.partitions.get(&held.at.partition));
+            let found = of(statistics, &held.at);
             let meant = found.is_some_and(|found| {
                 let here = match said {
                     Said::Answer(broker) => broker.is_none_or(|broker| found.broker == broker),

@@ -100,9 +100,8 @@ impl Rights {
             self.read = true;
             status.clear_by(Right::Read as u64, SOURCE);
         }
-        let partitions: Vec<TopicPartition> = assignment.iter().map(|held| held.at.clone()).collect();
-        if !self.read && self.proof.free() && !partitions.is_empty() {
-            let client = self.client.clone();
+        if !self.read && self.proof.free() && assignment.iter().next().is_some() {
+            let (client, partitions) = (self.client.clone(), assignment.partitions());
             self.proof.ask(move || readable(client, &partitions));
         }
     }

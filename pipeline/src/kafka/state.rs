@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
@@ -78,9 +79,7 @@ impl StateTopic {
     /// When the brokers do not answer.
     pub fn losses(&self) -> Result<LossBook, StateError> {
         let mut book = LossBook::default();
-        let each = |record: crate::Record| self.apply(&mut book, record.key.as_ref(), record.payload.as_ref());
-        let read = read_topic(&self.client, &self.topic, each);
-        read.map(|_| book).map_err(|error| StateError::Read { topic: self.topic.clone(), error })
+        self.read(|key, value| book.apply(key, value)).map(|()| book)
     }
 
     /// The letters that the topic tells to be dealt with, to its present end. Blocks the thread.
@@ -89,13 +88,17 @@ impl StateTopic {
     /// When the brokers do not answer.
     pub fn settled(&self) -> Result<SettledBook, StateError> {
         let mut book = SettledBook::default();
-        let each = |record: crate::Record| self.note(book.apply(record.key.as_ref(), record.payload.as_ref()));
-        let read = read_topic(&self.client, &self.topic, each);
-        read.map(|_| book).map_err(|error| StateError::Read { topic: self.topic.clone(), error })
+        self.read(|key, value| book.apply(key, value)).map(|()| book)
     }
 
-    fn apply(&self, book: &mut LossBook, key: Option<&bytes::Bytes>, value: Option<&bytes::Bytes>) {
-        self.note(book.apply(key, value));
+    /// Every entry to the present end; what cannot be read is said.
+    fn read(
+        &self,
+        mut apply: impl FnMut(Option<&Bytes>, Option<&Bytes>) -> Result<(), String>,
+    ) -> Result<(), StateError> {
+        let each = |record: crate::Record| self.note(apply(record.key.as_ref(), record.payload.as_ref()));
+        let read = read_topic(&self.client, &self.topic, each);
+        read.map(|_| ()).map_err(|error| StateError::Read { topic: self.topic.clone(), error })
     }
 
     fn note(&self, applied: Result<(), String>) {
@@ -180,8 +183,8 @@ impl StateTopic {
             while !stop.is_cancelled() {
                 match consumer.poll(Duration::from_millis(500)) {
                     Some(Ok(message)) => {
-                        let owned = |bytes: Option<&[u8]>| bytes.map(bytes::Bytes::copy_from_slice);
-                        self.apply(&mut book, owned(message.key()).as_ref(), owned(message.payload()).as_ref());
+                        let owned = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+                        self.note(book.apply(owned(message.key()).as_ref(), owned(message.payload()).as_ref()));
                         if at_end {
                             changed(&book);
                         }

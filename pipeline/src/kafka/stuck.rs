@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::Statistics;
-
 use super::assignment::Assignment;
 use crate::record::{Epoch, TopicPartition};
 
@@ -34,11 +32,6 @@ pub(super) struct Stuck {
     standing: BTreeMap<TopicPartition, Standing>,
     /// When any partition moved last.
     moved: Option<Instant>,
-}
-
-/// What the client says of a partition: the next offset that it fetches.
-pub(super) fn fetched(statistics: &Statistics, at: &TopicPartition) -> Option<i64> {
-    statistics.topics.get(&*at.topic)?.partitions.get(&at.partition).map(|found| found.next_offset)
 }
 
 impl Stuck {

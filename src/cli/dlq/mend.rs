@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{Failure, coordinates, print};
 use crate::config::Config;
 use crate::letters::Letter;
+use crate::sinks::audit::hex;
 use crate::systems::Definition;
 
 /// How long the brokers may take to acknowledge the record.
@@ -81,7 +82,7 @@ fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), Fa
 }
 
 fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
-    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = |bytes: &[u8]| hex(&Sha256::digest(bytes));
     let (before, now) = (digest(original), digest(mended.payload.as_deref().unwrap_or_default()));
     let ours = [(FROM, from), (ORIGINAL, &before), (MENDED, &now)];
     // A letter that was mended before and died again says where it stands now.

@@ -137,6 +137,9 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
 
 /// Marks letters as dealt with.
 async fn settle(config: &Config, letters: &[(Letter, Settled)]) -> Result<(), Failure> {
+    if letters.is_empty() {
+        return Ok(());
+    }
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let replication = config.kafka.topic_replication.map(i32::from);
     let unavailable = |error: String| {
