@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use millrace::sinks::document::Document;
+use millrace::stores::elasticsearch::document::Document;
 use millrace::synthetic::Options as Synthetic;
 use millrace::systems::transactions::Transactions;
 use pipeline::batcher::{BatchLimits, Batcher};

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::{Failure, print_json, print_line as print};
 use crate::config::Config;
-use crate::explain::fate::{Event, Fate, Source};
-use crate::explain::story::{Standing, Store, Story};
-use crate::explain::{self, ExplainError};
+use crate::maintenance::explain::outcomes::{Event, Fate, Source};
+use crate::maintenance::explain::report::{Standing, Store, Story};
+use crate::maintenance::explain::{self, ExplainError};
+use crate::maintenance::verify::Name;
 use crate::systems;
-use crate::verify::Name;
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::run::outcomes;
 use crate::config::Config;
-use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions, Shown};
-use crate::http::{Continued, Health, Reason};
-use crate::sinks::follow_up::Refusal;
+use crate::run::consumer::{Consumer, ConsumerError, Finished, RunOptions, Shown};
+use crate::run::http::{Continued, Health, Reason};
+use crate::stores::follow_up::Refusal;
 use crate::systems::{self, Chosen};
 
 /// Refused follow-ups that `/health` names; it counts them all.

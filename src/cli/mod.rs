@@ -24,8 +24,8 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Override};
-use crate::http::HttpError;
-use crate::telemetry::{self, TelemetryError};
+use crate::run::http::HttpError;
+use crate::run::telemetry::{self, TelemetryError};
 
 /// Why a command did not succeed: an exit code and one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

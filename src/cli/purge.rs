@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Failure, print_json, print_line as print};
 use crate::config::{Config, values};
-use crate::purge::{self, Options, PurgeError};
+use crate::maintenance::purge::{self, Options, PurgeError};
 use crate::systems;
 
 /// `millrace purge`

@@ -10,9 +10,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::members::{Member, all, consumers, health, remind};
 use super::{Failure, RunArgs, leaving};
 use crate::config::Config;
-use crate::consumer::{self, Finished, RunOptions};
-use crate::http::Server;
-use crate::telemetry;
+use crate::run::consumer::{self, Finished, RunOptions};
+use crate::run::http::Server;
+use crate::run::telemetry;
 
 /// What comes after the consumers have stopped: the HTTP server's end, the summaries, the runtime's end.
 const AFTERWARDS: Duration = Duration::from_secs(4);

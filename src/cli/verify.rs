@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Failure, print_json, print_line as print};
 use crate::config::{Config, values};
+use crate::maintenance::verify::{self, Finding, Listener, Options, Report, Step, VerifyError};
 use crate::systems;
-use crate::verify::{self, Finding, Listener, Options, Report, Step, VerifyError};
 
 /// `millrace verify`
 #[derive(Clone, Debug, Args)]

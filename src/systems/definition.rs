@@ -1,13 +1,9 @@
 //! What there is to know of a system. Commands read it; it knows no command.
 
-use std::sync::Arc;
-
-use pipeline::Binding;
 use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::shelf::Shelf;
-use crate::sinks::target::Prepare;
+use crate::stores::target::{Bound, Needed};
 use crate::synthetic;
 use crate::walk::Walk;
 
@@ -52,18 +48,6 @@ pub enum Deletes {
     Kept,
 }
 
-/// A store that a system needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Needed {
-    /// The index of documents: Elasticsearch, or a file of SQLite.
-    Documents,
-    /// The audit's database.
-    Database,
-    MongoDb,
-    /// An index in Algolia, without its prefix.
-    Algolia(&'static str),
-}
-
 /// Makes synthetic events: keys and payloads, in the order in which they are to be sent. Its error is a sentence about the
 /// options.
 pub type Generator = fn(&synthetic::Options) -> Result<Messages, String>;
@@ -79,24 +63,9 @@ pub struct Projection {
     pub on: fn(&Config) -> bool,
 }
 
-/// A system with its store.
-pub struct Bound {
-    pub binding: Arc<dyn Binding>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    /// Names the store; dedupe marks are good for it alone.
-    pub target: String,
-}
-
 /// A system with its store, its topics and its group.
 pub struct Setup {
-    pub binding: Arc<dyn Binding>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    /// What the sink writes to; dedupe marks are good for this target alone.
-    pub target: String,
+    pub bound: Bound,
     pub topics: Vec<String>,
     pub group: String,
     /// As in the system's definition.
@@ -109,8 +78,7 @@ impl Definition {
     /// # Errors
     /// A sentence about the configuration.
     pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, String> {
-        let Bound { binding, shelf, prepare, target } = (self.bind)(config, order)?;
-        let (topics, group) = ((self.topics)(config), (self.group)(config));
-        Ok(Setup { binding, shelf, prepare, target, topics, group, walk: self.walk })
+        let bound = (self.bind)(config, order)?;
+        Ok(Setup { bound, topics: (self.topics)(config), group: (self.group)(config), walk: self.walk })
     }
 }

@@ -4,7 +4,7 @@ use pipeline::sink::Order;
 
 use crate::config::Config;
 use crate::config::table::VARIABLES;
-use crate::explain::Beside;
+use crate::maintenance::explain::Beside;
 
 pub mod definition;
 pub mod ratings;
@@ -97,7 +97,10 @@ pub fn besides(system: &Definition, config: &Config) -> Vec<Beside> {
     let on = |projection: &definition::Projection| projection.of == system.name && (projection.on)(config);
     let projections = SYSTEMS.iter().filter(|other| other.projection.as_ref().is_some_and(on));
     projections
-        .map(|other| Beside { system: other.name, shelf: other.setup(config, Order::Any).map(|setup| setup.shelf) })
+        .map(|other| Beside {
+            system: other.name,
+            shelf: other.setup(config, Order::Any).map(|setup| setup.bound.shelf),
+        })
         .collect()
 }
 

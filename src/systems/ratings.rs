@@ -12,15 +12,14 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::follow_up::FollowUps;
-use crate::sinks::mongodb::{
-    Collection, Fields, Mongo, MongoRatings, MongoRefusals, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
-};
-use crate::sinks::rating_cache::RatingCache;
-use crate::sinks::ratings::{Counted, RatingsShelf, RatingsSink};
-use crate::sinks::target::{Target, prepare};
+use crate::stores::follow_up::FollowUps;
+use crate::stores::mongodb::{Collection, Fields, Mongo, MongoRefusals, MongoShelf, MongoSink, Upsert};
+use crate::stores::ratings::redis::RatingCache;
+use crate::stores::ratings::sink::{Counted, RatingsShelf, RatingsSink};
+use crate::stores::ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};
+use crate::stores::target::{Bound, Needed, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Bound, Definition, Deletes, Messages, Needed};
+use crate::systems::definition::{Definition, Deletes, Messages};
 use crate::walk;
 
 /// As in commands, metrics and logs.

@@ -9,10 +9,12 @@ use serde_json::json;
 use super::ratings;
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::algolia::{Kept, RatedKept, needed, target};
-use crate::sinks::ledger::{Contribution, Entry};
-use crate::sinks::mongodb::{Collection, Fields, SUBJECT};
-use crate::systems::definition::{Bound, Definition, Deletes};
+use crate::stores::algolia::version_store::{Contribution, Entry};
+use crate::stores::algolia::{Kept, RatedKept, needed, target};
+use crate::stores::mongodb::{Collection, Fields};
+use crate::stores::ratings::SUBJECT;
+use crate::stores::target::Bound;
+use crate::systems::definition::{Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.

@@ -13,11 +13,11 @@ use pipeline::{Record, System};
 use serde_json::value::RawValue;
 
 use crate::config::{Config, Store};
-use crate::sinks::document::{Document, Documents};
-use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
-use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::stores::elasticsearch::document::{Document, Documents};
+use crate::stores::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
+use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
+use crate::stores::target::{Bound, Needed, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.

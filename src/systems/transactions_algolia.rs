@@ -13,10 +13,11 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::algolia::{Kept, needed, target};
-use crate::sinks::ledger::Entry;
-use crate::sinks::mongodb::{Collection, Fields};
-use crate::systems::definition::{Bound, Definition, Deletes, Projection};
+use crate::stores::algolia::version_store::Entry;
+use crate::stores::algolia::{Kept, needed, target};
+use crate::stores::mongodb::{Collection, Fields};
+use crate::stores::target::Bound;
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.

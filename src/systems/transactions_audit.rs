@@ -12,11 +12,11 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::{Config, Database};
-use crate::sinks::audit::Row;
-use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
-use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::stores::audit::Row;
+use crate::stores::postgres::{Postgres, PostgresAudit, PostgresShelf};
+use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
+use crate::stores::target::{Bound, Needed, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.

@@ -14,9 +14,9 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::stores::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
+use crate::stores::target::{Bound, Needed, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.

@@ -11,10 +11,10 @@ use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use crate::config::Config;
-use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
-use crate::sinks::target::{Target, prepare};
+use crate::stores::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
+use crate::stores::target::{Bound, Needed, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.

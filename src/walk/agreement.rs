@@ -108,7 +108,7 @@ proptest! {
         prop_assert_eq!(moved > 0, document.contains(r#""_unindexed":["#), "{}", document);
         let index = transactions::index(&record).unwrap().passed;
         prop_assert_eq!(transactions::of_source(document), index, "{}\n{}", payload, document);
-        let stored = crate::sinks::mongodb::document_of(document).unwrap();
+        let stored = crate::stores::mongodb::document_of(document).unwrap();
         let mongodb = transactions::mongodb(&record).unwrap().passed;
         prop_assert_eq!(Some(transactions::of_document(&stored)), mongodb, "{}\n{}", payload, document);
     }

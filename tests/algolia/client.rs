@@ -1,7 +1,7 @@
 //! Our client against the double: what it writes and reads.
 
 use millrace::config::Config;
-use millrace::sinks::algolia::{Client, Operation};
+use millrace::stores::algolia::{Client, Operation};
 use pipeline::sink::Kind;
 use serde_json::{Value, json};
 use testkit::double::{Double, Options};

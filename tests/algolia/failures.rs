@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace::sinks::algolia::{Client, Operation, TaskId, Timeouts};
+use millrace::stores::algolia::{Client, Operation, TaskId, Timeouts};
 use pipeline::sink::{Failure, Kind};
 use testkit::double::{Double, Fault};
 

@@ -263,9 +263,9 @@ fn one_file_can_be_index_and_audit_on_a_real_broker() {
     }
     let expected = options.expected().unwrap();
     let read = async {
-        let sqlite = millrace::sinks::sqlite::Sqlite::new(&file);
-        let documents = millrace::sinks::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
-        (documents, millrace::sinks::sqlite::SqliteAudit::new(sqlite, Order::Log).all().await.unwrap())
+        let sqlite = millrace::stores::sqlite::Sqlite::new(&file);
+        let documents = millrace::stores::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
+        (documents, millrace::stores::sqlite::SqliteAudit::new(sqlite, Order::Log).all().await.unwrap())
     };
     let (documents, states) = block_on(read);
     assert_eq!((documents.len(), states.len()), (expected.len(), expected.len()));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use millrace::config::{Config, Database};
-use millrace::shelf::{Seen, Shelf};
-use millrace::sinks::elasticsearch::{Client, ElasticsearchShelf};
-use millrace::sinks::postgres::{Postgres, PostgresShelf};
+use millrace::stores::elasticsearch::{Client, ElasticsearchShelf};
+use millrace::stores::postgres::{Postgres, PostgresShelf};
+use millrace::stores::reader::{Seen, Shelf};
 use serde_json::{Value, json};
 use testkit::program::printed;
 use testkit::services::elasticsearch;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use millrace::sinks::ledger::Entry;
-use millrace::sinks::rating::{Rated, Rating, Ratings, astray, rate};
+use millrace::stores::algolia::version_store::Entry;
+use millrace::stores::ratings::recompute::{Rated, Rating, Ratings, astray, rate};
 use pipeline::sink::Order;
 
 use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_each, review, take, texts};

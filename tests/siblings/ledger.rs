@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use millrace::config::{Config, Database, Mongodb};
-use millrace::shelf::Seen;
-use millrace::sinks::follow_up::Refusals;
-use millrace::sinks::ledger::{Contribution, Entry, Ledger, Row};
-use millrace::sinks::mongodb::{Collection, Fields, Mongo, MongoLedger, MongoRatings, MongoRefusals, SUBJECT};
-use millrace::sinks::postgres::{Postgres, PostgresLedger, PostgresRatings, PostgresRefusals};
-use millrace::sinks::rating::Ratings;
+use millrace::stores::algolia::version_store::{Contribution, Entry, Ledger, Row};
+use millrace::stores::algolia::{MongoLedger, PostgresLedger};
+use millrace::stores::follow_up::Refusals;
+use millrace::stores::mongodb::{Collection, Fields, Mongo, MongoRefusals};
+use millrace::stores::postgres::{Postgres, PostgresRefusals};
+use millrace::stores::ratings::recompute::Ratings;
+use millrace::stores::ratings::{MongoRatings, PostgresRatings, SUBJECT};
+use millrace::stores::reader::Seen;
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Verdict};
 use sqlx::{Connection, PgConnection};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use millrace::sinks::follow_up::{FollowUp, FollowUps, Refusal};
-use millrace::sinks::rating::{Ratings, rate};
+use millrace::stores::follow_up::{FollowUp, FollowUps, Refusal};
+use millrace::stores::ratings::recompute::{Ratings, rate};
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Answer, Failure, Order};
 use testkit::model::{cached, histogram};

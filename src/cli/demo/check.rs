@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Failure, print_line as print};
 use crate::config::Config;
-use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
+use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
 use crate::synthetic::{Expected, Kind, Options};
 
 /// Prints what was checked and what was found; returns the number of findings.

@@ -23,12 +23,12 @@ use super::publish::Publisher;
 use super::run::stop_on_signal;
 use super::{Failure, print_line as print};
 use crate::config::{Config, Database, LogFormat, Store};
-use crate::consumer::RunOptions;
-use crate::http::Server;
-use crate::sinks::sqlite::Sqlite;
+use crate::run::consumer::RunOptions;
+use crate::run::http::Server;
+use crate::run::telemetry;
+use crate::stores::sqlite::Sqlite;
 use crate::synthetic::Options;
 use crate::systems::transactions;
-use crate::telemetry;
 
 const PARTITIONS: i32 = 6;
 const CREATES: u64 = 14_000;

@@ -8,7 +8,7 @@ use pipeline::{Outcome, Tally};
 use serde_json::Value;
 
 use super::super::{Failure, print_line as print};
-use crate::sinks::sqlite::{Sqlite, SqliteDocuments};
+use crate::stores::sqlite::{Sqlite, SqliteDocuments};
 
 /// What is searched for, and what it shows.
 const SEARCHES: [(&str, &str); 3] = [

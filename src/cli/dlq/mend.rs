@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Failure, coordinates, print};
 use crate::config::Config;
-use crate::letters::Letter;
-use crate::sinks::audit::hex;
+use crate::maintenance::dead_letters::Letter;
+use crate::stores::audit::hex;
 use crate::systems::Definition;
 
 /// How long the brokers may take to acknowledge the record.
@@ -71,7 +71,7 @@ pub(super) async fn send(
 /// Whether the system takes it for an event; what its store says of it, the consumer will hear.
 fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), Failure> {
     let setup = system.setup(config, Order::Any).map_err(Failure::config)?;
-    let events = setup.binding.decode(std::slice::from_ref(mended));
+    let events = setup.bound.binding.decode(std::slice::from_ref(mended));
     match events.decoded() {
         [Decoded::Event(..)] => Ok(()),
         [Decoded::Reject(reject)] => {

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Failure, print_line as print};
 use crate::config::Config;
-use crate::letters::Letter;
-use crate::replay::replay_letters;
+use crate::maintenance::dead_letters::Letter;
+use crate::maintenance::replay::replay_letters;
 use crate::systems::{self, Definition};
 
 /// `millrace dlq`

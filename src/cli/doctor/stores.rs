@@ -7,12 +7,12 @@ use pipeline::sink::{Failure, Kind};
 
 use super::{Finding, Level};
 use crate::config::{Config, Database, Store};
-use crate::consumer::redis;
-use crate::sinks::algolia;
-use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
-use crate::sinks::mongodb::Mongo;
-use crate::sinks::postgres::{Postgres, Server};
-use crate::systems::definition::Needed;
+use crate::run::consumer::redis;
+use crate::stores::algolia;
+use crate::stores::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
+use crate::stores::mongodb::Mongo;
+use crate::stores::postgres::{Postgres, Server};
+use crate::stores::target::Needed;
 use crate::systems::{Chosen, transactions};
 
 const ELASTICSEARCH: &str = "elasticsearch";

@@ -1,0 +1,162 @@
+//! A ledger in MongoDB.
+
+use std::collections::HashMap;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FindOptions;
+use pipeline::sink::{Answer, Failure, Order, Sink, Verdict};
+
+use super::version_store::{Entry, Ledger, Row};
+use crate::stores::mongodb::{Collection, Mongo, MongoShelf, MongoSink, Upsert, VERSION, number};
+use crate::stores::ratings::{STARS, SUBJECT, SUBJECTS};
+use crate::stores::reader::{Seen, Shelf};
+
+/// Rows in one page.
+const PAGE: i64 = 1_000;
+const OBJECT: &str = "object";
+/// What was held before the version that is held now.
+const PREVIOUS: &str = "previous";
+/// What an entry adds to a rating, if anything.
+const CONTRIBUTION: [&str; 2] = [SUBJECT, STARS];
+
+/// Versions and objects in a collection whose key is `_id`.
+#[derive(Clone, Debug)]
+pub struct MongoLedger {
+    mongo: Mongo,
+    collection: &'static Collection,
+    sink: MongoSink,
+    shelf: MongoShelf,
+}
+
+impl MongoLedger {
+    /// `only` is the collection, alone.
+    pub fn new(
+        mongo: Mongo,
+        collection: &'static Collection,
+        only: &'static [&'static Collection],
+        order: Order,
+    ) -> Self {
+        let sink = MongoSink::new(mongo.clone(), collection, order, false);
+        let shelf = MongoShelf::new(mongo.clone(), only);
+        Self { mongo, collection, sink, shelf }
+    }
+
+    async fn taken(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        let mut held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
+        let writes: Vec<Upsert> = entries.iter().map(|entry| self.upsert(entry, held.remove(&entry.id))).collect();
+        self.sink.upsert(&writes.iter().collect::<Vec<_>>()).await
+    }
+
+    /// The row of an entry, and what it takes the place of.
+    fn upsert(&self, entry: &Entry, held: Option<Document>) -> Upsert {
+        let mut fields = doc! {OBJECT: entry.object.clone()};
+        if let Some(contribution) = &entry.contribution {
+            fields.insert(SUBJECT, &contribution.subject);
+            fields.insert(STARS, i32::from(contribution.stars));
+        }
+        let version = held.as_ref().map(|held| number(held, VERSION));
+        match held {
+            Some(mut held) if number(&held, VERSION) < entry.version => {
+                for ours in ["_id", PREVIOUS, SUBJECTS] {
+                    held.remove(ours);
+                }
+                fields.insert(PREVIOUS, held);
+            }
+            // The same version once more: what was before it still is.
+            Some(_) => {}
+            None => {
+                fields.insert(PREVIOUS, Bson::Null);
+            }
+        }
+        // Another may take one meanwhile, and that would not be given back.
+        let upsert = Upsert::set(self.collection, &entry.id, entry.version, entry.is_deleted(), fields);
+        let upsert = upsert.only_over(version);
+        match &entry.contribution {
+            Some(contribution) => upsert.and_add(SUBJECTS, contribution.subject.as_str()),
+            // What it added before must count no more.
+            None => upsert.and_unset(&CONTRIBUTION),
+        }
+    }
+
+    async fn put_back(&self, entry: &Entry) -> Result<(), Failure> {
+        let ours = doc! {"_id": &entry.id, VERSION: entry.version};
+        let Some(row) = self.documents(ours.clone(), FindOptions::default()).await?.remove(&entry.id) else {
+            return Ok(());
+        };
+        let command = match row.get_document(PREVIOUS) {
+            Ok(previous) => {
+                let mut fields = previous.clone();
+                fields.insert(PREVIOUS, Bson::Null);
+                let added_nothing = CONTRIBUTION.into_iter().filter(|field| !previous.contains_key(field));
+                let added_nothing: Document = added_nothing.map(|field| (field.to_owned(), Bson::Null)).collect();
+                let mut update = doc! {"$set": fields};
+                // The server takes no empty list.
+                if !added_nothing.is_empty() {
+                    update.insert("$unset", added_nothing);
+                }
+                doc! {"update": self.collection.name, "updates": [{"q": ours, "u": update}]}
+            }
+            Err(_) => doc! {"delete": self.collection.name, "deletes": [{"q": ours, "limit": 1}]},
+        };
+        self.mongo.write_all(command).await.map(drop)
+    }
+
+    async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {
+        let documents = self.mongo.find(self.collection.name, filter, options).await?;
+        Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
+    }
+
+    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<Row>>, Failure> {
+        let held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
+        Ok(ids.iter().map(|id| held.get(id).map(|document| row(id, document))).collect())
+    }
+
+    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {
+        let options = FindOptions::builder().sort(doc! {"_id": 1}).limit(PAGE).build();
+        let filter = after.map_or_else(Document::new, |after| doc! {"_id": {"$gt": after}});
+        let held = self.documents(filter, options).await?;
+        let mut rows: Vec<Row> = held.iter().map(|(id, document)| row(id, document)).collect();
+        rows.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(rows)
+    }
+}
+
+fn row(id: &str, document: &Document) -> Row {
+    let object = document.get_str(OBJECT).ok().map(str::to_owned);
+    Row { id: id.to_owned(), version: number(document, VERSION), object }
+}
+
+impl Ledger for MongoLedger {
+    fn take<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        Box::pin(self.taken(entries))
+    }
+
+    fn give_back<'a>(&'a self, entry: &'a Entry) -> Answer<'a, Result<(), Failure>> {
+        Box::pin(self.put_back(entry))
+    }
+
+    fn rows<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Row>>, Failure>> {
+        Box::pin(self.rows_of(ids))
+    }
+
+    fn page<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(self.rows_after(after))
+    }
+
+    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+        self.shelf.remove(seen)
+    }
+
+    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+        self.shelf.horizon()
+    }
+
+    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+        self.shelf.note_horizon(version)
+    }
+
+    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        self.sink.probe()
+    }
+}

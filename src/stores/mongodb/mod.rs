@@ -1,0 +1,20 @@
+//! MongoDB.
+
+mod bson;
+mod client;
+mod document;
+mod errors;
+mod reader;
+mod refusals;
+mod sink;
+
+pub use bson::document_of;
+pub(crate) use client::{DUPLICATE_KEY, number};
+pub use client::{Mongo, Server};
+pub(crate) use document::VERSION;
+pub use document::{Collection, Fields, Upsert};
+pub(crate) use errors::judge_write;
+pub use reader::MongoShelf;
+pub use refusals::MongoRefusals;
+pub use sink::MongoSink;
+pub(crate) use sink::errors;
