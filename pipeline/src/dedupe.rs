@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::batcher::Span;
 use crate::mutants::{self, Mutant};
 use crate::record::{Epoch, TopicPartition};
-use crate::sink::Answer;
+use crate::sink::BoxFuture;
 
 /// Names an event and its payload: the same message id with another payload is another mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,13 +52,13 @@ pub trait MarkStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the store could not be asked.
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> Answer<'a, Result<Vec<Known>, String>>;
+    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>>;
 
     /// Makes marks and raises the highest offset of their partitions in one transaction.
     ///
     /// # Errors
     /// Why the store could not be told.
-    fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>>;
+    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// A record that may be a copy.

@@ -12,14 +12,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::batch::{Context, Turn, process};
+use crate::batch::{BatchContext, Turn, process};
 use crate::batcher::Batch;
 use crate::binding::Binding;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::inflight::InFlight;
-use crate::ledger::{Ledger, Seq};
+use crate::ledger::{OffsetTracker, Seq};
 use crate::mutants::{self, Mutant};
 use crate::outcome::{Outcome, Tally};
 use crate::status::Status;
@@ -27,7 +27,7 @@ use crate::write::{RetryPolicy, Writer};
 
 /// How an engine runs.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EngineOptions {
     /// The consumer group, which names the dedupe marks and the dead letters.
     pub group: String,
     /// Batches in flight at once.
@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 /// The outside parts of an engine.
-pub struct Parts {
+pub struct EngineParts {
     pub binding: Arc<dyn Binding>,
     pub dead_letters: Arc<dyn DeadLetters>,
     pub marks: Option<Arc<dyn MarkStore>>,
@@ -58,11 +58,11 @@ pub enum EngineError {
 
 /// Runs one system.
 pub struct Engine {
-    cx: Arc<Context>,
+    cx: Arc<BatchContext>,
     feed: Feed,
-    options: Options,
-    ledger: Ledger,
-    tasks: JoinSet<Finished>,
+    options: EngineOptions,
+    ledger: OffsetTracker,
+    tasks: JoinSet<FinishedBatch>,
     bytes: usize,
     /// Records in flight.
     records: u64,
@@ -72,7 +72,7 @@ pub struct Engine {
     tally: watch::Sender<Tally>,
 }
 
-struct Finished {
+struct FinishedBatch {
     seq: Seq,
     bytes: usize,
     records: usize,
@@ -100,9 +100,9 @@ impl Proceed for Writer {
 }
 
 impl Engine {
-    pub fn new(parts: Parts, feed: Feed, options: Options) -> Self {
+    pub fn new(parts: EngineParts, feed: Feed, options: EngineOptions) -> Self {
         let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
-        let cx = Context {
+        let cx = BatchContext {
             binding: parts.binding,
             group: options.group.clone(),
             writer: Arc::new(writer),
@@ -118,7 +118,7 @@ impl Engine {
             cx: Arc::new(cx),
             feed,
             options,
-            ledger: Ledger::default(),
+            ledger: OffsetTracker::default(),
             tasks: JoinSet::new(),
             bytes: 0,
             records: 0,
@@ -212,11 +212,11 @@ impl Engine {
         self.tasks.spawn(async move {
             let begun = Instant::now();
             let tally = process(&cx, seq, &batch, turn).await;
-            Finished { seq, bytes: batch.bytes, records: batch.records.len(), tally, took: begun.elapsed() }
+            FinishedBatch { seq, bytes: batch.bytes, records: batch.records.len(), tally, took: begun.elapsed() }
         });
     }
 
-    fn settle(&mut self, finished: Finished) {
+    fn settle(&mut self, finished: FinishedBatch) {
         self.bytes -= finished.bytes;
         self.records -= finished.records as u64;
         self.tally.send_modify(|tally| tally.merge(finished.tally));
@@ -255,8 +255,8 @@ impl Engine {
     }
 }
 
-fn report(system: &'static str, finished: &Finished) {
-    let Finished { records, tally, took, .. } = *finished;
+fn report(system: &'static str, finished: &FinishedBatch) {
+    let FinishedBatch { records, tally, took, .. } = *finished;
     for outcome in Outcome::ALL {
         let count = tally.count(outcome);
         if count > 0 {

@@ -33,14 +33,14 @@ struct Slot {
 
 /// Open batches in order.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct OffsetTracker {
     slots: VecDeque<Slot>,
     /// The number of the slot at the front.
     front: u64,
     frontier: Frontier,
 }
 
-impl Ledger {
+impl OffsetTracker {
     /// Opens a slot for what a batch covers.
     pub fn open(&mut self, spans: Vec<Span>) -> Seq {
         let seq = Seq(self.front + self.slots.len() as u64);

@@ -33,7 +33,7 @@ pub mod system;
 mod write;
 
 pub use binding::{Binding, bind};
-pub use engine::{Engine, EngineError, Options, Parts, Proceed};
+pub use engine::{Engine, EngineError, EngineOptions, EngineParts, Proceed};
 pub use leases::Leases;
 pub use outcome::{Outcome, Tally};
 pub use record::{Epoch, Header, Record, TopicPartition};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pipeline::batcher::{Batch, BatchLimits, Batcher, Span};
-use pipeline::ledger::{Ledger, Seq};
+use pipeline::ledger::{OffsetTracker, Seq};
 use pipeline::{Epoch, Record, TopicPartition};
 use proptest::prelude::*;
 
@@ -197,7 +197,7 @@ proptest! {
 
     #[test]
     fn the_ledger_never_passes_a_batch_that_is_not_settled(moves in prop::collection::vec(moves(), 1..150)) {
-        let mut ledger = Ledger::default();
+        let mut ledger = OffsetTracker::default();
         let mut opened: Vec<Opened> = Vec::new();
         let mut epochs = [1u64; 3];
         let mut next = [0i64; 3];

@@ -8,7 +8,7 @@ use pipeline::{Record, TopicPartition};
 
 /// A letter as it was read: the record as it was before it died, and what its headers tell.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub struct StoredDeadLetter {
     pub record: Record,
     pub system: String,
     pub group: String,
@@ -18,7 +18,7 @@ pub struct Letter {
     pub failed_at: String,
 }
 
-impl Letter {
+impl StoredDeadLetter {
     /// Names it in the state topic.
     pub fn key(&self) -> LetterKey {
         let Record { at, offset, timestamp_ms, .. } = &self.record;

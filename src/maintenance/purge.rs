@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::values::shown_age;
-use crate::stores::reader::{Held, Seen, Shelf};
+use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::systems::definition::{Definition, Deletes};
 
 /// Tombstones that are found before they are removed, so that they fit into memory.
@@ -23,7 +23,7 @@ const REMOVED_AT_ONCE: usize = 10_000;
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct PurgeOptions {
     /// How old a tombstone gets.
     pub age: Duration,
     /// A tombstone below this version is as old as that.
@@ -59,7 +59,7 @@ pub enum PurgeError {
 
 /// What it came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct PurgeReport {
     pub store: &'static str,
     /// Documents that the store holds, tombstones among them.
     pub looked_at: u64,
@@ -75,7 +75,7 @@ pub struct Report {
 ///
 /// # Errors
 /// Why nothing, or not everything, was removed.
-pub async fn purge(system: &Definition, config: &Config, options: Options) -> Result<Report, PurgeError> {
+pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) -> Result<PurgeReport, PurgeError> {
     if system.deletes == Deletes::Kept {
         return Err(PurgeError::Kept(system.name));
     }
@@ -111,12 +111,12 @@ fn outlives(age: Duration, topic: &Topic) -> Result<(), PurgeError> {
 }
 
 /// Removes the tombstones below a version, so many in a pass.
-async fn below(shelf: &dyn Shelf, cut_off: i64, dry_run: bool, pass: usize) -> Result<Report, Failure> {
-    let mut report = Report { store: shelf.name(), ..Report::default() };
+async fn below(shelf: &dyn StoreReader, cut_off: i64, dry_run: bool, pass: usize) -> Result<PurgeReport, Failure> {
+    let mut report = PurgeReport { store: shelf.name(), ..PurgeReport::default() };
     let mut first = true;
     loop {
-        let mut old: Vec<Seen> = Vec::new();
-        let mut visit = |id: &str, Held { version, deleted, .. }: Held| {
+        let mut old: Vec<ObservedVersion> = Vec::new();
+        let mut visit = |id: &str, StoredVersion { version, deleted, .. }: StoredVersion| {
             let is_old = deleted && version < cut_off;
             if first {
                 report.looked_at += 1;
@@ -124,7 +124,7 @@ async fn below(shelf: &dyn Shelf, cut_off: i64, dry_run: bool, pass: usize) -> R
                 report.old += u64::from(is_old);
             }
             if is_old && old.len() < pass && !dry_run {
-                old.push(Seen { id: id.to_owned(), version, deleted });
+                old.push(ObservedVersion { id: id.to_owned(), version, deleted });
             }
             Ok(())
         };
@@ -146,7 +146,7 @@ async fn below(shelf: &dyn Shelf, cut_off: i64, dry_run: bool, pass: usize) -> R
 }
 
 /// Removes these, after the store noted that it may.
-async fn remove(shelf: &dyn Shelf, old: &[Seen], cut_off: i64) -> Result<u64, Failure> {
+async fn remove(shelf: &dyn StoreReader, old: &[ObservedVersion], cut_off: i64) -> Result<u64, Failure> {
     if old.is_empty() {
         return Ok(0);
     }
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::stores::elasticsearch::document::{Document, Documents};
-    use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
+    use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
 
     fn topic(retention_ms: Option<i64>, compacted: bool) -> Topic {
         Topic { name: "t".into(), partitions: 1, copies: 1, max_message_bytes: None, retention_ms, compacted }
@@ -201,9 +201,9 @@ mod tests {
         let documents = documents.finish();
         let documents: Vec<&Document> = documents.iter().collect();
         SqliteDocuments::new(sqlite.clone(), Order::Log).write(&documents).await.unwrap();
-        let shelf = SqliteShelf::documents(sqlite);
+        let shelf = SqliteReader::documents(sqlite);
         let report =
-            |removed, horizon| Report { store: "sqlite", looked_at: 12, tombstones: 6, old: 5, removed, horizon };
+            |removed, horizon| PurgeReport { store: "sqlite", looked_at: 12, tombstones: 6, old: 5, removed, horizon };
         assert_eq!(below(&shelf, 10, true, 2).await.unwrap(), report(0, None));
         assert_eq!(below(&shelf, 10, false, 2).await.unwrap(), report(5, Some(10)));
         let again = below(&shelf, 9, false, 2).await.unwrap();

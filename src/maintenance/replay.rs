@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
-use pipeline::dead_letters::{DeadLetters, Letter};
+use pipeline::dead_letters::{DeadLetter, DeadLetters};
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Order, Reject};
+use pipeline::sink::{BoxFuture, Failure, Order, Reject};
 use pipeline::system::Decoded;
-use pipeline::{Engine, Epoch, Options, Parts, Record, Status, Tally, TopicPartition, feed};
+use pipeline::{Engine, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
 
 use crate::config::Config;
 use crate::run::consumer::engine_options;
-use crate::stores::reader::Held;
+use crate::stores::reader::StoredVersion;
 use crate::systems::{Definition, Setup};
 
 /// Letters replayed by one engine. Its breaker would stop at as many rejects, which here are findings and no disaster.
@@ -37,7 +37,7 @@ pub struct Replayed {
 struct Findings(Mutex<Vec<(TopicPartition, i64, Reject)>>);
 
 impl DeadLetters for Findings {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<Result<(), Failure>>> {
+    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
         let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         found.extend(letters.iter().map(|l| (l.record.at.clone(), l.record.offset, l.reject.clone())));
         let answers = letters.iter().map(|_| Ok(())).collect();
@@ -49,7 +49,7 @@ impl DeadLetters for Findings {
 ///
 /// # Errors
 /// A sentence about the configuration or the store.
-pub async fn replay(setup: &Setup, options: Options, records: Vec<Record>) -> Result<Replayed, String> {
+pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>) -> Result<Replayed, String> {
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
@@ -94,7 +94,7 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
     let mut found = setup.bound.shelf.find(&ids).await?.into_iter();
     let horizon = setup.bound.shelf.horizon().await?.unwrap_or(i64::MIN);
-    let may_create = |version: i64, held: Option<Held>| match held {
+    let may_create = |version: i64, held: Option<StoredVersion>| match held {
         // As good as gone: a purge may be on its way to it.
         Some(held) if held.deleted && held.version >= version => false,
         Some(_) => true,
@@ -110,11 +110,16 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
 }
 
 /// Writes some records by an engine of their own.
-async fn write(setup: &Setup, options: &Options, records: &[Record], replayed: &mut Replayed) -> Result<(), String> {
+async fn write(
+    setup: &Setup,
+    options: &EngineOptions,
+    records: &[Record],
+    replayed: &mut Replayed,
+) -> Result<(), String> {
     let findings = Arc::new(Findings::default());
     let (intake, engine_end) = feed::channel(SESSION);
     let batches = batches(records, |at| intake.leases.grant(at));
-    let parts = Parts {
+    let parts = EngineParts {
         binding: setup.bound.binding.clone(),
         dead_letters: findings.clone(),
         marks: None,

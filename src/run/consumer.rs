@@ -12,7 +12,9 @@ use pipeline::dedupe::MarkStore;
 use pipeline::kafka::{
     FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, StateTopic, ensure_dead_letter_topics, fit_largest_message,
 };
-use pipeline::{Engine, EngineError, Options, Parts, Proceed, RedisMarks, RetryPolicy, Status, Tally, feed};
+use pipeline::{
+    Engine, EngineError, EngineOptions, EngineParts, Proceed, RedisMarks, RetryPolicy, Status, Tally, feed,
+};
 use rdkafka::ClientConfig;
 use secrecy::ExposeSecret;
 use thiserror::Error;
@@ -22,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
-use crate::stores::target::{Prepare, Task};
+use crate::stores::target::{Prepare, StaticFuture};
 use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
@@ -58,7 +60,7 @@ pub struct RunOptions {
 
 /// What a consumer came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Finished {
+pub struct RunSummary {
     pub tally: Tally,
     /// Whether a run to the end of the log got there.
     pub reached_end: bool,
@@ -66,7 +68,7 @@ pub struct Finished {
 
 /// What is shown of a consumer.
 #[derive(Clone)]
-pub struct Shown {
+pub struct ConsumerView {
     pub status: Arc<Status>,
     pub proceed: Arc<dyn Proceed>,
     /// The counts so far.
@@ -78,8 +80,8 @@ pub struct Shown {
 /// A consumer that is ready to run.
 pub struct Consumer {
     pub name: &'static str,
-    pub shown: Shown,
-    pub task: Task<Result<Finished, ConsumerError>>,
+    pub shown: ConsumerView,
+    pub task: StaticFuture<Result<RunSummary, ConsumerError>>,
 }
 
 impl Consumer {
@@ -93,7 +95,7 @@ impl Consumer {
         let status = Arc::new(Status::of(name));
         status.raise("start", "waiting for the services");
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
-        let parts = Parts {
+        let parts = EngineParts {
             binding: setup.bound.binding,
             dead_letters: Arc::new(KafkaDeadLetters::new(&client).map_err(|error| format!("Kafka: {error}"))?),
             marks: marks(config, &setup.group, &setup.bound.target)?,
@@ -109,7 +111,7 @@ impl Consumer {
         let task = async move {
             tokio::select! {
                 () = prepared(&client, &feed_options, replication, &prepare, &shared) => {}
-                () = stop.cancelled() => return Ok(Finished::default()),
+                () = stop.cancelled() => return Ok(RunSummary::default()),
             }
             let client = fitted(client, &feed_options.topics).await;
             let feed = KafkaFeed::new(&client, feed_options, intake, shared.clone(), stop)?;
@@ -123,7 +125,7 @@ impl Consumer {
                 None => drive(engine, feed).await,
             }
         };
-        Ok(Self { name, shown: Shown { status, proceed, tally, follow_ups }, task: Box::pin(task) })
+        Ok(Self { name, shown: ConsumerView { status, proceed, tally, follow_ups }, task: Box::pin(task) })
     }
 }
 
@@ -133,7 +135,7 @@ pub(crate) fn stop_limit(config: &Config) -> Duration {
 }
 
 /// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.
-async fn drive(engine: Engine, feed: KafkaFeed) -> Result<Finished, ConsumerError> {
+async fn drive(engine: Engine, feed: KafkaFeed) -> Result<RunSummary, ConsumerError> {
     let (ended, answer) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("poll".into())
@@ -150,7 +152,7 @@ async fn drive(engine: Engine, feed: KafkaFeed) -> Result<Finished, ConsumerErro
             *so_far.borrow()
         }
     };
-    Ok(Finished { tally, reached_end: fed?? })
+    Ok(RunSummary { tally, reached_end: fed?? })
 }
 
 /// The client with a receive limit that fits the topics.
@@ -202,9 +204,9 @@ pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option
     marks.map(Some).map_err(unusable)
 }
 
-pub(crate) fn engine_options(config: &Config, group: &str) -> Options {
+pub(crate) fn engine_options(config: &Config, group: &str) -> EngineOptions {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Options {
+    EngineOptions {
         group: group.to_owned(),
         max_in_flight: NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN),
         max_bytes: config.memory_budget / 2,

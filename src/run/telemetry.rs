@@ -24,7 +24,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogFormat, LogSettings};
 use repeats::Repeats;
 
 /// Why telemetry could not be set up.
@@ -39,7 +39,7 @@ pub enum TelemetryError {
 }
 
 /// Starts logging for the whole process; once.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
+pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
     let registry = tracing_subscriber::registry().with(filter(&log.level)?).with(Repeats::default());
     match log.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json }) {
@@ -63,9 +63,9 @@ fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErr
 
 /// Name and value of fields, in the order in which they were first seen.
 #[derive(Debug, Default)]
-struct Fields(Vec<(&'static str, Value)>);
+struct LogFields(Vec<(&'static str, Value)>);
 
-impl Fields {
+impl LogFields {
     /// The text of a field; empty where there is none.
     fn text(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| *known == name);
@@ -80,7 +80,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.set(field.name(), value.into());
     }
@@ -134,22 +134,22 @@ where
 {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         attributes.record(&mut fields);
         span.extensions_mut().insert(fields);
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+        if let Some(fields) = span.extensions_mut().get_mut::<LogFields>() {
             values.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(outer) = span.extensions().get::<Fields>() {
+            if let Some(outer) = span.extensions().get::<LogFields>() {
                 outer.0.iter().for_each(|(name, value)| fields.set(name, value.clone()));
             }
         }
@@ -160,7 +160,7 @@ where
     }
 }
 
-fn json_line(metadata: &tracing::Metadata<'_>, fields: Fields) -> Vec<u8> {
+fn json_line(metadata: &tracing::Metadata<'_>, fields: LogFields) -> Vec<u8> {
     let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let level = metadata.level().as_str().to_ascii_lowercase();
     let (message, fields): (Vec<_>, Vec<_>) = fields.0.into_iter().partition(|(name, _)| *name == "message");

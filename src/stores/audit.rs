@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use pipeline::sink::{Content, Reject, Write};
 use pipeline::{Record, TopicPartition};
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ const NUMERIC_DIGITS: (i64, i64) = (131_072, 16_383);
 
 /// One event with what the audit has columns for.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct AuditRow {
     pub id: String,
     pub version: i64,
     pub deleted: bool,
@@ -51,10 +51,10 @@ pub struct Columns {
     pub amount: Option<String>,
 }
 
-impl Row {
+impl AuditRow {
     /// # Errors
     /// An id that no SQL database can hold, or an amount that `numeric` cannot.
-    pub fn new(event: &Event<'_>, record: &Record) -> Result<Self, Reject> {
+    pub fn new(event: &TransactionEvent<'_>, record: &Record) -> Result<Self, Reject> {
         if event.id.contains('\0') {
             return Err(Reject::new("nul_in_id", "transaction.id holds a NUL character, which SQL text cannot"));
         }
@@ -93,7 +93,7 @@ impl Row {
     }
 }
 
-impl Write for Row {
+impl Write for AuditRow {
     fn bytes(&self) -> usize {
         self.payload.len() + ROW_BYTES
     }
@@ -104,7 +104,7 @@ impl Write for Row {
 }
 
 impl Columns {
-    fn of(event: &Event<'_>) -> Result<Self, Reject> {
+    fn of(event: &TransactionEvent<'_>) -> Result<Self, Reject> {
         let text = |name| event.transaction.text(name).map(|text| text.replace('\0', "\u{fffd}"));
         let amount = text("amount");
         if amount.as_deref().is_some_and(|amount| !fits_numeric(amount)) {
@@ -150,7 +150,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn row(payload: &str) -> Result<Row, Reject> {
+    fn row(payload: &str) -> Result<AuditRow, Reject> {
         let record = Record {
             at: TopicPartition::new("transactions", 3),
             offset: 9,
@@ -159,7 +159,7 @@ mod tests {
             payload: Some(Bytes::copy_from_slice(payload.as_bytes())),
             headers: Vec::new(),
         };
-        Row::new(&enrichers::decode(payload.as_bytes(), None).unwrap(), &record)
+        AuditRow::new(&enrichers::decode(payload.as_bytes(), None).unwrap(), &record)
     }
 
     fn event(kind: &str, transaction: &str) -> String {

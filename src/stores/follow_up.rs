@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pipeline::sink::{Answer, Failure, Kind, Why};
+use pipeline::sink::{BoxFuture, Failure, FailureKind, Why};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ pub trait FollowUp: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why nothing is known of some of them.
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>>;
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>>;
 }
 
 /// Keeps the subjects whose follow-up was refused, in the store of what they follow from.
@@ -51,19 +51,19 @@ pub trait Refusals: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why not.
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> Answer<'a, Result<(), Failure>>;
+    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Takes entries off the list that are still as they were seen.
     ///
     /// # Errors
     /// Why not.
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> Answer<'a, Result<(), Failure>>;
+    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// The whole list.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn all(&self) -> Answer<'_, Result<Vec<Listed>, Failure>>;
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>>;
 }
 
 /// The follow-ups of a system, with the list of those that were refused.
@@ -235,8 +235,8 @@ fn documents(listed: &[Listed], name: impl Fn(&Refusal) -> &String) -> String {
 /// A failure of a follow-up as it is told of a record: one that waits, for the record is in place.
 pub(super) fn nobodys_fault(failure: Failure) -> Failure {
     let kind = match failure.kind {
-        Kind::Refused => Kind::Misconfigured,
-        Kind::Broken => Kind::Unavailable,
+        FailureKind::Refused => FailureKind::Misconfigured,
+        FailureKind::Broken => FailureKind::Unavailable,
         kind => kind,
     };
     Failure::new(kind, failure.why)

@@ -1,6 +1,6 @@
 //! Halving: what a store refuses of several subjects, found down to those that it refuses alone. Pure.
 
-use pipeline::sink::{Failure, Kind, Why};
+use pipeline::sink::{Failure, FailureKind, Why};
 
 /// Subjects that are done at once; where the store refuses it, each half, down to those that are refused alone.
 pub(super) struct Halves<'a> {
@@ -24,8 +24,8 @@ impl<'a> Halves<'a> {
     /// The failure, where it is no refusal.
     pub(super) fn failed(&mut self, some: &'a [String], failure: Failure) -> Result<(), Failure> {
         match some {
-            [alone] if failure.kind == Kind::Refused => self.alone.push((alone.clone(), failure.why)),
-            [_, _, ..] if failure.kind == Kind::Refused => {
+            [alone] if failure.kind == FailureKind::Refused => self.alone.push((alone.clone(), failure.why)),
+            [_, _, ..] if failure.kind == FailureKind::Refused => {
                 let (first, second) = some.split_at(some.len() / 2);
                 self.open.extend([second, first]);
             }
@@ -58,7 +58,10 @@ mod tests {
         }
         let refused: Vec<String> = halves.alone().into_iter().map(|(one, _)| one).collect();
         assert_eq!((refused, done.len()), (["3", "4", "9"].map(str::to_owned).to_vec(), 17));
-        assert_eq!(Halves::of(&all).failed(&all, Failure::unavailable("away")).unwrap_err().kind, Kind::Unavailable);
-        assert_eq!(Halves::of(&[]).failed(&[], Failure::refused("no")).unwrap_err().kind, Kind::Refused);
+        assert_eq!(
+            Halves::of(&all).failed(&all, Failure::unavailable("away")).unwrap_err().kind,
+            FailureKind::Unavailable
+        );
+        assert_eq!(Halves::of(&[]).failed(&[], Failure::refused("no")).unwrap_err().kind, FailureKind::Refused);
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 use pipeline::{Record, TopicPartition};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ const ENRICHED_AT: &str = "_enriched_at";
 
 /// What a store holds under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredVersion {
     pub version: i64,
     /// Whether it is a tombstone.
     pub deleted: bool,
@@ -27,7 +27,7 @@ pub struct Held {
 
 /// A document as it was seen in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedVersion {
     pub id: String,
     pub version: i64,
     /// Whether it is a tombstone.
@@ -36,8 +36,8 @@ pub struct Seen {
 
 /// What a store holds under an id, and its text: the document, or the raw event in an audit; none of a tombstone there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub held: Held,
+pub struct StoredDocument {
+    pub held: StoredVersion,
     pub text: Option<String>,
 }
 
@@ -45,10 +45,10 @@ pub struct Found {
 pub(crate) type Column = Option<String>;
 
 /// Takes what a store holds, one by one.
-pub type Visit<'a> = &'a mut (dyn FnMut(&str, Held) -> Result<(), Failure> + Send);
+pub type Visit<'a> = &'a mut (dyn FnMut(&str, StoredVersion) -> Result<(), Failure> + Send);
 
 /// Reads a store.
-pub trait Shelf: Send + Sync + 'static {
+pub trait StoreReader: Send + Sync + 'static {
     /// As the sink is called.
     fn name(&self) -> &'static str;
 
@@ -56,19 +56,19 @@ pub trait Shelf: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read, or what the visitor says.
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>>;
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Looks documents up, tombstones too: one answer an id, in order.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>>;
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>>;
 
     /// Every event of a document that it keeps, as a record without key and time; `None` where it keeps no history.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn history<'a>(&'a self, _id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+    fn history<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
@@ -76,14 +76,14 @@ pub trait Shelf: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why they cannot be removed.
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>>;
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
 
     /// Names what follows from the documents (a rating, what another store shows of it) and is not as it should be; with
     /// `mend` it is made so.
     ///
     /// # Errors
     /// Why it cannot be read or mended.
-    fn derived(&self, _mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
+    fn derived(&self, _mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
@@ -101,13 +101,13 @@ pub trait Shelf: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>>;
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
 
     /// Notes that tombstones below this version may be purged; never lowers what was noted before.
     ///
     /// # Errors
     /// Why it cannot be noted.
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>>;
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
 /// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.
@@ -127,8 +127,11 @@ pub(crate) fn document_content(source: &str) -> u64 {
 }
 
 /// What was found for these ids, in their order; of several under one id the newest.
-pub(crate) fn in_order(ids: &[String], found: impl IntoIterator<Item = (String, Found)>) -> Vec<Option<Found>> {
-    let mut by_id: HashMap<String, Found> = HashMap::new();
+pub(crate) fn in_order(
+    ids: &[String],
+    found: impl IntoIterator<Item = (String, StoredDocument)>,
+) -> Vec<Option<StoredDocument>> {
+    let mut by_id: HashMap<String, StoredDocument> = HashMap::new();
     for (id, one) in found {
         if by_id.get(&id).is_none_or(|known| known.held.version < one.held.version) {
             by_id.insert(id, one);

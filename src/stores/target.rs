@@ -7,29 +7,29 @@ use std::sync::Arc;
 use pipeline::sink::{Failure, Write};
 use pipeline::{Binding, Sink, System, bind};
 
-use crate::stores::reader::Shelf;
+use crate::stores::reader::StoreReader;
 
 /// A future that can be kept.
-pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type StaticFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Puts in place what a store needs; called until it succeeds.
-pub type Prepare = Box<dyn Fn() -> Task<Result<(), String>> + Send + Sync>;
+pub type Prepare = Box<dyn Fn() -> StaticFuture<Result<(), String>> + Send + Sync>;
 
 /// A store, and what goes with it.
 pub struct Target<W: Write> {
     pub sink: Arc<dyn Sink<W>>,
     /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
+    pub shelf: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub name: String,
 }
 
 /// A system with its store.
-pub struct Bound {
+pub struct BoundSystem {
     pub binding: Arc<dyn Binding>,
     /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
+    pub shelf: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub target: String,
@@ -49,8 +49,8 @@ pub enum Needed {
 
 impl<W: Write> Target<W> {
     /// Binds a system to it.
-    pub fn bound_to<S: System<Write = W>>(self, system: S) -> Bound {
-        Bound { binding: bind(system, self.sink), shelf: self.shelf, prepare: self.prepare, target: self.name }
+    pub fn bound_to<S: System<Write = W>>(self, system: S) -> BoundSystem {
+        BoundSystem { binding: bind(system, self.sink), shelf: self.shelf, prepare: self.prepare, target: self.name }
     }
 }
 

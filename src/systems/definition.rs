@@ -3,7 +3,7 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::stores::target::{Bound, Needed};
+use crate::stores::target::{BoundSystem, Needed};
 use crate::synthetic;
 use crate::walk::Walk;
 
@@ -27,7 +27,7 @@ pub struct Definition {
     pub stores: fn(&Config) -> Vec<Needed>,
     /// The system with its store, which is not connected to yet; `order` says which versions the store accepts. Its error is
     /// a sentence about the configuration.
-    pub bind: fn(&Config, Order) -> Result<Bound, String>,
+    pub bind: fn(&Config, Order) -> Result<BoundSystem, String>,
 }
 
 /// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
@@ -50,7 +50,7 @@ pub enum Deletes {
 
 /// Makes synthetic events: keys and payloads, in the order in which they are to be sent. Its error is a sentence about the
 /// options.
-pub type Generator = fn(&synthetic::Options) -> Result<Messages, String>;
+pub type Generator = fn(&synthetic::GeneratorOptions) -> Result<Messages, String>;
 
 /// Keys and payloads.
 pub type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
@@ -65,7 +65,7 @@ pub struct Projection {
 
 /// A system with its store, its topics and its group.
 pub struct Setup {
-    pub bound: Bound,
+    pub bound: BoundSystem,
     pub topics: Vec<String>,
     pub group: String,
     /// As in the system's definition.

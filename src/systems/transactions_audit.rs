@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::{Config, Database};
-use crate::stores::audit::Row;
-use crate::stores::postgres::{Postgres, PostgresAudit, PostgresShelf};
-use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
-use crate::stores::target::{Bound, Needed, Target, prepare};
+use crate::stores::audit::AuditRow;
+use crate::stores::postgres::{Postgres, PostgresAudit, PostgresReader};
+use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteReader};
+use crate::stores::target::{BoundSystem, Needed, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
@@ -36,7 +36,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
     let name = database.target();
     let target = match database {
@@ -50,16 +50,16 @@ fn bound(config: &Config, order: Order) -> Result<Bound, String> {
     Ok(target.bound_to(Audit))
 }
 
-fn postgres(postgres: Postgres, order: Order, name: String) -> Target<Row> {
+fn postgres(postgres: Postgres, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
-    let shelf = Arc::new(PostgresShelf(postgres.clone()));
+    let shelf = Arc::new(PostgresReader(postgres.clone()));
     let prepare = prepare(postgres, |postgres| async move { postgres.install_audit().await });
     Target { sink, shelf, prepare, name }
 }
 
-fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
+fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
+    let shelf = Arc::new(SqliteReader::audit(sqlite.clone()));
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
     Target { sink, shelf, prepare, name }
 }
@@ -69,8 +69,8 @@ fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
 pub struct Audit;
 
 impl System for Audit {
-    type Event<'r> = (Event<'r>, &'r Record);
-    type Write = Row;
+    type Event<'r> = (TransactionEvent<'r>, &'r Record);
+    type Write = AuditRow;
 
     fn name(&self) -> &'static str {
         NAME
@@ -91,7 +91,7 @@ impl System for Audit {
     async fn enrich<'e, 'r: 'e>(
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
-    ) -> Vec<Result<Row, Reject>> {
-        events.into_iter().map(|(_, (event, record))| Row::new(event, record)).collect()
+    ) -> Vec<Result<AuditRow, Reject>> {
+        events.into_iter().map(|(_, (event, record))| AuditRow::new(event, record)).collect()
     }
 }

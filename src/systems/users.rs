@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
-use enrichers::clerk::{self, Event, Membership, Session, Subject, User};
+use enrichers::clerk::{self, ClerkEvent, OrganizationMembership, Session, Subject, User};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use crate::config::Config;
-use crate::stores::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
-use crate::stores::target::{Bound, Needed, Target, prepare};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
+use crate::stores::target::{BoundSystem, Needed, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
@@ -25,7 +25,7 @@ static USERS: Collection = Collection {
     name: "users",
     key: "clerkId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "email",
         "emailVerified",
         "firstName",
@@ -43,7 +43,7 @@ static MEMBERSHIPS: Collection = Collection {
     name: "organizationMemberships",
     key: "membershipId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "clerkId",
         "organizationId",
         "organizationName",
@@ -59,7 +59,7 @@ static SESSIONS: Collection = Collection {
     name: "userSessions",
     key: "sessionId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "clerkId",
         "clientId",
         "status",
@@ -93,33 +93,33 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
-    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
+    let shelf = Arc::new(MongoReader::new(mongo.clone(), ALL));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
     Ok(Target { sink, shelf, prepare, name }.bound_to(Users))
 }
 
 impl System for Users {
-    type Event<'r> = Event<'r>;
+    type Event<'r> = ClerkEvent<'r>;
     type Write = Upsert;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, ClerkEvent<'r>> {
         let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
             return Decoded::Ignore;
         };
         match clerk::decode(payload, record.time_ms()) {
-            Ok(clerk::Decoded::Event(event)) => {
+            Ok(clerk::ClerkRecord::Event(event)) => {
                 let (document, message, version) = (event.id.clone(), event.message_id, event.version());
                 Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, *event)
             }
-            Ok(clerk::Decoded::Ignored) => Decoded::Ignore,
+            Ok(clerk::ClerkRecord::Ignored) => Decoded::Ignore,
             Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
         }
     }
@@ -130,13 +130,13 @@ impl System for Users {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+        events: Vec<(&'e Identity<'r>, &'e ClerkEvent<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
         events.into_iter().map(|(identity, event)| upsert(identity, event)).collect()
     }
 }
 
-fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Result<Upsert, Reject> {
+fn upsert(identity: &Identity<'_>, event: &ClerkEvent<'_>) -> Result<Upsert, Reject> {
     let (collection, fields) = match &event.subject {
         Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event)).transpose()?),
         Subject::Membership(membership) => (&MEMBERSHIPS, membership.as_ref().map(of_membership)),
@@ -152,7 +152,7 @@ fn upsert(identity: &Identity<'_>, event: &Event<'_>) -> Result<Upsert, Reject> 
     Ok(if absent.is_empty() { upsert } else { upsert.and_unset(&absent) })
 }
 
-fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
+fn of_user(user: &User, event: &ClerkEvent<'_>) -> Result<Document, Reject> {
     Ok(doc! {
         "email": &user.email,
         "emailVerified": user.email_verified,
@@ -166,7 +166,7 @@ fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
     })
 }
 
-fn of_membership(membership: &Membership) -> Document {
+fn of_membership(membership: &OrganizationMembership) -> Document {
     doc! {
         "clerkId": &membership.user_id,
         "organizationId": &membership.organization_id,
@@ -178,7 +178,7 @@ fn of_membership(membership: &Membership) -> Document {
     }
 }
 
-fn of_session(session: &Session, event: &Event<'_>) -> Document {
+fn of_session(session: &Session, event: &ClerkEvent<'_>) -> Document {
     doc! {
         "clerkId": &session.user_id,
         "clientId": &session.client_id,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use millrace::config::{Config, Database};
-use millrace::stores::elasticsearch::{Client, ElasticsearchShelf};
-use millrace::stores::postgres::{Postgres, PostgresShelf};
-use millrace::stores::reader::{Seen, Shelf};
+use millrace::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader};
+use millrace::stores::postgres::{Postgres, PostgresReader};
+use millrace::stores::reader::{ObservedVersion, StoreReader};
 use serde_json::{Value, json};
 use testkit::program::printed;
 use testkit::services::elasticsearch;
@@ -193,12 +193,12 @@ fn the_audit_is_purged_likewise() {
 }
 
 /// Holds a store that has the living `alive` and the tombstone `dead` to what a shelf promises.
-async fn keeps_its_word(shelf: &dyn Shelf) {
+async fn keeps_its_word(shelf: &dyn StoreReader) {
     let ids = ["alive", "dead"].map(str::to_owned);
     let found = shelf.find(&ids).await.unwrap();
     let (alive, dead) = (found[0].as_ref().unwrap().held, found[1].as_ref().unwrap().held);
     assert!(!alive.deleted && dead.deleted);
-    let seen = |id: &str, version, deleted| Seen { id: id.to_owned(), version, deleted };
+    let seen = |id: &str, version, deleted| ObservedVersion { id: id.to_owned(), version, deleted };
     let changed = [
         seen("alive", alive.version - 1, false),
         seen("alive", alive.version, true),
@@ -226,9 +226,9 @@ fn only_what_is_still_as_it_was_seen_is_removed() {
     world.run_all_once();
     let config = Config::from_variables(world.env.clone()).unwrap();
     block_on(async {
-        let client = Client::new(&config.elasticsearch).unwrap();
-        keeps_its_word(&ElasticsearchShelf::new(client, &world.name)).await;
+        let client = ElasticsearchClient::new(&config.elasticsearch).unwrap();
+        keeps_its_word(&ElasticsearchReader::new(client, &world.name)).await;
         let Some(Database::Postgres { url, address }) = &config.database else { panic!("no PostgreSQL") };
-        keeps_its_word(&PostgresShelf(Postgres::new(url, address, 1).unwrap())).await;
+        keeps_its_word(&PostgresReader(Postgres::new(url, address, 1).unwrap())).await;
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use millrace::stores::algolia::version_store::Entry;
+use millrace::stores::algolia::version_store::IndexEntry;
 use millrace::stores::ratings::recompute::{Rated, Rating, Ratings, astray, rate};
 use pipeline::sink::Order;
 
@@ -95,7 +95,7 @@ async fn a_late_count_overwrites_nothing(place: Arc<Place>) {
 /// What has been rated for certain, by subject.
 type Known = Mutex<HashMap<String, [u64; 5]>>;
 
-fn raced(writer: usize, n: usize, version: i64) -> Entry {
+fn raced(writer: usize, n: usize, version: i64) -> IndexEntry {
     // Writers that keep pace meet at each subject.
     let subject = ["x", "y", "z"][n % 3];
     review(&format!("{writer}-{n}"), version, subject, (n % 5) as u8 + 1)

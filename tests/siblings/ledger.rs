@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use millrace::config::{Config, Database, Mongodb};
-use millrace::stores::algolia::version_store::{Contribution, Entry, Ledger, Row};
-use millrace::stores::algolia::{MongoLedger, PostgresLedger};
+use millrace::stores::algolia::version_store::{Contribution, IndexEntry, VersionRow, VersionStore};
+use millrace::stores::algolia::{MongoVersionStore, PostgresVersionStore};
 use millrace::stores::follow_up::Refusals;
-use millrace::stores::mongodb::{Collection, Fields, Mongo, MongoRefusals};
+use millrace::stores::mongodb::{Collection, Mongo, MongoRefusals, OwnedFields};
 use millrace::stores::postgres::{Postgres, PostgresRefusals};
 use millrace::stores::ratings::recompute::Ratings;
 use millrace::stores::ratings::{MongoRatings, PostgresRatings, SUBJECT};
-use millrace::stores::reader::Seen;
+use millrace::stores::reader::ObservedVersion;
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Verdict};
 use sqlx::{Connection, PgConnection};
@@ -19,7 +19,7 @@ use testkit::world::block_on;
 use uuid::Uuid;
 
 static LEDGER: Collection =
-    Collection { name: "ledger", key: "_id", deleted: "deleted", fields: Fields::All, indexes: &[SUBJECT] };
+    Collection { name: "ledger", key: "_id", deleted: "deleted", fields: OwnedFields::All, indexes: &[SUBJECT] };
 static ONLY: &[&Collection] = &[&LEDGER];
 
 pub const APPLIED: Verdict = Verdict::Applied;
@@ -57,10 +57,10 @@ impl Place {
     }
 
     /// Over connections of its own.
-    pub fn ledger(&self, order: Order) -> Arc<dyn Ledger> {
+    pub fn ledger(&self, order: Order) -> Arc<dyn VersionStore> {
         match self {
-            Self::Mongodb(settings) => Arc::new(MongoLedger::new(Mongo::new(settings), &LEDGER, ONLY, order)),
-            Self::Postgres { database, index } => Arc::new(PostgresLedger::new(postgres(database), index, order)),
+            Self::Mongodb(settings) => Arc::new(MongoVersionStore::new(Mongo::new(settings), &LEDGER, ONLY, order)),
+            Self::Postgres { database, index } => Arc::new(PostgresVersionStore::new(postgres(database), index, order)),
         }
     }
 
@@ -162,32 +162,32 @@ in_each! {
     a_horizon_never_goes_down
 }
 
-pub fn entry(id: &str, version: i64) -> Entry {
+pub fn entry(id: &str, version: i64) -> IndexEntry {
     let object = Some(format!(r#"{{"objectID":"{id}","version":{version}}}"#));
-    Entry { id: id.to_owned(), version, object, contribution: None }
+    IndexEntry { id: id.to_owned(), version, object, contribution: None }
 }
 
-pub fn deleted(id: &str, version: i64) -> Entry {
-    Entry { object: None, ..entry(id, version) }
+pub fn deleted(id: &str, version: i64) -> IndexEntry {
+    IndexEntry { object: None, ..entry(id, version) }
 }
 
-pub fn review(id: &str, version: i64, subject: &str, stars: u8) -> Entry {
-    Entry { contribution: Some(Contribution { subject: subject.to_owned(), stars }), ..entry(id, version) }
+pub fn review(id: &str, version: i64, subject: &str, stars: u8) -> IndexEntry {
+    IndexEntry { contribution: Some(Contribution { subject: subject.to_owned(), stars }), ..entry(id, version) }
 }
 
-fn row(entry: &Entry) -> Row {
-    Row { id: entry.id.clone(), version: entry.version, object: entry.object.clone() }
+fn row(entry: &IndexEntry) -> VersionRow {
+    VersionRow { id: entry.id.clone(), version: entry.version, object: entry.object.clone() }
 }
 
 pub fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-pub async fn take(ledger: &dyn Ledger, entries: &[Entry]) -> Vec<Verdict> {
+pub async fn take(ledger: &dyn VersionStore, entries: &[IndexEntry]) -> Vec<Verdict> {
     ledger.take(&entries.iter().collect::<Vec<_>>()).await.unwrap()
 }
 
-async fn held(ledger: &dyn Ledger, id: &str) -> Option<Row> {
+async fn held(ledger: &dyn VersionStore, id: &str) -> Option<VersionRow> {
     ledger.rows(&texts(&[id])).await.unwrap().remove(0)
 }
 
@@ -203,7 +203,7 @@ async fn the_newer_stays(place: Arc<Place>) {
         assert_eq!(take(&**ledger, &[entry(id, 7)]).await, [APPLIED]);
         assert_eq!(held(&**ledger, id).await, Some(row(&entry(id, 7))));
     }
-    let same = Entry { object: Some("{}".to_owned()), ..entry("a", 7) };
+    let same = IndexEntry { object: Some("{}".to_owned()), ..entry("a", 7) };
     assert_eq!(take(&*any, std::slice::from_ref(&same)).await, [SUPERSEDED]);
     assert_eq!(held(&*log, "a").await, Some(row(&entry("a", 7))));
     assert_eq!(take(&*log, &[entry("c", 1), same.clone(), entry("b", 6)]).await, [APPLIED, APPLIED, SUPERSEDED]);
@@ -247,7 +247,7 @@ async fn what_was_refused_is_given_back(place: Arc<Place>) {
 }
 
 /// Whether it was applied; takes it until that is known.
-async fn applied(ledger: &dyn Ledger, entry: &Entry) -> bool {
+async fn applied(ledger: &dyn VersionStore, entry: &IndexEntry) -> bool {
     loop {
         match take(ledger, std::slice::from_ref(entry)).await.remove(0) {
             Verdict::Retry(_) => {}
@@ -276,11 +276,11 @@ async fn what_another_took_meanwhile_is_given_back(place: Arc<Place>) {
 async fn a_page_follows_the_other(place: Arc<Place>) {
     let ledger = place.ledger(Order::Log);
     let ids = (0..2_500).map(|n| format!("{}{n}", ["a", "B", "é", "_"][n % 4]));
-    let entries: Vec<Entry> = ids.map(|id| entry(&id, 1)).collect();
+    let entries: Vec<IndexEntry> = ids.map(|id| entry(&id, 1)).collect();
     for entries in entries.chunks(700) {
         take(&*ledger, entries).await;
     }
-    let mut read: Vec<Row> = Vec::new();
+    let mut read: Vec<VersionRow> = Vec::new();
     let mut pages = 0;
     loop {
         let page = ledger.page(read.last().map(|row| row.id.as_str())).await.unwrap();
@@ -290,7 +290,7 @@ async fn a_page_follows_the_other(place: Arc<Place>) {
         pages += 1;
         read.extend(page);
     }
-    let mut all: Vec<Row> = entries.iter().map(row).collect();
+    let mut all: Vec<VersionRow> = entries.iter().map(row).collect();
     all.sort_by(|one, other| one.id.cmp(&other.id));
     assert!(read == all, "{} rows of {}", read.len(), all.len());
     assert!(pages > 1);
@@ -300,7 +300,7 @@ async fn only_what_is_as_it_was_seen_is_removed(place: Arc<Place>) {
     let ledger = place.ledger(Order::Log);
     take(&*ledger, &[deleted("a", 1), deleted("b", 1), entry("c", 1), deleted("d", 1)]).await;
     take(&*ledger, &[entry("b", 2)]).await;
-    let seen = |id: &str, deleted| Seen { id: id.to_owned(), version: 1, deleted };
+    let seen = |id: &str, deleted| ObservedVersion { id: id.to_owned(), version: 1, deleted };
     let all = [seen("d", false), seen("c", true), seen("b", true), seen("a", true), seen("none", true)];
     assert_eq!(ledger.remove(&all).await.unwrap(), 1);
     let left: Vec<String> = ledger.page(None).await.unwrap().into_iter().map(|row| row.id).collect();

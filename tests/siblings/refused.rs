@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millrace::stores::follow_up::{FollowUp, FollowUps, Refusal};
 use millrace::stores::ratings::recompute::{Ratings, rate};
 use mongodb::bson::{Document, doc};
-use pipeline::sink::{Answer, Failure, Order};
+use pipeline::sink::{BoxFuture, Failure, Order};
 use testkit::model::{cached, histogram};
 use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
@@ -21,7 +21,7 @@ in_each! {
 struct Rates(Arc<dyn Ratings>);
 
 impl FollowUp for Rates {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
         Box::pin(rate(&*self.0, subjects))
     }
 }

@@ -19,20 +19,20 @@ use pipeline::system::Decoded;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::maintenance::dead_letters::Letter;
-use crate::stores::reader::Shelf;
+use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::stores::reader::StoreReader;
 use crate::systems::Definition;
-use outcomes::{Cause, Event, Source, What};
-use report::{Facts, Store, Story};
-use topic_log::{Committed, Log};
+use outcomes::{EventContent, EventSource, LoggedEvent, RejectCause};
+use report::{Evidence, ExplainReport, StoreState};
+use topic_log::{Committed, ExplainLog};
 
 /// Hears how many records of so many offsets were read.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 
 /// The store of a projection, beside the system's own.
-pub struct Beside {
+pub struct ProjectionStore {
     pub system: &'static str,
-    pub shelf: Result<Arc<dyn Shelf>, String>,
+    pub shelf: Result<Arc<dyn StoreReader>, String>,
 }
 
 /// Why it could not be told.
@@ -61,18 +61,18 @@ impl From<StoreFailure> for ExplainError {
 pub async fn explain(
     system: &Definition,
     config: &Config,
-    besides: Vec<Beside>,
+    besides: Vec<ProjectionStore>,
     id: String,
     progress: Progress,
-) -> Result<Story, ExplainError> {
+) -> Result<ExplainReport, ExplainError> {
     let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
-    let log = Log::open(config, setup.topics.clone(), setup.group.clone()).await?;
+    let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;
     let committed = log.committed().await?;
     let (store, history) = look(&*setup.bound.shelf, system, &id).await?;
     let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
     let mut notes = Vec::new();
-    for Beside { system, shelf } in besides {
+    for ProjectionStore { system, shelf } in besides {
         let looked = match shelf {
             Ok(shelf) => look(&*shelf, system, &id).await.map_err(|failure| failure.why.into_owned()),
             Err(why) => Err(why),
@@ -86,33 +86,33 @@ pub async fn explain(
         }
     }
     let read = log.read(setup.bound.binding.clone(), &id, progress).await?;
-    let mut records: Vec<(Source, Record, Option<Cause>)> = Vec::new();
-    records.extend(read.records.into_iter().map(|record| (Source::Topic, record, None)));
+    let mut records: Vec<(EventSource, Record, Option<RejectCause>)> = Vec::new();
+    records.extend(read.records.into_iter().map(|record| (EventSource::Topic, record, None)));
     for letter in read.letters {
         let reason = reason(&letter, read.settled.get(&letter.key()));
-        let cause = Cause { class: letter.class, reason };
+        let cause = RejectCause { class: letter.class, reason };
         // The time tells apart what stood at one place before and after a topic was made anew.
-        let is_it = |(_, known, _): &&mut (Source, Record, Option<Cause>)| {
+        let is_it = |(_, known, _): &&mut (EventSource, Record, Option<RejectCause>)| {
             at(known) == at(&letter.record) && known.timestamp_ms == letter.record.timestamp_ms
         };
         match records.iter_mut().find(is_it) {
             Some((_, _, slot)) => *slot = Some(cause),
-            None => records.push((Source::Letter, letter.record, Some(cause))),
+            None => records.push((EventSource::Letter, letter.record, Some(cause))),
         }
     }
     let gone =
         |kept: &Record| !records.iter().any(|(_, known, _)| at(known) == at(kept) && known.payload == kept.payload);
     let gone: Vec<Record> = history.into_iter().filter(gone).collect();
-    records.extend(gone.into_iter().map(|record| (Source::History, record, None)));
+    records.extend(gone.into_iter().map(|record| (EventSource::History, record, None)));
     records.sort_by(|(_, one, _), (_, other, _)| at(one).cmp(&at(other)));
     let events = judged(&*setup.bound.binding, &id, &records, &committed).await;
     let whole = log.is_whole();
     let horizon = if whole { None } else { setup.bound.shelf.horizon().await? };
-    Ok(Story::new(Facts { id, system, group: setup.group, events, stores, whole, horizon, notes }))
+    Ok(ExplainReport::new(Evidence { id, system, group: setup.group, events, stores, whole, horizon, notes }))
 }
 
 /// Why a record died, and how its letter was dealt with.
-fn reason(letter: &Letter, settled: Option<&Settled>) -> String {
+fn reason(letter: &StoredDeadLetter, settled: Option<&Settled>) -> String {
     let why = &letter.reason;
     match settled {
         None => why.clone(),
@@ -128,53 +128,57 @@ fn at(record: &Record) -> (&str, i32, i64) {
 }
 
 /// What a store holds of the document, and the events that it keeps.
-async fn look(shelf: &dyn Shelf, system: &'static str, id: &str) -> Result<(Store, Option<Vec<Record>>), StoreFailure> {
+async fn look(
+    shelf: &dyn StoreReader,
+    system: &'static str,
+    id: &str,
+) -> Result<(StoreState, Option<Vec<Record>>), StoreFailure> {
     let found = shelf.find(&[id.to_owned()]).await?.into_iter().next().flatten();
     let history = shelf.history(id).await?;
-    Ok((Store { system, name: shelf.name(), found, history: history.as_ref().map(Vec::len) }, history))
+    Ok((StoreState { system, name: shelf.name(), found, history: history.as_ref().map(Vec::len) }, history))
 }
 
 /// Decodes and enriches as the consumer does.
 async fn judged(
     binding: &dyn Binding,
     id: &str,
-    records: &[(Source, Record, Option<Cause>)],
+    records: &[(EventSource, Record, Option<RejectCause>)],
     committed: &Committed,
-) -> Vec<Event> {
+) -> Vec<LoggedEvent> {
     let mut events = Vec::with_capacity(records.len());
     for (source, record, letter) in records {
         let Some(what) = told(binding, id, record).await else { continue };
         let partition = (record.at.topic.to_string(), record.at.partition);
         let behind = committed.get(&partition).is_some_and(|committed| record.offset < *committed);
-        events.push(Event {
+        events.push(LoggedEvent {
             topic: record.at.topic.clone(),
             partition: record.at.partition,
             offset: record.offset,
             source: *source,
             what,
             letter: letter.clone(),
-            committed: behind || *source != Source::Topic,
+            committed: behind || *source != EventSource::Topic,
         });
     }
     events
 }
 
 /// What a record says; `None` where it is about another document.
-async fn told(binding: &dyn Binding, id: &str, record: &Record) -> Option<What> {
+async fn told(binding: &dyn Binding, id: &str, record: &Record) -> Option<EventContent> {
     let events = binding.decode(std::slice::from_ref(record));
     let identity = match events.decoded().first() {
         Some(Decoded::Event(identity, ())) if identity.document != id => return None,
         Some(Decoded::Event(identity, ())) => identity,
         Some(Decoded::Reject(reject)) => return Some(rejected(reject.clone())),
-        Some(Decoded::Ignore) | None => return Some(What::Ignored),
+        Some(Decoded::Ignore) | None => return Some(EventContent::Ignored),
     };
     let Enriched { writes, rejected: refused, .. } = events.enrich(&[0]).await;
     let content = match (writes.content(0), refused.into_iter().next()) {
         (Some(content), _) => content,
         (None, Some((_, reject))) => return Some(rejected(reject)),
-        (None, None) => return Some(What::Ignored),
+        (None, None) => return Some(EventContent::Ignored),
     };
-    Some(What::Told {
+    Some(EventContent::Told {
         version: identity.version,
         deleted: content.deleted,
         content: content.digest,
@@ -183,6 +187,6 @@ async fn told(binding: &dyn Binding, id: &str, record: &Record) -> Option<What> 
     })
 }
 
-fn rejected(reject: pipeline::sink::Reject) -> What {
-    What::Rejected(Cause { class: reject.class.into_owned(), reason: reject.why.into_owned() })
+fn rejected(reject: pipeline::sink::Reject) -> EventContent {
+    EventContent::Rejected(RejectCause { class: reject.class.into_owned(), reason: reject.why.into_owned() })
 }

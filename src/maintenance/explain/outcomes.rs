@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use pipeline::dedupe::Mark;
 
-use crate::maintenance::verify::compare::{Difference, Place, Told, compare};
-use crate::stores::reader::Held;
+use crate::maintenance::verify::compare::{Difference, LogPosition, LoggedVersion, compare};
+use crate::stores::reader::StoredVersion;
 
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum EventSource {
     Topic,
     /// The topic no longer has it.
     History,
@@ -19,14 +19,14 @@ pub enum Source {
 
 /// Why a record was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct RejectCause {
     pub class: String,
     pub reason: String,
 }
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum EventContent {
     Told {
         version: i64,
         deleted: bool,
@@ -38,28 +38,28 @@ pub enum What {
         mark: Mark,
     },
     /// It cannot be read, or not be written.
-    Rejected(Cause),
+    Rejected(RejectCause),
     /// Not for this system.
     Ignored,
 }
 
 /// A record that is about the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct LoggedEvent {
     pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
-    pub source: Source,
-    pub what: What,
+    pub source: EventSource,
+    pub what: EventContent,
     /// Its dead letter, of this system and group.
-    pub letter: Option<Cause>,
+    pub letter: Option<RejectCause>,
     /// Whether the group has it behind it.
     pub committed: bool,
 }
 
 /// What became of an event; events are named by their place in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum EventOutcome {
     /// It is what the store holds.
     Applied,
     /// The newest when it came; this one came after it and won.
@@ -72,7 +72,7 @@ pub enum Fate {
     Equal(usize),
     Duplicate(usize),
     DeadLettered {
-        cause: Cause,
+        cause: RejectCause,
         /// It is what the store holds, so it was replayed.
         replayed: bool,
     },
@@ -81,7 +81,7 @@ pub enum Fate {
         held: bool,
     },
     /// Rejected, and there is no letter of it.
-    Rejected(Cause),
+    Rejected(RejectCause),
     Ignored,
     /// A delete, of which the store holds no tombstone.
     Deleted,
@@ -93,19 +93,19 @@ pub enum Fate {
     Beaten(i64),
 }
 
-impl Event {
+impl LoggedEvent {
     pub fn version(&self) -> Option<i64> {
         match self.what {
-            What::Told { version, .. } => Some(version),
-            What::Rejected(_) | What::Ignored => None,
+            EventContent::Told { version, .. } => Some(version),
+            EventContent::Rejected(_) | EventContent::Ignored => None,
         }
     }
 
     /// Created, updated or deleted; `-` where that cannot be told.
     pub fn kind(&self) -> &'static str {
         match self.what {
-            What::Told { kind, .. } => kind,
-            What::Rejected(_) | What::Ignored => "-",
+            EventContent::Told { kind, .. } => kind,
+            EventContent::Rejected(_) | EventContent::Ignored => "-",
         }
     }
 
@@ -114,8 +114,8 @@ impl Event {
         self.version().is_some() && self.letter.is_none() && self.committed
     }
 
-    fn fits(&self, held: Held) -> bool {
-        matches!(self.what, What::Told { version, deleted, content, .. }
+    fn fits(&self, held: StoredVersion) -> bool {
+        matches!(self.what, EventContent::Told { version, deleted, content, .. }
             if (version, deleted, content) == (held.version, held.deleted, held.content))
     }
 
@@ -125,27 +125,27 @@ impl Event {
 }
 
 /// Events in the order of topic, partition and offset, against what the store holds.
-pub struct Judge<'e> {
-    events: &'e [Event],
-    held: Option<Held>,
+pub struct OutcomeJudge<'e> {
+    events: &'e [LoggedEvent],
+    held: Option<StoredVersion>,
     /// Of which event each is a copy.
     copied: Vec<Option<usize>>,
     /// The event that the store holds.
     pub holder: Option<usize>,
 }
 
-impl<'e> Judge<'e> {
-    pub fn new(events: &'e [Event], held: Option<Held>) -> Self {
-        let mark = |event: &Event| match event.what {
-            What::Told { mark, .. } if event.counts() => Some(mark),
+impl<'e> OutcomeJudge<'e> {
+    pub fn new(events: &'e [LoggedEvent], held: Option<StoredVersion>) -> Self {
+        let mark = |event: &LoggedEvent| match event.what {
+            EventContent::Told { mark, .. } if event.counts() => Some(mark),
             _ => None,
         };
-        let original = |event: &Event| {
+        let original = |event: &LoggedEvent| {
             let first = events.iter().position(|other| mark(event).is_some() && mark(other) == mark(event))?;
             events.get(first).filter(|first| !std::ptr::eq(*first, event)).map(|_| first)
         };
         let copied: Vec<_> = events.iter().map(original).collect();
-        let fits = |event: &Event| held.is_some_and(|held| event.fits(held));
+        let fits = |event: &LoggedEvent| held.is_some_and(|held| event.fits(held));
         let fitting =
             || events.iter().zip(&copied).enumerate().filter(|(_, (event, copied))| copied.is_none() && fits(event));
         let certain = fitting().rfind(|(_, (event, _))| event.counts());
@@ -153,24 +153,24 @@ impl<'e> Judge<'e> {
         Self { events, held, copied, holder }
     }
 
-    pub fn fates(&self) -> Vec<Fate> {
+    pub fn fates(&self) -> Vec<EventOutcome> {
         self.events.iter().enumerate().map(|(number, event)| self.fate(number, event)).collect()
     }
 
-    fn fate(&self, number: usize, event: &Event) -> Fate {
+    fn fate(&self, number: usize, event: &LoggedEvent) -> EventOutcome {
         let held = self.holder == Some(number);
         if let Some(cause) = &event.letter {
-            return Fate::DeadLettered { cause: cause.clone(), replayed: held };
+            return EventOutcome::DeadLettered { cause: cause.clone(), replayed: held };
         }
         if !event.committed {
-            return Fate::NotCommitted { held };
+            return EventOutcome::NotCommitted { held };
         }
         match &event.what {
-            What::Rejected(cause) => Fate::Rejected(cause.clone()),
-            What::Ignored => Fate::Ignored,
-            What::Told { .. } if held => Fate::Applied,
-            What::Told { version, deleted, .. } => {
-                let copy = self.copied.get(number).copied().flatten().map(Fate::Duplicate);
+            EventContent::Rejected(cause) => EventOutcome::Rejected(cause.clone()),
+            EventContent::Ignored => EventOutcome::Ignored,
+            EventContent::Told { .. } if held => EventOutcome::Applied,
+            EventContent::Told { version, deleted, .. } => {
+                let copy = self.copied.get(number).copied().flatten().map(EventOutcome::Duplicate);
                 copy.or_else(|| self.outdone(number, event, *version))
                     .unwrap_or_else(|| self.newest(*version, *deleted))
             }
@@ -178,62 +178,65 @@ impl<'e> Judge<'e> {
     }
 
     /// By which other event it is.
-    fn outdone(&self, number: usize, event: &Event, version: i64) -> Option<Fate> {
+    fn outdone(&self, number: usize, event: &LoggedEvent, version: i64) -> Option<EventOutcome> {
         let others = || {
             let all = self.events.iter().zip(&self.copied).enumerate();
             all.filter(|(_, (other, copied))| other.counts() && copied.is_none())
                 .filter_map(|(place, (other, _))| Some((place, other, other.version()?)))
         };
         let lane = || others().filter(|(_, other, _)| other.lane() == event.lane());
-        let newer = |(_, _, other): &(usize, &Event, i64)| *other > version;
+        let newer = |(_, _, other): &(usize, &LoggedEvent, i64)| *other > version;
         let before = lane().take_while(|(place, ..)| *place < number).filter(newer);
         if let Some((before, ..)) = before.max_by_key(|(_, _, other)| *other) {
-            return Some(Fate::Superseded(before));
+            return Some(EventOutcome::Superseded(before));
         }
         if let Some((after, ..)) = lane().find(|(place, _, other)| *place > number && *other >= version) {
-            return Some(Fate::Replaced(after));
+            return Some(EventOutcome::Replaced(after));
         }
         if let Some((holder, other)) = self.holder.and_then(|holder| Some((holder, self.events.get(holder)?))) {
             let same_lane = other.lane() == event.lane();
             if same_lane && holder > number && !other.committed && other.version() >= Some(version) {
-                return Some(Fate::Replaced(holder));
+                return Some(EventOutcome::Replaced(holder));
             }
             if other.version() > Some(version) {
-                return Some(Fate::Older(holder));
+                return Some(EventOutcome::Older(holder));
             }
             if other.version() == Some(version) && !same_lane {
-                return Some(Fate::Equal(holder));
+                return Some(EventOutcome::Equal(holder));
             }
         }
-        others().filter(newer).max_by_key(|(_, _, other)| *other).map(|(place, ..)| Fate::Older(place))
+        others().filter(newer).max_by_key(|(_, _, other)| *other).map(|(place, ..)| EventOutcome::Older(place))
     }
 
     /// No event is newer.
-    fn newest(&self, version: i64, deleted: bool) -> Fate {
+    fn newest(&self, version: i64, deleted: bool) -> EventOutcome {
         match self.held {
-            None if deleted => Fate::Deleted,
-            None => Fate::Lost,
-            Some(held) if held.version < version => Fate::Lost,
-            Some(held) if held.version == version => Fate::Different,
-            Some(held) => Fate::Beaten(held.version),
+            None if deleted => EventOutcome::Deleted,
+            None => EventOutcome::Lost,
+            Some(held) if held.version < version => EventOutcome::Lost,
+            Some(held) if held.version == version => EventOutcome::Different,
+            Some(held) => EventOutcome::Beaten(held.version),
         }
     }
 
     /// How log and store differ, with the number of the event that the store should hold.
     pub fn difference(&self) -> Option<(Difference, Option<usize>)> {
         let mut topics: Vec<&str> = Vec::new();
-        let mut told: Vec<(usize, Told)> = Vec::new();
+        let mut told: Vec<(usize, LoggedVersion)> = Vec::new();
         for (number, event) in self.events.iter().enumerate() {
             let known = topics.iter().position(|topic| *topic == &*event.topic);
             let topic = known.unwrap_or_else(|| {
                 topics.push(&event.topic);
                 topics.len() - 1
             });
-            let What::Told { version, deleted, content, .. } = event.what else { continue };
-            let at = Place { topic: topic as u8, partition: event.partition, offset: event.offset };
-            told.push((number, Told { at, version, deleted, content, passed: None, optional: !event.counts() }));
+            let EventContent::Told { version, deleted, content, .. } = event.what else { continue };
+            let at = LogPosition { topic: topic as u8, partition: event.partition, offset: event.offset };
+            told.push((
+                number,
+                LoggedVersion { at, version, deleted, content, passed: None, optional: !event.counts() },
+            ));
         }
-        let all: Vec<Told> = told.iter().map(|(_, told)| *told).collect();
+        let all: Vec<LoggedVersion> = told.iter().map(|(_, told)| *told).collect();
         let difference = compare(&all, self.held)?;
         let expected = told.iter().find(|(_, told)| Some(*told) == difference.expected).map(|(number, _)| *number);
         Some((difference, expected))
@@ -247,63 +250,63 @@ mod tests {
     use super::*;
 
     /// A delete where the content is 0.
-    fn event(offset: i64, version: i64, content: u64) -> Event {
+    fn event(offset: i64, version: i64, content: u64) -> LoggedEvent {
         let (deleted, mut mark) = (content == 0, [0; 16]);
         mark[0] = version as u8;
         mark[1] = content as u8;
         let kind = if deleted { "deleted" } else { "updated" };
-        let what = What::Told { version, deleted, content, kind, mark: Mark(mark) };
+        let what = EventContent::Told { version, deleted, content, kind, mark: Mark(mark) };
         let topic = "t".into();
-        Event { topic, partition: 0, offset, source: Source::Topic, what, letter: None, committed: true }
+        LoggedEvent { topic, partition: 0, offset, source: EventSource::Topic, what, letter: None, committed: true }
     }
 
-    fn held(version: i64, content: u64) -> Option<Held> {
-        Some(Held { version, deleted: content == 0, content, passed: None })
+    fn held(version: i64, content: u64) -> Option<StoredVersion> {
+        Some(StoredVersion { version, deleted: content == 0, content, passed: None })
     }
 
-    fn cause() -> Cause {
-        Cause { class: "c".into(), reason: "r".into() }
+    fn cause() -> RejectCause {
+        RejectCause { class: "c".into(), reason: "r".into() }
     }
 
-    fn fates(events: &[Event], held: Option<Held>) -> Vec<Fate> {
-        Judge::new(events, held).fates()
+    fn fates(events: &[LoggedEvent], held: Option<StoredVersion>) -> Vec<EventOutcome> {
+        OutcomeJudge::new(events, held).fates()
     }
 
     #[test]
     fn a_winner_that_is_not_in_the_store_is_said_to_be_lost() {
         let log = [event(0, 5, 1), event(1, 7, 2), event(2, 6, 3)];
-        let rest = |last: Fate| vec![Fate::Replaced(1), last, Fate::Superseded(1)];
-        assert_eq!(fates(&log, held(7, 2)), rest(Fate::Applied));
-        assert_eq!(fates(&log, None), rest(Fate::Lost));
-        assert_eq!(fates(&log, held(7, 9)), rest(Fate::Different));
-        assert_eq!(fates(&log, held(8, 9)), rest(Fate::Beaten(8)));
-        assert_eq!(fates(&log, held(5, 1)), [Fate::Applied, Fate::Lost, Fate::Superseded(1)]);
-        assert_eq!(fates(&[event(0, 5, 0)], None), [Fate::Deleted]);
+        let rest = |last: EventOutcome| vec![EventOutcome::Replaced(1), last, EventOutcome::Superseded(1)];
+        assert_eq!(fates(&log, held(7, 2)), rest(EventOutcome::Applied));
+        assert_eq!(fates(&log, None), rest(EventOutcome::Lost));
+        assert_eq!(fates(&log, held(7, 9)), rest(EventOutcome::Different));
+        assert_eq!(fates(&log, held(8, 9)), rest(EventOutcome::Beaten(8)));
+        assert_eq!(fates(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::Lost, EventOutcome::Superseded(1)]);
+        assert_eq!(fates(&[event(0, 5, 0)], None), [EventOutcome::Deleted]);
     }
 
     #[test]
     fn what_cannot_be_told_of_two_partitions_is_not_told() {
-        let log = [event(0, 5, 1), event(1, 7, 2), Event { partition: 1, ..event(0, 6, 3) }];
-        assert_eq!(fates(&log, held(7, 2)), [Fate::Replaced(1), Fate::Applied, Fate::Older(1)]);
-        let log = [event(0, 7, 1), Event { partition: 1, ..event(0, 7, 3) }];
-        assert_eq!(fates(&log, held(7, 1)), [Fate::Applied, Fate::Equal(0)]);
-        assert_eq!(fates(&log, held(7, 3)), [Fate::Equal(1), Fate::Applied]);
+        let log = [event(0, 5, 1), event(1, 7, 2), LoggedEvent { partition: 1, ..event(0, 6, 3) }];
+        assert_eq!(fates(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::Applied, EventOutcome::Older(1)]);
+        let log = [event(0, 7, 1), LoggedEvent { partition: 1, ..event(0, 7, 3) }];
+        assert_eq!(fates(&log, held(7, 1)), [EventOutcome::Applied, EventOutcome::Equal(0)]);
+        assert_eq!(fates(&log, held(7, 3)), [EventOutcome::Equal(1), EventOutcome::Applied]);
     }
 
     #[test]
     fn a_letter_in_the_store_was_replayed_and_one_out_of_it_changes_nothing() {
-        let letter = Event { letter: Some(cause()), ..event(0, 9, 2) };
-        let dead = |replayed| Fate::DeadLettered { cause: cause(), replayed };
+        let letter = LoggedEvent { letter: Some(cause()), ..event(0, 9, 2) };
+        let dead = |replayed| EventOutcome::DeadLettered { cause: cause(), replayed };
         let log = [letter, event(1, 5, 1)];
-        assert_eq!(fates(&log, held(5, 1)), [dead(false), Fate::Applied]);
-        assert_eq!(fates(&log, held(9, 2)), [dead(true), Fate::Older(0)]);
+        assert_eq!(fates(&log, held(5, 1)), [dead(false), EventOutcome::Applied]);
+        assert_eq!(fates(&log, held(9, 2)), [dead(true), EventOutcome::Older(0)]);
     }
 
     #[test]
     fn what_the_group_has_not_committed_may_be_in_the_store() {
-        let log = [event(0, 5, 1), Event { committed: false, ..event(1, 7, 2) }];
-        assert_eq!(fates(&log, held(5, 1)), [Fate::Applied, Fate::NotCommitted { held: false }]);
-        assert_eq!(fates(&log, held(7, 2)), [Fate::Replaced(1), Fate::NotCommitted { held: true }]);
+        let log = [event(0, 5, 1), LoggedEvent { committed: false, ..event(1, 7, 2) }];
+        assert_eq!(fates(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::NotCommitted { held: false }]);
+        assert_eq!(fates(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::NotCommitted { held: true }]);
     }
 
     proptest! {
@@ -314,33 +317,33 @@ mod tests {
             events in proptest::collection::vec((0_i64..6, 0_u64..3, prop::bool::weighted(0.2)), 1..12),
             committed in 0_usize..12,
         ) {
-            let log: Vec<Event> = (0..).zip(&events).map(|(offset, (version, content, dead))| Event {
+            let log: Vec<LoggedEvent> = (0..).zip(&events).map(|(offset, (version, content, dead))| LoggedEvent {
                 letter: dead.then(cause),
                 committed: (offset as usize) < committed,
                 ..event(offset, *version, *content)
             }).collect();
-            let mut store: Option<Held> = None;
-            let mut seen: Vec<&What> = Vec::new();
+            let mut store: Option<StoredVersion> = None;
+            let mut seen: Vec<&EventContent> = Vec::new();
             for event in log.iter().filter(|event| event.counts()) {
-                let What::Told { version, deleted, content, .. } = event.what else { unreachable!() };
+                let EventContent::Told { version, deleted, content, .. } = event.what else { unreachable!() };
                 if !seen.contains(&&event.what) && store.is_none_or(|held| held.version <= version) {
-                    store = Some(Held { version, deleted, content, passed: None });
+                    store = Some(StoredVersion { version, deleted, content, passed: None });
                 }
                 seen.push(&event.what);
             }
-            let judge = Judge::new(&log, store);
+            let judge = OutcomeJudge::new(&log, store);
             prop_assert_eq!(judge.difference(), None);
             let fates = judge.fates();
-            prop_assert_eq!(fates.iter().filter(|fate| **fate == Fate::Applied).count(), usize::from(store.is_some()));
+            prop_assert_eq!(fates.iter().filter(|fate| **fate == EventOutcome::Applied).count(), usize::from(store.is_some()));
             for (number, (event, fate)) in log.iter().zip(&fates).enumerate() {
                 let version = |other: usize| log[other].version();
                 match fate {
-                    Fate::Replaced(by) => prop_assert!(*by > number && version(*by) >= event.version()),
-                    Fate::Superseded(by) => prop_assert!(*by < number && version(*by) > event.version()),
-                    Fate::Duplicate(of) => prop_assert!(*of < number && log[*of].what == event.what),
-                    Fate::DeadLettered { .. } => prop_assert!(event.letter.is_some()),
-                    Fate::NotCommitted { .. } => prop_assert!(!event.committed),
-                    Fate::Applied => {}
+                    EventOutcome::Replaced(by) => prop_assert!(*by > number && version(*by) >= event.version()),
+                    EventOutcome::Superseded(by) => prop_assert!(*by < number && version(*by) > event.version()),
+                    EventOutcome::Duplicate(of) => prop_assert!(*of < number && log[*of].what == event.what),
+                    EventOutcome::DeadLettered { .. } => prop_assert!(event.letter.is_some()),
+                    EventOutcome::NotCommitted { .. } => prop_assert!(!event.committed),
+                    EventOutcome::Applied => {}
                     other => prop_assert!(false, "{:?} in {:?}", other, fates),
                 }
             }

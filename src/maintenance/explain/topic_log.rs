@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 
 use super::{ExplainError, Progress};
 use crate::config::Config;
-use crate::maintenance::dead_letters::Letter;
+use crate::maintenance::dead_letters::StoredDeadLetter;
 
 /// How long the brokers have to find the group's coordinator.
 const COORDINATOR: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ const EACH: u64 = 1_000;
 pub(super) type Committed = HashMap<(String, i32), i64>;
 
 /// The topics of a system.
-pub(super) struct Log {
+pub(super) struct ExplainLog {
     client: ClientConfig,
     group: String,
     state: StateTopic,
@@ -38,7 +38,7 @@ pub(super) struct Log {
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
     /// Of a redelivery's several the last.
-    pub(super) letters: Vec<Letter>,
+    pub(super) letters: Vec<StoredDeadLetter>,
     /// How letters were dealt with.
     pub(super) settled: SettledBook,
 }
@@ -57,7 +57,7 @@ impl From<KafkaError> for ExplainError {
     }
 }
 
-impl Log {
+impl ExplainLog {
     pub(super) async fn open(config: &Config, names: Vec<String>, group: String) -> Result<Self, ExplainError> {
         let client = config.kafka.client_config();
         let state = StateTopic::new(&client, &config.kafka.state_topic);
@@ -130,9 +130,9 @@ impl Log {
                     }
                 })?;
                 read_topic(&client, &topic_of(topic), |record| {
-                    let ours = |letter: &Letter| letter.system == binding.system() && letter.group == group;
-                    let ours = |letter: &Letter| ours(letter) && binding.is_about(&letter.record, &id);
-                    read.letters.extend(Letter::read(record).filter(ours));
+                    let ours = |letter: &StoredDeadLetter| letter.system == binding.system() && letter.group == group;
+                    let ours = |letter: &StoredDeadLetter| ours(letter) && binding.is_about(&letter.record, &id);
+                    read.letters.extend(StoredDeadLetter::read(record).filter(ours));
                 })?;
             }
             read.settled = state.settled().map_err(|error| ExplainError::Kafka(error.to_string()))?;

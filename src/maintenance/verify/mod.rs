@@ -17,7 +17,7 @@ use std::io;
 use std::time::Duration;
 
 use pipeline::sink::{Failure as StoreFailure, Order};
-use pipeline::{Options as EngineOptions, Record};
+use pipeline::{EngineOptions, Record};
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
@@ -25,21 +25,21 @@ use crate::config::Config;
 use crate::maintenance::replay::replay;
 use crate::run::consumer::engine_options;
 use crate::stores::follow_up::Refusal;
-use crate::stores::reader::{Held, Seen, Shelf};
+use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::systems::{Definition, Setup};
-use compare::{Difference, Place, Told, compare};
-pub use name::Name;
+use compare::{Difference, LogPosition, LoggedVersion, compare};
+pub use name::DifferenceName;
 use reading::Reading;
-use rewrite::{Wanted, rewritten};
+use rewrite::{WantedVersions, rewritten};
 use spill::Buckets;
-use topic_log::Log;
+use topic_log::VerifyLog;
 
 /// Findings that are repaired at once, so that their records fit into memory.
 const REPAIRED_AT_ONCE: usize = 5_000;
 
 /// What to do.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct VerifyOptions {
     /// Bytes of memory to stay within, about.
     pub memory: u64,
     /// How long to wait for the consumer group to commit the end of the log.
@@ -83,7 +83,7 @@ impl From<StoreFailure> for VerifyError {
 /// One document that is not as the log says.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    pub name: Name,
+    pub name: DifferenceName,
     pub id: String,
     /// Topic, partition and offset of the event that the store should hold.
     pub at: Option<(String, i32, i64)>,
@@ -95,7 +95,7 @@ pub struct Finding {
 
 /// What it came to.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct VerifyReport {
     pub store: &'static str,
     /// Records of the log that were looked at.
     pub records: u64,
@@ -105,25 +105,25 @@ pub struct Report {
     pub held: u64,
     pub tombstones: u64,
     pub letters: u64,
-    pub findings: BTreeMap<Name, u64>,
+    pub findings: BTreeMap<DifferenceName, u64>,
     pub repaired: u64,
     pub removed: u64,
 }
 
-impl Report {
+impl VerifyReport {
     /// Findings, without what could not be told.
     pub fn wrong(&self) -> u64 {
-        self.findings.iter().filter(|(name, _)| **name != Name::Unexplained).map(|(_, count)| count).sum()
+        self.findings.iter().filter(|(name, _)| **name != DifferenceName::Unexplained).map(|(_, count)| count).sum()
     }
 
     pub fn unexplained(&self) -> u64 {
-        self.findings.get(&Name::Unexplained).copied().unwrap_or(0)
+        self.findings.get(&DifferenceName::Unexplained).copied().unwrap_or(0)
     }
 }
 
 /// How far it is, for a progress bar.
 #[derive(Clone, Copy, Debug)]
-pub enum Step {
+pub enum VerifyStep {
     /// Records read, of so many offsets.
     Log(u64, u64),
     /// Documents read.
@@ -135,7 +135,7 @@ pub enum Step {
 /// Hears of what is found and how far it is.
 pub trait Listener: Send {
     fn found(&mut self, finding: &Finding);
-    fn at(&mut self, step: Step);
+    fn at(&mut self, step: VerifyStep);
 }
 
 /// Compares the store of a system with its log.
@@ -145,16 +145,16 @@ pub trait Listener: Send {
 pub async fn verify(
     system: &Definition,
     config: &Config,
-    options: Options,
+    options: VerifyOptions,
     listener: &mut dyn Listener,
-) -> Result<Report, VerifyError> {
+) -> Result<VerifyReport, VerifyError> {
     let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
     let (shelf, topics) = (setup.bound.shelf.clone(), setup.topics.clone());
-    let mut log = Log::open(client.clone(), topics.clone(), setup.group.clone()).await?;
+    let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
     let letters = log.letters(system.name).await?;
-    let mut report = Report { store: shelf.name(), letters: letters.len() as u64, ..Report::default() };
+    let mut report = VerifyReport { store: shelf.name(), letters: letters.len() as u64, ..VerifyReport::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
     let mut reading = Reading { binding: &*setup.bound.binding, walk: setup.walk, letters: &letters, optional: false };
@@ -165,31 +165,37 @@ pub async fn verify(
     reading.optional = true;
     log.read(&reading, &mut buckets, &mut report, listener).await?;
 
-    listener.at(Step::Compare);
+    listener.at(VerifyStep::Compare);
     let whole = log.is_whole();
     let horizon = if whole { None } else { shelf.horizon().await? };
-    let mut wanted: Vec<Place> = Vec::new();
-    let mut equal = Wanted::new();
-    let mut phantoms: Vec<Seen> = Vec::new();
+    let mut wanted: Vec<LogPosition> = Vec::new();
+    let mut equal = WantedVersions::new();
+    let mut phantoms: Vec<ObservedVersion> = Vec::new();
     let repair = options.repair;
     buckets.each(|id, document| {
         report.documents += 1;
         if document.twice {
-            note(&mut report, listener, finding(Name::Twice, id, &topics, None));
+            note(&mut report, listener, finding(DifferenceName::Twice, id, &topics, None));
         }
         let Some(difference) = compare(&document.told, document.held) else { return };
-        let name = Name::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
+        let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         match (name, difference.expected, difference.held) {
-            (Name::Missing | Name::Stale | Name::Resurrected, Some(expected), _) if repair => wanted.push(expected.at),
-            (Name::Different | Name::Altered, Some(expected), _) if repair && shelf.shows_anew() => {
+            (DifferenceName::Missing | DifferenceName::Stale | DifferenceName::Resurrected, Some(expected), _)
+                if repair =>
+            {
                 wanted.push(expected.at)
             }
-            (Name::Different | Name::Altered, Some(expected), _) if repair => {
+            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _)
+                if repair && shelf.shows_anew() =>
+            {
+                wanted.push(expected.at)
+            }
+            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _) if repair => {
                 equal.insert(id.to_owned(), (expected.version, expected.at));
             }
-            (Name::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
-                phantoms.push(Seen { id: id.to_owned(), version: held.version, deleted: held.deleted });
+            (DifferenceName::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
+                phantoms.push(ObservedVersion { id: id.to_owned(), version: held.version, deleted: held.deleted });
             }
             _ => {}
         }
@@ -206,13 +212,13 @@ pub async fn verify(
 
 /// Names what follows from the documents and is not as it should be, and mends it where asked to.
 async fn follow(
-    shelf: &dyn Shelf,
+    shelf: &dyn StoreReader,
     repair: bool,
-    report: &mut Report,
+    report: &mut VerifyReport,
     listener: &mut dyn Listener,
 ) -> Result<(), VerifyError> {
     for id in shelf.derived(repair).await? {
-        note(report, listener, finding(Name::Derived, &id, &[], None));
+        note(report, listener, finding(DifferenceName::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
     if let Some(follow_ups) = shelf.follow_ups() {
@@ -222,7 +228,7 @@ async fn follow(
         }
         for Refusal { subject, document, why } in follow_ups.list().await?.into_iter().map(|listed| listed.refusal) {
             let reason = Some(format!("{document}: {why}"));
-            note(report, listener, Finding { reason, ..finding(Name::Refused, &subject, &[], None) });
+            note(report, listener, Finding { reason, ..finding(DifferenceName::Refused, &subject, &[], None) });
         }
     }
     Ok(())
@@ -230,17 +236,17 @@ async fn follow(
 
 /// Reads the store, and puts what it holds into the buckets.
 async fn read(
-    shelf: &dyn Shelf,
+    shelf: &dyn StoreReader,
     buckets: &mut Buckets,
-    report: &mut Report,
+    report: &mut VerifyReport,
     listener: &mut dyn Listener,
 ) -> Result<(), VerifyError> {
     let mut broken = None;
-    let mut visit = |id: &str, one: Held| {
+    let mut visit = |id: &str, one: StoredVersion| {
         report.held += 1;
         report.tombstones += u64::from(one.deleted);
         if report.held.is_multiple_of(5_000) {
-            listener.at(Step::Store(report.held));
+            listener.at(VerifyStep::Store(report.held));
         }
         if let Err(error) = buckets.held(id, &one) {
             broken = Some(error);
@@ -251,14 +257,14 @@ async fn read(
     Ok(broken.map_or(Ok(()), Err)?)
 }
 
-fn note(report: &mut Report, listener: &mut dyn Listener, finding: Finding) {
+fn note(report: &mut VerifyReport, listener: &mut dyn Listener, finding: Finding) {
     *report.findings.entry(finding.name).or_default() += 1;
     listener.found(&finding);
 }
 
-fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Difference>) -> Finding {
-    let expected: Option<Told> = difference.and_then(|difference| difference.expected);
-    let coordinates = |told: Told| {
+fn finding(name: DifferenceName, id: &str, topics: &[String], difference: Option<&Difference>) -> Finding {
+    let expected: Option<LoggedVersion> = difference.and_then(|difference| difference.expected);
+    let coordinates = |told: LoggedVersion| {
         let topic = topics.get(usize::from(told.at.topic)).cloned().unwrap_or_default();
         (topic, told.at.partition, told.at.offset)
     };
@@ -275,9 +281,9 @@ fn finding(name: Name, id: &str, topics: &[String], difference: Option<&Differen
 /// Writes the events of these places anew; the store takes them where it holds nothing newer.
 async fn repaired(
     setup: &Setup,
-    log: &Log,
+    log: &VerifyLog,
     engine: &EngineOptions,
-    mut wanted: Vec<Place>,
+    mut wanted: Vec<LogPosition>,
 ) -> Result<u64, VerifyError> {
     wanted.sort();
     let mut repaired = 0;

@@ -1,10 +1,10 @@
 //! What findings are called.
 
-use super::compare::Kind;
+use super::compare::DifferenceKind;
 
 /// What a difference is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Name {
+pub enum DifferenceName {
     Missing,
     Stale,
     Resurrected,
@@ -27,7 +27,7 @@ pub enum Name {
     Refused,
 }
 
-impl Name {
+impl DifferenceName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -46,20 +46,20 @@ impl Name {
     }
 
     /// `expected` is the version that the store should hold; `horizon` is that of the store, where the log is not whole.
-    pub(crate) fn of(kind: Kind, expected: Option<i64>, whole: bool, horizon: Option<i64>) -> Self {
+    pub(crate) fn of(kind: DifferenceKind, expected: Option<i64>, whole: bool, horizon: Option<i64>) -> Self {
         let may_be_purged = !whole && expected.zip(horizon).is_some_and(|(expected, horizon)| expected < horizon);
         match kind {
-            Kind::Missing if may_be_purged => Self::Unexplained,
-            Kind::Missing => Self::Missing,
-            Kind::Stale => Self::Stale,
-            Kind::Resurrected => Self::Resurrected,
-            Kind::Different => Self::Different,
-            Kind::Altered => Self::Altered,
-            Kind::Ahead if whole => Self::Ahead,
+            DifferenceKind::Missing if may_be_purged => Self::Unexplained,
+            DifferenceKind::Missing => Self::Missing,
+            DifferenceKind::Stale => Self::Stale,
+            DifferenceKind::Resurrected => Self::Resurrected,
+            DifferenceKind::Different => Self::Different,
+            DifferenceKind::Altered => Self::Altered,
+            DifferenceKind::Ahead if whole => Self::Ahead,
             // Its event may be what retention took, and a late one what is left.
-            Kind::Ahead => Self::Unexplained,
-            Kind::Unknown if whole => Self::Phantom,
-            Kind::Unknown => Self::Unexplained,
+            DifferenceKind::Ahead => Self::Unexplained,
+            DifferenceKind::Unknown if whole => Self::Phantom,
+            DifferenceKind::Unknown => Self::Unexplained,
         }
     }
 }
@@ -70,22 +70,22 @@ mod tests {
 
     #[test]
     fn what_may_have_been_purged_is_unexplained_unless_the_log_is_whole() {
-        let name = |version, whole, horizon| Name::of(Kind::Missing, Some(version), whole, horizon);
-        assert_eq!(name(3, false, Some(4)), Name::Unexplained);
-        assert_eq!(name(4, false, Some(4)), Name::Missing);
-        assert_eq!(name(3, false, None), Name::Missing);
-        assert_eq!(name(3, true, Some(4)), Name::Missing);
+        let name = |version, whole, horizon| DifferenceName::of(DifferenceKind::Missing, Some(version), whole, horizon);
+        assert_eq!(name(3, false, Some(4)), DifferenceName::Unexplained);
+        assert_eq!(name(4, false, Some(4)), DifferenceName::Missing);
+        assert_eq!(name(3, false, None), DifferenceName::Missing);
+        assert_eq!(name(3, true, Some(4)), DifferenceName::Missing);
     }
 
     #[test]
     fn what_no_event_of_a_log_without_its_beginning_has_is_unexplained() {
         for (kind, whole, name) in [
-            (Kind::Ahead, true, Name::Ahead),
-            (Kind::Ahead, false, Name::Unexplained),
-            (Kind::Unknown, true, Name::Phantom),
-            (Kind::Unknown, false, Name::Unexplained),
+            (DifferenceKind::Ahead, true, DifferenceName::Ahead),
+            (DifferenceKind::Ahead, false, DifferenceName::Unexplained),
+            (DifferenceKind::Unknown, true, DifferenceName::Phantom),
+            (DifferenceKind::Unknown, false, DifferenceName::Unexplained),
         ] {
-            assert_eq!(Name::of(kind, Some(3), whole, None), name);
+            assert_eq!(DifferenceName::of(kind, Some(3), whole, None), name);
         }
     }
 }

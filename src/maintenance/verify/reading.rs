@@ -8,11 +8,11 @@ use pipeline::mutants::{self, Mutant};
 use pipeline::sink::Content;
 use pipeline::system::Decoded;
 
-use super::compare::{Place, Told};
+use super::compare::{LogPosition, LoggedVersion};
 use super::misread::misread;
 use super::spill::Buckets;
 use super::topic_log::Letters;
-use super::{Finding, Name, VerifyError};
+use super::{DifferenceName, Finding, VerifyError};
 use crate::walk::{Walk, Walked};
 
 /// How records are read.
@@ -54,9 +54,9 @@ impl Reading<'_> {
                 wrong.extend(reason.map(|reason| finding(record, decoded, walked.as_ref(), reason)));
             }
             if let (Decoded::Event(identity, ()), Some(Content { deleted, digest })) = (decoded, content) {
-                let at = Place { topic, partition: record.at.partition, offset: record.offset };
+                let at = LogPosition { topic, partition: record.at.partition, offset: record.offset };
                 let passed = walked.and_then(|walked| walked.passed).filter(|_| !mutants::on(Mutant::VerifyBlind));
-                let told = Told { at, version: identity.version, deleted, content: digest, passed, optional };
+                let told = LoggedVersion { at, version: identity.version, deleted, content: digest, passed, optional };
                 buckets.told(&identity.document, &told)?;
             }
         }
@@ -72,7 +72,7 @@ fn finding(record: &Record, decoded: &Decoded<'_>, walked: Option<&Walked>, reas
         (None, _) => String::new(),
     };
     let at = Some((record.at.topic.to_string(), record.at.partition, record.offset));
-    Finding { name: Name::Misread, id, at, expected: None, held: None, reason: Some(reason) }
+    Finding { name: DifferenceName::Misread, id, at, expected: None, held: None, reason: Some(reason) }
 }
 
 #[cfg(test)]
@@ -80,8 +80,8 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use enrichers::Event;
-    use pipeline::sink::{Answer, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+    use enrichers::TransactionEvent;
+    use pipeline::sink::{BoxFuture, Failure, Reject, Sink, SinkLimits, Verdict, Write};
     use pipeline::system::Identity;
     use pipeline::{System, TopicPartition, bind};
 
@@ -115,24 +115,24 @@ mod tests {
             SinkLimits { items: 1, bytes: 1, ordered: false, one_write_a_document: false }
         }
 
-        fn write<'a>(&'a self, writes: &'a [&'a Emptied]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+        fn write<'a>(&'a self, writes: &'a [&'a Emptied]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
             Box::pin(async { Ok(writes.iter().map(|_| Verdict::Applied).collect()) })
         }
 
-        fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+        fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
             Box::pin(async { Ok(()) })
         }
     }
 
     impl System for Careless {
-        type Event<'r> = Event<'r>;
+        type Event<'r> = TransactionEvent<'r>;
         type Write = Emptied;
 
         fn name(&self) -> &'static str {
             "careless"
         }
 
-        fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+        fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
             let event = enrichers::decode(record.payload.as_deref().unwrap(), None).unwrap();
             let version = event.version() - i64::from(record.offset == 1);
             match record.offset {
@@ -150,7 +150,7 @@ mod tests {
 
         async fn enrich<'e, 'r: 'e>(
             &'e self,
-            events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+            events: Vec<(&'e Identity<'r>, &'e TransactionEvent<'r>)>,
         ) -> Vec<Result<Emptied, Reject>> {
             events.iter().map(|_| Ok(Emptied)).collect()
         }
@@ -179,7 +179,7 @@ mod tests {
         let records: Vec<Record> = (0..4).map(record).collect();
         let wrong = reading.put(0, &records, &mut buckets).await.unwrap();
         let at = |finding: &Finding| (finding.name, finding.id.clone(), finding.at.clone().unwrap().2);
-        let expected = [1, 2, 3].map(|offset| (Name::Misread, "a".to_owned(), offset));
+        let expected = [1, 2, 3].map(|offset| (DifferenceName::Misread, "a".to_owned(), offset));
         assert_eq!(wrong.iter().map(at).collect::<Vec<_>>(), expected);
         assert!(wrong.iter().all(|finding| finding.reason.as_ref().is_some_and(|why| !why.contains(".10"))));
 

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use pipeline::Options as EngineOptions;
+use pipeline::EngineOptions;
 
-use super::compare::Place;
-use super::topic_log::Log;
+use super::compare::LogPosition;
+use super::topic_log::VerifyLog;
 use super::{REPAIRED_AT_ONCE, VerifyError};
 use crate::maintenance::replay::replay;
 use crate::systems::Setup;
@@ -18,19 +18,19 @@ use crate::systems::Setup;
 const ROUNDS: usize = 10;
 
 /// What is to be written: the version of each document, and the record that holds it.
-pub(super) type Wanted = BTreeMap<String, (i64, Place)>;
+pub(super) type WantedVersions = BTreeMap<String, (i64, LogPosition)>;
 
 /// Writes these documents anew; gives how many were. `setup` accepts an equal version as the later one.
 pub(super) async fn rewritten(
     setup: &Setup,
-    log: &mut Log,
+    log: &mut VerifyLog,
     engine: &EngineOptions,
-    mut wanted: Wanted,
+    mut wanted: WantedVersions,
 ) -> Result<u64, VerifyError> {
     let mut rewritten = 0;
     for round in 0..ROUNDS {
         look(setup, log, &mut wanted).await?;
-        let places: Vec<Place> = wanted.values().map(|(_, at)| *at).collect();
+        let places: Vec<LogPosition> = wanted.values().map(|(_, at)| *at).collect();
         for places in places.chunks(REPAIRED_AT_ONCE) {
             let places = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
             let records = log.fetch(places).await?;
@@ -50,7 +50,7 @@ pub(super) async fn rewritten(
 
 /// Reads the log on to its end. A later record of the same version takes the place of the one that is wanted; a newer version
 /// makes an end of it.
-async fn look(setup: &Setup, log: &mut Log, wanted: &mut Wanted) -> Result<(), VerifyError> {
+async fn look(setup: &Setup, log: &mut VerifyLog, wanted: &mut WantedVersions) -> Result<(), VerifyError> {
     log.go_on().await?;
     let ids: HashSet<String> = wanted.keys().cloned().collect();
     for (id, version, at) in log.about(setup.bound.binding.clone(), Arc::new(ids)).await? {

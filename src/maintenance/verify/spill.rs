@@ -9,8 +9,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use tempfile::TempDir;
 
-use super::compare::{Place, Told};
-use crate::stores::reader::Held;
+use super::compare::{LogPosition, LoggedVersion};
+use crate::stores::reader::StoredVersion;
 
 /// What an entry takes in memory while its bucket is compared, about.
 const ENTRY_BYTES: u64 = 200;
@@ -26,9 +26,9 @@ pub struct Buckets {
 
 /// Everything about one document.
 #[derive(Debug, Default)]
-pub struct Document {
-    pub told: Vec<Told>,
-    pub held: Option<Held>,
+pub struct DocumentHistory {
+    pub told: Vec<LoggedVersion>,
+    pub held: Option<StoredVersion>,
     /// Other copies of it that the store holds, in another index.
     pub twice: bool,
 }
@@ -47,44 +47,44 @@ impl Buckets {
         Ok(Self { told: open("log")?, held: open("store")?, _folder: folder })
     }
 
-    pub fn told(&mut self, id: &str, told: &Told) -> io::Result<()> {
+    pub fn told(&mut self, id: &str, told: &LoggedVersion) -> io::Result<()> {
         let mut entry = Vec::with_capacity(id.len() + 40);
         entry.push(told.at.topic);
         entry.extend_from_slice(&told.at.partition.to_le_bytes());
         entry.extend_from_slice(&told.at.offset.to_le_bytes());
         entry.push(u8::from(told.optional));
-        let Told { version, deleted, content, passed, .. } = *told;
+        let LoggedVersion { version, deleted, content, passed, .. } = *told;
         put(&mut self.told, id, Common { version, deleted, content, passed }, &entry)
     }
 
-    pub fn held(&mut self, id: &str, held: &Held) -> io::Result<()> {
-        let Held { version, deleted, content, passed } = *held;
+    pub fn held(&mut self, id: &str, held: &StoredVersion) -> io::Result<()> {
+        let StoredVersion { version, deleted, content, passed } = *held;
         put(&mut self.held, id, Common { version, deleted, content, passed }, &[])
     }
 
     /// Gives every document of every bucket.
-    pub fn each(self, mut each: impl FnMut(&str, &Document)) -> io::Result<()> {
+    pub fn each(self, mut each: impl FnMut(&str, &DocumentHistory)) -> io::Result<()> {
         for (told, held) in self.told.into_iter().zip(self.held) {
-            let mut documents: HashMap<String, Document> = HashMap::new();
+            let mut documents: HashMap<String, DocumentHistory> = HashMap::new();
             let mut told = reader(told)?;
             while let Some((id, common)) = take(&mut told)? {
                 let mut rest = [0; 14];
                 told.read_exact(&mut rest)?;
                 let [topic, p0, p1, p2, p3, o0, o1, o2, o3, o4, o5, o6, o7, optional] = rest;
-                let at = Place {
+                let at = LogPosition {
                     topic,
                     partition: i32::from_le_bytes([p0, p1, p2, p3]),
                     offset: i64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]),
                 };
                 let Common { version, deleted, content, passed } = common;
-                let told = Told { at, version, deleted, content, passed, optional: optional != 0 };
+                let told = LoggedVersion { at, version, deleted, content, passed, optional: optional != 0 };
                 documents.entry(id).or_default().told.push(told);
             }
             let mut held = reader(held)?;
             while let Some((id, Common { version, deleted, content, passed })) = take(&mut held)? {
                 let document = documents.entry(id).or_default();
                 document.twice |= document.held.is_some();
-                document.held = Some(Held { version, deleted, content, passed });
+                document.held = Some(StoredVersion { version, deleted, content, passed });
             }
             for (id, document) in &mut documents {
                 document.told.sort_by_key(|told| told.at);
@@ -164,8 +164,8 @@ mod tests {
         let mut buckets = Buckets::new(1_000, 40_000).unwrap();
         assert!(buckets.told.len() > 10, "{}", buckets.told.len());
         for n in 0..1_000_i64 {
-            let at = Place { topic: 1, partition: 2, offset: 1_000 - n };
-            let told = Told {
+            let at = LogPosition { topic: 1, partition: 2, offset: 1_000 - n };
+            let told = LoggedVersion {
                 at,
                 version: -n,
                 deleted: n % 2 == 0,
@@ -177,12 +177,12 @@ mod tests {
         }
         for n in 250..750 {
             buckets
-                .held(&format!("id-{n}"), &Held { version: n, deleted: false, content: 7, passed: Some(9) })
+                .held(&format!("id-{n}"), &StoredVersion { version: n, deleted: false, content: 7, passed: Some(9) })
                 .unwrap();
         }
-        buckets.held("id-300", &Held { version: 1, deleted: false, content: 7, passed: Some(9) }).unwrap();
+        buckets.held("id-300", &StoredVersion { version: 1, deleted: false, content: 7, passed: Some(9) }).unwrap();
         let mut seen = BTreeMap::new();
-        let each = |id: &str, document: &Document| {
+        let each = |id: &str, document: &DocumentHistory| {
             seen.insert(id.to_owned(), (document.told.clone(), document.held, document.twice));
         };
         buckets.each(each).unwrap();

@@ -10,11 +10,11 @@ use pipeline::system::Decoded;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
 
-use super::compare::Place;
+use super::compare::LogPosition;
 use super::reading::Reading;
 use super::spill::Buckets;
-use super::{Listener, Report, Step, VerifyError, note};
-use crate::maintenance::dead_letters::Letter;
+use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
+use crate::maintenance::dead_letters::StoredDeadLetter;
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;
@@ -25,7 +25,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 pub(super) type Letters = HashSet<(String, i32, i64)>;
 
 /// The topics of a system, up to an end that was seen.
-pub(super) struct Log {
+pub(super) struct VerifyLog {
     client: ClientConfig,
     group: String,
     topics: Vec<(Topic, Ranges)>,
@@ -40,7 +40,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(VerifyError::Kafka(error.to_string())))
 }
 
-impl Log {
+impl VerifyLog {
     /// Takes the ends of the topics.
     pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
         blocking(move || {
@@ -130,8 +130,8 @@ impl Log {
             let mut letters = Letters::new();
             for topic in topics {
                 read_topic(&client, &topic, |letter| {
-                    let ours = |letter: &Letter| letter.system == system && letter.group == group;
-                    let letter = Letter::read(letter).filter(ours).map(|letter| letter.record);
+                    let ours = |letter: &StoredDeadLetter| letter.system == system && letter.group == group;
+                    let letter = StoredDeadLetter::read(letter).filter(ours).map(|letter| letter.record);
                     letters.extend(letter.map(|dead| (dead.at.topic.to_string(), dead.at.partition, dead.offset)));
                 })?;
             }
@@ -146,7 +146,7 @@ impl Log {
         &self,
         reading: &Reading<'_>,
         buckets: &mut Buckets,
-        report: &mut Report,
+        report: &mut VerifyReport,
         listener: &mut dyn Listener,
     ) -> Result<u64, VerifyError> {
         let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
@@ -172,7 +172,7 @@ impl Log {
                 note(report, listener, misread);
             }
             if !reading.optional {
-                listener.at(Step::Log(records, self.offsets()));
+                listener.at(VerifyStep::Log(records, self.offsets()));
             }
         }
         fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
@@ -184,13 +184,13 @@ impl Log {
         &self,
         binding: Arc<dyn Binding>,
         documents: Arc<HashSet<String>>,
-    ) -> Result<Vec<(String, i64, Place)>, VerifyError> {
+    ) -> Result<Vec<(String, i64, LogPosition)>, VerifyError> {
         let (client, topics) = (self.client.clone(), self.topics.clone());
         blocking(move || {
             let mut found = Vec::new();
             for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
                 read_ranges(&client, &topic.name, ranges, |record| {
-                    let at = Place { topic: number, partition: record.at.partition, offset: record.offset };
+                    let at = LogPosition { topic: number, partition: record.at.partition, offset: record.offset };
                     let events = binding.decode(std::slice::from_ref(&record));
                     if let [Decoded::Event(identity, ())] = events.decoded()
                         && documents.contains(&*identity.document)

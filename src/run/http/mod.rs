@@ -30,7 +30,7 @@ use crate::config::Http;
 
 /// Why the process is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub struct ReasonLine {
     /// The part, such as `elasticsearch`.
     pub source: String,
     pub reason: String,
@@ -50,9 +50,9 @@ pub enum Continued {
 /// What the server asks the rest of the process.
 pub trait Health: Send + Sync + 'static {
     /// Why it is not ready; empty when it is.
-    fn reasons(&self) -> Vec<Reason>;
+    fn reasons(&self) -> Vec<ReasonLine>;
     /// What is wrong with projections that were brought along; they are never in the way, so readiness leaves them out.
-    fn projections(&self) -> Vec<Reason>;
+    fn projections(&self) -> Vec<ReasonLine>;
     /// Details per system, as JSON.
     fn details(&self) -> Value;
     /// Lets the work of this system go on, if its breaker stopped it.
@@ -68,14 +68,14 @@ pub enum HttpError {
 
 /// A server that has its address but does not answer yet.
 #[derive(Debug)]
-pub struct Server {
+pub struct HttpServer {
     listener: TcpListener,
     addr: SocketAddr,
     guard: Guard,
     limits: Limits,
 }
 
-impl Server {
+impl HttpServer {
     /// Takes the address, so that one that is in use is known before any work starts.
     ///
     /// # Errors

@@ -11,18 +11,18 @@ use super::*;
 
 #[derive(Default)]
 struct Fake {
-    reasons: Mutex<Vec<Reason>>,
-    projections: Mutex<Vec<Reason>>,
+    reasons: Mutex<Vec<ReasonLine>>,
+    projections: Mutex<Vec<ReasonLine>>,
     /// Systems whose breaker is open.
     open: Mutex<Vec<&'static str>>,
 }
 
 impl Health for Fake {
-    fn reasons(&self) -> Vec<Reason> {
+    fn reasons(&self) -> Vec<ReasonLine> {
         self.reasons.lock().unwrap().clone()
     }
 
-    fn projections(&self) -> Vec<Reason> {
+    fn projections(&self) -> Vec<ReasonLine> {
         self.projections.lock().unwrap().clone()
     }
 
@@ -54,7 +54,7 @@ struct Run {
 
 async fn run(http: &Http, change: impl FnOnce(&mut Limits)) -> Run {
     let health = Arc::new(Fake::default());
-    let mut server = Server::bind(http).await.unwrap();
+    let mut server = HttpServer::bind(http).await.unwrap();
     change(&mut server.limits);
     let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), server.addr().port());
     let stop = CancellationToken::new();
@@ -84,7 +84,7 @@ async fn it_answers_and_stops() {
     let (status, body) = call(addr, "GET /readyz").await;
     assert_eq!((status, serde_json::from_str(&body).unwrap()), (200, json!({ "ready": true, "reasons": [] })));
 
-    let away = Reason { source: "postgres".into(), reason: "away".into() };
+    let away = ReasonLine { source: "postgres".into(), reason: "away".into() };
     health.projections.lock().unwrap().push(away);
     let (status, body) = call(addr, "GET /readyz").await;
     let projections = json!([{ "source": "postgres", "reason": "away" }]);
@@ -92,7 +92,7 @@ async fn it_answers_and_stops() {
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, expected));
     health.projections.lock().unwrap().clear();
 
-    let why = Reason { source: "elasticsearch".into(), reason: "refused".into() };
+    let why = ReasonLine { source: "elasticsearch".into(), reason: "refused".into() };
     health.reasons.lock().unwrap().push(why);
     let reasons = json!([{ "source": "elasticsearch", "reason": "refused" }]);
     let (status, body) = call(addr, "GET /readyz").await;
@@ -286,8 +286,8 @@ async fn nobody_who_holds_the_port_keeps_the_server_from_ending() {
 
 #[tokio::test]
 async fn a_taken_port_names_address_and_variable() {
-    let first = Server::bind(&free()).await.unwrap();
+    let first = HttpServer::bind(&free()).await.unwrap();
     let taken = Http { port: first.addr().port(), ..free() };
-    let error = Server::bind(&taken).await.unwrap_err().to_string();
+    let error = HttpServer::bind(&taken).await.unwrap_err().to_string();
     assert!(error.contains(&first.addr().to_string()) && error.contains("HTTP_PORT"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::Fields;
+use super::LogFields;
 
 /// How often one line is said again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn shape(line: &str) -> String {
 
 impl<S: Subscriber> Layer<S> for Repeats {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         let text = fields.text("message");
         // What its bindings log on their own comes under another target.

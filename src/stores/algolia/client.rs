@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use pipeline::sink::{Failure, Kind};
+use pipeline::sink::{Failure, FailureKind};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use secrecy::ExposeSecret;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::errors::{Answer, Call};
+use super::errors::{CallKind, Response};
 use super::hosts::{Access, Host, Hosts};
 use super::request::{Operation, body_of, json};
 use crate::config::Algolia;
@@ -53,7 +53,7 @@ impl Default for Timeouts {
 
 /// A client for one application; clones share connections and what is known of the hosts.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct AlgoliaClient {
     http: reqwest::Client,
     hosts: Arc<Hosts>,
     prefix: String,
@@ -66,14 +66,14 @@ pub struct TaskId(pub i64);
 
 /// A part of an index.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct BrowsePage {
     /// Ids, and the objects with their `objectID`.
     pub objects: Vec<(String, Box<RawValue>)>,
     /// Asks for the next page; `None`: that was the last.
     pub cursor: Option<String>,
 }
 
-impl Client {
+impl AlgoliaClient {
     /// Makes the client; connects nowhere yet.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Client {
             task: i64,
         }
         let answer = self.post(&self.path(index, "batch"), body_of(requests)?, Access::Write).await?;
-        answer.read::<Taken>(Call::Batch).map(|taken| TaskId(taken.task))
+        answer.read::<Taken>(CallKind::Batch).map(|taken| TaskId(taken.task))
     }
 
     /// The objects under these ids, in their order (`getObjects`); none in an index that is missing.
@@ -139,25 +139,26 @@ impl Client {
     async fn some_objects(&self, index: &str, ids: &[String]) -> Result<Vec<Option<Box<RawValue>>>, Failure> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Wanted<'a> {
+        struct ObjectRequest<'a> {
             index_name: &'a str,
             #[serde(rename = "objectID")]
             id: &'a str,
         }
         #[derive(Serialize)]
-        struct Request<'a> {
-            requests: Vec<Wanted<'a>>,
+        struct ObjectsRequest<'a> {
+            requests: Vec<ObjectRequest<'a>>,
         }
         #[derive(Deserialize)]
-        struct Found {
+        struct ObjectsAnswer {
             results: Vec<Option<Box<RawValue>>>,
         }
-        let requests = ids.iter().map(|id| Wanted { index_name: index, id }).collect();
-        let answer = self.post("/1/indexes/*/objects", json(&Request { requests })?.into(), Access::Read).await?;
+        let requests = ids.iter().map(|id| ObjectRequest { index_name: index, id }).collect();
+        let answer =
+            self.post("/1/indexes/*/objects", json(&ObjectsRequest { requests })?.into(), Access::Read).await?;
         if answer.status == 404 {
             return Ok(ids.iter().map(|_| None).collect());
         }
-        let found: Found = answer.read(Call::Objects)?;
+        let found: ObjectsAnswer = answer.read(CallKind::Objects)?;
         if found.results.len() != ids.len() {
             return Err(Failure::broken("Algolia answered for another number of objects than were asked for"));
         }
@@ -168,7 +169,7 @@ impl Client {
     ///
     /// # Errors
     /// Why it could not be read.
-    pub async fn browse(&self, index: &str, cursor: Option<&str>) -> Result<Page, Failure> {
+    pub async fn browse(&self, index: &str, cursor: Option<&str>) -> Result<BrowsePage, Failure> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Request<'a> {
@@ -187,11 +188,11 @@ impl Client {
         let request = Request { hits_per_page: MOST_OBJECTS, attributes_to_retrieve: ["*"], cursor };
         let answer = self.post(&self.path(index, "browse"), json(&request)?.into(), Access::Read).await?;
         if answer.status == 404 {
-            return Ok(Page::default());
+            return Ok(BrowsePage::default());
         }
-        let page: Browsed = answer.read(Call::Browse)?;
+        let page: Browsed = answer.read(CallKind::Browse)?;
         let objects = page.hits.into_iter().map(|hit| Ok((id_of(&hit)?, hit))).collect::<Result<_, Failure>>()?;
-        Ok(Page { objects, cursor: page.cursor })
+        Ok(BrowsePage { objects, cursor: page.cursor })
     }
 
     /// Waits until what a batch wrote can be read (`getTask`).
@@ -200,14 +201,14 @@ impl Client {
     /// Why it is not known; unavailable, when it takes longer than the timeout.
     pub async fn wait(&self, index: &str, task: TaskId) -> Result<(), Failure> {
         #[derive(Deserialize)]
-        struct Status<'a> {
+        struct TaskState<'a> {
             status: Cow<'a, str>,
         }
         let path = self.path(index, &format!("task/{}", task.0));
         let (begun, mut pause) = (Instant::now(), Duration::from_millis(25));
         loop {
             let answer = self.send(Method::GET, &path, None, Access::Read).await?;
-            if answer.read::<Status<'_>>(Call::Task)?.status == "published" {
+            if answer.read::<TaskState<'_>>(CallKind::Task)?.status == "published" {
                 return Ok(());
             }
             if begun.elapsed() + pause > self.timeouts.task {
@@ -231,22 +232,22 @@ impl Client {
         format!("/1/indexes/{prefix}{index}/{call}")
     }
 
-    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<Answer, Failure> {
+    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<Response, Failure> {
         self.send(Method::POST, path, Some(body), access).await
     }
 
     /// Asks the hosts in turn. The failure is that of the last host that was reached, for what broke there may be the
     /// request's own doing; when none was, there is no connection.
-    async fn send(&self, method: Method, path: &str, body: Option<Bytes>, access: Access) -> Result<Answer, Failure> {
-        let mut failure: Option<Result<Answer, Failure>> = None;
+    async fn send(&self, method: Method, path: &str, body: Option<Bytes>, access: Access) -> Result<Response, Failure> {
+        let mut failure: Option<Result<Response, Failure>> = None;
         for host in self.hosts.in_order(access) {
             let tried = self.ask(host, method.clone(), path, body.clone(), access).await;
-            let done = tried.as_ref().is_ok_and(Answer::is_final);
+            let done = tried.as_ref().is_ok_and(Response::is_final);
             host.note(!done);
             if done {
                 return tried;
             }
-            let reached = !matches!(&tried, Err(failure) if failure.kind == Kind::Unavailable);
+            let reached = !matches!(&tried, Err(failure) if failure.kind == FailureKind::Unavailable);
             if reached || failure.is_none() {
                 failure = Some(tried);
             }
@@ -261,7 +262,7 @@ impl Client {
         path: &str,
         body: Option<Bytes>,
         access: Access,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let timeout = match access {
             Access::Read => self.timeouts.read,
             Access::Write => self.timeouts.write,
@@ -273,17 +274,17 @@ impl Client {
         let response = request.send().await.map_err(|error| failed(host, &error))?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| failed(host, &error))?;
-        Ok(Answer { status, body })
+        Ok(Response { status, body })
     }
 }
 
 fn id_of(object: &RawValue) -> Result<String, Failure> {
     #[derive(Deserialize)]
-    struct Id {
+    struct ObjectId {
         #[serde(rename = "objectID")]
         id: String,
     }
-    let id = serde_json::from_str::<Id>(object.get());
+    let id = serde_json::from_str::<ObjectId>(object.get());
     id.map(|object| object.id).map_err(|_| Failure::broken("Algolia showed an object without an objectID"))
 }
 

@@ -14,9 +14,9 @@ pub mod version_store;
 mod version_store_mongodb;
 mod version_store_postgres;
 
-pub use bind::{Kept, RatedKept, needed, target};
-pub use client::{Client, MOST_OBJECTS, Page, TaskId, Timeouts};
+pub use bind::{IndexSpec, RatingIndexSpec, needed, target};
+pub use client::{AlgoliaClient, BrowsePage, MOST_OBJECTS, TaskId, Timeouts};
 pub use request::{BATCH_BYTES, BATCH_OPERATIONS, Operation};
-pub use version_store_mongodb::MongoLedger;
-pub use version_store_postgres::PostgresLedger;
+pub use version_store_mongodb::MongoVersionStore;
+pub use version_store_postgres::PostgresVersionStore;
 pub(crate) use version_store_postgres::possible;

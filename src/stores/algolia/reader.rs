@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::sink::{Index, RatedIndex};
+use super::sink::{AlgoliaIndex, RatedIndex};
 use super::{MOST_OBJECTS, Operation};
-use crate::stores::algolia::version_store::{Row, object_content};
+use crate::stores::algolia::version_store::{VersionRow, object_content};
 use crate::stores::follow_up::FollowUps;
 use crate::stores::ratings::recompute::{LOOKS, Rated, astray};
-use crate::stores::reader::{Found, Held, Seen, Shelf, Visit};
+use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit};
 
 /// Reads an index and its ledger.
-pub(super) struct AlgoliaShelf(pub(super) Arc<Index>);
+pub(super) struct AlgoliaReader(pub(super) Arc<AlgoliaIndex>);
 
 type Object = Option<Box<RawValue>>;
 
-impl AlgoliaShelf {
+impl AlgoliaReader {
     /// Waits until whatever was written before can be read: the tasks of an index are done in order.
     async fn still(&self, index: &str) -> Result<(), Failure> {
         let task = self.0.client.probe(index).await?;
@@ -26,7 +26,7 @@ impl AlgoliaShelf {
     }
 
     async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
-        let Index { client, name, ledger, .. } = &*self.0;
+        let AlgoliaIndex { client, name, ledger, .. } = &*self.0;
         self.still(name).await?;
         let mut after: Option<String> = None;
         loop {
@@ -55,13 +55,13 @@ impl AlgoliaShelf {
     }
 
     /// The objects of these rows; those that differ are looked at once more, for writers may be at work.
-    async fn beside(&self, mut rows: Vec<Row>) -> Result<Vec<(Row, Object)>, Failure> {
+    async fn beside(&self, mut rows: Vec<VersionRow>) -> Result<Vec<(VersionRow, Object)>, Failure> {
         let mut all = Vec::with_capacity(rows.len());
         for last in [false, true] {
             let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
             let objects = self.0.client.objects(self.0.name, &ids).await?;
             let pairs = rows.into_iter().zip(objects);
-            let fits = |(row, object): &(Row, Object)| {
+            let fits = |(row, object): &(VersionRow, Object)| {
                 let shown = object.as_ref().map(|object| object_content(object.get()));
                 shown == row.object.as_deref().map(object_content)
             };
@@ -77,7 +77,7 @@ impl AlgoliaShelf {
         Ok(all)
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(MOST_OBJECTS) {
             let rows = self.0.ledger.rows(ids).await?;
@@ -87,15 +87,15 @@ impl AlgoliaShelf {
                     (Some(row), object) => held(&row, object.as_deref())?,
                     (None, object) => unknown(object.as_deref()?),
                 };
-                Some(Found { held, text: object.map(|object| object.get().to_owned()) })
+                Some(StoredDocument { held, text: object.map(|object| object.get().to_owned()) })
             }));
         }
         Ok(found)
     }
 
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let mut removed = self.0.ledger.remove(seen).await?;
-        let living: Vec<&Seen> = seen.iter().filter(|seen| !seen.deleted).collect();
+        let living: Vec<&ObservedVersion> = seen.iter().filter(|seen| !seen.deleted).collect();
         for living in living.chunks(MOST_OBJECTS) {
             let deletes: Vec<Operation<'_>> = living.iter().map(|seen| Operation::Delete { id: &seen.id }).collect();
             self.0.client.batch(self.0.name, &deletes).await?;
@@ -141,8 +141,8 @@ impl AlgoliaShelf {
 }
 
 /// Of no version: no event is about it.
-fn unknown(object: &RawValue) -> Held {
-    Held { version: i64::MIN, deleted: false, content: object_content(object.get()), passed: None }
+fn unknown(object: &RawValue) -> StoredVersion {
+    StoredVersion { version: i64::MIN, deleted: false, content: object_content(object.get()), passed: None }
 }
 
 /// Whether an object shows this rating.
@@ -153,30 +153,33 @@ fn shows(object: Option<&RawValue>, rated: &Rated) -> bool {
 }
 
 /// What the index shows, at the version of the ledger; `None` for what is to be there and is not.
-fn held(row: &Row, object: Option<&RawValue>) -> Option<Held> {
+fn held(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
     match (object, &row.object) {
-        (Some(object), _) => {
-            Some(Held { version: row.version, deleted: false, content: object_content(object.get()), passed: None })
-        }
-        (None, None) => Some(Held { version: row.version, deleted: true, content: 0, passed: None }),
+        (Some(object), _) => Some(StoredVersion {
+            version: row.version,
+            deleted: false,
+            content: object_content(object.get()),
+            passed: None,
+        }),
+        (None, None) => Some(StoredVersion { version: row.version, deleted: true, content: 0, passed: None }),
         (None, Some(_)) => None,
     }
 }
 
-impl Shelf for AlgoliaShelf {
+impl StoreReader for AlgoliaReader {
     fn name(&self) -> &'static str {
         "algolia"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         Box::pin(self.look_up(ids))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
@@ -184,7 +187,7 @@ impl Shelf for AlgoliaShelf {
         true
     }
 
-    fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
+    fn derived(&self, mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.ratings(mend))
     }
 
@@ -192,11 +195,11 @@ impl Shelf for AlgoliaShelf {
         self.0.rated.as_ref().map(|rated| rated.follow_ups.clone())
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         self.0.ledger.horizon()
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         self.0.ledger.note_horizon(version)
     }
 }

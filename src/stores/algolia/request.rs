@@ -44,7 +44,7 @@ impl Operation<'_> {
 /// Objects go in as they are: they are JSON already.
 pub(super) fn body_of(requests: &[Operation<'_>]) -> Result<Bytes, Failure> {
     #[derive(Serialize)]
-    struct Id<'a> {
+    struct ObjectIdField<'a> {
         #[serde(rename = "objectID")]
         id: &'a str,
     }
@@ -54,7 +54,7 @@ pub(super) fn body_of(requests: &[Operation<'_>]) -> Result<Bytes, Failure> {
         let (action, object) = match request {
             Operation::Save { object } => ("addObject", Cow::Borrowed(*object)),
             Operation::Merge { object } => ("partialUpdateObject", Cow::Borrowed(*object)),
-            Operation::Delete { id } => ("deleteObject", Cow::Owned(json(&Id { id })?)),
+            Operation::Delete { id } => ("deleteObject", Cow::Owned(json(&ObjectIdField { id })?)),
         };
         let comma = if number == 0 { "" } else { "," };
         body.extend([comma, "{\"action\":\"", action, "\",\"body\":", &object, "}"]);

@@ -8,11 +8,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Kind, Sink, SinkLimits, Verdict, Why};
+use pipeline::sink::{BoxFuture, Failure, FailureKind, Sink, SinkLimits, Verdict, Why};
 use serde_json::json;
 
-use super::{BATCH_BYTES, BATCH_OPERATIONS, Client, Operation};
-use crate::stores::algolia::version_store::{Entry, Ledger, Row};
+use super::{AlgoliaClient, BATCH_BYTES, BATCH_OPERATIONS, Operation};
+use crate::stores::algolia::version_store::{IndexEntry, VersionRow, VersionStore};
 use crate::stores::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
 use crate::stores::halves::Halves;
 use crate::stores::ratings::recompute::{Rated, Ratings, rate};
@@ -23,42 +23,42 @@ const PUSHES: usize = 10;
 
 /// Writes objects into an index by way of a ledger.
 pub(super) struct AlgoliaSink {
-    pub index: Arc<Index>,
+    pub index: Arc<AlgoliaIndex>,
     /// No two batches in flight hold records of one partition.
     pub ordered: bool,
 }
 
 /// An index, its ledger, and the ratings that follow from its objects.
-pub(super) struct Index {
-    pub client: Client,
+pub(super) struct AlgoliaIndex {
+    pub client: AlgoliaClient,
     pub name: &'static str,
-    pub ledger: Arc<dyn Ledger>,
-    pub rated: Option<Rating>,
+    pub ledger: Arc<dyn VersionStore>,
+    pub rated: Option<ShownRatings>,
 }
 
 /// The ratings that follow from an index's objects.
-pub(super) struct Rating {
+pub(super) struct ShownRatings {
     pub shown: Arc<RatedIndex>,
     pub follow_ups: Arc<FollowUps>,
 }
 
 /// An index whose objects show ratings; they may have further attributes, which stay.
 pub(super) struct RatedIndex {
-    pub client: Client,
+    pub client: AlgoliaClient,
     pub name: &'static str,
     pub ratings: Arc<dyn Ratings>,
 }
 
 /// What an index is to show under an id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Shown {
+struct ShownObject {
     id: String,
     version: i64,
-    what: What,
+    what: ShownContent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum What {
+enum ShownContent {
     Object(String),
     /// Of an object that others write too.
     Attributes(String),
@@ -67,35 +67,35 @@ enum What {
 
 /// Where what is to be shown is held.
 #[derive(Clone, Copy)]
-enum Source<'a> {
-    Ledger(&'a dyn Ledger),
+enum ContentSource<'a> {
+    Ledger(&'a dyn VersionStore),
     Ratings(&'a dyn Ratings),
 }
 
-impl Source<'_> {
-    async fn look(self, ids: &[String]) -> Result<Vec<Shown>, Failure> {
+impl ContentSource<'_> {
+    async fn look(self, ids: &[String]) -> Result<Vec<ShownObject>, Failure> {
         Ok(match self {
-            Self::Ledger(ledger) => ledger.rows(ids).await?.into_iter().flatten().map(Shown::row).collect(),
-            Self::Ratings(ratings) => ratings.held(ids).await?.iter().flatten().map(Shown::rated).collect(),
+            Self::Ledger(ledger) => ledger.rows(ids).await?.into_iter().flatten().map(ShownObject::row).collect(),
+            Self::Ratings(ratings) => ratings.held(ids).await?.iter().flatten().map(ShownObject::rated).collect(),
         })
     }
 }
 
-impl Shown {
-    fn row(row: Row) -> Self {
-        Self { id: row.id, version: row.version, what: row.object.map_or(What::Nothing, What::Object) }
+impl ShownObject {
+    fn row(row: VersionRow) -> Self {
+        Self { id: row.id, version: row.version, what: row.object.map_or(ShownContent::Nothing, ShownContent::Object) }
     }
 
     fn rated(rated: &Rated) -> Self {
         let attributes = json!({"objectID": rated.subject, "rating": rated.rating.json()}).to_string();
-        Self { id: rated.subject.clone(), version: rated.seq, what: What::Attributes(attributes) }
+        Self { id: rated.subject.clone(), version: rated.seq, what: ShownContent::Attributes(attributes) }
     }
 
     fn operation(&self) -> Operation<'_> {
         match &self.what {
-            What::Object(object) => Operation::Save { object },
-            What::Attributes(object) => Operation::Merge { object },
-            What::Nothing => Operation::Delete { id: &self.id },
+            ShownContent::Object(object) => Operation::Save { object },
+            ShownContent::Attributes(object) => Operation::Merge { object },
+            ShownContent::Nothing => Operation::Delete { id: &self.id },
         }
     }
 }
@@ -105,7 +105,7 @@ impl RatedIndex {
         let mut refused = rate(&*self.ratings, subjects).await?;
         let mut halves = Halves::of(subjects);
         while let Some(some) = halves.due() {
-            let ratings = Source::Ratings(&*self.ratings);
+            let ratings = ContentSource::Ratings(&*self.ratings);
             if let Err(failure) = push_until_still(&self.client, self.name, some, ratings).await {
                 halves.failed(some, failure)?;
             }
@@ -121,15 +121,15 @@ impl RatedIndex {
 }
 
 impl FollowUp for RatedIndex {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
         Box::pin(self.rate(subjects))
     }
 }
 
-impl Index {
+impl AlgoliaIndex {
     /// Pushes what the ledger holds of these objects.
     pub(super) async fn push(&self, ids: &[String]) -> Result<(), Failure> {
-        push_until_still(&self.client, self.name, ids, Source::Ledger(&*self.ledger)).await
+        push_until_still(&self.client, self.name, ids, ContentSource::Ledger(&*self.ledger)).await
     }
 
     /// Counts the ratings that these objects count for, and pushes them.
@@ -154,7 +154,7 @@ impl Index {
     }
 
     /// Gives back a write that is refused, unless something newer is held by now; then it was superseded.
-    async fn refused(&self, entry: &Entry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
+    async fn refused(&self, entry: &IndexEntry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
         let ids = std::slice::from_ref(&entry.id);
         let held = self.ledger.rows(ids).await.map_err(nobodys_fault)?.into_iter().next().flatten();
         if held.is_some_and(|held| held.version > entry.version) {
@@ -172,21 +172,26 @@ impl Index {
     }
 }
 
-async fn push_until_still(client: &Client, index: &str, ids: &[String], source: Source<'_>) -> Result<(), Failure> {
+async fn push_until_still(
+    client: &AlgoliaClient,
+    index: &str,
+    ids: &[String],
+    source: ContentSource<'_>,
+) -> Result<(), Failure> {
     let mut moved = if ids.is_empty() { Vec::new() } else { source.look(ids).await.map_err(nobodys_fault)? };
     for _ in 0..PUSHES {
         if moved.is_empty() {
             return Ok(());
         }
         for part in parts(&moved) {
-            let operations: Vec<Operation<'_>> = part.iter().map(Shown::operation).collect();
+            let operations: Vec<Operation<'_>> = part.iter().map(ShownObject::operation).collect();
             client.batch(index, &operations).await?;
         }
         if mutants::on(Mutant::PushedOnce) {
             return Ok(());
         }
         let ids: Vec<String> = moved.iter().map(|shown| shown.id.clone()).collect();
-        let pushed: HashSet<Shown> = moved.into_iter().collect();
+        let pushed: HashSet<ShownObject> = moved.into_iter().collect();
         let now = source.look(&ids).await.map_err(nobodys_fault)?;
         moved = now.into_iter().filter(|shown| !pushed.contains(shown)).collect();
     }
@@ -194,7 +199,7 @@ async fn push_until_still(client: &Client, index: &str, ids: &[String], source: 
 }
 
 /// Splits what is pushed by the limits of a batch.
-fn parts(shown: &[Shown]) -> Vec<&[Shown]> {
+fn parts(shown: &[ShownObject]) -> Vec<&[ShownObject]> {
     let mut parts = Vec::new();
     let (mut from, mut bytes) = (0, 0);
     for (place, one) in shown.iter().enumerate() {
@@ -210,13 +215,15 @@ fn parts(shown: &[Shown]) -> Vec<&[Shown]> {
 }
 
 impl AlgoliaSink {
-    async fn take(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+    async fn take(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         let index = &self.index;
         let verdicts = index.ledger.take(entries).await?;
-        let ids = settled(entries, &verdicts, Entry::id);
+        let ids = settled(entries, &verdicts, IndexEntry::id);
         match (index.push(&ids).await, entries) {
             (Ok(()), _) => {}
-            (Err(failure), [entry]) if failure.kind == Kind::Refused => return index.refused(entry, failure).await,
+            (Err(failure), [entry]) if failure.kind == FailureKind::Refused => {
+                return index.refused(entry, failure).await;
+            }
             (Err(failure), _) => return Err(failure),
         }
         index.follow_up(&ids).await?;
@@ -229,7 +236,7 @@ impl AlgoliaSink {
     }
 }
 
-impl Sink<Entry> for AlgoliaSink {
+impl Sink<IndexEntry> for AlgoliaSink {
     fn name(&self) -> &'static str {
         "algolia"
     }
@@ -239,11 +246,11 @@ impl Sink<Entry> for AlgoliaSink {
         SinkLimits { items, bytes, ordered: self.ordered, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.take(entries))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
     }
 }
@@ -254,8 +261,9 @@ mod tests {
 
     #[test]
     fn a_push_is_split_by_number_and_by_size() {
-        let shown = |size: usize| Shown { id: "a".into(), version: 1, what: What::Object("x".repeat(size)) };
-        let sizes = |shown: &[Shown]| parts(shown).into_iter().map(<[Shown]>::len).collect::<Vec<_>>();
+        let shown =
+            |size: usize| ShownObject { id: "a".into(), version: 1, what: ShownContent::Object("x".repeat(size)) };
+        let sizes = |shown: &[ShownObject]| parts(shown).into_iter().map(<[ShownObject]>::len).collect::<Vec<_>>();
         assert_eq!(sizes(&[]), [] as [usize; 0]);
         assert_eq!(sizes(&vec![shown(10); 2_500]), [1_000, 1_000, 500]);
         assert_eq!(sizes(&vec![shown(BATCH_BYTES / 3); 7]), [2, 2, 2, 1]);

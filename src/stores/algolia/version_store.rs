@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::sink::{Answer, Content, Failure, Verdict, Write};
+use pipeline::sink::{BoxFuture, Content, Failure, Verdict, Write};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::stores::reader::{Seen, first_bytes};
+use crate::stores::reader::{ObservedVersion, first_bytes};
 
 /// An object on its way into a store, by way of its ledger.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct IndexEntry {
     pub id: String,
     pub version: i64,
     /// One JSON object; none of a deleted one.
@@ -31,7 +31,7 @@ pub struct Contribution {
 
 /// What a ledger holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct VersionRow {
     pub id: String,
     pub version: i64,
     /// None of a deleted one.
@@ -39,57 +39,57 @@ pub struct Row {
 }
 
 /// Keeps versions and objects.
-pub trait Ledger: Send + Sync + 'static {
+pub trait VersionStore: Send + Sync + 'static {
     /// Takes entries where nothing newer is held; no two are of one document. One verdict an entry.
     ///
     /// # Errors
     /// Why not, as a whole.
-    fn take<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
+    fn take<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
 
     /// Puts back what was held before this entry was taken, unless another was taken since.
     ///
     /// # Errors
     /// Why not.
-    fn give_back<'a>(&'a self, entry: &'a Entry) -> Answer<'a, Result<(), Failure>>;
+    fn give_back<'a>(&'a self, entry: &'a IndexEntry) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// What is held of these ids, in order.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn rows<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Row>>, Failure>>;
+    fn rows<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<VersionRow>>, Failure>>;
 
     /// Some rows after this id, in the order of their ids; none at the end.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn page<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Result<Vec<Row>, Failure>>;
+    fn page<'a>(&'a self, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<VersionRow>, Failure>>;
 
     /// Forgets rows that are still as they were seen; returns how many.
     ///
     /// # Errors
     /// Why not.
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>>;
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
 
     /// As [`crate::stores::reader::Shelf::horizon`].
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>>;
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
 
     /// As [`crate::stores::reader::Shelf::note_horizon`].
     ///
     /// # Errors
     /// Why it cannot be noted.
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>>;
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// A write that changes nothing.
     ///
     /// # Errors
     /// Why it is not taken.
-    fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
-impl Entry {
+impl IndexEntry {
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -99,7 +99,7 @@ impl Entry {
     }
 }
 
-impl Write for Entry {
+impl Write for IndexEntry {
     fn bytes(&self) -> usize {
         self.object.as_ref().map_or(0, String::len) + 2 * self.id.len() + 200
     }

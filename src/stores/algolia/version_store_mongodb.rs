@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{Answer, Failure, Order, Sink, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Sink, Verdict};
 
-use super::version_store::{Entry, Ledger, Row};
-use crate::stores::mongodb::{Collection, Mongo, MongoShelf, MongoSink, Upsert, VERSION, number};
+use super::version_store::{IndexEntry, VersionRow, VersionStore};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, number};
 use crate::stores::ratings::{STARS, SUBJECT, SUBJECTS};
-use crate::stores::reader::{Seen, Shelf};
+use crate::stores::reader::{ObservedVersion, StoreReader};
 
 /// Rows in one page.
 const PAGE: i64 = 1_000;
@@ -21,14 +21,14 @@ const CONTRIBUTION: [&str; 2] = [SUBJECT, STARS];
 
 /// Versions and objects in a collection whose key is `_id`.
 #[derive(Clone, Debug)]
-pub struct MongoLedger {
+pub struct MongoVersionStore {
     mongo: Mongo,
     collection: &'static Collection,
     sink: MongoSink,
-    shelf: MongoShelf,
+    shelf: MongoReader,
 }
 
-impl MongoLedger {
+impl MongoVersionStore {
     /// `only` is the collection, alone.
     pub fn new(
         mongo: Mongo,
@@ -37,11 +37,11 @@ impl MongoLedger {
         order: Order,
     ) -> Self {
         let sink = MongoSink::new(mongo.clone(), collection, order, false);
-        let shelf = MongoShelf::new(mongo.clone(), only);
+        let shelf = MongoReader::new(mongo.clone(), only);
         Self { mongo, collection, sink, shelf }
     }
 
-    async fn taken(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+    async fn taken(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
         let mut held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
         let writes: Vec<Upsert> = entries.iter().map(|entry| self.upsert(entry, held.remove(&entry.id))).collect();
@@ -49,7 +49,7 @@ impl MongoLedger {
     }
 
     /// The row of an entry, and what it takes the place of.
-    fn upsert(&self, entry: &Entry, held: Option<Document>) -> Upsert {
+    fn upsert(&self, entry: &IndexEntry, held: Option<Document>) -> Upsert {
         let mut fields = doc! {OBJECT: entry.object.clone()};
         if let Some(contribution) = &entry.contribution {
             fields.insert(SUBJECT, &contribution.subject);
@@ -79,7 +79,7 @@ impl MongoLedger {
         }
     }
 
-    async fn put_back(&self, entry: &Entry) -> Result<(), Failure> {
+    async fn put_back(&self, entry: &IndexEntry) -> Result<(), Failure> {
         let ours = doc! {"_id": &entry.id, VERSION: entry.version};
         let Some(row) = self.documents(ours.clone(), FindOptions::default()).await?.remove(&entry.id) else {
             return Ok(());
@@ -107,56 +107,56 @@ impl MongoLedger {
         Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
     }
 
-    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<Row>>, Failure> {
+    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure> {
         let held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
         Ok(ids.iter().map(|id| held.get(id).map(|document| row(id, document))).collect())
     }
 
-    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {
+    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<VersionRow>, Failure> {
         let options = FindOptions::builder().sort(doc! {"_id": 1}).limit(PAGE).build();
         let filter = after.map_or_else(Document::new, |after| doc! {"_id": {"$gt": after}});
         let held = self.documents(filter, options).await?;
-        let mut rows: Vec<Row> = held.iter().map(|(id, document)| row(id, document)).collect();
+        let mut rows: Vec<VersionRow> = held.iter().map(|(id, document)| row(id, document)).collect();
         rows.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(rows)
     }
 }
 
-fn row(id: &str, document: &Document) -> Row {
+fn row(id: &str, document: &Document) -> VersionRow {
     let object = document.get_str(OBJECT).ok().map(str::to_owned);
-    Row { id: id.to_owned(), version: number(document, VERSION), object }
+    VersionRow { id: id.to_owned(), version: number(document, VERSION), object }
 }
 
-impl Ledger for MongoLedger {
-    fn take<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+impl VersionStore for MongoVersionStore {
+    fn take<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.taken(entries))
     }
 
-    fn give_back<'a>(&'a self, entry: &'a Entry) -> Answer<'a, Result<(), Failure>> {
+    fn give_back<'a>(&'a self, entry: &'a IndexEntry) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.put_back(entry))
     }
 
-    fn rows<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Row>>, Failure>> {
+    fn rows<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<VersionRow>>, Failure>> {
         Box::pin(self.rows_of(ids))
     }
 
-    fn page<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Result<Vec<Row>, Failure>> {
+    fn page<'a>(&'a self, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<VersionRow>, Failure>> {
         Box::pin(self.rows_after(after))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         self.shelf.remove(seen)
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         self.shelf.horizon()
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         self.shelf.note_horizon(version)
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.sink.probe()
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use pipeline::sink::{Answer, Failure, Order, Reject, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Reject, Verdict};
 
-use super::version_store::{Entry, Ledger, Row};
+use super::version_store::{IndexEntry, VersionRow, VersionStore};
 use crate::stores::postgres::Postgres;
-use crate::stores::reader::Seen;
+use crate::stores::reader::ObservedVersion;
 use crate::stores::sql::verdicts::verdicts;
 
 /// Rows in one page.
@@ -72,13 +72,13 @@ DELETE FROM algolia_ledger WHERE index_name = $1 AND id IN (
 
 /// Versions and objects of one index.
 #[derive(Clone, Debug)]
-pub struct PostgresLedger {
+pub struct PostgresVersionStore {
     postgres: Postgres,
     index: &'static str,
     take: &'static str,
 }
 
-impl PostgresLedger {
+impl PostgresVersionStore {
     /// Needs the tables of [`Postgres::install_ledger`].
     pub fn new(postgres: Postgres, index: &'static str, order: Order) -> Self {
         let take = match order {
@@ -88,9 +88,9 @@ impl PostgresLedger {
         Self { postgres, index, take }
     }
 
-    async fn taken(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+    async fn taken(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         let rejects: Vec<Option<Reject>> = entries.iter().map(|entry| unfit(entry)).collect();
-        let fit: Vec<&Entry> =
+        let fit: Vec<&IndexEntry> =
             entries.iter().zip(&rejects).filter(|(_, reject)| reject.is_none()).map(|(entry, _)| *entry).collect();
         let mut judged = self.upsert(&fit).await?.into_iter();
         let verdict = |reject: Option<Reject>| match reject {
@@ -100,7 +100,7 @@ impl PostgresLedger {
         Ok(rejects.into_iter().filter_map(verdict).collect())
     }
 
-    async fn upsert(&self, entries: &[&Entry]) -> Result<Vec<Verdict>, Failure> {
+    async fn upsert(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         macro_rules! column {
             ($get:expr) => {
                 entries.iter().copied().map($get).collect::<Vec<_>>()
@@ -120,7 +120,7 @@ impl PostgresLedger {
         Ok(verdicts(&written, entries.iter().map(|entry| entry.id.as_str())))
     }
 
-    async fn put_back(&self, entry: &Entry) -> Result<(), Failure> {
+    async fn put_back(&self, entry: &IndexEntry) -> Result<(), Failure> {
         if unfit(entry).is_some() {
             return Ok(());
         }
@@ -128,22 +128,23 @@ impl PostgresLedger {
         self.postgres.done(give).await.map(drop)
     }
 
-    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<Row>>, Failure> {
+    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure> {
         const ROWS: &str = "SELECT id, version, object FROM algolia_ledger WHERE index_name = $1 AND id = ANY($2)";
         let rows = sqlx::query_as(ROWS).bind(self.index).bind(possible(ids));
         let rows = self.postgres.rows(rows).await?;
-        let rows: HashMap<String, Row> = rows.into_iter().map(row).map(|row: Row| (row.id.clone(), row)).collect();
+        let rows: HashMap<String, VersionRow> =
+            rows.into_iter().map(row).map(|row: VersionRow| (row.id.clone(), row)).collect();
         Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
     }
 
-    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<Row>, Failure> {
+    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<VersionRow>, Failure> {
         let page = sqlx::query_as(if after.is_some() { page!(">") } else { page!(">=") });
         let page = page.bind(self.index).bind(after.unwrap_or_default()).bind(PAGE);
         let rows = self.postgres.rows(page).await?;
         Ok(rows.into_iter().map(row).collect())
     }
 
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let mut removed = 0;
         for seen in seen.chunks(DELETED_AT_ONCE) {
             let seen = seen.iter().filter(|seen| !seen.id.contains('\0'));
@@ -180,7 +181,7 @@ pub(crate) fn possible(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).filter(|text| !text.contains('\0')).collect()
 }
 
-fn unfit(entry: &Entry) -> Option<Reject> {
+fn unfit(entry: &IndexEntry) -> Option<Reject> {
     let subject = entry.contribution.as_ref().map(|contribution| contribution.subject.as_str());
     if entry.id.contains('\0') {
         Some(Reject::new("nul_in_id", "the id holds a NUL character, which SQL text cannot"))
@@ -191,40 +192,40 @@ fn unfit(entry: &Entry) -> Option<Reject> {
     }
 }
 
-fn row((id, version, object): (String, i64, Option<String>)) -> Row {
-    Row { id, version, object }
+fn row((id, version, object): (String, i64, Option<String>)) -> VersionRow {
+    VersionRow { id, version, object }
 }
 
-impl Ledger for PostgresLedger {
-    fn take<'a>(&'a self, entries: &'a [&'a Entry]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+impl VersionStore for PostgresVersionStore {
+    fn take<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.taken(entries))
     }
 
-    fn give_back<'a>(&'a self, entry: &'a Entry) -> Answer<'a, Result<(), Failure>> {
+    fn give_back<'a>(&'a self, entry: &'a IndexEntry) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.put_back(entry))
     }
 
-    fn rows<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Row>>, Failure>> {
+    fn rows<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<VersionRow>>, Failure>> {
         Box::pin(self.rows_of(ids))
     }
 
-    fn page<'a>(&'a self, after: Option<&'a str>) -> Answer<'a, Result<Vec<Row>, Failure>> {
+    fn page<'a>(&'a self, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<VersionRow>, Failure>> {
         Box::pin(self.rows_after(after))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         Box::pin(self.noted())
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.note(version))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
     }
 }

@@ -29,7 +29,7 @@ pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client for one cluster; clones share what is known of its nodes.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ElasticsearchClient {
     /// A transport a node: the official client's pool does not avoid those that are sick.
     nodes: Arc<Nodes<(Transport, String)>>,
     gzip: bool,
@@ -56,7 +56,7 @@ impl Response {
     }
 }
 
-impl Client {
+impl ElasticsearchClient {
     /// Makes the client; connects nowhere yet.
     ///
     /// # Errors

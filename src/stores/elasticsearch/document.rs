@@ -19,12 +19,12 @@ const TYPICAL_BYTES: usize = 1_200;
 #[derive(Clone, Debug)]
 pub struct Document {
     buffer: Bytes,
-    place: Place,
+    place: DocumentRange,
 }
 
 /// Where a document lies in the buffer.
 #[derive(Clone, Debug)]
-struct Place {
+struct DocumentRange {
     lines: Range<usize>,
     /// As a JSON string, with its quotes.
     id: Range<usize>,
@@ -99,7 +99,7 @@ pub(super) fn body(documents: &[&Document]) -> Bytes {
 pub struct Documents {
     version_type: &'static str,
     buffer: Vec<u8>,
-    places: Vec<Place>,
+    places: Vec<DocumentRange>,
 }
 
 impl Documents {
@@ -136,7 +136,7 @@ impl Documents {
         if no_tombstone {
             buffer.truncate(source_start);
         }
-        self.places.push(Place { lines: start..buffer.len(), id, source, version, deleted });
+        self.places.push(DocumentRange { lines: start..buffer.len(), id, source, version, deleted });
     }
 
     pub fn finish(self) -> Vec<Document> {

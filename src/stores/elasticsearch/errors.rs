@@ -11,25 +11,25 @@ use super::client::Response;
 #[derive(Debug, Deserialize)]
 pub(super) struct Bulk<'a> {
     #[serde(borrow)]
-    items: Vec<Item<'a>>,
+    items: Vec<BulkItem<'a>>,
 }
 
 /// One item; our actions are `index`, and `delete` where tombstones are purged.
 #[derive(Debug, Deserialize)]
-struct Item<'a> {
+struct BulkItem<'a> {
     #[serde(borrow, rename = "index", alias = "delete")]
-    written: Written<'a>,
+    written: ItemResult<'a>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Written<'a> {
+struct ItemResult<'a> {
     status: u16,
     #[serde(borrow)]
-    error: Option<Cause<'a>>,
+    error: Option<ErrorCause<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Cause<'a> {
+struct ErrorCause<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -64,7 +64,7 @@ impl<'a> Bulk<'a> {
     }
 }
 
-impl Written<'_> {
+impl ItemResult<'_> {
     fn kind(&self) -> &str {
         self.error.as_ref().and_then(|error| error.kind.as_deref()).unwrap_or_default()
     }
@@ -100,11 +100,12 @@ impl Written<'_> {
 /// Judges a request as a whole; `None` when its items have to be judged.
 pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
     #[derive(Deserialize)]
-    struct Refusal<'a> {
+    struct RequestError<'a> {
         #[serde(borrow)]
-        error: Cause<'a>,
+        error: ErrorCause<'a>,
     }
-    let refusal = || serde_json::from_slice::<Refusal<'_>>(&answer.body).ok().and_then(|refusal| refusal.error.kind);
+    let refusal =
+        || serde_json::from_slice::<RequestError<'_>>(&answer.body).ok().and_then(|refusal| refusal.error.kind);
     let kind = if answer.status == 200 { None } else { refusal() };
     let kind = kind.as_deref().unwrap_or_default();
     if let Some(failure) = misconfigured(kind, "the alias") {
@@ -183,7 +184,7 @@ fn describe(status: u16, kind: &str, reason: &str, origin: Option<&str>) -> Stri
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use pipeline::sink::Kind;
+    use pipeline::sink::FailureKind;
 
     use super::*;
 
@@ -196,7 +197,7 @@ mod tests {
         format!(r#"{{"index":{{"status":{status},"error":{{"type":"{kind}","reason":"{reason}"}}}}}}"#)
     }
 
-    fn retry_kind(verdict: &Verdict) -> Option<Kind> {
+    fn retry_kind(verdict: &Verdict) -> Option<FailureKind> {
         match verdict {
             Verdict::Retry(failure) => Some(failure.kind),
             _ => None,
@@ -210,16 +211,16 @@ mod tests {
         assert_eq!(verdicts(&ok.replace("index", "delete")), [Verdict::Applied]);
         assert_eq!(verdicts(&item(409, "version_conflict_engine_exception", "x")), [Verdict::Superseded]);
         let kind = |status, kind| retry_kind(&verdicts(&item(status, kind, "x"))[0]);
-        assert_eq!(kind(429, "es_rejected_execution_exception"), Some(Kind::Unavailable));
-        assert_eq!(kind(503, "unavailable_shards_exception"), Some(Kind::Unavailable));
-        assert_eq!(kind(429, "cluster_block_exception"), Some(Kind::Misconfigured));
-        assert_eq!(kind(400, "index_closed_exception"), Some(Kind::Misconfigured));
-        assert_eq!(kind(404, "index_not_found_exception"), Some(Kind::Misconfigured));
-        assert_eq!(kind(403, "security_exception"), Some(Kind::Misconfigured));
-        assert_eq!(kind(500, "null_pointer_exception"), Some(Kind::Broken));
-        assert_eq!(kind(409, "some_other_conflict"), Some(Kind::Unavailable));
+        assert_eq!(kind(429, "es_rejected_execution_exception"), Some(FailureKind::Unavailable));
+        assert_eq!(kind(503, "unavailable_shards_exception"), Some(FailureKind::Unavailable));
+        assert_eq!(kind(429, "cluster_block_exception"), Some(FailureKind::Misconfigured));
+        assert_eq!(kind(400, "index_closed_exception"), Some(FailureKind::Misconfigured));
+        assert_eq!(kind(404, "index_not_found_exception"), Some(FailureKind::Misconfigured));
+        assert_eq!(kind(403, "security_exception"), Some(FailureKind::Misconfigured));
+        assert_eq!(kind(500, "null_pointer_exception"), Some(FailureKind::Broken));
+        assert_eq!(kind(409, "some_other_conflict"), Some(FailureKind::Unavailable));
         for status in [501, 502, 503, 504, 507, 599] {
-            assert_eq!(kind(status, "some_exception"), Some(Kind::Unavailable), "{status}");
+            assert_eq!(kind(status, "some_exception"), Some(FailureKind::Unavailable), "{status}");
         }
         assert_eq!(kind(400, "document_parsing_exception"), None);
         assert_eq!(kind(400, "some_exception_of_a_later_version"), None);
@@ -265,27 +266,30 @@ mod tests {
             judge_request(&Response { status, body: Bytes::from_static(body.as_bytes()) }).map(|failure| failure.kind)
         };
         assert_eq!(judge(200, "{}"), None);
-        assert_eq!(judge(413, ""), Some(Kind::Refused));
+        assert_eq!(judge(413, ""), Some(FailureKind::Refused));
         assert_eq!(
             judge(400, r#"{"error":{"type":"illegal_argument_exception","reason":"x"},"status":400}"#),
-            Some(Kind::Refused)
+            Some(FailureKind::Refused)
         );
-        assert_eq!(judge(401, ""), Some(Kind::Misconfigured));
-        assert_eq!(judge(429, r#"{"error":{"type":"es_rejected_execution_exception"}}"#), Some(Kind::Unavailable));
-        assert_eq!(judge(429, r#"{"error":{"type":"cluster_block_exception"}}"#), Some(Kind::Misconfigured));
-        assert_eq!(judge(503, "<html>busy</html>"), Some(Kind::Unavailable));
-        assert_eq!(judge(500, ""), Some(Kind::Broken));
-        assert_eq!(judge(400, "<html>Bad Request</html>"), Some(Kind::Broken));
+        assert_eq!(judge(401, ""), Some(FailureKind::Misconfigured));
+        assert_eq!(
+            judge(429, r#"{"error":{"type":"es_rejected_execution_exception"}}"#),
+            Some(FailureKind::Unavailable)
+        );
+        assert_eq!(judge(429, r#"{"error":{"type":"cluster_block_exception"}}"#), Some(FailureKind::Misconfigured));
+        assert_eq!(judge(503, "<html>busy</html>"), Some(FailureKind::Unavailable));
+        assert_eq!(judge(500, ""), Some(FailureKind::Broken));
+        assert_eq!(judge(400, "<html>Bad Request</html>"), Some(FailureKind::Broken));
         for status in [408, 502, 503, 504, 520] {
-            assert_eq!(judge(status, "<html>busy</html>"), Some(Kind::Unavailable), "{status}");
+            assert_eq!(judge(status, "<html>busy</html>"), Some(FailureKind::Unavailable), "{status}");
         }
-        assert_eq!(judge(405, ""), Some(Kind::Misconfigured));
+        assert_eq!(judge(405, ""), Some(FailureKind::Misconfigured));
     }
 
     #[test]
     fn half_an_answer_or_a_page_is_broken() {
         for body in ["<html>hello</html>", r#"{"errors":false,"items":[{"index":{"sta"#, "{}", ""] {
-            assert_eq!(Bulk::read(body.as_bytes()).map(|_| ()).unwrap_err().kind, Kind::Broken);
+            assert_eq!(Bulk::read(body.as_bytes()).map(|_| ()).unwrap_err().kind, FailureKind::Broken);
         }
     }
 }

@@ -4,7 +4,7 @@ use elasticsearch::http::Method;
 use pipeline::sink::Failure;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::ElasticsearchClient;
 use super::errors::judge_request;
 use super::install::{indices as names, write_index};
 
@@ -15,7 +15,7 @@ pub struct Cluster {
     pub versions: Vec<String>,
     /// `green`, `yellow` or `red`.
     pub health: String,
-    pub name: Name,
+    pub name: AliasState,
     /// The version of the installed template.
     pub template: Option<u64>,
     /// Settings that block writes, as `index: setting`.
@@ -24,7 +24,7 @@ pub struct Cluster {
 
 /// What the alias's name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum AliasState {
     Nothing,
     Index,
     Alias {
@@ -38,7 +38,7 @@ pub enum Name {
 
 /// # Errors
 /// Why the cluster does not answer.
-pub async fn inspect(client: &Client, alias: &str) -> Result<Cluster, Failure> {
+pub async fn inspect(client: &ElasticsearchClient, alias: &str) -> Result<Cluster, Failure> {
     let nodes = get(client, "/_nodes?filter_path=nodes.*.version").await?;
     let nodes = nodes.get("nodes").and_then(Value::as_object);
     let mut versions: Vec<String> = nodes
@@ -60,20 +60,20 @@ pub async fn inspect(client: &Client, alias: &str) -> Result<Cluster, Failure> {
     })
 }
 
-async fn name(client: &Client, alias: &str) -> Result<Name, Failure> {
+async fn name(client: &ElasticsearchClient, alias: &str) -> Result<AliasState, Failure> {
     let found = client.call(Method::Get, &format!("/_alias/{alias}"), None).await?;
     if found.status != 200 {
         let index = client.call(Method::Get, &format!("/{alias}"), None).await?;
-        return Ok(if index.status == 200 { Name::Index } else { Name::Nothing });
+        return Ok(if index.status == 200 { AliasState::Index } else { AliasState::Nothing });
     }
     let indices: Value = serde_json::from_slice(&found.body).unwrap_or_default();
     let has_filter = |index: &Value| index.pointer(&format!("/aliases/{alias}/filter")).is_some();
     let filtered = indices.as_object().is_some_and(|indices| indices.values().all(has_filter));
-    Ok(Name::Alias { indices: names(&found.body), write_index: write_index(&found.body, alias), filtered })
+    Ok(AliasState::Alias { indices: names(&found.body), write_index: write_index(&found.body, alias), filtered })
 }
 
 /// An answer's body; nothing for what is not there.
-async fn get(client: &Client, path: &str) -> Result<Value, Failure> {
+async fn get(client: &ElasticsearchClient, path: &str) -> Result<Value, Failure> {
     let answer = client.call(Method::Get, path, None).await?;
     if answer.status == 404 {
         return Ok(Value::Null);

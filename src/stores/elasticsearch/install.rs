@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::client::{Client, Response};
+use super::client::{ElasticsearchClient, Response};
 use super::errors::judge_request;
 
 /// Why the template or the alias could not be installed.
@@ -37,7 +37,7 @@ impl From<Failure> for InstallError {
 
 /// An alias of an index, as `GET /_alias` shows it.
 #[derive(Debug, Deserialize)]
-struct Index {
+struct IndexAliases {
     aliases: BTreeMap<String, Alias>,
 }
 
@@ -64,8 +64,8 @@ pub(super) fn several(alias: &str, indices: &[String]) -> String {
 /// The index that an alias writes to, read from the answer to `GET /_alias/<alias>`: the one that says so, or the only
 /// one that does not say no.
 pub(super) fn write_index(body: &[u8], alias: &str) -> Option<String> {
-    let indices: BTreeMap<String, Index> = serde_json::from_slice(body).ok()?;
-    let flag = |index: &Index| index.aliases.get(alias).map(|alias| alias.is_write_index);
+    let indices: BTreeMap<String, IndexAliases> = serde_json::from_slice(body).ok()?;
+    let flag = |index: &IndexAliases| index.aliases.get(alias).map(|alias| alias.is_write_index);
     let named = indices.iter().find(|(_, index)| flag(index) == Some(Some(true)));
     let only = || indices.iter().next().filter(|(_, index)| indices.len() == 1 && flag(index) == Some(None));
     named.or_else(only).map(|(name, _)| name.clone())
@@ -81,7 +81,7 @@ fn living() -> Value {
 ///
 /// # Errors
 /// A failure of the store, or a set-up that a person has to change.
-pub async fn install(client: &Client, alias: &str, template: &str) -> Result<(), InstallError> {
+pub async fn install(client: &ElasticsearchClient, alias: &str, template: &str) -> Result<(), InstallError> {
     let damaged = |error| InstallError::Template(alias.to_owned(), error);
     let template: Value = serde_json::from_str(template).map_err(damaged)?;
     install_template(client, alias, &template).await?;
@@ -102,7 +102,7 @@ pub async fn install(client: &Client, alias: &str, template: &str) -> Result<(),
 }
 
 /// The index has its settings and its mapping from the request, whatever templates there are.
-async fn create(client: &Client, alias: &str, template: &Value) -> Result<(), InstallError> {
+async fn create(client: &ElasticsearchClient, alias: &str, template: &Value) -> Result<(), InstallError> {
     let index = format!("{alias}-000001");
     let mut body = template.get("template").cloned().unwrap_or_else(|| json!({}));
     if let Some(body) = body.as_object_mut() {
@@ -125,7 +125,7 @@ async fn create(client: &Client, alias: &str, template: &Value) -> Result<(), In
 }
 
 /// Puts the template unless the cluster has this version of it or a later one, which somebody may have tuned.
-async fn install_template(client: &Client, alias: &str, body: &Value) -> Result<(), InstallError> {
+async fn install_template(client: &ElasticsearchClient, alias: &str, body: &Value) -> Result<(), InstallError> {
     let path = format!("/_index_template/{alias}");
     let found = client.call(Method::Get, &path, None).await?;
     let known: Option<u64> = serde_json::from_slice::<Value>(&found.body)
@@ -175,7 +175,7 @@ fn expect_ok(answer: Response, what: &str, alias: &str) -> Result<(), InstallErr
 /// Outages and refused access are told as such; anything else is named with its status. The cluster's own words come with
 /// it, for no request of these holds anything of a document.
 fn refused(answer: &Response, what: String) -> InstallError {
-    use pipeline::sink::Kind::{Broken, Misconfigured, Unavailable};
+    use pipeline::sink::FailureKind::{Broken, Misconfigured, Unavailable};
     let words = answer.words();
     match judge_request(answer) {
         Some(failure) if matches!(failure.kind, Unavailable | Broken | Misconfigured) => {

@@ -9,8 +9,8 @@ mod nodes;
 mod reader;
 mod sink;
 
-pub use client::Client;
-pub use inspect::{Cluster, Name, inspect};
+pub use client::ElasticsearchClient;
+pub use inspect::{AliasState, Cluster, inspect};
 pub use install::{InstallError, install};
-pub use reader::ElasticsearchShelf;
+pub use reader::ElasticsearchReader;
 pub use sink::ElasticsearchSink;

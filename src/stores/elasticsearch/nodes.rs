@@ -13,12 +13,12 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Nodes<T> {
-    nodes: Vec<(T, Mutex<Health>)>,
+    nodes: Vec<(T, Mutex<NodeHealth>)>,
     turn: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Health {
+struct NodeHealth {
     failures: u32,
     avoided_until: Option<Instant>,
 }
@@ -51,13 +51,13 @@ impl<T> Nodes<T> {
         let Some(mut health) = self.health(place) else { return };
         if failed {
             let pause = FIRST.saturating_mul(1 << health.failures.min(16)).min(LONGEST);
-            *health = Health { failures: health.failures.saturating_add(1), avoided_until: Some(now + pause) };
+            *health = NodeHealth { failures: health.failures.saturating_add(1), avoided_until: Some(now + pause) };
         } else {
-            *health = Health::default();
+            *health = NodeHealth::default();
         }
     }
 
-    fn health(&self, place: usize) -> Option<MutexGuard<'_, Health>> {
+    fn health(&self, place: usize) -> Option<MutexGuard<'_, NodeHealth>> {
         self.nodes.get(place).map(|(_, health)| health.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use elasticsearch::http::Method;
-use pipeline::sink::{Answer, Failure, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::client::{BULK_TIMEOUT, Client, Response};
+use super::client::{BULK_TIMEOUT, ElasticsearchClient, Response};
 use super::errors::{Bulk, judge_request};
 use super::sink::JUDGED;
-use crate::stores::reader::{Found, Held, Seen, Shelf, Visit, document_content, in_order};
+use crate::stores::reader::{
+    ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
+};
 use crate::walk::transactions::of_source;
 
 /// Documents in one page.
@@ -25,19 +27,19 @@ const DELETED_AT_ONCE: usize = 1_000;
 const HORIZON: &str = "millrace_horizon";
 
 /// Reads the indices behind an alias.
-pub struct ElasticsearchShelf {
-    client: Client,
+pub struct ElasticsearchReader {
+    client: ElasticsearchClient,
     alias: String,
 }
 
 #[derive(Deserialize)]
-struct Page<'a> {
+struct ScrollPage<'a> {
     #[serde(rename = "_scroll_id", borrow)]
     scroll: Option<Cow<'a, str>>,
     #[serde(rename = "_shards")]
     shards: Shards,
     #[serde(borrow)]
-    hits: Hits<'a>,
+    hits: ScrollHits<'a>,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +48,7 @@ struct Shards {
 }
 
 #[derive(Deserialize)]
-struct Hits<'a> {
+struct ScrollHits<'a> {
     #[serde(borrow)]
     hits: Vec<Hit<'a>>,
 }
@@ -64,12 +66,12 @@ struct Hit<'a> {
 #[derive(Deserialize)]
 struct Got<'a> {
     #[serde(borrow)]
-    docs: Vec<Document<'a>>,
+    docs: Vec<ReadDocument<'a>>,
 }
 
 /// Without version and source where there is no such document.
 #[derive(Deserialize)]
-struct Document<'a> {
+struct ReadDocument<'a> {
     #[serde(rename = "_id", borrow)]
     id: Cow<'a, str>,
     #[serde(rename = "_version")]
@@ -86,7 +88,7 @@ struct Document<'a> {
 }
 
 #[derive(Deserialize)]
-struct Index {
+struct IndexMapping {
     mappings: Mappings,
 }
 
@@ -96,8 +98,8 @@ struct Mappings {
     meta: Map<String, Value>,
 }
 
-impl ElasticsearchShelf {
-    pub fn new(client: Client, alias: &str) -> Self {
+impl ElasticsearchReader {
+    pub fn new(client: ElasticsearchClient, alias: &str) -> Self {
         Self { client, alias: alias.to_owned() }
     }
 
@@ -122,7 +124,7 @@ impl ElasticsearchShelf {
         let path = format!("/{indices}/_search?scroll={KEEP}&allow_partial_search_results=false");
         let mut answer = self.ask(Method::Post, &path, Some(first)).await?;
         loop {
-            let page: Page<'_> = read(&answer)?;
+            let page: ScrollPage<'_> = read(&answer)?;
             if page.shards.failed > 0 {
                 return Err(partial());
             }
@@ -135,7 +137,7 @@ impl ElasticsearchShelf {
         }
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let mut found = Vec::new();
         for index in self.indices().await? {
             for ids in ids.chunks(PAGE) {
@@ -146,7 +148,8 @@ impl ElasticsearchShelf {
                         return Err(partial());
                     }
                     if let (Some(version), Some(source)) = (document.version, document.source) {
-                        let found_of = Found { held: held(version, source.get()), text: Some(source.get().to_owned()) };
+                        let found_of =
+                            StoredDocument { held: held(version, source.get()), text: Some(source.get().to_owned()) };
                         found.push((document.id.to_string(), found_of));
                     }
                 }
@@ -156,7 +159,7 @@ impl ElasticsearchShelf {
     }
 
     /// Deletes what nobody touched since it was looked at.
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let mut removed = 0;
         for index in self.indices().await? {
             for seen in seen.chunks(DELETED_AT_ONCE) {
@@ -170,7 +173,7 @@ impl ElasticsearchShelf {
     }
 
     /// The bulk lines that delete those which the index still holds as they were seen, and only as they are now.
-    async fn deletions(&self, index: &str, seen: &[Seen]) -> Result<String, Failure> {
+    async fn deletions(&self, index: &str, seen: &[ObservedVersion]) -> Result<String, Failure> {
         let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
         let path = format!("/{index}/_mget?_source_includes=_deleted");
         let answer = self.ask(Method::Post, &path, Some(json!({"ids": ids}))).await?;
@@ -210,7 +213,7 @@ impl ElasticsearchShelf {
     /// The `_meta` of each index's mapping.
     async fn metas(&self) -> Result<BTreeMap<String, Map<String, Value>>, Failure> {
         let found = self.ask(Method::Get, &format!("/{}/_mapping", self.alias), None).await?;
-        let indices: BTreeMap<String, Index> = read(&found)?;
+        let indices: BTreeMap<String, IndexMapping> = read(&found)?;
         Ok(indices.into_iter().map(|(name, index)| (name, index.mappings.meta)).collect())
     }
 
@@ -229,9 +232,9 @@ impl ElasticsearchShelf {
     }
 }
 
-fn held(version: i64, source: &str) -> Held {
+fn held(version: i64, source: &str) -> StoredVersion {
     let content = document_content(source);
-    Held { version, deleted: content == 0, content, passed: of_source(source) }
+    StoredVersion { version, deleted: content == 0, content, passed: of_source(source) }
 }
 
 fn noted_in(meta: &Map<String, Value>) -> Option<i64> {
@@ -248,28 +251,28 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
         .map_err(|_| Failure::broken("an answer of the search engine could not be read"))
 }
 
-impl Shelf for ElasticsearchShelf {
+impl StoreReader for ElasticsearchReader {
     fn name(&self) -> &'static str {
         "elasticsearch"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         Box::pin(self.look_up(ids))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         Box::pin(self.noted())
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.note(version))
     }
 }

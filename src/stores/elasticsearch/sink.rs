@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Sink, SinkLimits, Verdict};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::client::{BULK_TIMEOUT, Client, PROBE_TIMEOUT};
+use super::client::{BULK_TIMEOUT, ElasticsearchClient, PROBE_TIMEOUT};
 use super::document::{Document, body};
 use super::errors::{Bulk, judge_request};
 use super::install;
@@ -29,7 +29,7 @@ const PLACED: &str = "items.*._index";
 
 /// Writes documents through an alias.
 pub struct ElasticsearchSink {
-    client: Client,
+    client: ElasticsearchClient,
     alias: String,
     path: String,
     /// The only index behind the alias when it was last asked.
@@ -37,7 +37,7 @@ pub struct ElasticsearchSink {
 }
 
 impl ElasticsearchSink {
-    pub fn new(client: Client, alias: &str) -> Self {
+    pub fn new(client: ElasticsearchClient, alias: &str) -> Self {
         let path = format!("/{alias}/_bulk?require_alias=true&{JUDGED},{PLACED}");
         Self { client, alias: alias.to_owned(), path, index: Mutex::new(None) }
     }
@@ -100,11 +100,11 @@ impl ElasticsearchSink {
 #[derive(Default, Deserialize)]
 struct Placed<'a> {
     #[serde(borrow)]
-    items: Vec<BTreeMap<&'a str, Place<'a>>>,
+    items: Vec<BTreeMap<&'a str, ItemIndex<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Place<'a> {
+struct ItemIndex<'a> {
     #[serde(rename = "_index", borrow)]
     index: Option<Cow<'a, str>>,
 }
@@ -124,15 +124,15 @@ impl Sink<Document> for ElasticsearchSink {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: false }
     }
 
-    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.bulk(documents))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing("millrace-probe"))
     }
 
-    fn probe_of<'a>(&'a self, document: &'a Document) -> Answer<'a, Result<(), Failure>> {
+    fn probe_of<'a>(&'a self, document: &'a Document) -> BoxFuture<'a, Result<(), Failure>> {
         // The id alone says which shard it goes to.
         Box::pin(async move { self.take_nothing(&document.id()).await })
     }

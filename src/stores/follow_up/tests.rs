@@ -6,9 +6,9 @@ use super::*;
 
 /// Refuses some subjects; keeps a list that another instance may change.
 #[derive(Default)]
-struct Place {
+struct FakeStore {
     wrong: Mutex<BTreeSet<String>>,
-    away: Mutex<Option<Kind>>,
+    away: Mutex<Option<FailureKind>>,
     listed: Mutex<BTreeMap<String, Listed>>,
     attempts: Mutex<Vec<Vec<String>>>,
     /// What another instance puts on the list during the next attempt.
@@ -17,8 +17,8 @@ struct Place {
     looked: tokio::sync::Notify,
 }
 
-impl FollowUp for Place {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+impl FollowUp for FakeStore {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
         self.attempts.lock().unwrap().push(subjects.to_vec());
         if let Some(listed) = self.meanwhile.lock().unwrap().take() {
             self.listed.lock().unwrap().insert(listed.refusal.subject.clone(), listed);
@@ -30,19 +30,19 @@ impl FollowUp for Place {
     }
 }
 
-impl Refusals for Place {
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+impl Refusals for FakeStore {
+    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         let listed = listed.iter().map(|one| (one.refusal.subject.clone(), one.clone()));
         self.listed.lock().unwrap().extend(listed);
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         self.listed.lock().unwrap().retain(|_, held| !seen.iter().any(|seen| seen == held));
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn all(&self) -> Answer<'_, Result<Vec<Listed>, Failure>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>> {
         self.looked.notify_one();
         let all = self.listed.lock().unwrap().values().cloned().collect();
         Box::pin(std::future::ready(Ok(all)))
@@ -53,8 +53,8 @@ fn refusal(subject: &str) -> Refusal {
     Refusal { subject: subject.to_owned(), document: format!("creators/{subject}"), why: "it is wrong".into() }
 }
 
-fn at(wrong: &[&str]) -> (Arc<Place>, FollowUps) {
-    let place = Arc::new(Place::default());
+fn at(wrong: &[&str]) -> (Arc<FakeStore>, FollowUps) {
+    let place = Arc::new(FakeStore::default());
     *place.wrong.lock().unwrap() = wrong.iter().map(|one| (*one).to_owned()).collect();
     let follow_ups = FollowUps::new("ratings", place.clone(), place.clone());
     (place, follow_ups)
@@ -64,7 +64,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-fn on_the_list(place: &Place) -> Vec<String> {
+fn on_the_list(place: &FakeStore) -> Vec<String> {
     place.listed.lock().unwrap().keys().cloned().collect()
 }
 
@@ -103,10 +103,10 @@ async fn what_another_lists_meanwhile_stays_on_the_list() {
 async fn no_failure_blames_a_record() {
     let (place, follow_ups) = at(&[]);
     for (kind, told) in [
-        (Kind::Refused, Kind::Misconfigured),
-        (Kind::Broken, Kind::Unavailable),
-        (Kind::Unavailable, Kind::Unavailable),
-        (Kind::Misconfigured, Kind::Misconfigured),
+        (FailureKind::Refused, FailureKind::Misconfigured),
+        (FailureKind::Broken, FailureKind::Unavailable),
+        (FailureKind::Unavailable, FailureKind::Unavailable),
+        (FailureKind::Misconfigured, FailureKind::Misconfigured),
     ] {
         *place.away.lock().unwrap() = Some(kind);
         assert_eq!(follow_ups.run(&texts(&["a"])).await.unwrap_err().kind, told);

@@ -35,7 +35,7 @@ pub struct Mongo {
 
 /// What the server says.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct MongoServer {
     /// Such as `8.0.4`.
     pub version: String,
 }
@@ -64,9 +64,9 @@ impl Mongo {
     ///
     /// # Errors
     /// Why it cannot be asked.
-    pub async fn inspect(&self) -> Result<Server, Failure> {
+    pub async fn inspect(&self) -> Result<MongoServer, Failure> {
         let answer = self.run(doc! {"buildInfo": 1}).await?;
-        Ok(Server { version: answer.get_str("version").unwrap_or("unknown").to_owned() })
+        Ok(MongoServer { version: answer.get_str("version").unwrap_or("unknown").to_owned() })
     }
 
     /// Makes the indexes of these collections that are missing: a unique one on each key, and those that reading needs. One

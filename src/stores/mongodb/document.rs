@@ -23,14 +23,14 @@ pub struct Collection {
     /// The field that is true of a deleted one.
     pub deleted: &'static str,
     /// The fields that are ours.
-    pub fields: Fields,
+    pub fields: OwnedFields,
     /// Fields with an index of their own.
     pub indexes: &'static [&'static str],
 }
 
 /// Which fields of a document are ours.
 #[derive(Clone, Copy, Debug)]
-pub enum Fields {
+pub enum OwnedFields {
     /// All: nobody else writes the collection.
     All,
     /// These: others may keep further ones beside them.
@@ -132,8 +132,8 @@ impl Collection {
 /// a field of ours that is null says the same as one that is not there.
 pub(crate) fn content(collection: &Collection, document: &Document) -> u64 {
     let ours = |name: &str, value: &Bson| match collection.fields {
-        Fields::All => !["_id", collection.key, VERSION, ENRICHED_AT, collection.deleted].contains(&name),
-        Fields::Only(names) => names.contains(&name) && *value != Bson::Null,
+        OwnedFields::All => !["_id", collection.key, VERSION, ENRICHED_AT, collection.deleted].contains(&name),
+        OwnedFields::Only(names) => names.contains(&name) && *value != Bson::Null,
     };
     let mut fields: Vec<(&String, &Bson)> = document.iter().filter(|(name, value)| ours(name, value)).collect();
     fields.sort_by_key(|(name, _)| name.as_str());
@@ -152,9 +152,9 @@ mod tests {
     use super::*;
 
     static WHOLE: Collection =
-        Collection { name: "c", key: "_id", deleted: "_deleted", fields: Fields::All, indexes: &[] };
+        Collection { name: "c", key: "_id", deleted: "_deleted", fields: OwnedFields::All, indexes: &[] };
     static PART: Collection =
-        Collection { name: "c", key: "k", deleted: "isDeleted", fields: Fields::Only(&["a"]), indexes: &[] };
+        Collection { name: "c", key: "k", deleted: "isDeleted", fields: OwnedFields::Only(&["a"]), indexes: &[] };
 
     #[test]
     fn content_is_what_is_ours_and_not_when_it_was_made() {

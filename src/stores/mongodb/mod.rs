@@ -10,11 +10,11 @@ mod sink;
 
 pub use bson::document_of;
 pub(crate) use client::{DUPLICATE_KEY, number};
-pub use client::{Mongo, Server};
+pub use client::{Mongo, MongoServer};
 pub(crate) use document::VERSION;
-pub use document::{Collection, Fields, Upsert};
+pub use document::{Collection, OwnedFields, Upsert};
 pub(crate) use errors::judge_write;
-pub use reader::MongoShelf;
+pub use reader::MongoReader;
 pub use refusals::MongoRefusals;
 pub use sink::MongoSink;
 pub(crate) use sink::errors;

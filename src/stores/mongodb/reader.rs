@@ -1,11 +1,11 @@
 //! The collections of a system, read back document by document.
 
 use mongodb::bson::{Document, doc};
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 
 use super::document::{VERSION, content};
-use super::{Collection, Fields, Mongo, number};
-use crate::stores::reader::{Found, Held, Seen, Shelf, Visit, in_order};
+use super::{Collection, Mongo, OwnedFields, number};
+use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order};
 use crate::walk::fields;
 use crate::walk::transactions::of_document;
 
@@ -18,13 +18,13 @@ const HORIZONS: &str = "millrace_horizons";
 
 /// Reads every document that has a version of ours.
 #[derive(Clone, Debug)]
-pub struct MongoShelf {
+pub struct MongoReader {
     mongo: Mongo,
     /// No id is in two of them.
     collections: &'static [&'static Collection],
 }
 
-impl MongoShelf {
+impl MongoReader {
     pub fn new(mongo: Mongo, collections: &'static [&'static Collection]) -> Self {
         Self { mongo, collections }
     }
@@ -55,13 +55,13 @@ impl MongoShelf {
         Ok(())
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let mut all = Vec::new();
         for collection in self.collections {
             let wanted = doc! {collection.key: {"$in": ids}, VERSION: {"$exists": true}};
             let found = |id: &str, document: Document| {
                 let held = held(collection, &document);
-                all.push((id.to_owned(), Found { held, text: serde_json::to_string(&document).ok() }));
+                all.push((id.to_owned(), StoredDocument { held, text: serde_json::to_string(&document).ok() }));
                 Ok(())
             };
             self.each(collection, wanted, found).await?;
@@ -69,7 +69,7 @@ impl MongoShelf {
         Ok(in_order(ids, all))
     }
 
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let mut removed = 0;
         for collection in self.collections {
             for seen in seen.chunks(DELETED_AT_ONCE) {
@@ -99,7 +99,7 @@ impl MongoShelf {
 }
 
 /// Deletes a document while it is as it was seen.
-fn delete(collection: &Collection, seen: &Seen) -> Document {
+fn delete(collection: &Collection, seen: &ObservedVersion) -> Document {
     let deleted = if seen.deleted {
         doc! {"$eq": true}
     } else {
@@ -108,38 +108,38 @@ fn delete(collection: &Collection, seen: &Seen) -> Document {
     doc! {"q": {collection.key: &seen.id, VERSION: seen.version, collection.deleted: deleted}, "limit": 1}
 }
 
-fn held(collection: &Collection, document: &Document) -> Held {
+fn held(collection: &Collection, document: &Document) -> StoredVersion {
     let deleted = collection.is_deleted(document);
     let content = if deleted { 0 } else { content(collection, document) };
     let passed = (!deleted).then(|| match collection.fields {
-        Fields::All => of_document(document),
-        Fields::Only(names) => fields(document, names),
+        OwnedFields::All => of_document(document),
+        OwnedFields::Only(names) => fields(document, names),
     });
-    Held { version: number(document, VERSION), deleted, content, passed }
+    StoredVersion { version: number(document, VERSION), deleted, content, passed }
 }
 
-impl Shelf for MongoShelf {
+impl StoreReader for MongoReader {
     fn name(&self) -> &'static str {
         "mongodb"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         Box::pin(self.look_up(ids))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         Box::pin(self.noted())
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.note(version))
     }
 }

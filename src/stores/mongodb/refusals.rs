@@ -2,7 +2,7 @@
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 
 use super::Mongo;
 use crate::stores::follow_up::{Listed, Refusal, Refusals};
@@ -61,15 +61,15 @@ fn listed(document: &Document) -> Option<Listed> {
 }
 
 impl Refusals for MongoRefusals {
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.write(listed))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn all(&self) -> Answer<'_, Result<Vec<Listed>, Failure>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>> {
         Box::pin(self.read())
     }
 }

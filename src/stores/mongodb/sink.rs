@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Order, Reject, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
 use super::document::VERSION;
 use super::errors::judge_write;
@@ -187,15 +187,15 @@ impl Sink<Upsert> for MongoSink {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: self.ordered, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.upsert(writes))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing(self.collection, PROBE))
     }
 
-    fn probe_of<'a>(&'a self, write: &'a Upsert) -> Answer<'a, Result<(), Failure>> {
+    fn probe_of<'a>(&'a self, write: &'a Upsert) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.take_nothing(write.collection, &write.id))
     }
 }

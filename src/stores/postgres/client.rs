@@ -54,7 +54,7 @@ pub struct Postgres {
 
 /// What the server says.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct PostgresServer {
     /// Such as `17.2`.
     pub version: String,
     /// Whether the tables of the audit are there.
@@ -124,7 +124,7 @@ impl Postgres {
     ///
     /// # Errors
     /// Why it cannot be asked.
-    pub async fn inspect(&self) -> Result<Server, Failure> {
+    pub async fn inspect(&self) -> Result<PostgresServer, Failure> {
         const LOOK: &str = "SELECT current_setting('server_version'), to_regclass('transaction_state') IS NOT NULL,
             has_schema_privilege(current_schema(), 'CREATE'), pg_is_in_recovery()";
         let mut connection = self.connect().await?;
@@ -135,7 +135,7 @@ impl Postgres {
         };
         let (version, has_tables, may_create, is_standby): (String, bool, Option<bool>, bool) =
             self.asked(asked).await?;
-        Ok(Server { version, has_tables, may_create: may_create.unwrap_or(false), is_standby })
+        Ok(PostgresServer { version, has_tables, may_create: may_create.unwrap_or(false), is_standby })
     }
 
     pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {

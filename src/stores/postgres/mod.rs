@@ -7,7 +7,7 @@ mod refusals;
 mod sink;
 mod statement;
 
-pub use client::{Postgres, Server};
-pub use reader::PostgresShelf;
+pub use client::{Postgres, PostgresServer};
+pub use reader::PostgresReader;
 pub use refusals::PostgresRefusals;
 pub use sink::PostgresAudit;

@@ -1,10 +1,12 @@
 //! The audit's state, read back row by row.
 
 use pipeline::Record;
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 
 use super::Postgres;
-use crate::stores::reader::{Column, Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
+use crate::stores::reader::{
+    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, kept, text_content,
+};
 use crate::walk::transactions::of_row;
 
 /// Rows in one page.
@@ -15,11 +17,11 @@ const DELETED_AT_ONCE: usize = 5_000;
 const TABLE: &str = "transaction_state";
 
 /// Reads `transaction_state`, and of `transaction_events` what is about one document.
-pub struct PostgresShelf(pub Postgres);
+pub struct PostgresReader(pub Postgres);
 
 type StateRow = (String, i64, bool, Column, Column, Column, Column, Column, Column, Column);
 
-impl PostgresShelf {
+impl PostgresReader {
     async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let Self(postgres) = self;
         let mut after: Option<String> = None;
@@ -39,7 +41,7 @@ impl PostgresShelf {
         }
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as::<_, StateRow>(
             "SELECT id, version, deleted, payload::text, user_id, transaction_type, product, status, currency, amount::text
@@ -48,7 +50,7 @@ impl PostgresShelf {
         // PostgreSQL has no text with a NUL in it, and does not even let one be asked for.
         let possible: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.contains('\0')).collect();
         let rows = postgres.rows(rows.bind(possible)).await?;
-        Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), Found { held: held(&row), text: row.3 }))))
+        Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), StoredDocument { held: held(&row), text: row.3 }))))
     }
 
     async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
@@ -61,7 +63,7 @@ impl PostgresShelf {
         Ok(Some(rows.into_iter().map(kept).collect()))
     }
 
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let Self(postgres) = self;
         let mut removed = 0;
         for seen in seen.chunks(DELETED_AT_ONCE) {
@@ -94,39 +96,39 @@ impl PostgresShelf {
     }
 }
 
-fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> Held {
+fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> StoredVersion {
     let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
     let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
     let passed = (!deleted).then(|| of_row(payload.as_deref(), columns));
-    Held { version: *version, deleted: *deleted, content, passed }
+    StoredVersion { version: *version, deleted: *deleted, content, passed }
 }
 
-impl Shelf for PostgresShelf {
+impl StoreReader for PostgresReader {
     fn name(&self) -> &'static str {
         "postgres"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         Box::pin(self.look_up(ids))
     }
 
-    fn history<'a>(&'a self, id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+    fn history<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
         Box::pin(self.events(id))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         Box::pin(self.noted())
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.note(version))
     }
 }

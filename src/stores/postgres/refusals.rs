@@ -1,6 +1,6 @@
 //! The list of refused follow-ups in PostgreSQL: one row a subject.
 
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 
 use super::Postgres;
 use crate::stores::follow_up::{Listed, Refusal, Refusals};
@@ -71,15 +71,15 @@ impl PostgresRefusals {
 }
 
 impl Refusals for PostgresRefusals {
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.write(listed))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> Answer<'a, Result<(), Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn all(&self) -> Answer<'_, Result<Vec<Listed>, Failure>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>> {
         Box::pin(self.read())
     }
 }

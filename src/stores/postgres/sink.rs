@@ -1,10 +1,10 @@
 //! The audit in PostgreSQL: state and history of a batch in one statement.
 
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Sink, SinkLimits, Verdict};
 
 use super::Postgres;
-use crate::stores::audit::{MAX_BYTES, MAX_ITEMS, Row};
+use crate::stores::audit::{AuditRow, MAX_BYTES, MAX_ITEMS};
 use crate::stores::sql::verdicts::verdicts;
 
 /// One statement is one transaction: the history has every event whose state was judged, and the other way round. Rows go in
@@ -62,7 +62,7 @@ impl PostgresAudit {
         Self { postgres, statement }
     }
 
-    async fn upsert(&self, rows: &[&Row]) -> Result<Vec<Verdict>, Failure> {
+    async fn upsert(&self, rows: &[&AuditRow]) -> Result<Vec<Verdict>, Failure> {
         macro_rules! column {
             ($get:expr) => {
                 rows.iter().copied().map($get).collect::<Vec<_>>()
@@ -74,9 +74,9 @@ impl PostgresAudit {
             .bind(column!(|row| row.deleted))
             .bind(column!(|row| row.event_type))
             .bind(column!(|row| row.micros))
-            .bind(column!(Row::message_hex))
-            .bind(column!(Row::digest_hex))
-            .bind(column!(Row::payload_text))
+            .bind(column!(AuditRow::message_hex))
+            .bind(column!(AuditRow::digest_hex))
+            .bind(column!(AuditRow::payload_text))
             .bind(column!(|row| &*row.at.topic))
             .bind(column!(|row| row.at.partition))
             .bind(column!(|row| row.offset))
@@ -97,7 +97,7 @@ impl PostgresAudit {
     }
 }
 
-impl Sink<Row> for PostgresAudit {
+impl Sink<AuditRow> for PostgresAudit {
     fn name(&self) -> &'static str {
         "postgres"
     }
@@ -106,11 +106,11 @@ impl Sink<Row> for PostgresAudit {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, rows: &'a [&'a Row]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, rows: &'a [&'a AuditRow]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.upsert(rows))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
     }
 }

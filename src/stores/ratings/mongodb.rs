@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{Answer, Failure, Kind, Verdict, Why};
+use pipeline::sink::{BoxFuture, Failure, FailureKind, Verdict, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
 use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, errors, judge_write, number};
@@ -85,7 +85,9 @@ impl MongoRatings {
                 (TYPE_MISMATCH, _) => NO_NUMBER.into(),
                 (_, Verdict::Reject(reject)) => reject.why,
                 // An error that is not known is one of this document: it is tried again all the same.
-                (_, Verdict::Retry(failure)) if [Kind::Refused, Kind::Broken].contains(&failure.kind) => failure.why,
+                (_, Verdict::Retry(failure)) if [FailureKind::Refused, FailureKind::Broken].contains(&failure.kind) => {
+                    failure.why
+                }
                 (_, Verdict::Retry(failure)) => return Err(failure),
                 _ => continue,
             };
@@ -165,27 +167,27 @@ fn rated_of(subject: &Document) -> Option<(String, Rated)> {
 }
 
 impl Ratings for MongoRatings {
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> Answer<'a, Result<Vec<String>, Failure>> {
+    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
         Box::pin(self.subjects_of(contributions))
     }
 
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>> {
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>> {
         Box::pin(self.raised(subjects))
     }
 
-    fn count<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Rating>, Failure>> {
+    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>> {
         Box::pin(self.counted(subjects))
     }
 
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>> {
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>> {
         Box::pin(self.write(rated))
     }
 
-    fn held<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Option<Rated>>, Failure>> {
+    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>> {
         Box::pin(self.ratings(subjects))
     }
 
-    fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.every())
     }
 

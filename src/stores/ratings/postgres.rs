@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use pipeline::sink::{Answer, Failure, Why};
+use pipeline::sink::{BoxFuture, Failure, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
 use crate::stores::algolia::possible;
@@ -109,27 +109,27 @@ fn rated_of((subject, seq, histogram): (String, i64, Vec<i64>)) -> (String, Rate
 }
 
 impl Ratings for PostgresRatings {
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> Answer<'a, Result<Vec<String>, Failure>> {
+    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
         Box::pin(self.subjects_of(contributions))
     }
 
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>> {
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>> {
         Box::pin(self.raised(subjects))
     }
 
-    fn count<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Rating>, Failure>> {
+    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>> {
         Box::pin(self.counted(subjects))
     }
 
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>> {
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>> {
         Box::pin(self.write(rated))
     }
 
-    fn held<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Option<Rated>>, Failure>> {
+    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>> {
         Box::pin(self.ratings(subjects))
     }
 
-    fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.every())
     }
 

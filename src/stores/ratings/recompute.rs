@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use pipeline::sink::{Answer, Failure, Why};
+use pipeline::sink::{BoxFuture, Failure, Why};
 use serde_json::{Value, json};
 
 use crate::stores::follow_up::Refusal;
@@ -63,39 +63,39 @@ pub trait Ratings: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> Answer<'a, Result<Vec<String>, Failure>>;
+    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>>;
 
     /// Raises the number of each of these subjects, made where it is missing. Gives numbers that are at least as high as
     /// the raised ones, in order, or why the document of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Result<i64, Why>>, Failure>>;
+    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>>;
 
     /// Counts the living contributions of each of these subjects, in order.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn count<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Rating>, Failure>>;
+    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>>;
 
     /// Writes ratings where one of a lower number is held, or none. Gives one result a rating, in order: why the document
     /// of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> Answer<'a, Result<Vec<Result<(), Why>>, Failure>>;
+    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>>;
 
     /// The ratings that are held of these subjects, in order.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn held<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Option<Rated>>, Failure>>;
+    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>>;
 
     /// Every subject that a contribution counts for or ever counted for, each once.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn all(&self) -> Answer<'_, Result<Vec<String>, Failure>>;
+    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
 
     /// Names the document of a subject, and where it is.
     fn document(&self, subject: &str) -> String;

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{Answer, Failure, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Sink, SinkLimits, Verdict};
 
 use super::MongoRatings;
 use super::recompute::{LOOKS, Rated, Ratings, astray, rate};
 use super::redis::RatingCache;
 use crate::stores::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
-use crate::stores::mongodb::{MongoShelf, MongoSink, Upsert};
-use crate::stores::reader::{Found, Seen, Shelf, Visit};
+use crate::stores::mongodb::{MongoReader, MongoSink, Upsert};
+use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, Visit};
 
 /// Ratings that are compared at once.
 const AT_ONCE: usize = 500;
@@ -34,8 +34,8 @@ pub struct Counted {
 }
 
 /// Contributions and ratings, read back.
-pub struct RatingsShelf {
-    pub shelf: MongoShelf,
+pub struct RatingsReader {
+    pub shelf: MongoReader,
     pub follow_ups: Arc<FollowUps>,
     pub counted: Arc<Counted>,
 }
@@ -69,12 +69,12 @@ impl Counted {
 }
 
 impl FollowUp for Counted {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
         Box::pin(self.count(subjects))
     }
 }
 
-impl RatingsShelf {
+impl RatingsReader {
     async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let mut wrong = astray(&self.counted.ratings).await?;
         if let Some(cache) = &self.counted.cache {
@@ -124,37 +124,37 @@ impl Sink<Upsert> for RatingsSink {
         self.sink.limits()
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.take(writes))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.sink.probe()
     }
 
-    fn probe_of<'a>(&'a self, write: &'a Upsert) -> Answer<'a, Result<(), Failure>> {
+    fn probe_of<'a>(&'a self, write: &'a Upsert) -> BoxFuture<'a, Result<(), Failure>> {
         self.sink.probe_of(write)
     }
 }
 
-impl Shelf for RatingsShelf {
+impl StoreReader for RatingsReader {
     fn name(&self) -> &'static str {
         self.shelf.name()
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         self.shelf.read(visit)
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         self.shelf.find(ids)
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         self.shelf.remove(seen)
     }
 
-    fn derived(&self, mend: bool) -> Answer<'_, Result<Vec<String>, Failure>> {
+    fn derived(&self, mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
         Box::pin(self.astray(mend))
     }
 
@@ -162,11 +162,11 @@ impl Shelf for RatingsShelf {
         Some(self.follow_ups.clone())
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         self.shelf.horizon()
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         self.shelf.note_horizon(version)
     }
 }

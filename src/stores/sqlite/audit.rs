@@ -1,11 +1,11 @@
 //! The audit in SQLite: state and history of a batch in one transaction, as in PostgreSQL.
 
-use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Sink, SinkLimits, Verdict};
 use serde_json::{Value, json};
 use sqlx::Error;
 
 use super::{Sqlite, Stored};
-use crate::stores::audit::{MAX_BYTES, MAX_ITEMS, Row};
+use crate::stores::audit::{AuditRow, MAX_BYTES, MAX_ITEMS};
 use crate::stores::sql::verdicts::verdicts;
 
 const HISTORY: &str = "
@@ -53,7 +53,7 @@ impl SqliteAudit {
         Self { sqlite, statement }
     }
 
-    async fn upsert(&self, rows: &[&Row]) -> Result<Vec<Verdict>, Failure> {
+    async fn upsert(&self, rows: &[&AuditRow]) -> Result<Vec<Verdict>, Failure> {
         let values: Value = rows.iter().map(|row| value(row)).collect();
         let written = self.transaction(&values.to_string()).await.map_err(|error| self.sqlite.judge(&error))?;
         Ok(verdicts(&written, rows.iter().map(|row| row.id.as_str())))
@@ -90,7 +90,7 @@ impl SqliteAudit {
     }
 }
 
-fn value(row: &Row) -> Value {
+fn value(row: &AuditRow) -> Value {
     let columns = &row.columns;
     json!([
         row.id,
@@ -113,7 +113,7 @@ fn value(row: &Row) -> Value {
     ])
 }
 
-impl Sink<Row> for SqliteAudit {
+impl Sink<AuditRow> for SqliteAudit {
     fn name(&self) -> &'static str {
         "sqlite"
     }
@@ -122,11 +122,11 @@ impl Sink<Row> for SqliteAudit {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, rows: &'a [&'a Row]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, rows: &'a [&'a AuditRow]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.upsert(rows))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
     }
 }

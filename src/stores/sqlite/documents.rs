@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use pipeline::sink::{Answer, Failure, Order, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Sink, SinkLimits, Verdict};
 use serde_json::Value;
 
 use super::{Sqlite, Stored};
@@ -105,11 +105,11 @@ impl Sink<Document> for SqliteDocuments {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(self.upsert(documents))
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.take_nothing())
     }
 }

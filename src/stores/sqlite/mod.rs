@@ -8,4 +8,4 @@ mod reader;
 pub use audit::SqliteAudit;
 pub use client::{Sqlite, Stored};
 pub use documents::{Hits, SqliteDocuments};
-pub use reader::SqliteShelf;
+pub use reader::SqliteReader;

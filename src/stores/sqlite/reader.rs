@@ -1,11 +1,14 @@
 //! The file's tables, read back row by row.
 
 use pipeline::Record;
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 use serde_json::json;
 
 use super::Sqlite;
-use crate::stores::reader::{Column, Found, Held, Seen, Shelf, Visit, document_content, in_order, kept, text_content};
+use crate::stores::reader::{
+    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order, kept,
+    text_content,
+};
 use crate::walk::transactions::{of_row, of_source};
 
 /// Rows in one page.
@@ -21,7 +24,7 @@ enum Table {
 }
 
 /// Reads `documents`, or the audit's `transaction_state` and of `transaction_events` what is about one document.
-pub struct SqliteShelf {
+pub struct SqliteReader {
     sqlite: Sqlite,
     table: Table,
 }
@@ -37,7 +40,7 @@ impl Table {
         }
     }
 
-    fn held(self, row: &Row) -> Held {
+    fn held(self, row: &Row) -> StoredVersion {
         let (_, _, version, deleted, text, user, kind, product, status, currency, amount) = row;
         let passed = match (self, text) {
             (_, _) if *deleted => None,
@@ -52,11 +55,11 @@ impl Table {
             (Self::State, Some(payload)) => text_content(payload.as_bytes()),
             (_, None) => 0,
         };
-        Held { version: *version, deleted: *deleted, content, passed }
+        StoredVersion { version: *version, deleted: *deleted, content, passed }
     }
 }
 
-impl SqliteShelf {
+impl SqliteReader {
     pub fn documents(sqlite: Sqlite) -> Self {
         Self { sqlite, table: Table::Documents }
     }
@@ -90,7 +93,7 @@ impl SqliteShelf {
         }
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<Found>>, Failure> {
+    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let query = match self.table {
             Table::Documents => {
                 "SELECT number, id, version, deleted, source, NULL, NULL, NULL, NULL, NULL, NULL FROM documents
@@ -104,7 +107,7 @@ impl SqliteShelf {
         let asked = json!(ids).to_string();
         let rows = sqlx::query_as::<_, Row>(query).bind(asked).fetch_all(&self.sqlite.pool).await;
         let rows = rows.map_err(|error| self.sqlite.judge(&error))?;
-        let found = |row: Row| (row.1.clone(), Found { held: self.table.held(&row), text: row.4 });
+        let found = |row: Row| (row.1.clone(), StoredDocument { held: self.table.held(&row), text: row.4 });
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
@@ -120,7 +123,7 @@ impl SqliteShelf {
         Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(kept).collect()))
     }
 
-    async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
+    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         // A cross join keeps its order, so that each row is looked up by its id: <https://www.sqlite.org/optoverview.html#crossjoin>.
         let query = match self.table {
             Table::Documents => {
@@ -159,32 +162,32 @@ impl SqliteShelf {
     }
 }
 
-impl Shelf for SqliteShelf {
+impl StoreReader for SqliteReader {
     fn name(&self) -> &'static str {
         "sqlite"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> Answer<'a, Result<(), Failure>> {
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(self.all(visit))
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<Vec<Option<Found>>, Failure>> {
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
         Box::pin(self.look_up(ids))
     }
 
-    fn history<'a>(&'a self, id: &'a str) -> Answer<'a, Result<Option<Vec<Record>>, Failure>> {
+    fn history<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
         Box::pin(self.events(id))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
     }
 
-    fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         Box::pin(self.noted())
     }
 
-    fn note_horizon(&self, version: i64) -> Answer<'_, Result<(), Failure>> {
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(self.note(version))
     }
 }
@@ -198,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::new(&folder.path().join("store.db"));
         sqlite.install().await.unwrap();
-        let (documents, audit) = (SqliteShelf::documents(sqlite.clone()), SqliteShelf::audit(sqlite));
+        let (documents, audit) = (SqliteReader::documents(sqlite.clone()), SqliteReader::audit(sqlite));
         assert_eq!(documents.horizon().await.unwrap(), None);
         for version in [8, 4] {
             documents.note_horizon(version).await.unwrap();
@@ -217,9 +220,9 @@ mod tests {
             INSERT INTO transaction_state (id, version, deleted, event_type, updated_at, message_id, kafka_topic, kafka_partition, kafka_offset)
             SELECT id, version, deleted, '', '', '', '', 0, number FROM documents";
         sqlx::raw_sql(rows).execute(&sqlite.pool).await.unwrap();
-        let seen: Vec<Seen> =
-            ["a", "b", "c", "d"].map(|id| Seen { id: id.to_owned(), version: 6, deleted: true }).into();
-        for shelf in [SqliteShelf::documents(sqlite.clone()), SqliteShelf::audit(sqlite)] {
+        let seen: Vec<ObservedVersion> =
+            ["a", "b", "c", "d"].map(|id| ObservedVersion { id: id.to_owned(), version: 6, deleted: true }).into();
+        for shelf in [SqliteReader::documents(sqlite.clone()), SqliteReader::audit(sqlite)] {
             assert_eq!(shelf.remove(&seen).await.unwrap(), 1);
             let left = shelf.find(&["a".to_owned(), "b".to_owned(), "c".to_owned()]).await.unwrap();
             assert_eq!(left.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
