@@ -92,8 +92,8 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
         setup.bound.binding.decode(records).decoded().iter().map(identity).collect();
     let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
-    let mut found = setup.bound.shelf.find(&ids).await?.into_iter();
-    let horizon = setup.bound.shelf.horizon().await?.unwrap_or(i64::MIN);
+    let mut found = setup.bound.reader.find(&ids).await?.into_iter();
+    let horizon = setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
     let may_create = |version: i64, held: Option<StoredVersion>| match held {
         // As good as gone: a purge may be on its way to it.
         Some(held) if held.deleted && held.version >= version => false,
@@ -103,7 +103,7 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
     let allow = |identity: &Option<(String, i64)>| {
         identity
             .as_ref()
-            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.held)))
+            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.version)))
     };
     let allow: Vec<bool> = identities.iter().map(allow).collect();
     Ok(records.iter().zip(allow).filter(|(_, allow)| *allow).map(|(record, _)| record.clone()).collect())

@@ -106,11 +106,11 @@ impl Consumer {
         let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
-        let follow_ups = setup.bound.shelf.follow_ups();
+        let follow_ups = setup.bound.reader.follow_ups();
         let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
             tokio::select! {
-                () = prepared(&client, &feed_options, replication, &prepare, &shared) => {}
+                () = prepare_all(&client, &feed_options, replication, &prepare, &shared) => {}
                 () = stop.cancelled() => return Ok(RunSummary::default()),
             }
             let client = fitted(client, &feed_options.topics).await;
@@ -163,7 +163,7 @@ async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
 }
 
 /// Waits until the state topic, the dead-letter topics and the store are in place.
-async fn prepared(
+async fn prepare_all(
     client: &ClientConfig,
     options: &FeedOptions,
     replication: Option<i32>,

@@ -19,7 +19,7 @@ pub type Prepare = Box<dyn Fn() -> StaticFuture<Result<(), String>> + Send + Syn
 pub struct Target<W: Write> {
     pub sink: Arc<dyn Sink<W>>,
     /// The same store, read back.
-    pub shelf: Arc<dyn StoreReader>,
+    pub reader: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub name: String,
@@ -29,7 +29,7 @@ pub struct Target<W: Write> {
 pub struct BoundSystem {
     pub binding: Arc<dyn Binding>,
     /// The same store, read back.
-    pub shelf: Arc<dyn StoreReader>,
+    pub reader: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub target: String,
@@ -50,7 +50,7 @@ pub enum Needed {
 impl<W: Write> Target<W> {
     /// Binds a system to it.
     pub fn bound_to<S: System<Write = W>>(self, system: S) -> BoundSystem {
-        BoundSystem { binding: bind(system, self.sink), shelf: self.shelf, prepare: self.prepare, target: self.name }
+        BoundSystem { binding: bind(system, self.sink), reader: self.reader, prepare: self.prepare, target: self.name }
     }
 }
 

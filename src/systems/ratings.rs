@@ -64,9 +64,9 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
     let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
     let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
-    let shelf = Arc::new(RatingsReader { shelf: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
+    let reader = Arc::new(RatingsReader { reader: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(RatingsSystem))
+    Ok(Target { sink, reader, prepare, name }.bound_to(RatingsSystem))
 }
 
 impl System for RatingsSystem {

@@ -20,7 +20,7 @@ use crate::walk;
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reviews";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaReviews",
     key: "_id",
     deleted: "_deleted",
@@ -30,8 +30,8 @@ static LEDGER: Collection = Collection {
 static KEPT: IndexSpec = IndexSpec {
     system: NAME,
     index: "reviews",
-    ledger: &LEDGER,
-    only: &[&LEDGER],
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
     rated: Some(RatingIndexSpec { index: "creators", subjects: "algoliaCreators" }),
     ordered: true,
 };

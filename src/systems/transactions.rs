@@ -52,20 +52,20 @@ fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
     let alias = config.elasticsearch.index.clone();
     let client = ElasticsearchClient::new(&config.elasticsearch)?;
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
-    let shelf = Arc::new(ElasticsearchReader::new(client.clone(), &alias));
+    let reader = Arc::new(ElasticsearchReader::new(client.clone(), &alias));
     let name = format!("elasticsearch/{alias}");
     let prepare = prepare((client, alias), |(client, alias)| async move {
         install(&client, &alias, TEMPLATE).await.map_err(|error| Failure::misconfigured(error.to_string()))
     });
-    Ok(Target { sink, shelf, prepare, name })
+    Ok(Target { sink, reader, prepare, name })
 }
 
 fn sqlite(sqlite: Sqlite, order: Order) -> Target<Document> {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteReader::documents(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::documents(sqlite.clone()));
     let name = format!("sqlite/{}", sqlite.path().display());
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads a transaction event for one of the systems that have them.

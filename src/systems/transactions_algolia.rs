@@ -23,15 +23,21 @@ use crate::walk;
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-algolia";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaTransactions",
     key: "_id",
     deleted: "_deleted",
     fields: OwnedFields::Only(&["object"]),
     indexes: &[],
 };
-static KEPT: IndexSpec =
-    IndexSpec { system: NAME, index: "transactions", ledger: &LEDGER, only: &[&LEDGER], rated: None, ordered: false };
+static KEPT: IndexSpec = IndexSpec {
+    system: NAME,
+    index: "transactions",
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
+    rated: None,
+    ordered: false,
+};
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]

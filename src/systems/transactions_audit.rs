@@ -52,16 +52,16 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
 
 fn postgres(postgres: Postgres, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
-    let shelf = Arc::new(PostgresReader(postgres.clone()));
+    let reader = Arc::new(PostgresReader(postgres.clone()));
     let prepare = prepare(postgres, |postgres| async move { postgres.install_audit().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteReader::audit(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::audit(sqlite.clone()));
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads transaction events and keeps them as they are.

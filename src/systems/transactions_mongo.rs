@@ -54,9 +54,9 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-    let shelf = Arc::new(MongoReader::new(mongo.clone(), ALL));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(TransactionsMongo))
+    Ok(Target { sink, reader, prepare, name }.bound_to(TransactionsMongo))
 }
 
 impl System for TransactionsMongo {

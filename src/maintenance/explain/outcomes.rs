@@ -154,10 +154,10 @@ impl<'e> OutcomeJudge<'e> {
     }
 
     pub fn fates(&self) -> Vec<EventOutcome> {
-        self.events.iter().enumerate().map(|(number, event)| self.fate(number, event)).collect()
+        self.events.iter().enumerate().map(|(number, event)| self.outcome(number, event)).collect()
     }
 
-    fn fate(&self, number: usize, event: &LoggedEvent) -> EventOutcome {
+    fn outcome(&self, number: usize, event: &LoggedEvent) -> EventOutcome {
         let held = self.holder == Some(number);
         if let Some(cause) = &event.letter {
             return EventOutcome::DeadLettered { cause: cause.clone(), replayed: held };

@@ -49,7 +49,7 @@ pub struct Evidence {
 pub struct ExplainReport {
     pub facts: Evidence,
     /// One an event.
-    pub fates: Vec<EventOutcome>,
+    pub outcomes: Vec<EventOutcome>,
     /// What differs, as `verify` calls it.
     pub finding: Option<DifferenceName>,
     /// Why the store holds what it holds.
@@ -59,7 +59,7 @@ pub struct ExplainReport {
 
 impl ExplainReport {
     pub fn new(mut facts: Evidence) -> Self {
-        let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.held);
+        let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         let judge = OutcomeJudge::new(&facts.events, held);
         let (fates, holder, difference) = (judge.fates(), judge.holder, judge.difference());
         let (kind, expected) = difference.map(|(difference, expected)| (difference.kind, expected)).unzip();
@@ -80,11 +80,11 @@ impl ExplainReport {
             None => Confidence::Right,
         };
         facts.note(&fates);
-        Self { facts, fates, finding: named, why, standing }
+        Self { facts, outcomes: fates, finding: named, why, standing }
     }
 
     /// What became of an event, in words.
-    pub fn fate(&self, fate: &EventOutcome) -> String {
+    pub fn outcome_text(&self, fate: &EventOutcome) -> String {
         let facts = &self.facts;
         let store = facts.store();
         let cause = |cause: &super::outcomes::RejectCause| format!("{}, {}", cause.class, cause.reason);
@@ -189,7 +189,7 @@ impl Evidence {
 
     fn wrong(&self, kind: DifferenceKind, expected: Option<usize>) -> String {
         let (store, system) = (self.store(), self.system);
-        let held = self.stores.first().and_then(|store| store.found.as_ref()).map_or(0, |found| found.held.version);
+        let held = self.stores.first().and_then(|store| store.found.as_ref()).map_or(0, |found| found.version.version);
         let from = |number: usize| format!("expected version {} from {}", self.version(number), self.place(number));
         let expects = expected.map(from).unwrap_or_else(|| "expected nothing".to_owned());
         let gone =
@@ -238,7 +238,7 @@ impl Evidence {
         if pending > 0 {
             self.notes.push(format!("the group {} has {pending} of its events to go, so this may change", self.group));
         }
-        let held = self.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.held);
+        let held = self.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         for (number, fate) in fates.iter().enumerate() {
             let newer = self.events.get(number).and_then(LoggedEvent::version) > held.map(|held| held.version);
             if newer && matches!(fate, EventOutcome::DeadLettered { replayed: false, .. }) {
@@ -247,7 +247,8 @@ impl Evidence {
                 self.notes.push(format!("the dead letter {place} would be newer (version {version}): {replay}"));
             }
         }
-        let state = |store: &StoreState| store.found.as_ref().map(|found| (found.held.version, found.held.deleted));
+        let state =
+            |store: &StoreState| store.found.as_ref().map(|found| (found.version.version, found.version.deleted));
         let Some((own, others)) = self.stores.split_first() else { return };
         let differ = others.iter().filter(|other| state(other) != state(own));
         let tell = |other: &StoreState| {
@@ -293,7 +294,7 @@ mod tests {
 
     fn story(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) -> ExplainReport {
         let found = held.map(|(version, content)| StoredDocument {
-            held: StoredVersion { version, deleted: content == 0, content, passed: None },
+            version: StoredVersion { version, deleted: content == 0, content, passed: None },
             text: None,
         });
         let stores = vec![StoreState { system: "transactions", name: "elasticsearch", found, history: None }];

@@ -150,16 +150,16 @@ pub async fn verify(
 ) -> Result<VerifyReport, VerifyError> {
     let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
-    let (shelf, topics) = (setup.bound.shelf.clone(), setup.topics.clone());
+    let (reader, topics) = (setup.bound.reader.clone(), setup.topics.clone());
     let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
     let letters = log.letters(system.name).await?;
-    let mut report = VerifyReport { store: shelf.name(), letters: letters.len() as u64, ..VerifyReport::default() };
+    let mut report = VerifyReport { store: reader.name(), letters: letters.len() as u64, ..VerifyReport::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
     let mut reading = Reading { binding: &*setup.bound.binding, walk: setup.walk, letters: &letters, optional: false };
     report.records = log.read(&reading, &mut buckets, &mut report, listener).await?;
-    read(&*shelf, &mut buckets, &mut report, listener).await?;
+    read(&*reader, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
     reading.optional = true;
@@ -167,7 +167,7 @@ pub async fn verify(
 
     listener.at(VerifyStep::Compare);
     let whole = log.is_whole();
-    let horizon = if whole { None } else { shelf.horizon().await? };
+    let horizon = if whole { None } else { reader.horizon().await? };
     let mut wanted: Vec<LogPosition> = Vec::new();
     let mut equal = WantedVersions::new();
     let mut phantoms: Vec<ObservedVersion> = Vec::new();
@@ -177,17 +177,17 @@ pub async fn verify(
         if document.twice {
             note(&mut report, listener, finding(DifferenceName::Twice, id, &topics, None));
         }
-        let Some(difference) = compare(&document.told, document.held) else { return };
+        let Some(difference) = compare(&document.logged, document.stored) else { return };
         let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
-        match (name, difference.expected, difference.held) {
+        match (name, difference.expected, difference.stored) {
             (DifferenceName::Missing | DifferenceName::Stale | DifferenceName::Resurrected, Some(expected), _)
                 if repair =>
             {
                 wanted.push(expected.at)
             }
             (DifferenceName::Different | DifferenceName::Altered, Some(expected), _)
-                if repair && shelf.shows_anew() =>
+                if repair && reader.shows_anew() =>
             {
                 wanted.push(expected.at)
             }
@@ -204,24 +204,24 @@ pub async fn verify(
         report.repaired = repaired(&setup, &log, &engine, wanted).await?;
         let setup = system.setup(config, Order::Log).map_err(VerifyError::Setup)?;
         report.repaired += rewritten(&setup, &mut log, &engine, equal).await?;
-        report.removed = shelf.remove(&phantoms).await?;
+        report.removed = reader.remove(&phantoms).await?;
     }
-    follow(&*shelf, repair, &mut report, listener).await?;
+    follow(&*reader, repair, &mut report, listener).await?;
     Ok(report)
 }
 
 /// Names what follows from the documents and is not as it should be, and mends it where asked to.
 async fn follow(
-    shelf: &dyn StoreReader,
+    reader: &dyn StoreReader,
     repair: bool,
     report: &mut VerifyReport,
     listener: &mut dyn Listener,
 ) -> Result<(), VerifyError> {
-    for id in shelf.derived(repair).await? {
+    for id in reader.derived(repair).await? {
         note(report, listener, finding(DifferenceName::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
-    if let Some(follow_ups) = shelf.follow_ups() {
+    if let Some(follow_ups) = reader.follow_ups() {
         // A repair tries what is listed, too.
         if repair {
             follow_ups.retry().await?;
@@ -236,7 +236,7 @@ async fn follow(
 
 /// Reads the store, and puts what it holds into the buckets.
 async fn read(
-    shelf: &dyn StoreReader,
+    reader: &dyn StoreReader,
     buckets: &mut Buckets,
     report: &mut VerifyReport,
     listener: &mut dyn Listener,
@@ -248,12 +248,12 @@ async fn read(
         if report.held.is_multiple_of(5_000) {
             listener.at(VerifyStep::Store(report.held));
         }
-        if let Err(error) = buckets.held(id, &one) {
+        if let Err(error) = buckets.add_stored(id, &one) {
             broken = Some(error);
         }
         Ok(())
     };
-    shelf.read(&mut visit).await?;
+    reader.read(&mut visit).await?;
     Ok(broken.map_or(Ok(()), Err)?)
 }
 
@@ -273,7 +273,7 @@ fn finding(name: DifferenceName, id: &str, topics: &[String], difference: Option
         id: id.to_owned(),
         at: expected.map(coordinates),
         expected: expected.map(|told| told.version),
-        held: difference.and_then(|difference| difference.held).map(|held| held.version),
+        held: difference.and_then(|difference| difference.stored).map(|held| held.version),
         reason: None,
     }
 }
@@ -291,7 +291,7 @@ async fn repaired(
         let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
         let records: Vec<Record> = log.fetch(places).await?;
         let replayed = replay(setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
-        let shown = if setup.bound.shelf.shows_anew() { replayed.tally.superseded } else { 0 };
+        let shown = if setup.bound.reader.shows_anew() { replayed.tally.superseded } else { 0 };
         repaired += replayed.tally.applied + shown;
     }
     Ok(repaired)

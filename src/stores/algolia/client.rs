@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::errors::{CallKind, Response};
+use super::errors::{AlgoliaResponse, CallKind};
 use super::hosts::{Access, Host, Hosts};
 use super::request::{Operation, body_of, json};
 use crate::config::Algolia;
@@ -232,17 +232,23 @@ impl AlgoliaClient {
         format!("/1/indexes/{prefix}{index}/{call}")
     }
 
-    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<Response, Failure> {
+    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<AlgoliaResponse, Failure> {
         self.send(Method::POST, path, Some(body), access).await
     }
 
     /// Asks the hosts in turn. The failure is that of the last host that was reached, for what broke there may be the
     /// request's own doing; when none was, there is no connection.
-    async fn send(&self, method: Method, path: &str, body: Option<Bytes>, access: Access) -> Result<Response, Failure> {
-        let mut failure: Option<Result<Response, Failure>> = None;
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        access: Access,
+    ) -> Result<AlgoliaResponse, Failure> {
+        let mut failure: Option<Result<AlgoliaResponse, Failure>> = None;
         for host in self.hosts.in_order(access) {
             let tried = self.ask(host, method.clone(), path, body.clone(), access).await;
-            let done = tried.as_ref().is_ok_and(Response::is_final);
+            let done = tried.as_ref().is_ok_and(AlgoliaResponse::is_final);
             host.note(!done);
             if done {
                 return tried;
@@ -262,7 +268,7 @@ impl AlgoliaClient {
         path: &str,
         body: Option<Bytes>,
         access: Access,
-    ) -> Result<Response, Failure> {
+    ) -> Result<AlgoliaResponse, Failure> {
         let timeout = match access {
             Access::Read => self.timeouts.read,
             Access::Write => self.timeouts.write,
@@ -274,7 +280,7 @@ impl AlgoliaClient {
         let response = request.send().await.map_err(|error| failed(host, &error))?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| failed(host, &error))?;
-        Ok(Response { status, body })
+        Ok(AlgoliaResponse { status, body })
     }
 }
 

@@ -102,11 +102,11 @@ impl Postgres {
         self.install(AUDIT, "millrace_audit_migrations").await
     }
 
-    /// Connects, and makes the tables of ledgers and ratings where they are missing or old.
+    /// Connects, and makes the tables of version stores and ratings where they are missing or old.
     ///
     /// # Errors
     /// Why not, and what to do.
-    pub async fn install_ledger(&self) -> Result<(), Failure> {
+    pub async fn install_version_store(&self) -> Result<(), Failure> {
         self.install(LEDGER, "millrace_ledger_migrations").await
     }
 

@@ -93,7 +93,7 @@ impl RatingCache {
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub async fn astray(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
+    pub async fn wrong_subjects(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
         let mut pipeline = redis::pipe();
         rated.iter().for_each(|rated| {
             pipeline.cmd("GET").arg(self.key(&rated.subject));

@@ -15,7 +15,7 @@ use super::message::newest;
 use source::ReviewTemplate;
 
 /// One message; its key is the review.
-pub type Event = super::Message<ExpectedReview>;
+pub type ReviewMessage = super::Message<ExpectedReview>;
 
 /// The final state of one review.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct ExpectedReviews {
 ///
 /// # Errors
 /// As [`Options::counts`].
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Event> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, String> {
     let counts = options.counts()?;
     Ok(Duplicated::new(ReviewTemplate::new(options), options, counts))
 }
