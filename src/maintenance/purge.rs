@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::config::values::shown_age;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
+use crate::stores::target::SetupError;
 use crate::systems::definition::{Definition, Deletes};
 
 /// Tombstones that are found before they are removed, so that they fit into memory.
@@ -36,7 +37,7 @@ pub struct PurgeOptions {
 #[derive(Debug, Error)]
 pub enum PurgeError {
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
     #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
     Kafka(String),
     #[error("the topic {0} does not exist, so it is not known how long it keeps records: check its name")]
@@ -79,7 +80,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
     if system.deletes == Deletes::Kept {
         return Err(PurgeError::Kept(system.name));
     }
-    let setup = system.setup(config, Order::Any).map_err(PurgeError::Setup)?;
+    let setup = system.setup(config, Order::Any)?;
     let (client, topics) = (config.kafka.client_config(), setup.topics);
     // The task does not panic, so it only fails at the end of the program.
     let asked = tokio::task::spawn_blocking(move || {

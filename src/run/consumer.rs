@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
-use crate::stores::target::{Prepare, StaticFuture};
+use crate::stores::target::{Prepare, SetupError, StaticFuture};
 use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
@@ -89,7 +89,7 @@ impl Consumer {
     ///
     /// # Errors
     /// A sentence about the configuration.
-    pub fn new(setup: Setup, config: &Config, run: &RunOptions) -> Result<Self, String> {
+    pub fn new(setup: Setup, config: &Config, run: &RunOptions) -> Result<Self, SetupError> {
         let client = config.kafka.client_config();
         let name = setup.bound.binding.system();
         let status = Arc::new(Status::of(name));
@@ -97,7 +97,9 @@ impl Consumer {
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
         let parts = EngineParts {
             binding: setup.bound.binding,
-            dead_letters: Arc::new(KafkaDeadLetters::new(&client).map_err(|error| format!("Kafka: {error}"))?),
+            dead_letters: Arc::new(
+                KafkaDeadLetters::new(&client).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?,
+            ),
             marks: marks(config, &setup.group, &setup.bound.target)?,
             status: status.clone(),
         };
@@ -183,7 +185,7 @@ async fn prepare_all(
         }
         match prepare().await {
             Ok(()) => status.clear("store"),
-            Err(why) => status.raise("store", why),
+            Err(why) => status.raise("store", why.to_string()),
         }
         if status.standing().iter().all(|reason| reason.source == "start") {
             return;
@@ -192,15 +194,15 @@ async fn prepare_all(
     }
 }
 
-fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, String> {
+fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, SetupError> {
     Ok(redis(config, group, target)?.map(|marks| Arc::new(marks) as Arc<dyn MarkStore>))
 }
 
-pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option<RedisMarks>, String> {
+pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option<RedisMarks>, SetupError> {
     let Some(redis) = &config.redis else { return Ok(None) };
     let marks = RedisMarks::new(redis.url.expose_secret(), redis.ca_cert.as_deref(), group, target);
     // The error may quote the URL, and with it a password.
-    let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", redis.address);
+    let unusable = |_| SetupError::unusable_redis(&redis.address);
     marks.map(Some).map_err(unusable)
 }
 

@@ -13,7 +13,7 @@ use crate::stores::algolia::version_store::{Contribution, IndexEntry};
 use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::ratings::SUBJECT;
-use crate::stores::target::BoundSystem;
+use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{Definition, Deletes};
 use crate::walk;
 
@@ -44,6 +44,7 @@ pub struct Reviews;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.reviews.topic.clone()],
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
@@ -54,7 +55,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(Reviews))
 }
 

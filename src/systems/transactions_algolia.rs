@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::stores::algolia::version_store::IndexEntry;
 use crate::stores::algolia::{IndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
-use crate::stores::target::BoundSystem;
+use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
@@ -47,6 +47,7 @@ pub struct TransactionsAlgolia;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
+    service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -57,7 +58,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
 }
 

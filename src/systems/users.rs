@@ -12,7 +12,7 @@ use pipeline::{Record, System};
 
 use crate::config::Config;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
@@ -83,6 +83,7 @@ pub struct Users;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.users.topic.clone()],
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
@@ -93,7 +94,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));

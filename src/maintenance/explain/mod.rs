@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::stores::reader::StoreReader;
+use crate::stores::target::SetupError;
 use crate::systems::Definition;
 use outcomes::{EventContent, EventSource, LoggedEvent, RejectCause};
 use report::{Evidence, ExplainReport, StoreState};
@@ -32,7 +33,7 @@ pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 /// The store of a projection, beside the system's own.
 pub struct ProjectionStore {
     pub system: &'static str,
-    pub reader: Result<Arc<dyn StoreReader>, String>,
+    pub reader: Result<Arc<dyn StoreReader>, SetupError>,
 }
 
 /// Why it could not be told.
@@ -45,7 +46,7 @@ pub enum ExplainError {
     #[error("{}", .0.why)]
     Store(StoreFailure),
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
 }
 
 impl From<StoreFailure> for ExplainError {
@@ -65,7 +66,7 @@ pub async fn explain(
     id: String,
     progress: Progress,
 ) -> Result<ExplainReport, ExplainError> {
-    let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
+    let setup = system.setup(config, Order::Any)?;
     let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;
     let committed = log.committed().await?;
@@ -75,7 +76,7 @@ pub async fn explain(
     for ProjectionStore { system, reader } in besides {
         let looked = match reader {
             Ok(reader) => look(&*reader, system, &id).await.map_err(|failure| failure.why.into_owned()),
-            Err(why) => Err(why),
+            Err(why) => Err(why.to_string()),
         };
         match looked {
             Ok((store, events)) => {

@@ -22,10 +22,11 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::maintenance::replay::replay;
+use crate::maintenance::replay::{ReplayError, replay};
 use crate::run::consumer::engine_options;
 use crate::stores::follow_up::Refusal;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
+use crate::stores::target::SetupError;
 use crate::systems::{Definition, Setup};
 use compare::{Difference, LogPosition, LoggedVersion, compare};
 pub use name::DifferenceName;
@@ -63,9 +64,9 @@ pub enum VerifyError {
     #[error("the temporary folder cannot be used: {0}")]
     Disk(#[from] io::Error),
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
     #[error("the repair failed: {0}")]
-    Repair(String),
+    Repair(#[from] ReplayError),
 }
 
 impl From<KafkaError> for VerifyError {
@@ -148,7 +149,7 @@ pub async fn verify(
     options: VerifyOptions,
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
-    let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
+    let setup = system.setup(config, Order::Any)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
     let (reader, topics) = (setup.bound.reader.clone(), setup.topics.clone());
     let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.clone()).await?;
@@ -202,7 +203,7 @@ pub async fn verify(
     })?;
     if repair {
         report.repaired = repaired(&setup, &log, &engine, wanted).await?;
-        let setup = system.setup(config, Order::Log).map_err(VerifyError::Setup)?;
+        let setup = system.setup(config, Order::Log)?;
         report.repaired += rewritten(&setup, &mut log, &engine, equal).await?;
         report.removed = reader.remove(&phantoms).await?;
     }
@@ -290,7 +291,7 @@ async fn repaired(
     for places in wanted.chunks(REPAIRED_AT_ONCE) {
         let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
         let records: Vec<Record> = log.fetch(places).await?;
-        let replayed = replay(setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
+        let replayed = replay(setup, engine.clone(), records).await?;
         let shown = if setup.bound.reader.shows_anew() { replayed.tally.superseded } else { 0 };
         repaired += replayed.tally.applied + shown;
     }

@@ -14,7 +14,7 @@ use crate::stores::mongodb::{Collection, Mongo, MongoRefusals};
 use crate::stores::postgres::{Postgres, PostgresRefusals};
 use crate::stores::ratings::recompute::Ratings;
 use crate::stores::ratings::{MongoRatings, PostgresRatings};
-use crate::stores::target::{Needed, Prepare, Target, prepare};
+use crate::stores::target::{Needed, Prepare, SetupError, Target, prepare};
 
 /// What a system keeps in Algolia.
 pub struct IndexSpec {
@@ -46,8 +46,9 @@ type Rates = (Arc<dyn Ratings>, Arc<dyn Refusals>);
 ///
 /// # Errors
 /// A sentence that names the variable that is missing.
-pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result<Target<IndexEntry>, String> {
-    let missing = || format!("{} needs Algolia: set ALGOLIA_APP_ID and ALGOLIA_API_KEY", kept.system);
+pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result<Target<IndexEntry>, SetupError> {
+    let missing =
+        || SetupError::Missing(format!("{} needs Algolia: set ALGOLIA_APP_ID and ALGOLIA_API_KEY", kept.system));
     let settings = config.algolia.as_ref().ok_or_else(missing)?;
     let client = AlgoliaClient::new(settings)?;
     let (versions, rated, prepare) = match (&config.mongodb, &config.database) {
@@ -58,10 +59,10 @@ pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result
             in_postgres(kept, Postgres::new(url, address, connections)?, order)
         }
         (None, _) => {
-            return Err(format!(
+            return Err(SetupError::Missing(format!(
                 "{} keeps versions apart: set MONGODB_URL, or DATABASE_URL to PostgreSQL",
                 kept.system
-            ));
+            )));
         }
     };
     let name = format!("algolia/{}/{}{}", settings.app_id, settings.index_prefix, kept.index);

@@ -22,6 +22,7 @@ use super::errors::{AlgoliaResponse, CallKind};
 use super::hosts::{Access, Host, Hosts};
 use super::request::{Operation, body_of, json};
 use crate::config::Algolia;
+use crate::stores::target::SetupError;
 
 /// Objects in one answer of the API (`hitsPerPage` in `specs/common/schemas/IndexSettings.yml`); more ids go in several requests.
 pub const MOST_OBJECTS: usize = 1_000;
@@ -78,7 +79,7 @@ impl AlgoliaClient {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn new(settings: &Algolia) -> Result<Self, String> {
+    pub fn new(settings: &Algolia) -> Result<Self, SetupError> {
         Self::with_timeouts(settings, Timeouts::default())
     }
 
@@ -86,8 +87,8 @@ impl AlgoliaClient {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn with_timeouts(settings: &Algolia, timeouts: Timeouts) -> Result<Self, String> {
-        let wrong = |name: &str| format!("{name} holds characters that no HTTP header can carry");
+    pub fn with_timeouts(settings: &Algolia, timeouts: Timeouts) -> Result<Self, SetupError> {
+        let wrong = |name: &str| SetupError::Unusable(format!("{name} holds characters that no HTTP header can carry"));
         let app = HeaderValue::from_str(&settings.app_id).map_err(|_| wrong("ALGOLIA_APP_ID"))?;
         let mut key = HeaderValue::from_str(settings.api_key.expose_secret()).map_err(|_| wrong("ALGOLIA_API_KEY"))?;
         key.set_sensitive(true);
@@ -104,7 +105,9 @@ impl AlgoliaClient {
         if !settings.urls.is_empty() {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| format!("the Algolia client could not be made: {error}"))?;
+        let http = builder
+            .build()
+            .map_err(|error| SetupError::Unusable(format!("the Algolia client could not be made: {error}")))?;
         let hosts = Arc::new(Hosts::of(settings));
         Ok(Self { http, hosts, prefix: settings.index_prefix.clone(), timeouts })
     }
