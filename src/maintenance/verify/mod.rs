@@ -169,10 +169,7 @@ pub async fn verify(
     listener.at(VerifyStep::Compare);
     let whole = log.is_whole();
     let horizon = if whole { None } else { reader.horizon().await? };
-    let mut wanted: Vec<LogPosition> = Vec::new();
-    let mut equal = WantedVersions::new();
-    let mut phantoms: Vec<ObservedVersion> = Vec::new();
-    let repair = options.repair;
+    let mut repairs = Repairs::default();
     buckets.each(|id, document| {
         report.documents += 1;
         if document.twice {
@@ -181,34 +178,54 @@ pub async fn verify(
         let Some(difference) = compare(&document.logged, document.stored) else { return };
         let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
+        if options.repair {
+            repairs.add(id, name, &difference, &*reader, &options);
+        }
+    })?;
+    if options.repair {
+        report.repaired = repaired(&setup, &log, &engine, repairs.replayed).await?;
+        let setup = system.setup(config, Order::Log)?;
+        report.repaired += rewritten(&setup, &mut log, &engine, repairs.rewritten).await?;
+        report.removed = reader.remove(&repairs.phantoms).await?;
+    }
+    follow(&*reader, options.repair, &mut report, listener).await?;
+    Ok(report)
+}
+
+/// What mends the differences that were found.
+#[derive(Default)]
+struct Repairs {
+    /// Records that are written again.
+    replayed: Vec<LogPosition>,
+    /// Documents that are rewritten at the version that they have.
+    rewritten: WantedVersions,
+    phantoms: Vec<ObservedVersion>,
+}
+
+impl Repairs {
+    /// Notes what mends a difference, if anything does.
+    fn add(
+        &mut self,
+        id: &str,
+        name: DifferenceName,
+        difference: &Difference,
+        reader: &dyn StoreReader,
+        options: &VerifyOptions,
+    ) {
+        use DifferenceName::{Altered, Different, Missing, Phantom, Resurrected, Stale};
         match (name, difference.expected, difference.stored) {
-            (DifferenceName::Missing | DifferenceName::Stale | DifferenceName::Resurrected, Some(expected), _)
-                if repair =>
-            {
-                wanted.push(expected.at)
+            (Missing | Stale | Resurrected, Some(expected), _) => self.replayed.push(expected.at),
+            (Different | Altered, Some(expected), _) if reader.shows_anew() => self.replayed.push(expected.at),
+            (Different | Altered, Some(expected), _) => {
+                self.rewritten.insert(id.to_owned(), (expected.version, expected.at));
             }
-            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _)
-                if repair && reader.shows_anew() =>
-            {
-                wanted.push(expected.at)
-            }
-            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _) if repair => {
-                equal.insert(id.to_owned(), (expected.version, expected.at));
-            }
-            (DifferenceName::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
-                phantoms.push(ObservedVersion { id: id.to_owned(), version: held.version, deleted: held.deleted });
+            (Phantom, _, Some(stored)) if options.delete_phantoms => {
+                let (version, deleted) = (stored.version, stored.deleted);
+                self.phantoms.push(ObservedVersion { id: id.to_owned(), version, deleted });
             }
             _ => {}
         }
-    })?;
-    if repair {
-        report.repaired = repaired(&setup, &log, &engine, wanted).await?;
-        let setup = system.setup(config, Order::Log)?;
-        report.repaired += rewritten(&setup, &mut log, &engine, equal).await?;
-        report.removed = reader.remove(&phantoms).await?;
     }
-    follow(&*reader, repair, &mut report, listener).await?;
-    Ok(report)
 }
 
 /// Names what follows from the documents and is not as it should be, and mends it where asked to.
