@@ -1,7 +1,8 @@
 //! One batch, in a straight line: decode, dedupe, enrich, write, dead-letter, remember.
 //!
 //! It owns the batch from the moment its slot is open until every record has its outcome. It waits for the store, for
-//! the broker's word on dead letters, and for earlier batches that hold an equal version of one of its documents.
+//! the broker's word on dead letters, and for earlier batches that hold an equal version of one of its documents, or one of its
+//! keys where the system asks for order by key. What waits on a ladder, or behind what does, leaves it for the park.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,13 @@ use crate::batcher::{Batch, Span};
 use crate::binding::{Binding, DecodedBatch, Enriched};
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
-use crate::inflight::{Apart, InFlight, WriteSlot};
+use crate::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
 use crate::leases::Leases;
 use crate::mutants::{self, Mutant};
 use crate::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
+use crate::park::Park;
+use crate::record::Record;
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
 use crate::system::{Decoded, Identity};
@@ -30,6 +33,8 @@ pub(crate) struct BatchContext {
     pub dedupe: Dedupe,
     pub dead_letters: Arc<dyn DeadLetters>,
     pub in_flight: InFlight,
+    /// Of a system with a ladder.
+    pub park: Option<Park>,
     pub leases: Arc<Leases>,
     pub status: Arc<Status>,
 }
@@ -41,32 +46,34 @@ pub(crate) struct Turn {
 }
 
 /// An event on its way through the batch.
-struct BatchItem<'e, 'r> {
+pub(crate) struct BatchItem<'e, 'r> {
     /// Index of the record in the batch.
-    record: usize,
+    pub record: usize,
     identity: &'e Identity<'r>,
-    candidate: Candidate,
+    pub candidate: Candidate,
 }
 
 /// What is known of a record so far.
-enum End {
+pub(crate) enum End {
     Open,
     Is(Outcome),
     Dead(Reject, u32),
+    /// It may pass later.
+    Later(Reject),
+    /// It left the batch.
+    Parked,
     Abandoned,
 }
 
-/// Takes a batch from bytes to outcomes.
-pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Turn) -> Tally {
+/// Takes a batch from bytes to outcomes, and what waits to the park. Gives the counts, and how many wait.
+pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Turn) -> (Tally, usize) {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
     let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
     let items = items(batch, events.decoded());
-    let apart = Apart::of(cx.binding.limits());
     // An error means that the batch before is over, which is as good as registered.
     turn.before.await.ok();
-    let (registration, places) =
-        cx.in_flight.register(seq, apart, items.iter().map(|item| (item.identity, item.candidate.span)));
+    let (registration, places) = register(cx, &cx.in_flight, seq, &*events, &items);
     turn.next.send(()).ok();
 
     let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate).collect();
@@ -77,6 +84,8 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
             if *copy || cx.dedupe.contains(spans, &item.candidate) {
                 set(&mut ends, item.record, End::Is(Outcome::Duplicate));
+            } else if queued(cx, batch, &*events, item) {
+                set(&mut ends, item.record, End::Parked);
             } else {
                 fresh.push(item);
             }
@@ -86,6 +95,7 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
             cx.dedupe.store_marks(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
         write(cx, seq, spans, &*events, &fresh, &mut ends).await;
+        park(cx, batch, &*events, &fresh, &mut ends);
         cx.dedupe
             .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
@@ -95,12 +105,12 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
     let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
-    tally(&ends)
+    (tally(&ends), ends.iter().filter(|end| matches!(end, End::Parked)).count())
 }
 
 impl End {
     /// What the system says is all there is to know of a record that is no event.
-    fn of(decoded: &Decoded<'_>) -> Self {
+    pub(crate) fn of(decoded: &Decoded<'_>) -> Self {
         match decoded {
             Decoded::Event(..) => Self::Open,
             Decoded::Reject(reject) => Self::Dead(reject.clone(), 0),
@@ -109,13 +119,65 @@ impl End {
     }
 }
 
-fn set(ends: &mut [End], record: usize, end: End) {
+/// Registers the events of a batch by what keeps them apart: their documents, or their keys where the system asks for order by key.
+pub(crate) fn register<'a, 'r>(
+    cx: &BatchContext,
+    in_flight: &'a InFlight,
+    seq: Seq,
+    events: &dyn DecodedBatch<'r>,
+    items: &[BatchItem<'_, 'r>],
+) -> (Registration<'a>, Vec<WriteSlot>) {
+    let apart = Apart::of(cx.binding.limits(), cx.park.is_some());
+    if cx.park.is_none() {
+        let documents = items.iter().map(|item| (document_key(item.identity, apart), item.candidate.span));
+        return in_flight.register(seq, apart, documents);
+    }
+    let keys = |item: &BatchItem<'_, '_>| (hashes(|each| events.keys(item.record, each)), item.candidate.span);
+    in_flight.register(seq, apart, items.iter().map(keys))
+}
+
+pub(crate) fn keys_of(events: &dyn DecodedBatch<'_>, record: usize) -> Vec<String> {
+    let mut keys = Vec::new();
+    events.keys(record, &mut |key| keys.push(key.to_owned()));
+    keys
+}
+
+/// What stands for a record where it may wait: its span, and itself.
+fn place<'b>(batch: &'b Batch, item: &BatchItem<'_, '_>) -> Option<(&'b Span, &'b Record)> {
+    Some((batch.spans.get(item.candidate.span)?, batch.records.get(item.record)?))
+}
+
+/// Whether a record has to wait behind one of its keys that waits, and was left there.
+fn queued(cx: &BatchContext, batch: &Batch, events: &dyn DecodedBatch<'_>, item: &BatchItem<'_, '_>) -> bool {
+    let (Some(park), Some((span, record))) = (&cx.park, place(batch, item)) else { return false };
+    park.queue(span, record, || keys_of(events, item.record))
+}
+
+/// Parks what may pass later.
+fn park(
+    cx: &BatchContext,
+    batch: &Batch,
+    events: &dyn DecodedBatch<'_>,
+    fresh: &[&BatchItem<'_, '_>],
+    ends: &mut [End],
+) {
+    let Some(park) = &cx.park else { return };
+    for item in fresh {
+        let (Some(End::Later(why)), Some((span, record))) = (ends.get(item.record), place(batch, item)) else {
+            continue;
+        };
+        let parked = park.park(span, record, &keys_of(events, item.record), why);
+        set(ends, item.record, if parked { End::Parked } else { End::Abandoned });
+    }
+}
+
+pub(crate) fn set(ends: &mut [End], record: usize, end: End) {
     if let Some(slot) = ends.get_mut(record) {
         *slot = end;
     }
 }
 
-fn succeeded(ends: &[End], record: usize) -> bool {
+pub(crate) fn succeeded(ends: &[End], record: usize) -> bool {
     match ends.get(record) {
         Some(End::Is(Outcome::Applied | Outcome::Superseded)) => true,
         Some(End::Is(Outcome::DeadLettered) | End::Dead(..)) => mutants::on(Mutant::DeadRemembered),
@@ -123,12 +185,12 @@ fn succeeded(ends: &[End], record: usize) -> bool {
     }
 }
 
-fn copied(ends: &[End], record: usize) -> bool {
+pub(crate) fn copied(ends: &[End], record: usize) -> bool {
     matches!(ends.get(record), Some(End::Is(Outcome::Duplicate)))
 }
 
 /// The events of a batch, in its order.
-fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<BatchItem<'e, 'r>> {
+pub(crate) fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<BatchItem<'e, 'r>> {
     let mut items = Vec::with_capacity(decoded.len());
     let mut span = 0;
     for (record, (source, decoded)) in batch.records.iter().zip(decoded).enumerate() {
@@ -145,7 +207,7 @@ fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<BatchItem<'e,
 }
 
 /// The items of each wave, in order.
-fn waves(places: &[WriteSlot]) -> Vec<Vec<usize>> {
+pub(crate) fn waves(places: &[WriteSlot]) -> Vec<Vec<usize>> {
     let count = places.iter().map(|place| place.wave + 1).max().unwrap_or(0);
     let mut waves = vec![Vec::new(); count];
     for (item, place) in places.iter().enumerate() {
@@ -159,13 +221,13 @@ fn waves(places: &[WriteSlot]) -> Vec<Vec<usize>> {
 /// Waits for the earlier batches that hold equal versions, even if the partition is taken away meanwhile: a request of
 /// theirs may still land, and when the partition is back, whoever comes next waits for us alone.
 async fn earlier_batches(places: impl Iterator<Item = &WriteSlot>) {
-    for done in places.filter_map(|place| place.after.as_ref()) {
+    for done in places.flat_map(|place| &place.after) {
         done.cancelled().await;
     }
 }
 
 /// Enriches and writes; what the store or the enrichment rejects is dead.
-async fn write<'r>(
+pub(crate) async fn write<'r>(
     cx: &BatchContext,
     seq: Seq,
     spans: &[Span],
@@ -186,12 +248,13 @@ async fn write<'r>(
     let source_of = |record: &usize| items.find(|item| item.record == *record).map(|item| item.candidate);
     let source = |candidate: Candidate| WriteOrigin { span: candidate.span, offset: candidate.offset };
     let sources: Vec<WriteOrigin> = records.iter().filter_map(source_of).map(source).collect();
-    let fates = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources).await;
+    let fates = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources, cx.park.as_ref()).await;
     for (record, fate) in records.into_iter().zip(fates) {
         let end = match fate {
             WriteResult::Applied => End::Is(Outcome::Applied),
             WriteResult::Superseded => End::Is(Outcome::Superseded),
             WriteResult::Rejected { reject, attempts } => End::Dead(reject, attempts),
+            WriteResult::Later(reject) => End::Later(reject),
             WriteResult::Abandoned => End::Abandoned,
         };
         set(ends, record, end);
@@ -199,7 +262,7 @@ async fn write<'r>(
 }
 
 /// Sends the dead letters and waits until the broker has each.
-async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
+pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
@@ -275,12 +338,13 @@ fn abandon_dead(cx: &BatchContext, batch: &Batch, ends: &mut [End]) -> bool {
     any
 }
 
-fn tally(ends: &[End]) -> Tally {
+pub(crate) fn tally(ends: &[End]) -> Tally {
     let mut tally = Tally::default();
     for end in ends {
         match end {
             End::Is(outcome) => tally.add(*outcome),
-            End::Open | End::Dead(..) | End::Abandoned => tally.abandoned += 1,
+            End::Parked => {}
+            End::Open | End::Dead(..) | End::Later(_) | End::Abandoned => tally.abandoned += 1,
         }
     }
     tally

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::lane::Ladder;
 use crate::record::Record;
 use crate::sink::{BoxFuture, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
 use crate::system::{Decoded, System};
@@ -19,6 +20,9 @@ pub trait Binding: Send + Sync {
     fn store(&self) -> &'static str;
 
     fn limits(&self) -> SinkLimits;
+
+    /// As [`System::ladder`].
+    fn ladder(&self) -> Option<Ladder>;
 
     /// Reads the records of a batch.
     fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn DecodedBatch<'r> + 'r>;
@@ -37,6 +41,9 @@ pub trait Binding: Send + Sync {
 pub trait DecodedBatch<'r>: Send + Sync {
     /// What each record turned out to be, in the order of the records.
     fn decoded(&self) -> &[Decoded<'r>];
+
+    /// The keys of the event of a record, named by its index.
+    fn keys(&self, record: usize, each: &mut dyn FnMut(&str));
 
     /// Makes writes of the events of these records, named by their index.
     fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>>;
@@ -101,6 +108,10 @@ impl<S: System> Binding for TypedBinding<S> {
         self.sink.limits()
     }
 
+    fn ladder(&self) -> Option<Ladder> {
+        self.system.ladder()
+    }
+
     fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn DecodedBatch<'r> + 'r> {
         let mut decoded = Vec::with_capacity(records.len());
         let mut events = Vec::with_capacity(records.len());
@@ -134,6 +145,14 @@ struct TypedBatch<'r, S: System> {
 impl<'r, S: System> DecodedBatch<'r> for TypedBatch<'r, S> {
     fn decoded(&self) -> &[Decoded<'r>] {
         &self.decoded
+    }
+
+    fn keys(&self, record: usize, each: &mut dyn FnMut(&str)) {
+        if let (Some(Decoded::Event(identity, ())), Some(Some(event))) =
+            (self.decoded.get(record), self.events.get(record))
+        {
+            self.bound.system.keys(identity, event, each);
+        }
     }
 
     fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>> {

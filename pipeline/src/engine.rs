@@ -13,15 +13,19 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::batch::{BatchContext, Turn, process};
-use crate::batcher::Batch;
+use crate::batcher::{Batch, Span};
 use crate::binding::Binding;
+use crate::climb::climb;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::inflight::InFlight;
 use crate::mutants::{self, Mutant};
-use crate::offset_tracker::{OffsetTracker, Seq};
-use crate::outcome::{Outcome, Tally};
+use crate::offset_tracker::{Frontier, OffsetTracker, Seq};
+use crate::outcome::Tally;
+use crate::park::Park;
+use crate::record::TopicPartition;
+use crate::report::{FinishedBatch, report};
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
 
@@ -32,7 +36,7 @@ pub struct EngineOptions {
     pub group: String,
     /// Batches in flight at once.
     pub max_in_flight: NonZeroUsize,
-    /// Bytes of records in flight at once; a single larger batch goes alone.
+    /// Bytes of records in flight at once; a single larger batch goes alone. With a ladder, half of them are for what is parked.
     pub max_bytes: usize,
     pub retry: RetryPolicy,
     /// Marks kept in memory.
@@ -64,20 +68,16 @@ pub struct Engine {
     offsets: OffsetTracker,
     tasks: JoinSet<FinishedBatch>,
     bytes: usize,
-    /// Records in flight.
+    /// Records in flight or parked.
     records: u64,
+    /// Runs of what is parked that go on.
+    climbing: Vec<(Seq, Span)>,
+    /// Whether what began last was a run of what is parked: then a batch that waits comes first.
+    climbed: bool,
     /// Completed when the batch opened last has registered its documents.
     last_turn: oneshot::Receiver<()>,
     revoking: Option<(Revocation, Instant)>,
     tally: watch::Sender<Tally>,
-}
-
-struct FinishedBatch {
-    seq: Seq,
-    bytes: usize,
-    records: usize,
-    tally: Tally,
-    took: Duration,
 }
 
 /// Lets an open breaker go on, and gives up on what fails or waits alone for long; shared with whoever can be told to.
@@ -102,7 +102,9 @@ impl Proceed for Writer {
 impl Engine {
     pub fn new(parts: EngineParts, feed: Feed, options: EngineOptions) -> Self {
         let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
+        let park = parts.binding.ladder().map(Park::new);
         let cx = BatchContext {
+            park,
             binding: parts.binding,
             group: options.group.clone(),
             writer: Arc::new(writer),
@@ -122,6 +124,8 @@ impl Engine {
             tasks: JoinSet::new(),
             bytes: 0,
             records: 0,
+            climbing: Vec::new(),
+            climbed: false,
             last_turn,
             revoking: None,
             tally: watch::Sender::default(),
@@ -146,11 +150,16 @@ impl Engine {
         let mut next: Option<Batch> = None;
         let mut ended = false;
         loop {
+            let mut wake = None;
+            if !(self.climbed && next.as_ref().is_some_and(|batch| self.admits(batch))) {
+                wake = self.climb();
+            }
             if next.as_ref().is_some_and(|batch| self.admits(batch)) {
+                self.climbed = false;
                 next.take().into_iter().for_each(|batch| self.open(batch));
                 continue;
             }
-            if ended && next.is_none() && self.tasks.is_empty() {
+            if ended && next.is_none() && self.tasks.is_empty() && self.cx.park.as_ref().is_none_or(Park::is_empty) {
                 return Ok(*self.tally.borrow());
             }
             let deadline = self.revoking.as_ref().map(|(_, deadline)| *deadline);
@@ -165,6 +174,7 @@ impl Engine {
                 Some(revocation) = self.feed.revocations.recv(), if self.revoking.is_none() => {
                     self.revoke(revocation);
                 }
+                () = parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
                 batch = self.feed.batches.recv(), if next.is_none() && !ended => match batch {
                     Some(batch) => next = Some(batch),
                     None => ended = true,
@@ -174,6 +184,7 @@ impl Engine {
                         // What is still in flight belongs to nobody here; whoever has it next reads it again.
                         next = None;
                         self.tasks.shutdown().await;
+                        self.cx.park.iter().for_each(Park::clear);
                         let left = std::mem::take(&mut self.records);
                         self.tally.send_modify(|tally| tally.abandoned += left);
                     }
@@ -184,11 +195,62 @@ impl Engine {
 
     /// Whether a batch may begin: a permit and bytes are free, and where order is asked for its partitions are idle.
     fn admits(&self, batch: &Batch) -> bool {
-        let idle = self.tasks.is_empty();
-        let fits = self.tasks.len() < self.options.max_in_flight.get()
-            && self.bytes.saturating_add(batch.bytes) <= self.options.max_bytes;
+        let mut most = self.options.max_bytes;
+        if let Some(park) = &self.cx.park {
+            most -= most / 2;
+            if park.bytes() >= self.options.max_bytes / 2 {
+                return false;
+            }
+        }
+        let fits = self.permits() && self.bytes.saturating_add(batch.bytes) <= most;
+        (self.tasks.is_empty() || fits) && self.idle(&batch.spans)
+    }
+
+    fn permits(&self) -> bool {
+        self.tasks.len() < self.options.max_in_flight.get()
+    }
+
+    /// Whether nothing that goes on keeps something of these partitions from beginning: where order is asked for, whatever is of them;
+    /// else a run of an older assignment, whose request may still land.
+    fn idle(&self, spans: &[Span]) -> bool {
         let ordered = self.cx.binding.limits().ordered;
-        (idle || fits) && !(ordered && self.offsets.busy(&batch.spans))
+        let bars = |run: &Span, span: &Span| run.at == span.at && (ordered || run.epoch != span.epoch);
+        let barred = self.climbing.iter().any(|(_, run)| spans.iter().any(|span| bars(run, span)));
+        !(barred || ordered && self.offsets.busy(spans))
+    }
+
+    /// Begins the runs of what is parked and due, one a partition. Returns when to look again.
+    fn climb(&mut self) -> Option<Instant> {
+        self.cx.park.as_ref()?;
+        let cx = self.cx.clone();
+        let park = cx.park.as_ref()?;
+        let mut wake = park.gauge(cx.binding.system());
+        for (span, due) in park.due() {
+            if due > Instant::now() {
+                wake = wake.into_iter().chain([due]).min();
+            } else if self.permits() && self.idle(std::slice::from_ref(&span)) {
+                self.begin(span.clone(), park.begin(span));
+            }
+        }
+        wake
+    }
+
+    /// Starts a run. Its number is that of a slot that nobody waits for: what it holds keeps the commit back while it is parked.
+    fn begin(&mut self, span: Span, batch: Batch) {
+        let seq = self.offsets.open(Vec::new());
+        self.offsets.settle(seq);
+        self.climbing.push((seq, span));
+        self.climbed = true;
+        let cx = self.cx.clone();
+        self.tasks.spawn(async move {
+            let begun = Instant::now();
+            let tally = match &cx.park {
+                Some(park) => climb(&cx, park, seq, &batch).await,
+                None => Tally::default(),
+            };
+            let records = (tally.total() + tally.abandoned) as usize;
+            FinishedBatch { seq, bytes: 0, records, parked: 0, tally, took: begun.elapsed(), climb: true }
+        });
     }
 
     /// Opens a slot for a batch and starts it; what is being revoked is left out.
@@ -211,16 +273,21 @@ impl Engine {
         self.records += batch.records.len() as u64;
         self.tasks.spawn(async move {
             let begun = Instant::now();
-            let tally = process(&cx, seq, &batch, turn).await;
-            FinishedBatch { seq, bytes: batch.bytes, records: batch.records.len(), tally, took: begun.elapsed() }
+            let (tally, parked) = process(&cx, seq, &batch, turn).await;
+            let (bytes, records, took) = (batch.bytes, batch.records.len(), begun.elapsed());
+            FinishedBatch { seq, bytes, records, parked, tally, took, climb: false }
         });
     }
 
     fn settle(&mut self, finished: FinishedBatch) {
         self.bytes -= finished.bytes;
-        self.records -= finished.records as u64;
+        self.records -= (finished.records - finished.parked) as u64;
         self.tally.send_modify(|tally| tally.merge(finished.tally));
         report(self.cx.binding.system(), &finished);
+        if finished.climb {
+            self.climbing.retain(|(seq, _)| *seq != finished.seq);
+            self.publish();
+        }
         self.settled(finished.seq);
     }
 
@@ -228,18 +295,31 @@ impl Engine {
         if self.offsets.settle(seq) {
             self.publish();
         }
-        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.offsets.holds(&revocation.partitions)) {
+        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.holds(&revocation.partitions)) {
             self.finish_revocation();
         }
     }
 
+    /// Whether anything of these partitions is on its way; what is parked is not.
+    fn holds(&self, partitions: &[TopicPartition]) -> bool {
+        self.offsets.holds(partitions) || self.climbing.iter().any(|(_, run)| partitions.contains(&run.at))
+    }
+
+    /// How far each partition is finished: never past what is parked.
+    fn frontier(&self) -> Frontier {
+        let mut frontier = self.offsets.frontier().clone();
+        self.cx.park.iter().for_each(|park| park.hold_back(&mut frontier));
+        frontier
+    }
+
     fn publish(&self) {
-        self.feed.frontier.send_replace(self.offsets.frontier().clone());
+        self.feed.frontier.send_replace(self.frontier());
     }
 
     fn revoke(&mut self, revocation: Revocation) {
         let deadline = Instant::now() + revocation.grace;
-        let idle = !self.offsets.holds(&revocation.partitions);
+        self.cx.park.iter().for_each(|park| park.close(&revocation.partitions));
+        let idle = !self.holds(&revocation.partitions);
         self.revoking = Some((revocation, deadline));
         if idle {
             self.finish_revocation();
@@ -249,36 +329,21 @@ impl Engine {
     /// Hands the feed what it may commit for the last time, and forgets the partitions.
     fn finish_revocation(&mut self) {
         let Some((revocation, _)) = self.revoking.take() else { return };
-        let last = self.offsets.frontier().clone();
+        let last = self.frontier();
         self.offsets.forget(&revocation.partitions);
+        if let Some(park) = &self.cx.park {
+            let left = park.forget(&revocation.partitions, |at| self.cx.leases.epoch(at));
+            self.records -= left;
+            self.tally.send_modify(|tally| tally.abandoned += left);
+        }
         revocation.done.send(last).ok();
     }
 }
 
-fn report(system: &'static str, finished: &FinishedBatch) {
-    let FinishedBatch { records, tally, took, .. } = *finished;
-    for outcome in Outcome::ALL {
-        let count = tally.count(outcome);
-        if count > 0 {
-            metrics::counter!("millrace_records_total", "system" => system, "outcome" => outcome.name())
-                .increment(count);
-        }
+/// Waits until something is parked, or until then.
+async fn parked(park: Option<&Park>, until: Option<Instant>) {
+    match park {
+        Some(park) => park.changed(until).await,
+        None => std::future::pending().await,
     }
-    if tally.abandoned > 0 {
-        metrics::counter!("millrace_records_abandoned_total", "system" => system).increment(tally.abandoned);
-    }
-    metrics::histogram!("millrace_batch_records", "system" => system).record(records as f64);
-    metrics::histogram!("millrace_batch_duration_seconds", "system" => system).record(took.as_secs_f64());
-    tracing::info!(
-        system,
-        records,
-        applied = tally.applied,
-        superseded = tally.superseded,
-        duplicate = tally.duplicate,
-        dead_lettered = tally.dead_lettered,
-        ignored = tally.ignored,
-        abandoned = tally.abandoned,
-        duration_ms = took.as_millis() as u64,
-        "Batch processed"
-    );
 }

@@ -41,8 +41,10 @@ pub(crate) enum Apart {
 }
 
 impl Apart {
-    pub(crate) fn of(limits: SinkLimits) -> Self {
-        match (limits.one_write_a_document, limits.ordered) {
+    /// With order by key, two records that share a key never travel in one request: where the earlier fails, the later must not
+    /// have been tried.
+    pub(crate) fn of(limits: SinkLimits, by_key: bool) -> Self {
+        match (limits.one_write_a_document || by_key, limits.ordered) {
             (true, true) => Self::Runs,
             (true, false) => Self::Documents,
             (false, _) => Self::EqualVersions,
@@ -55,8 +57,8 @@ impl Apart {
 pub(crate) struct WriteSlot {
     /// Records of wave 0 go first; those of wave n wait until wave n - 1 is finished.
     pub wave: usize,
-    /// The earlier batch that has to be finished before.
-    pub after: Option<CancellationToken>,
+    /// The earlier batches that have to be finished before.
+    pub after: Vec<CancellationToken>,
 }
 
 /// What a batch registered; giving it up lets the later ones go on.
@@ -74,47 +76,52 @@ impl InFlight {
 
     /// Registers the records of a batch, in log order. To be called in the order of the batches.
     ///
-    /// Each comes with its span. Two documents that share a hash wait for each other needlessly, and nothing else.
-    pub(crate) fn register<'a, 'r>(
-        &'a self,
+    /// Each comes with its keys, none twice, and its span. Two that share a hash wait for each other needlessly, and nothing else.
+    pub(crate) fn register<K: AsRef<[u64]>>(
+        &self,
         seq: Seq,
         apart: Apart,
-        identities: impl Iterator<Item = (&'a Identity<'r>, usize)>,
-    ) -> (Registration<'a>, Vec<WriteSlot>)
-    where
-        'r: 'a,
-    {
+        records: impl Iterator<Item = (K, usize)>,
+    ) -> (Registration<'_>, Vec<WriteSlot>) {
         let done = CancellationToken::new();
-        let mut keys = Vec::with_capacity(identities.size_hint().0);
-        let mut places = Vec::with_capacity(identities.size_hint().0);
+        let mut registered = Vec::with_capacity(records.size_hint().0);
+        let mut places = Vec::with_capacity(records.size_hint().0);
         let mut runs: FxHashMap<usize, usize> = FxHashMap::default();
         let mut holders = self.holders();
-        for (identity, span) in identities {
-            let key = key(identity, apart);
+        for (keys, span) in records {
+            let keys = keys.as_ref();
             // The run that the partition is at: nothing may go before it.
             let run = if apart == Apart::Runs { runs.get(&span).copied().unwrap_or(0) } else { 0 };
-            let place = match holders.entry(key) {
-                Entry::Vacant(entry) => {
-                    entry.insert(Holder { seq, wave: run, done: done.clone() });
-                    WriteSlot { wave: run, after: None }
+            let mut place = WriteSlot { wave: run, after: Vec::new() };
+            for key in keys {
+                match holders.entry(*key) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(Holder { seq, wave: place.wave, done: done.clone() });
+                    }
+                    Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => {}
+                    Entry::Occupied(mut entry) if entry.get().seq == seq => {
+                        place.wave = place.wave.max(entry.get().wave + 1);
+                        entry.get_mut().wave = place.wave;
+                    }
+                    Entry::Occupied(mut entry) => {
+                        place.wave = place.wave.max(1);
+                        let earlier = entry.insert(Holder { seq, wave: place.wave, done: done.clone() });
+                        place.after.push(earlier.done);
+                    }
                 }
-                Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => WriteSlot { wave: 0, after: None },
-                Entry::Occupied(mut entry) if entry.get().seq == seq => {
-                    entry.get_mut().wave = run.max(entry.get().wave + 1);
-                    WriteSlot { wave: entry.get().wave, after: None }
+            }
+            if keys.len() > 1 {
+                // The last of its keys may have moved it to a later wave than the first was told.
+                for key in keys {
+                    holders.entry(*key).and_modify(|holder| holder.wave = place.wave);
                 }
-                Entry::Occupied(mut entry) => {
-                    let wave = run.max(1);
-                    let earlier = entry.insert(Holder { seq, wave, done: done.clone() });
-                    WriteSlot { wave, after: Some(earlier.done) }
-                }
-            };
+            }
             runs.insert(span, place.wave);
-            keys.push(key);
+            registered.extend_from_slice(keys);
             places.push(place);
         }
         drop(holders);
-        (Registration { in_flight: self, seq, keys, _done: done.drop_guard() }, places)
+        (Registration { in_flight: self, seq, keys: registered, _done: done.drop_guard() }, places)
     }
 }
 
@@ -131,13 +138,27 @@ impl Drop for Registration<'_> {
     }
 }
 
-fn key(identity: &Identity<'_>, apart: Apart) -> u64 {
+/// The key of a record of a system that asks for no order by keys of its own.
+pub(crate) fn document_key(identity: &Identity<'_>, apart: Apart) -> [u64; 1] {
     let mut hasher = FxHasher::default();
     identity.document.hash(&mut hasher);
     if apart == Apart::EqualVersions {
         identity.version.hash(&mut hasher);
     }
-    hasher.finish()
+    [hasher.finish()]
+}
+
+/// The hashes of the keys that a function tells, none twice.
+pub(crate) fn hashes(keys: impl FnOnce(&mut dyn FnMut(&str))) -> Vec<u64> {
+    let mut hashes = Vec::with_capacity(1);
+    keys(&mut |key| {
+        let mut hasher = FxHasher::default();
+        key.hash(&mut hasher);
+        hashes.push(hasher.finish());
+    });
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
 }
 
 #[cfg(test)]
@@ -150,15 +171,15 @@ mod tests {
         Identity { document: Cow::Borrowed(document), message: [0; 32], version, kind: "created" }
     }
 
-    fn in_span<'a, 'r>(identities: &'a [Identity<'r>]) -> impl Iterator<Item = (&'a Identity<'r>, usize)> {
-        identities.iter().map(|identity| (identity, 0))
+    fn in_span(identities: &[Identity<'_>], apart: Apart) -> impl Iterator<Item = ([u64; 1], usize)> {
+        identities.iter().map(move |identity| (document_key(identity, apart), 0))
     }
 
     /// The requests of one batch: document and partition each.
     fn requests(apart: Apart, records: &[(&'static str, usize)]) -> Vec<usize> {
         let in_flight = InFlight::default();
-        let records: Vec<_> = records.iter().map(|(document, span)| (identity(document, 1), *span)).collect();
-        let (_registration, places) = in_flight.register(Seq(0), apart, records.iter().map(|(one, span)| (one, *span)));
+        let records = records.iter().map(|(document, span)| (document_key(&identity(document, 1), apart), *span));
+        let (_registration, places) = in_flight.register(Seq(0), apart, records);
         places.iter().map(|place| place.wave).collect()
     }
 
@@ -177,23 +198,38 @@ mod tests {
         let in_flight = InFlight::default();
         let earlier = [identity("a", 1), identity("b", 1)];
         let later = [identity("a", 2), identity("b", 1), identity("b", 1)];
-        let (first, places) = in_flight.register(Seq(0), Apart::EqualVersions, in_span(&earlier));
-        assert!(places.iter().all(|place| place.wave == 0 && place.after.is_none()));
-        let (_second, places) = in_flight.register(Seq(1), Apart::EqualVersions, in_span(&later));
+        let (first, places) = in_flight.register(Seq(0), Apart::EqualVersions, in_span(&earlier, Apart::EqualVersions));
+        assert!(places.iter().all(|place| place.wave == 0 && place.after.is_empty()));
+        let (_second, places) = in_flight.register(Seq(1), Apart::EqualVersions, in_span(&later, Apart::EqualVersions));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 2]);
-        let waits = places[1].after.clone().unwrap();
+        let waits = places[1].after[0].clone();
         assert!(!waits.is_cancelled());
         drop(first);
         assert!(waits.is_cancelled());
     }
 
     #[test]
+    fn a_record_of_several_keys_follows_all_who_hold_one() {
+        let in_flight = InFlight::default();
+        let keys = |records: &[&[&str]]| -> Vec<(Vec<u64>, usize)> {
+            records.iter().map(|keys| (hashes(|each| keys.iter().for_each(|key| each(key))), 0)).collect()
+        };
+        let earlier = keys(&[&["a"], &["b"], &["b"], &["b", "a", "b"], &["a"], &["c"]]);
+        let (first, places) = in_flight.register(Seq(0), Apart::Documents, earlier.into_iter());
+        assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 0, 1, 2, 3, 0]);
+        let (second, places) = in_flight.register(Seq(1), Apart::Documents, keys(&[&["d"], &["c", "b"]]).into_iter());
+        assert_eq!(places.iter().map(|place| (place.wave, place.after.len())).collect::<Vec<_>>(), [(0, 0), (1, 2)]);
+        drop((first, second));
+        assert!(in_flight.holders().is_empty());
+    }
+
+    #[test]
     fn a_batch_that_is_done_leaves_nothing_behind() {
         let in_flight = InFlight::default();
         let records = [identity("a", 1), identity("a", 1), identity("c", 7)];
-        drop(in_flight.register(Seq(0), Apart::EqualVersions, in_span(&records)));
+        drop(in_flight.register(Seq(0), Apart::EqualVersions, in_span(&records, Apart::EqualVersions)));
         assert!(in_flight.holders().is_empty());
-        let (_again, places) = in_flight.register(Seq(1), Apart::Documents, in_span(&records));
+        let (_again, places) = in_flight.register(Seq(1), Apart::Documents, in_span(&records, Apart::Documents));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 0]);
     }
 }

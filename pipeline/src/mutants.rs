@@ -57,10 +57,14 @@ pub enum Mutant {
     GiveBackSkipped,
     /// The cache takes a rating whatever it holds.
     CacheUnconditional,
+    /// A record does not queue behind one of its keys that is parked.
+    ParkedOvertaken,
+    /// The commit passes what is parked.
+    ParkedPassed,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -87,6 +91,8 @@ impl Mutant {
         Self::PurgeHorizonIgnored,
         Self::GiveBackSkipped,
         Self::CacheUnconditional,
+        Self::ParkedOvertaken,
+        Self::ParkedPassed,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -118,6 +124,8 @@ impl Mutant {
             Self::PurgeHorizonIgnored => "purge-horizon-ignored",
             Self::GiveBackSkipped => "give-back-skipped",
             Self::CacheUnconditional => "cache-unconditional",
+            Self::ParkedOvertaken => "parked-overtaken",
+            Self::ParkedPassed => "parked-passed",
         }
     }
 }

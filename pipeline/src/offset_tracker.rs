@@ -18,6 +18,8 @@ pub struct Seq(pub u64);
 pub struct Position {
     pub epoch: Epoch,
     pub next: i64,
+    /// As `next`, past what is parked: how far the partition has come, whether or not that may be committed.
+    pub reached: i64,
 }
 
 /// How far each partition is finished.
@@ -61,7 +63,7 @@ impl OffsetTracker {
             self.front += 1;
             for span in slot.spans {
                 moved = true;
-                let position = Position { epoch: span.epoch, next: span.next };
+                let position = Position { epoch: span.epoch, next: span.next, reached: span.next };
                 self.frontier.insert(span.at, position);
             }
         }

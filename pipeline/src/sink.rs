@@ -110,8 +110,13 @@ pub enum Verdict {
     Superseded,
     Retry(Failure),
     Reject(Reject),
+    /// It may pass later, for a reason that lies with other records and not with the store, such as a parent that is not there yet. It
+    /// waits on the system's ladder with all that comes after it on its keys, and is a reject at the ladder's end, or at once
+    /// where the system has none. Never in an outage.
+    Later(Reject),
     /// Another document stands in the way (a unique index beside the key's). Tried once more, alone, when all earlier records
-    /// of the batch have their outcome; where the store is ordered, that is all of the partition. Then it is a reject.
+    /// of the batch have their outcome; where the store is ordered, that is all of the partition. Then it is a reject, but as `Later`
+    /// while an earlier record of the partition is parked.
     Conflict(Reject),
 }
 
@@ -120,7 +125,7 @@ impl Verdict {
         match self {
             Self::Applied | Self::Superseded | Self::Reject(_) => true,
             Self::Conflict(_) => last,
-            Self::Retry(_) => false,
+            Self::Retry(_) | Self::Later(_) => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
+use crate::lane::Ladder;
 use crate::record::Record;
 use crate::sink::{Reject, Write};
 
@@ -45,6 +46,18 @@ pub trait System: Send + Sync + 'static {
 
     /// Whether a record that may be unreadable is about this document, as well as can be told.
     fn is_about(&self, record: &Record, document: &str) -> bool;
+
+    /// How a write is tried again that the store answers with [`Verdict::Later`](crate::sink::Verdict::Later). A system that has
+    /// a ladder asks for order by key: none of its records overtakes an earlier one of its partition that shares a key, on
+    /// the ladder or not. Without one, such a write is rejected at once.
+    fn ladder(&self) -> Option<Ladder> {
+        None
+    }
+
+    /// The keys of a record, for a system with a ladder: what it may not overtake others on. They are the document.
+    fn keys(&self, identity: &Identity<'_>, _event: &Self::Event<'_>, each: &mut dyn FnMut(&str)) {
+        each(&identity.document);
+    }
 
     /// Turns events into writes, one each and in the same order.
     fn enrich<'e, 'r: 'e>(

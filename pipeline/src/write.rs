@@ -20,6 +20,7 @@ use crate::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
 use crate::leases::Leases;
 use crate::mutants::{self, Mutant};
 use crate::offset_tracker::Seq;
+use crate::park::Park;
 use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
 
@@ -52,6 +53,8 @@ pub(crate) enum WriteResult {
         /// Times that the write was tried.
         attempts: u32,
     },
+    /// It may pass later, and may wait for that.
+    Later(Reject),
     /// Its partition was taken away.
     Abandoned,
 }
@@ -71,6 +74,8 @@ struct WriteRun<'a> {
     spans: &'a [Span],
     writes: &'a dyn Writes,
     sources: &'a [WriteOrigin],
+    /// Where writes may wait that may pass later.
+    park: Option<&'a Park>,
     queue: VecDeque<Group>,
     /// Writes that another document stood in the way of: they go once more, alone, when all others have their fates.
     conflicts: Vec<usize>,
@@ -102,10 +107,11 @@ impl Writer {
         spans: &[Span],
         writes: &dyn Writes,
         sources: &[WriteOrigin],
+        park: Option<&Park>,
     ) -> Vec<WriteResult> {
         let queue = requests(self.store.limits(), writes);
         let fates = vec![None; writes.len()];
-        let mut run = WriteRun { seq, spans, writes, sources, queue, conflicts: Vec::new(), results: fates };
+        let mut run = WriteRun { seq, spans, writes, sources, park, queue, conflicts: Vec::new(), results: fates };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
             if let Some(pause) = group.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
                 leases.sleep(pause).await;
@@ -148,8 +154,11 @@ impl Writer {
     }
 
     /// Takes the verdicts in; what has to be tried again stays in the group. Returns why, when anything stays.
-    fn settle(&self, group: &mut Group, verdicts: Vec<Verdict>, run: &mut WriteRun<'_>) -> Option<Failure> {
+    fn settle(&self, group: &mut Group, mut verdicts: Vec<Verdict>, run: &mut WriteRun<'_>) -> Option<Failure> {
         let last = group.last;
+        for (item, verdict) in group.items.iter().zip(&mut verdicts) {
+            run.put_off(*item, verdict, last);
+        }
         let finals = verdicts.iter().filter(|verdict| verdict.is_final(last));
         let open = self.judge.note(finals.map(|v| matches!(v, Verdict::Reject(_) | Verdict::Conflict(_))));
         let attempts = group.suspect.as_ref().map_or(0, |suspect| suspect.attempts) + 1;
@@ -160,6 +169,7 @@ impl Writer {
             let fate = match verdict {
                 Verdict::Applied => WriteResult::Applied,
                 Verdict::Superseded => WriteResult::Superseded,
+                Verdict::Later(reject) => WriteResult::Later(reject),
                 Verdict::Conflict(_) if !last => {
                     run.conflicts.push(item);
                     continue;
@@ -329,6 +339,21 @@ impl WriteRun<'_> {
     fn record(&self, group: &Group) -> Option<Coordinate> {
         let item = group.items.first()?;
         self.sources.get(*item)?.coordinate(self.spans)
+    }
+
+    /// Says of a write that may pass later whether it may wait for that.
+    fn put_off(&self, item: usize, verdict: &mut Verdict, last: bool) {
+        let waits = |asked: fn(&Park, &Span, i64, &str) -> bool, why: &Reject| {
+            let (Some(park), Some(source)) = (self.park, self.sources.get(item)) else { return false };
+            self.spans.get(source.span).is_some_and(|span| asked(park, span, source.offset, &why.class))
+        };
+        match verdict {
+            Verdict::Later(why) if !waits(Park::may_wait, why) => *verdict = Verdict::Reject(why.clone()),
+            Verdict::Conflict(why) if last && waits(Park::conflict_may_wait, why) => {
+                *verdict = Verdict::Later(why.clone())
+            }
+            _ => {}
+        }
     }
 
     fn next_conflict(&mut self) -> Option<Group> {

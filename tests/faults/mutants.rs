@@ -39,6 +39,7 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::GiveBackSkipped => ("siblings-refused-object", &["what is refused is given back"]),
         Mutant::CacheUnconditional => ("siblings-late-rating", &[family::RATINGS]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
+        Mutant::ParkedOvertaken | Mutant::ParkedPassed => return None,
     })
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Assigned {
     pub taking_back: bool,
     /// Everything below has its outcome.
     settled: Option<i64>,
+    /// How far the partition has come while something of it is parked, which keeps the commit back.
+    pub beyond: Option<i64>,
     /// Everything below was finished and explained when last heard of: what the group may be told.
     pub finished: Option<i64>,
 }
@@ -47,6 +49,7 @@ impl Assigned {
             gaps: Gaps::default(),
             taking_back: false,
             settled: None,
+            beyond: None,
             finished: None,
         }
     }
@@ -179,6 +182,7 @@ impl Assignment {
             let Some(position) = frontier.get(&held.at) else { continue };
             if position.epoch == held.epoch || mutants::on(Mutant::LateSettle) {
                 held.settled = held.settled.max(Some(position.next));
+                held.beyond = (position.reached > position.next).then_some(position.reached);
             }
         }
         self.released()
@@ -265,7 +269,7 @@ mod tests {
     }
 
     fn settled(assignment: &mut Assignment, at: &TopicPartition, next: i64) -> Option<Offset> {
-        let frontier = Frontier::from([(at.clone(), Position { epoch: EPOCH, next })]);
+        let frontier = Frontier::from([(at.clone(), Position { epoch: EPOCH, next, reached: next })]);
         told(&assignment.advance(&frontier))
     }
 

@@ -29,10 +29,12 @@ impl Stalls {
         self.0.retain(|at, _| assignment.iter().any(|held| held.at == *at));
         let (mut still, mut waiting) = (Vec::new(), 0);
         for (held, behind) in assignment.iter().zip(behind) {
-            let next = held.finished.or(held.start);
+            let next = held.beyond.or(held.finished).or(held.start);
             let fresh = || Stall { epoch: held.epoch, next, since: now };
             let standing = self.0.entry(held.at.clone()).or_insert_with(fresh);
-            if standing.epoch != held.epoch || standing.next != next || *behind == Some(0) {
+            // What is parked waits for its time: no trouble while all else that was polled is finished.
+            let parked = held.beyond.is_some_and(|beyond| beyond == held.position());
+            if standing.epoch != held.epoch || standing.next != next || *behind == Some(0) || parked {
                 *standing = fresh();
             }
             if behind.is_some_and(|behind| behind > 0) {
@@ -86,6 +88,28 @@ mod tests {
             assert_eq!(red, seconds > 120, "{seconds}: {}", why(&status));
         }
         assert!(why(&status).contains("t[0]") && !why(&status).contains("t[1]"), "{}", why(&status));
+    }
+
+    #[test]
+    fn a_partition_that_goes_on_past_what_is_parked_does_not_stand_still() {
+        let (mut stalls, status, begun) = (Stalls::default(), Status::of("s"), Instant::now());
+        let look = |stalls: &mut Stalls, seconds: u64, beyond, polled| {
+            let mut held = held(0, 10);
+            held.beyond = Some(beyond);
+            held.polled(0, polled);
+            let mut assignment = Assignment::default();
+            assignment.add(held);
+            stalls.look(&assignment, &[Some(5)], begun + Duration::from_secs(seconds), &status);
+            why(&status)
+        };
+        for seconds in 0..=200 {
+            assert_eq!(look(&mut stalls, seconds, 11 + seconds as i64, 1_000), "", "others go on");
+        }
+        for seconds in 200..=400 {
+            assert_eq!(look(&mut stalls, seconds, 300, 300), "", "nothing else is there");
+        }
+        assert_eq!(look(&mut stalls, 401, 300, 1_000), "");
+        assert!(look(&mut stalls, 462, 300, 1_000).contains("no record finished"), "what was polled does not go on");
     }
 
     #[test]

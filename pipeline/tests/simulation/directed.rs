@@ -45,6 +45,7 @@ pub fn setup() -> Setup {
         marks: true,
         poll_ms: 10,
         seed: 1,
+        ladder: None,
     }
 }
 

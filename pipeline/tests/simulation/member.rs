@@ -10,7 +10,7 @@ use pipeline::dedupe::Mark;
 use pipeline::feed;
 use pipeline::sink::SinkLimits;
 use pipeline::{
-    Engine, EngineError, EngineOptions, EngineParts, Proceed, RetryPolicy, Status, Tally, TopicPartition, bind,
+    Engine, EngineError, EngineOptions, EngineParts, Ladder, Proceed, RetryPolicy, Status, Tally, TopicPartition, bind,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 use crate::model::{Shared, SimLetters, SimMarks, World};
 use crate::source::{Command, SESSION, Source, Told};
 use crate::store::SimSink;
-use crate::world::{SimSystem, What};
+use crate::system::SimSystem;
+use crate::world::What;
 
 /// How a member is set up.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,7 @@ pub struct Setup {
     pub marks: bool,
     pub poll_ms: u64,
     pub seed: u64,
+    pub ladder: Option<Ladder>,
 }
 
 pub struct Member {
@@ -56,6 +58,7 @@ impl Member {
         let sink = SimSink {
             world: world.clone(),
             limits: setup.sink,
+            by_key: setup.ladder.is_some(),
             leases: intake.leases.clone(),
             max_in_flight: setup.max_in_flight,
             running: AtomicUsize::new(0),
@@ -64,7 +67,7 @@ impl Member {
             busy: shared(),
         };
         let parts = EngineParts {
-            binding: bind(SimSystem, Arc::new(sink)),
+            binding: bind(SimSystem { ladder: setup.ladder }, Arc::new(sink)),
             dead_letters: Arc::new(SimLetters(world.clone())),
             marks: setup.marks.then(|| Arc::new(SimMarks(world.clone())) as _),
             status: status.clone(),
@@ -117,6 +120,11 @@ impl Member {
     /// Says something and does not wait.
     pub async fn tell_only(&self, command: Command) {
         self.commands.send((command, oneshot::channel().0)).await.ok();
+    }
+
+    /// Records handed to the engine.
+    pub fn offered(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed)
     }
 
     /// Drops engine and source where they are; requests on their way may still land.

@@ -157,6 +157,9 @@ impl World {
                 _ if letters.kept.contains_key(&(at.clone(), offset)) => true,
                 _ if event.dead().is_some() => false,
                 What::Poison => false,
+                What::Write(_) if store.keyed.is_some() => {
+                    store.keyed.as_ref().unwrap().finished(partition, &letters, event)
+                }
                 What::Write(write) => {
                     let holds = store.documents.get(&write.document).is_some_and(|(v, _)| *v >= write.version);
                     holds || Self::excused(broker, &log, event)
@@ -245,6 +248,7 @@ impl DeadLetters for SimLetters {
                     self.0.count("letter refused");
                 }
                 if !down || self.0.chance(0.2) {
+                    crate::keyed::check_letter(&self.0, letter);
                     keep(&mut self.0.letters.lock().unwrap(), letter);
                 }
                 answers.push(if down { Err(Failure::unavailable("no broker")) } else { Ok(()) });

@@ -63,6 +63,7 @@ fn shape(seed: u64, trace: bool) -> Sim {
         marks: world.chance(0.85),
         poll_ms: world.between(10, 150),
         seed,
+        ladder: None,
     };
     Sim {
         world,

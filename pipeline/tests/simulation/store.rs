@@ -11,6 +11,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
 
+use crate::keyed::{self, Keyed};
 use crate::model::{Shared, World};
 use crate::world::{Documents, Kind, STORE_BYTES, SimWrite};
 
@@ -59,6 +60,8 @@ pub struct Store {
     /// Every write is cut off, and every probe passes.
     pub breaks_all: bool,
     pub requests: u64,
+    /// Where the store keeps no versions, and refuses some keys for a time.
+    pub keyed: Option<Keyed>,
 }
 
 impl Store {
@@ -79,6 +82,7 @@ impl Store {
             busy_above: None,
             breaks_all: false,
             requests: 0,
+            keyed: None,
         }
     }
 
@@ -142,6 +146,8 @@ enum Plan {
 pub struct SimSink {
     pub world: Arc<World>,
     pub limits: SinkLimits,
+    /// What waits on a ladder is sent after what was cut later.
+    pub by_key: bool,
     pub leases: Arc<Leases>,
     pub max_in_flight: usize,
     pub running: AtomicUsize,
@@ -183,7 +189,7 @@ impl SimSink {
             world.check(!self.limits.ordered || *others == 0, || format!("two batches of {at} in flight"));
             *others += 1;
         }
-        for write in writes.iter().filter(|_| self.limits.ordered) {
+        for write in writes.iter().filter(|_| self.limits.ordered && !self.by_key) {
             let cut = cuts.get(&(write.at.clone(), write.offset)).copied().unwrap_or(0);
             let newest = sent.entry(write.at.clone()).or_insert(cut);
             world.check(cut >= *newest, || format!("{}@{} after a later batch", write.at, write.offset));
@@ -192,7 +198,8 @@ impl SimSink {
         let mut documents: Vec<&String> = writes.iter().map(|write| &write.document).collect();
         documents.sort();
         let twice = documents.windows(2).any(|pair| pair[0] == pair[1]);
-        world.check(!(twice && self.limits.one_write_a_document), || "one document twice in a request".into());
+        let apart = self.limits.one_write_a_document || self.by_key;
+        world.check(!(twice && apart), || "one document twice in a request".into());
         Client(self, partitions)
     }
 
@@ -246,6 +253,13 @@ impl SimSink {
     }
 }
 
+fn take(world: &World, store: &mut Store, write: &SimWrite) -> Verdict {
+    match &mut store.keyed {
+        Some(keyed) => keyed::apply(world, keyed, write),
+        None => store.apply(write),
+    }
+}
+
 /// Goes on whether or not somebody waits for the answer.
 async fn serve(world: Arc<World>, writes: Vec<SimWrite>, plan: Plan, delay: Duration) -> Result<Vec<Verdict>, Failure> {
     tokio::time::sleep(delay).await;
@@ -261,12 +275,12 @@ async fn serve(world: Arc<World>, writes: Vec<SimWrite>, plan: Plan, delay: Dura
         Plan::Fail(class, why) => return Err(Failure::new(class, why)),
         Plan::Lost(applied) => {
             for (write, _) in writes.iter().zip(applied).filter(|(w, applied)| *applied && w.kind != Kind::Suspect) {
-                store.apply(write);
+                take(&world, store, write);
             }
             return Err(Failure::broken("connection reset"));
         }
         Plan::Half => {
-            answer.extend(writes.iter().map(|write| store.apply(write)));
+            answer.extend(writes.iter().map(|write| take(&world, store, write)));
             answer.pop();
             return Ok(answer);
         }
@@ -278,7 +292,7 @@ async fn serve(world: Arc<World>, writes: Vec<SimWrite>, plan: Plan, delay: Dura
                     world.count("item retried");
                     answer.push(Verdict::Retry(Failure::unavailable("429")));
                 } else {
-                    answer.push(store.apply(write));
+                    answer.push(take(&world, store, write));
                 }
             }
         }

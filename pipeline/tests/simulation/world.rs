@@ -1,11 +1,9 @@
-//! The log of one seed, the system that reads it, and the fold that the store has to end with.
+//! The log of one seed, and the fold that the store has to end with.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use pipeline::sink::{Content, Reject, Write};
-use pipeline::system::{Decoded, Identity, System};
+use pipeline::sink::{Content, Write};
 use pipeline::{Header, Record, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -35,6 +33,13 @@ pub struct SimWrite {
     pub version: i64,
     pub body: Option<String>,
     pub kind: Kind,
+}
+
+impl SimWrite {
+    /// A bulk names several.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.document.split('+')
+    }
 }
 
 impl Write for SimWrite {
@@ -136,7 +141,7 @@ impl Log {
     }
 }
 
-fn read(record: &Record) -> What {
+pub fn read(record: &Record) -> What {
     let text = std::str::from_utf8(record.payload.as_deref().unwrap_or_default()).unwrap();
     let parts: Vec<&str> = text.split(';').collect();
     let kind = match parts[0] {
@@ -156,49 +161,6 @@ fn read(record: &Record) -> What {
         body: (parts[4] != "-").then(|| parts[4].to_owned()),
         kind,
     })
-}
-
-/// The system under test: pure, and knows nothing of the faults.
-pub struct SimSystem;
-
-impl System for SimSystem {
-    type Event<'r> = SimWrite;
-    type Write = SimWrite;
-
-    fn name(&self) -> &'static str {
-        "sim"
-    }
-
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, SimWrite> {
-        match read(record) {
-            What::Poison => Decoded::Reject(Reject::new("poison", "cannot be read")),
-            What::Ignored => Decoded::Ignore,
-            What::Write(write) => {
-                let text = std::str::from_utf8(record.payload.as_deref().unwrap()).unwrap();
-                let number: u64 = text.split(';').nth(1).unwrap().parse().unwrap();
-                let mut message = [0; 32];
-                message[..8].copy_from_slice(&number.to_be_bytes());
-                let document = Cow::Owned(write.document.clone());
-                Decoded::Event(Identity { document, message, version: write.version, kind: "sim" }, write)
-            }
-        }
-    }
-
-    fn is_about(&self, record: &Record, document: &str) -> bool {
-        matches!(read(record), What::Write(write) if write.document == document)
-    }
-
-    async fn enrich<'e, 'r: 'e>(
-        &'e self,
-        events: Vec<(&'e Identity<'r>, &'e SimWrite)>,
-    ) -> Vec<Result<SimWrite, Reject>> {
-        tokio::task::yield_now().await;
-        let judge = |write: &SimWrite| match write.kind {
-            Kind::Unfit => Err(Reject::new("unfit", "cannot be enriched")),
-            _ => Ok(write.clone()),
-        };
-        events.into_iter().map(|(_, write)| judge(write)).collect()
-    }
 }
 
 /// What a generated log may hold.

@@ -206,7 +206,9 @@ impl ElasticsearchReader {
                 // Somebody wrote it a moment ago.
                 Verdict::Superseded => {}
                 Verdict::Retry(failure) => return Err(failure),
-                Verdict::Reject(reject) | Verdict::Conflict(reject) => return Err(Failure::refused(reject.why)),
+                Verdict::Reject(reject) | Verdict::Later(reject) | Verdict::Conflict(reject) => {
+                    return Err(Failure::refused(reject.why));
+                }
             }
         }
         Ok(removed)

@@ -1,0 +1,89 @@
+//! A run of what is parked: it goes the way of a batch, and what may still pass later stays where it is.
+//!
+//! It owns its records until the run ends, and waits for what a batch waits for, but for other batches: nothing else that is on
+//! its way holds one of its keys. It guarantees that a record is only tried when those before it on its keys have their
+//! outcome, the broker's word on a dead letter among it.
+
+use rustc_hash::FxHashSet;
+
+use crate::batch::{
+    BatchContext, BatchItem, End, items, keys_of, register, send_dead_letters, set, succeeded, waves, write,
+};
+use crate::batcher::Batch;
+use crate::binding::DecodedBatch;
+use crate::inflight::InFlight;
+use crate::offset_tracker::Seq;
+use crate::outcome::{Outcome, Tally};
+use crate::park::Park;
+
+/// Tries what is due of a partition. Gives the counts of what does not wait any more.
+pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batch) -> Tally {
+    let spans = &batch.spans;
+    let events = cx.binding.decode(&batch.records);
+    let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
+    let items = items(batch, events.decoded());
+    let line = InFlight::default();
+    let (_registration, places) = register(cx, &line, seq, &*events, &items);
+    let mut stopped = FxHashSet::default();
+    for wave in waves(&places) {
+        let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
+        for item in wave.into_iter().filter_map(|item| items.get(item)) {
+            let keys = keys_of(&*events, item.record);
+            if keys.iter().any(|key| stopped.contains(key)) {
+                stopped.extend(keys);
+            } else if cx.dedupe.contains(spans, &item.candidate) {
+                set(&mut ends, item.record, End::Is(Outcome::Duplicate));
+            } else {
+                fresh.push(item);
+            }
+        }
+        write(cx, seq, spans, &*events, &fresh, &mut ends).await;
+        cx.dedupe
+            .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
+        for item in fresh {
+            judge(park, batch, &*events, item, &mut ends, &mut stopped);
+        }
+    }
+    send_dead_letters(cx, seq, batch, &mut ends).await;
+    let known = items.iter().filter(|item| succeeded(&ends, item.record));
+    cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
+    end(park, batch, &ends)
+}
+
+/// Tells the park what was said of a write; those behind it are not tried in this run unless it passed.
+fn judge(
+    park: &Park,
+    batch: &Batch,
+    events: &dyn DecodedBatch<'_>,
+    item: &BatchItem<'_, '_>,
+    ends: &mut [End],
+    stopped: &mut FxHashSet<String>,
+) {
+    let (Some(end), Some(span)) = (ends.get_mut(item.record), batch.spans.get(item.candidate.span)) else { return };
+    match end {
+        End::Is(_) => return,
+        End::Later(_) => park.tried(span, item.candidate.offset),
+        End::Dead(why, attempts) => *attempts += park.gave_up(span, item.candidate.offset, why),
+        End::Open | End::Parked | End::Abandoned => {}
+    }
+    stopped.extend(keys_of(events, item.record));
+}
+
+/// Takes what has its outcome out of the park; the rest goes on waiting there, if the partition is still ours.
+fn end(park: &Park, batch: &Batch, ends: &[End]) -> Tally {
+    let mut tally = Tally::default();
+    let mut done = Vec::new();
+    let mut waiting = 0;
+    for (record, end) in batch.records.iter().zip(ends) {
+        match end {
+            End::Is(outcome) => {
+                tally.add(*outcome);
+                done.push(record.offset);
+            }
+            _ => waiting += 1,
+        }
+    }
+    let ours = batch.spans.first().is_some_and(|span| park.end(span, done.into_iter()));
+    tally.abandoned = if ours { 0 } else { waiting };
+    tally
+}
