@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod consumer;
+pub mod erase;
 pub mod explain;
 pub mod http;
 pub mod letters;

@@ -5,6 +5,7 @@
 
 mod address;
 mod algolia;
+mod client_cert;
 mod databases;
 mod file;
 mod found;
@@ -13,6 +14,7 @@ mod mongodb;
 #[cfg(test)]
 mod places;
 mod redis;
+mod security;
 mod settings;
 mod sources;
 mod stores;
@@ -29,10 +31,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use algolia::Algolia;
+pub use client_cert::ClientCert;
 pub use databases::{Database, Store};
-pub use kafka::{Kafka, Properties, Sasl, Security};
+pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use redis::Redis;
+pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth};

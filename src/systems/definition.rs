@@ -6,6 +6,7 @@ use pipeline::Binding;
 use pipeline::sink::Order;
 
 use crate::config::Config;
+use crate::erase::Deletion;
 use crate::shelf::Shelf;
 use crate::sinks::target::Prepare;
 use crate::synthetic;
@@ -23,6 +24,8 @@ pub struct Definition {
     pub group: fn(&Config) -> String,
     pub versions: Versions,
     pub deletes: Deletes,
+    /// Makes an event that deletes a document, to erase what it holds; none where the store empties documents in their place.
+    pub deletion: Option<Deletion>,
     /// What its records say, by code that is not the system's.
     pub walk: Walk,
     /// Makes events for it; none of a projection, whose events are its primary's.

@@ -12,6 +12,7 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
+use crate::erase;
 use crate::sinks::follow_up::FollowUps;
 use crate::sinks::mongodb::{
     Collection, Fields, Mongo, MongoRatings, MongoRefusals, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
@@ -48,6 +49,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: Some(erase::review),
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],

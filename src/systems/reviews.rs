@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ratings;
 use super::transactions;
 use crate::config::Config;
+use crate::erase;
 use crate::sinks::algolia::{Kept, RatedKept, needed, target};
 use crate::sinks::ledger::{Contribution, Entry};
 use crate::sinks::mongodb::{Collection, Fields, SUBJECT};
@@ -46,6 +47,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: Some(erase::review),
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),

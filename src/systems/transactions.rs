@@ -13,6 +13,7 @@ use pipeline::{Record, System};
 use serde_json::value::RawValue;
 
 use crate::config::{Config, Store};
+use crate::erase;
 use crate::sinks::document::{Document, Documents};
 use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
 use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
@@ -34,6 +35,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
+    deletion: Some(erase::transaction),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],

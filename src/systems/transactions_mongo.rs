@@ -14,7 +14,7 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, Upsert, document_of};
+use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, People, Upsert, document_of};
 use crate::sinks::target::{Target, prepare};
 use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
 use crate::walk;
@@ -26,6 +26,8 @@ static TRANSACTIONS: Collection =
     Collection { name: "transactions", key: "_id", deleted: "_deleted", fields: Fields::All, indexes: &["user_id"] };
 
 static ALL: &[&Collection] = &[&TRANSACTIONS];
+/// An event deletes a document.
+const PEOPLE: People = People { field: "user_id", erased: None };
 
 /// Reads transaction events and makes documents of them.
 #[derive(Clone, Debug)]
@@ -39,6 +41,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],
@@ -49,7 +52,7 @@ fn bound(config: &Config, order: Order) -> Result<Bound, String> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL));
+    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
     Ok(Target { sink, shelf, prepare, name }.bound_to(TransactionsMongo))
 }

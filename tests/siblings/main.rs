@@ -14,6 +14,7 @@
 )]
 
 mod contributions;
+mod erase;
 mod ledger;
 mod outage;
 mod payloads;

@@ -192,6 +192,15 @@ impl Shelf for AlgoliaShelf {
         self.0.rated.as_ref().map(|rated| rated.follow_ups.clone())
     }
 
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Option<Vec<Seen>>, Failure>> {
+        Box::pin(async move { self.0.ledger.of_person(person).await.map(Some) })
+    }
+
+    fn forget<'a>(&'a self, _: &'a str, seen: &'a [Seen], only_look: bool) -> Answer<'a, Result<u64, Failure>> {
+        let ids: Vec<String> = seen.iter().map(|seen| seen.id.clone()).collect();
+        Box::pin(async move { if only_look { Ok(0) } else { self.0.ledger.forget(&ids).await } })
+    }
+
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
         self.0.ledger.horizon()
     }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+mod erase;
 mod inspect;
 mod install;
 mod nodes;

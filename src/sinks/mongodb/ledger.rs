@@ -7,7 +7,7 @@ use mongodb::options::FindOptions;
 use pipeline::sink::{Answer, Failure, Order, Sink, Verdict};
 
 use super::collection::VERSION;
-use super::{Collection, Mongo, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert, number};
+use super::{Collection, Mongo, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert, erase, number};
 use crate::shelf::{Seen, Shelf};
 use crate::sinks::ledger::{Entry, Ledger, Row};
 
@@ -146,6 +146,20 @@ impl Ledger for MongoLedger {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         self.shelf.remove(seen)
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Vec<Seen>, Failure>> {
+        Box::pin(erase::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person))
+    }
+
+    fn forget<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<u64, Failure>> {
+        let gone = doc! {"_id": {"$in": ids}, OBJECT: Bson::Null};
+        let update = doc! {"q": gone, "u": {"$set": {PREVIOUS: Bson::Null}}, "multi": true};
+        let command = doc! {"update": self.collection.name, "updates": [update]};
+        Box::pin(async move {
+            let answer = self.mongo.write_all(command).await?;
+            Ok(u64::try_from(number(&answer, "nModified")).unwrap_or_default())
+        })
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

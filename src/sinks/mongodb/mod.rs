@@ -3,6 +3,7 @@
 //! It waits for a server at most a few seconds at a time; the engine tries again. Works with MongoDB 4.4 and newer.
 
 mod collection;
+mod erase;
 mod judge;
 mod ledger;
 mod ratings;
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 
 use crate::config::{Config, Mongodb};
 pub use collection::{Collection, Fields, Upsert};
+pub use erase::People;
 use judge::{judge, judge_code};
 pub use ledger::MongoLedger;
 pub use ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};

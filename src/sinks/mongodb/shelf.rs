@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{Answer, Failure};
 
 use super::collection::{VERSION, content};
-use super::{Collection, Fields, Mongo, number};
+use super::{Collection, Fields, Mongo, People, erase, number};
 use crate::shelf::{Found, Held, Seen, Shelf, Visit, in_order};
 use crate::walk::fields;
 use crate::walk::transactions::of_document;
@@ -22,11 +22,41 @@ pub struct MongoShelf {
     mongo: Mongo,
     /// No id is in two of them.
     collections: &'static [&'static Collection],
+    people: Option<People>,
 }
 
 impl MongoShelf {
     pub fn new(mongo: Mongo, collections: &'static [&'static Collection]) -> Self {
-        Self { mongo, collections }
+        Self { mongo, collections, people: None }
+    }
+
+    /// Says where the documents name the person that they are of.
+    #[must_use]
+    pub fn of(self, people: People) -> Self {
+        Self { people: Some(people), ..self }
+    }
+
+    async fn theirs(&self, person: &str) -> Result<Option<Vec<Seen>>, Failure> {
+        let Some(people) = self.people else { return Ok(None) };
+        let mut all = Vec::new();
+        for collection in self.collections {
+            all.extend(erase::theirs(&self.mongo, collection, people, person).await?);
+        }
+        Ok(Some(all))
+    }
+
+    async fn emptied(&self, person: &str, only_look: bool) -> Result<u64, Failure> {
+        let Some(People { field, erased: Some(erased) }) = self.people else { return Ok(0) };
+        let mut emptied = 0;
+        for collection in self.collections {
+            let people = People { field, erased: Some(erased) };
+            let theirs = erase::theirs(&self.mongo, collection, people, person).await?;
+            emptied += match only_look {
+                true => theirs.len() as u64,
+                false => erase::emptied(&self.mongo, collection, erased, &theirs).await?,
+            };
+        }
+        Ok(emptied)
     }
 
     async fn each(
@@ -133,6 +163,14 @@ impl Shelf for MongoShelf {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Option<Vec<Seen>>, Failure>> {
+        Box::pin(self.theirs(person))
+    }
+
+    fn forget<'a>(&'a self, person: &'a str, _: &'a [Seen], only_look: bool) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(self.emptied(person, only_look))
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

@@ -6,7 +6,7 @@ use pipeline::sink::{Answer, Failure, Order, Reject, Verdict};
 
 use super::super::ledger::{Entry, Ledger, Row};
 use super::super::upsert::verdicts;
-use super::Postgres;
+use super::{Postgres, erase};
 use crate::shelf::Seen;
 
 /// Rows in one page.
@@ -214,6 +214,14 @@ impl Ledger for PostgresLedger {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Vec<Seen>, Failure>> {
+        Box::pin(erase::rows(&self.postgres, self.index, person))
+    }
+
+    fn forget<'a>(&'a self, ids: &'a [String]) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(async move { erase::previous(&self.postgres, self.index, &possible(ids)).await })
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

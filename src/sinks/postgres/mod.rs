@@ -3,6 +3,7 @@
 //! It waits for the server at most a few seconds at a time; the engine tries again.
 
 mod audit;
+mod erase;
 mod judge;
 mod ledger;
 mod ratings;
@@ -44,6 +45,7 @@ const AUDIT: &[Migration] = &[
         name: "purge horizons",
         sql: include_str!("../../../migrations/audit/0002_purge_horizons.sql"),
     },
+    Migration { version: 3, name: "erasure", sql: include_str!("../../../migrations/audit/0003_erasure.sql") },
 ];
 
 const LEDGER: &[Migration] = &[

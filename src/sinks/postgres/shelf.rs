@@ -3,7 +3,8 @@
 use pipeline::Record;
 use pipeline::sink::{Answer, Failure};
 
-use super::Postgres;
+use super::{Postgres, erase};
+use crate::erase::is_erased;
 use crate::shelf::{Column, Found, Held, Seen, Shelf, Visit, in_order, kept, text_content};
 use crate::walk::transactions::of_row;
 
@@ -58,7 +59,7 @@ impl PostgresShelf {
              WHERE transaction_id = $1",
         );
         let rows = postgres.rows(rows.bind(id)).await?;
-        Ok(Some(rows.into_iter().map(kept).collect()))
+        Ok(Some(rows.into_iter().map(kept).filter(|event| !is_erased(event)).collect()))
     }
 
     async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
@@ -120,6 +121,14 @@ impl Shelf for PostgresShelf {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Option<Vec<Seen>>, Failure>> {
+        Box::pin(async move { erase::states(&self.0, person).await.map(Some) })
+    }
+
+    fn forget<'a>(&'a self, person: &'a str, seen: &'a [Seen], only_look: bool) -> Answer<'a, Result<u64, Failure>> {
+        Box::pin(erase::history(&self.0, person, seen, only_look))
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {

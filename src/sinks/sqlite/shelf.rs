@@ -4,7 +4,8 @@ use pipeline::Record;
 use pipeline::sink::{Answer, Failure};
 use serde_json::json;
 
-use super::Sqlite;
+use super::{Sqlite, erase};
+use crate::erase::is_erased;
 use crate::shelf::{Column, Found, Held, Seen, Shelf, Visit, document_content, in_order, kept, text_content};
 use crate::walk::transactions::{of_row, of_source};
 
@@ -117,7 +118,13 @@ impl SqliteShelf {
              WHERE transaction_id = ?1",
         );
         let rows: Result<Vec<_>, _> = rows.bind(id).fetch_all(&self.sqlite.pool).await;
-        Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(kept).collect()))
+        Ok(Some(
+            rows.map_err(|error| self.sqlite.judge(&error))?
+                .into_iter()
+                .map(kept)
+                .filter(|event| !is_erased(event))
+                .collect(),
+        ))
     }
 
     async fn delete(&self, seen: &[Seen]) -> Result<u64, Failure> {
@@ -178,6 +185,26 @@ impl Shelf for SqliteShelf {
 
     fn remove<'a>(&'a self, seen: &'a [Seen]) -> Answer<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> Answer<'a, Result<Option<Vec<Seen>>, Failure>> {
+        let query = match self.table {
+            Table::Documents => {
+                "SELECT id, version FROM documents
+                 WHERE NOT deleted AND CAST(source ->> 'user_id' AS TEXT) = ?1 ORDER BY number"
+            }
+            Table::State => {
+                "SELECT id, version FROM transaction_state WHERE NOT deleted AND user_id = ?1 ORDER BY rowid"
+            }
+        };
+        Box::pin(async move { erase::living(&self.sqlite, query, person).await.map(Some) })
+    }
+
+    fn forget<'a>(&'a self, person: &'a str, seen: &'a [Seen], only_look: bool) -> Answer<'a, Result<u64, Failure>> {
+        match self.table {
+            Table::Documents => Box::pin(std::future::ready(Ok(0))),
+            Table::State => Box::pin(erase::history(&self.sqlite, person, seen, only_look)),
+        }
     }
 
     fn horizon(&self) -> Answer<'_, Result<Option<i64>, Failure>> {
