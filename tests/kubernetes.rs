@@ -122,7 +122,19 @@ fn environment(deployment: &Value, secret: &BTreeMap<&str, String>) -> Option<BT
 fn client() -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=client", "-keyout", "key", "-out", "cert"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=client",
+            "-keyout",
+            "key",
+            "-out",
+            "cert",
+        ])
         .current_dir(folder.path())
         .output()
         .unwrap();

@@ -172,7 +172,9 @@ impl Kafka {
                     "`kafka.properties.{name}` in {file}: librdkafka does not know the name, or does not take the value"
                 )))
             }
-            KafkaError::ClientConfig(_, _, name, _) if name == "sasl.oauthbearer.method" && !cfg!(feature = "oidc") => {
+            KafkaError::ClientConfig(_, _, name, _)
+                if name.starts_with("sasl.oauthbearer.") && !cfg!(feature = "oidc") =>
+            {
                 let what = "KAFKA_SASL_MECHANISM is OAUTHBEARER, which this program was built without: build it with --features oidc";
                 Err(ConfigError::new(what.to_owned()))
             }

@@ -28,7 +28,7 @@ const BROKERS: Duration = Duration::from_secs(60);
 const REASON: &str = "erased: what the record held of a person was taken out on request";
 
 /// Whose letters.
-pub(super) struct Wanted {
+pub(super) struct WhoseLetters {
     pub person: String,
     /// Documents of the person.
     pub ids: BTreeSet<String>,
@@ -69,7 +69,7 @@ impl ProducerContext for Acknowledged {
     }
 }
 
-impl Wanted {
+impl WhoseLetters {
     /// Whether a letter holds values of the person.
     fn is_theirs(&self, letter: &Record) -> bool {
         let named = |bytes: &Option<bytes::Bytes>| bytes.as_deref() == Some(self.person.as_bytes());
@@ -92,7 +92,7 @@ impl Wanted {
 pub(super) async fn erase(
     config: &Config,
     source: &str,
-    wanted: &Wanted,
+    wanted: &WhoseLetters,
     dry_run: bool,
 ) -> Result<Option<LettersErased>, String> {
     let topic = topic_of(source);
@@ -111,7 +111,7 @@ pub(super) async fn erase(
 }
 
 /// From each partition's start to its last letter of the person, and how many there are.
-fn last(client: &ClientConfig, topic: &str, wanted: &Wanted) -> Result<(Ranges, u64), KafkaError> {
+fn last(client: &ClientConfig, topic: &str, wanted: &WhoseLetters) -> Result<(Ranges, u64), KafkaError> {
     let all = ranges(client, topic)?;
     let mut found: BTreeMap<i32, i64> = BTreeMap::new();
     let mut count = 0;
@@ -126,7 +126,7 @@ fn last(client: &ClientConfig, topic: &str, wanted: &Wanted) -> Result<(Ranges, 
 }
 
 /// Writes the letters in these ranges once more; gives how many were of others. Blocks the thread.
-fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &Wanted) -> Result<u64, KafkaError> {
+fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLetters) -> Result<u64, KafkaError> {
     let mut config = client.clone();
     config.remove("compression.type");
     config

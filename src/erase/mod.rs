@@ -102,7 +102,7 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
         let bindings = named.iter().map(|(_, setup)| setup.binding.clone()).collect();
         let groups = named.iter().map(|(_, setup)| setup.group.clone()).collect();
         if !named.is_empty() {
-            let wanted = letters::Wanted { person: person.to_owned(), ids, bindings };
+            let wanted = letters::WhoseLetters { person: person.to_owned(), ids, bindings };
             in_kafka(config, topics, groups, wanted, dry_run, &mut report).await;
         }
     }
@@ -219,7 +219,7 @@ async fn in_kafka(
     config: &Config,
     topics: Vec<String>,
     groups: Vec<String>,
-    wanted: letters::Wanted,
+    wanted: letters::WhoseLetters,
     dry_run: bool,
     report: &mut Report,
 ) {

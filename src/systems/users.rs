@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use enrichers::clerk::{self, Apart, Event, Membership, Session, Subject, User};
+use enrichers::clerk::{self, Event, Membership, Session, Subject, Unstorable, User};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
@@ -169,7 +169,7 @@ fn upsert(identity: &Identity<'_>, event: &Event<'_>, erase_deleted: bool) -> Re
 fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
     let (payload, moved) = clerk::storable(&event.payload);
     transactions::count_unindexed(NAME, moved.len());
-    let apart = |Apart { pointer, json }: Apart| {
+    let apart = |Unstorable { pointer, json }: Unstorable| {
         // The text of a pointer may hold the NUL that a name may not.
         Bson::from(doc! {"field": "webhookPayload", "member": pointer, "json": json})
     };

@@ -154,25 +154,7 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
     assert_eq!(everything(&siblings, &database), before, "a look changes nothing");
 
     let report = erased(&siblings, &["--yes"]);
-    for part in ["stores", "letters"] {
-        let counts = |report: &Value| {
-            report[part].as_array().unwrap().iter().map(|one| one["documents"].clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(counts(&looked), counts(&report), "{part}");
-    }
-    for (system, documents) in
-        [("transactions", 2), ("transactions-audit", 2), ("transactions-mongo", 2), ("reviews", 1), ("ratings", 1)]
-    {
-        assert_eq!(of(&report, system)["documents"], documents, "{report}");
-    }
-    assert_eq!(of(&report, "transactions-audit")["emptied"], 4, "every event with her name: {report}");
-    assert_eq!(of(&report, "users")["emptied"], 3, "user, membership and session: {report}");
-    assert_eq!(
-        (&report["letters"][0]["emptied"], &report["letters"][0]["left"]),
-        (&json!(2), &Value::Null),
-        "{report}"
-    );
-    assert_eq!(report["logs"].as_array().unwrap().len(), 3, "{report}");
+    assert_counted(&looked, &report);
     let assert_gone = |when: &str| {
         for (store, text) in everything(&siblings, &database) {
             assert!(!text.contains(HERS), "{store} holds her values {when}: {text}");
@@ -202,6 +184,29 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
     // The letters of a redelivery hold what the log holds, and go as well.
     erased(&siblings, &["--yes"]);
     assert_gone("after a replay and another erasure");
+}
+
+/// The look and the erasure count alike.
+fn assert_counted(looked: &Value, report: &Value) {
+    for part in ["stores", "letters"] {
+        let counts = |report: &Value| {
+            report[part].as_array().unwrap().iter().map(|one| one["documents"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(looked), counts(report), "{part}");
+    }
+    for (system, documents) in
+        [("transactions", 2), ("transactions-audit", 2), ("transactions-mongo", 2), ("reviews", 1), ("ratings", 1)]
+    {
+        assert_eq!(of(report, system)["documents"], documents, "{report}");
+    }
+    assert_eq!(of(report, "transactions-audit")["emptied"], 4, "every event with her name: {report}");
+    assert_eq!(of(report, "users")["emptied"], 3, "user, membership and session: {report}");
+    assert_eq!(
+        (&report["letters"][0]["emptied"], &report["letters"][0]["left"]),
+        (&json!(2), &Value::Null),
+        "{report}"
+    );
+    assert_eq!(report["logs"].as_array().unwrap().len(), 3, "{report}");
 }
 
 /// A replay of the log makes letters anew; the stores take nothing.

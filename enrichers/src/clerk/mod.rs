@@ -14,7 +14,7 @@ use crate::about::{Naming, names};
 
 pub use crate::event::version_at;
 pub use decode::decode;
-pub use unindexed::{Apart, storable};
+pub use unindexed::{Unstorable, storable};
 
 /// Added to a deletion's version, above that of any event before the year 10000.
 const FINAL: i64 = 1 << 60;

@@ -12,7 +12,7 @@ use crate::{Fields, json};
 
 /// A member that was taken out of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Apart {
+pub struct Unstorable {
     /// Where it stood: a JSON pointer (RFC 6901). A name that stood twice is there as often.
     pub pointer: String,
     /// Its value as JSON text, to the letter.
@@ -20,7 +20,7 @@ pub struct Apart {
 }
 
 /// An event without what MongoDB cannot hold, and what that is.
-pub fn storable(event: &str) -> (Cow<'_, str>, Vec<Apart>) {
+pub fn storable(event: &str) -> (Cow<'_, str>, Vec<Unstorable>) {
     if is_sound(event, true) {
         return (Cow::Borrowed(event), Vec::new());
     }
@@ -33,7 +33,7 @@ pub fn storable(event: &str) -> (Cow<'_, str>, Vec<Apart>) {
     }
 }
 
-fn write(value: &str, at: &str, out: &mut Vec<u8>, moved: &mut Vec<Apart>) {
+fn write(value: &str, at: &str, out: &mut Vec<u8>, moved: &mut Vec<Unstorable>) {
     match (value.as_bytes().first(), Fields::parse(value)) {
         (Some(b'{'), Some(members)) => {
             let names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
@@ -48,7 +48,7 @@ fn write(value: &str, at: &str, out: &mut Vec<u8>, moved: &mut Vec<Apart>) {
                     out.push(b':');
                     write(value.get(), &pointer, out, moved);
                 } else {
-                    moved.push(Apart { pointer, json: value.get().to_owned() });
+                    moved.push(Unstorable { pointer, json: value.get().to_owned() });
                 }
             }
             if before == b'{' {

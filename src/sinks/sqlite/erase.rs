@@ -23,7 +23,7 @@ pub(super) async fn history(sqlite: &Sqlite, person: &str, seen: &[Seen], only_l
         // A text that may be written with escapes is looked at as well.
         let page = sqlx::query_as::<_, (i64, String, String)>(
             r"SELECT rowid, transaction_id, payload FROM transaction_events
-             WHERE rowid > ?1 AND payload <> ?4 AND (transaction_id IN (SELECT value FROM json_each(?2))
+             WHERE rowid > ?1 AND payload <> ?4 AND kafka_topic <> 'millrace.erase' AND (transaction_id IN (SELECT value FROM json_each(?2))
                  OR instr(payload, ?3) > 0 OR instr(payload, '\') > 0)
              ORDER BY rowid LIMIT ?5",
         );
