@@ -169,7 +169,8 @@ impl Security {
                 return Err(found.error(&unused("a certificate or its key", "SSL or SASL_SSL")));
             }
         }
-        for key in OF_OAUTH.into_iter().filter(|_| !self.sasl.as_ref().is_some_and(|sasl| sasl.oauth.is_some())) {
+        let without_tokens = self.sasl.as_ref().is_none_or(|sasl| sasl.oauth.is_none());
+        for key in OF_OAUTH.into_iter().filter(|_| without_tokens) {
             if let Some(found) = used(key)? {
                 return Err(
                     found.error("it is of no use without KAFKA_SASL_MECHANISM=OAUTHBEARER: set that, or take it out")
