@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use millrace::synthetic::Options;
+use millrace::synthetic::GeneratorOptions;
 use millrace::systems::transactions::Transactions;
 use pipeline::dedupe::Mark;
 use pipeline::sink::Order;
@@ -23,7 +23,7 @@ fn measured<T>(work: impl FnOnce() -> T) -> T {
 
 fn records(count: u64) -> Vec<Record> {
     let until: DateTime<Utc> = "2026-06-01T00:00:00Z".parse().unwrap();
-    let mut options = Options::new(1, until);
+    let mut options = GeneratorOptions::new(1, until);
     (options.count, options.users) = (count, Some(40));
     let payloads = options.events().unwrap().filter_map(|event| event.payload).take(count as usize);
     let record = |(offset, payload): (usize, String)| Record {
@@ -37,7 +37,7 @@ fn records(count: u64) -> Vec<Record> {
     payloads.enumerate().map(record).collect()
 }
 
-fn decoded<'r>(system: &Transactions, records: &'r [Record]) -> Vec<(Identity<'r>, enrichers::Event<'r>)> {
+fn decoded<'r>(system: &Transactions, records: &'r [Record]) -> Vec<(Identity<'r>, enrichers::TransactionEvent<'r>)> {
     let event = |record| match system.decode(record) {
         Decoded::Event(identity, event) => (identity, event),
         other => panic!("{other:?}"),

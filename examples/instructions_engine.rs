@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use millrace::sinks::document::Document;
-use millrace::synthetic::Options as Synthetic;
+use millrace::stores::elasticsearch::document::Document;
+use millrace::synthetic::GeneratorOptions as Synthetic;
 use millrace::systems::transactions::Transactions;
 use pipeline::batcher::{BatchLimits, Batcher};
-use pipeline::dead_letters::{DeadLetters, Letter};
-use pipeline::sink::{Answer, Failure, Order, SinkLimits, Verdict};
-use pipeline::{Engine, Options, Parts, Record, RetryPolicy, Sink, Status, TopicPartition, bind, feed};
+use pipeline::dead_letters::{DeadLetter, DeadLetters};
+use pipeline::sink::{BoxFuture, Failure, Order, SinkLimits, Verdict};
+use pipeline::{Engine, EngineOptions, EngineParts, Record, RetryPolicy, Sink, Status, TopicPartition, bind, feed};
 
 /// What is counted: the name is looked for by the script.
 #[inline(never)]
@@ -37,17 +37,17 @@ impl Sink<Document> for Nothing {
         SinkLimits { items: 5_000, bytes: 8 << 20, ordered: false, one_write_a_document: false }
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a Document]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, writes: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(async move { Ok(writes.iter().map(|_| Verdict::Applied).collect()) })
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
     }
 }
 
 impl DeadLetters for Nothing {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<Result<(), Failure>>> {
+    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
         Box::pin(async move { letters.iter().map(|_| Ok(())).collect() })
     }
 }
@@ -70,13 +70,13 @@ fn records(count: u64) -> Vec<Record> {
 
 async fn run(records: Vec<Record>) -> u64 {
     let (intake, feed) = feed::channel(Duration::from_secs(86_400));
-    let parts = Parts {
+    let parts = EngineParts {
         binding: bind(Transactions::new(Order::Log), Arc::new(Nothing)),
         dead_letters: Arc::new(Nothing),
         marks: None,
         status: Arc::new(Status::of("transactions")),
     };
-    let options = Options {
+    let options = EngineOptions {
         group: "instructions".to_owned(),
         max_in_flight: NonZeroUsize::new(4).unwrap(),
         max_bytes: 64 << 20,

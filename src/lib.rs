@@ -2,17 +2,9 @@
 
 pub mod cli;
 pub mod config;
-pub mod consumer;
-pub mod erase;
-pub mod explain;
-pub mod http;
-pub mod letters;
-pub mod purge;
-pub mod replay;
-pub mod shelf;
-pub mod sinks;
+pub mod maintenance;
+pub mod run;
+pub mod stores;
 pub mod synthetic;
 pub mod systems;
-pub mod telemetry;
-pub mod verify;
 pub mod walk;

@@ -26,7 +26,7 @@ use testkit::double;
 #[ignore = "serves until it is interrupted"]
 fn serve() {
     let port = std::env::var("ALGOLIA_DOUBLE_PORT").map_or(7700, |port| port.parse().unwrap());
-    let double = double::Double::with(double::Options { port, ..double::Options::default() });
+    let double = double::FakeAlgolia::with(double::FakeOptions { port, ..double::FakeOptions::default() });
     for (name, value) in double.variables() {
         println!("{name}={value}");
     }

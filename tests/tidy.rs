@@ -25,15 +25,7 @@ const LINES_OF_A_FUNCTION: usize = 60;
 const LONG_FILES: &[&str] = &["pipeline/src/write.rs"];
 const LONG_FUNCTIONS: &[&str] = &["tests/faults/liar.rs: answer", "tests/faults/scenarios/log.rs: retention_running"];
 /// Names that more than one type has.
-#[rustfmt::skip]
-const NAMED_TWICE: &[&str] = &[
-    "Answer", "Batch", "Bound", "Call", "Cause", "Client", "Context", "Decoded", "Document", "Documents",
-    "Double", "Entry", "Envelope", "Event", "Events", "Expected", "Facts", "Failure", "Fate", "Fields",
-    "Finding", "Finished", "Found", "Health", "Held", "Hits", "Index", "Item", "Judge", "Kind", "Ledger",
-    "Letter", "Log", "Loss", "Membership", "Name", "Of", "Options", "Page", "Parts", "Place", "Rating",
-    "Reason", "Reject", "Report", "Review", "Reviews", "Row", "Server", "Shown", "Source", "Standing",
-    "State", "Step", "Store", "Tally", "Task", "Told", "Transactions", "Users", "What", "Written",
-];
+const NAMED_TWICE: &[&str] = &[];
 
 struct Source {
     path: String,

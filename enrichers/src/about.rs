@@ -28,7 +28,7 @@ pub(crate) struct Naming {
 /// Whether a payload names this id where an event does. What follows may be broken.
 pub(crate) fn names(payload: &[u8], id: &str, naming: Naming) -> bool {
     let text = String::from_utf8_lossy(payload);
-    let mut found = Found::default();
+    let mut found = AboutMatch::default();
     let mut reader = serde_json::Deserializer::from_str(&text);
     // An error is the end of what can be told.
     Names { id, naming, found: &mut found, depth: 0 }.deserialize(&mut reader).ok();
@@ -36,7 +36,7 @@ pub(crate) fn names(payload: &[u8], id: &str, naming: Naming) -> bool {
 }
 
 #[derive(Default)]
-struct Found {
+struct AboutMatch {
     inner: bool,
     outer: bool,
     has_object: bool,
@@ -46,7 +46,7 @@ struct Found {
 struct Names<'n> {
     id: &'n str,
     naming: Naming,
-    found: &'n mut Found,
+    found: &'n mut AboutMatch,
     depth: u8,
 }
 

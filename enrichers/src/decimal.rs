@@ -5,17 +5,17 @@ use std::fmt;
 /// Whether `text` is a decimal number of any size: sign, digits, fraction and exponent, nothing around them.
 /// Takes more than JSON does (`+5`, `.5`, `5.`, `007`), because string amounts come from many formatters.
 pub(crate) fn is_number(text: &str) -> bool {
-    Parts::split(text).is_some()
+    DecimalParts::split(text).is_some()
 }
 
-struct Parts<'a> {
+struct DecimalParts<'a> {
     negative: bool,
     whole: &'a str,
     fraction: &'a str,
     exponent: Option<&'a str>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> DecimalParts<'a> {
     fn split(text: &'a str) -> Option<Self> {
         let negative = text.starts_with('-');
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -44,7 +44,7 @@ pub(crate) struct Decimal {
 impl Decimal {
     /// Reads a number of up to 38 significant digits; `None` when it is larger, finer or no number.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let parts = Parts::split(text)?;
+        let parts = DecimalParts::split(text)?;
         let mut mantissa = 0_i128;
         for digit in parts.whole.bytes().chain(parts.fraction.bytes()) {
             mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;

@@ -14,7 +14,7 @@ use crate::event::message_id;
 use crate::fields::{FieldsSeed, next_name};
 use crate::json::Changes;
 use crate::timestamp::FORMS;
-use crate::{Event, Fields, Kind, Reject, Timestamp, decimal, frame, json};
+use crate::{DecodeError, Fields, Timestamp, TransactionEvent, TransactionKind, decimal, frame, json};
 
 /// Longest id in bytes; Elasticsearch refuses a whole request for a longer one.
 const MAX_ID_BYTES: usize = 512;
@@ -30,7 +30,7 @@ const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1_000;
 /// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
 /// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_amount`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
-pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
+pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<TransactionEvent<'_>, DecodeError> {
     let text = text(payload, MAX_DEPTH)?;
     let surrogates = json::has_surrogates(text);
     let envelope = whole(text, EnvelopeVisitor { surrogates })?;
@@ -39,67 +39,71 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<
 }
 
 /// The payload as text, when it nests no deeper than so many levels.
-pub(crate) fn text(payload: &[u8], max_depth: usize) -> Result<&str, Reject> {
+pub(crate) fn text(payload: &[u8], max_depth: usize) -> Result<&str, DecodeError> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         let from = || format!("not UTF-8 from byte {} on", error.valid_up_to());
-        Reject::new("not_utf8", frame::name(payload).unwrap_or_else(from))
+        DecodeError::new("not_utf8", frame::name(payload).unwrap_or_else(from))
     })?;
     if too_deep(payload, max_depth) {
-        return Err(Reject::new("too_deep", format!("nested deeper than {max_depth} levels")));
+        return Err(DecodeError::new("too_deep", format!("nested deeper than {max_depth} levels")));
     }
     Ok(text)
 }
 
 /// The fields of a text that is one JSON object.
-pub(crate) fn object(text: &str) -> Result<Fields<'_>, Reject> {
+pub(crate) fn object(text: &str) -> Result<Fields<'_>, DecodeError> {
     whole(text, FieldsSeed { drop_reserved: false, surrogates: json::has_surrogates(text) })
 }
 
-fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, Reject> {
+fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, DecodeError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = seed.deserialize(&mut reader).map_err(|error| not_json(text, &error))?;
     reader.end().map_err(|error| not_json(text, &error))?;
     Ok(value)
 }
 
-fn not_json(text: &str, error: &serde_json::Error) -> Reject {
+fn not_json(text: &str, error: &serde_json::Error) -> DecodeError {
     let named = frame::name(text.as_bytes());
     // Only syntax errors are worded without values.
     match error.classify() {
         Category::Data => {
-            Reject::new("not_an_object", named.unwrap_or_else(|| "the payload is not a JSON object".to_owned()))
+            DecodeError::new("not_an_object", named.unwrap_or_else(|| "the payload is not a JSON object".to_owned()))
         }
         Category::Syntax | Category::Eof | Category::Io => {
-            Reject::new("not_json", named.unwrap_or_else(|| error.to_string()))
+            DecodeError::new("not_json", named.unwrap_or_else(|| error.to_string()))
         }
     }
 }
 
 /// The reject with what stands around the event, where it has no type because something does.
-pub(crate) fn unwrapped(reject: Reject, text: &str) -> Reject {
+pub(crate) fn unwrapped(reject: DecodeError, text: &str) -> DecodeError {
     if reject.class != "unknown_event_type" {
         return reject;
     }
     match Fields::parse(text).as_ref().and_then(frame::envelope) {
-        Some(what) => Reject::new(reject.class, what),
+        Some(what) => DecodeError::new(reject.class, what),
         None => reject,
     }
 }
 
-fn judge<'a>(envelope: Envelope<'a>, changes: Changes, record_ms: Option<i64>) -> Result<Event<'a>, Reject> {
+fn judge<'a>(
+    envelope: TransactionEnvelope<'a>,
+    changes: Changes,
+    record_ms: Option<i64>,
+) -> Result<TransactionEvent<'a>, DecodeError> {
     if let Some(name) = envelope.duplicate {
-        return Err(Reject::new("duplicate_field", format!("`{name}` stands twice")));
+        return Err(DecodeError::new("duplicate_field", format!("`{name}` stands twice")));
     }
     let kind = event_kind(envelope.event_type)?;
     let (id, transaction) = identify(kind, envelope.transaction, envelope.transaction_id)?;
     if let Some(name) = transaction.duplicate() {
-        return Err(Reject::new("duplicate_field", format!("{} stands twice", printable("transaction", name))));
+        return Err(DecodeError::new("duplicate_field", format!("{} stands twice", printable("transaction", name))));
     }
-    if kind != Kind::Deleted {
+    if kind != TransactionKind::Deleted {
         require(&transaction)?;
     }
     let (timestamp, timestamp_received) = event_time(envelope.timestamp, "timestamp", record_ms)?;
-    Ok(Event {
+    Ok(TransactionEvent {
         kind,
         message_id: message_id(&id, kind.event_type(), &timestamp_received),
         id,
@@ -112,35 +116,40 @@ fn judge<'a>(envelope: Envelope<'a>, changes: Changes, record_ms: Option<i64>) -
     })
 }
 
-fn event_kind(raw: Option<&RawValue>) -> Result<Kind, Reject> {
+fn event_kind(raw: Option<&RawValue>) -> Result<TransactionKind, DecodeError> {
     raw.and_then(json::string)
-        .and_then(|text| Kind::parse(&text))
-        .ok_or_else(|| Reject::new("unknown_event_type", "`event_type` is missing or not one of the three known"))
+        .and_then(|text| TransactionKind::parse(&text))
+        .ok_or_else(|| DecodeError::new("unknown_event_type", "`event_type` is missing or not one of the three known"))
 }
 
 /// The id and the transaction's fields; a delete may come with nothing but a top-level `transaction_id`.
 fn identify<'a>(
-    kind: Kind,
+    kind: TransactionKind,
     transaction: Part<'a>,
     outer_id: Option<&'a RawValue>,
-) -> Result<(Cow<'a, str>, Fields<'a>), Reject> {
+) -> Result<(Cow<'a, str>, Fields<'a>), DecodeError> {
     match transaction {
         Part::Object(fields) => {
             let id = read_id(fields.get("id"), "transaction.id")?;
             Ok((id, fields))
         }
-        Part::Absent if kind == Kind::Deleted => Ok((read_id(outer_id, "transaction_id")?, Fields::default())),
-        Part::Absent => Err(Reject::new("missing_field", "`transaction` is missing")),
-        Part::Other => Err(Reject::new("missing_field", "`transaction` is not an object")),
+        Part::Absent if kind == TransactionKind::Deleted => {
+            Ok((read_id(outer_id, "transaction_id")?, Fields::default()))
+        }
+        Part::Absent => Err(DecodeError::new("missing_field", "`transaction` is missing")),
+        Part::Other => Err(DecodeError::new("missing_field", "`transaction` is not an object")),
     }
 }
 
-pub(crate) fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, Reject> {
+pub(crate) fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>, DecodeError> {
     let id = raw.and_then(name_or_number).ok_or_else(|| {
-        Reject::new("missing_id", format!("`{name}` is missing, empty, or neither string nor integer"))
+        DecodeError::new("missing_id", format!("`{name}` is missing, empty, or neither string nor integer"))
     })?;
     if id.len() > MAX_ID_BYTES {
-        return Err(Reject::new("id_too_long", format!("`{name}` has {} bytes, {MAX_ID_BYTES} are allowed", id.len())));
+        return Err(DecodeError::new(
+            "id_too_long",
+            format!("`{name}` has {} bytes, {MAX_ID_BYTES} are allowed", id.len()),
+        ));
     }
     Ok(id)
 }
@@ -151,13 +160,13 @@ pub(crate) fn name_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// What a create or update must carry besides its id.
-fn require(transaction: &Fields<'_>) -> Result<(), Reject> {
+fn require(transaction: &Fields<'_>) -> Result<(), DecodeError> {
     if transaction.get("user_id").and_then(name_or_number).is_none() {
         let reason = "`user_id` is missing, empty, or neither string nor integer";
-        return Err(Reject::new("missing_field", reason));
+        return Err(DecodeError::new("missing_field", reason));
     }
     if transaction.get("transaction_type").and_then(json::string).is_none_or(|text| text.is_empty()) {
-        return Err(Reject::new("missing_field", "`transaction_type` is missing, empty, or not a string"));
+        return Err(DecodeError::new("missing_field", "`transaction_type` is missing, empty, or not a string"));
     }
     let amount_is_sound = transaction.get("amount").is_none_or(|raw| {
         raw.get() == "null"
@@ -165,7 +174,7 @@ fn require(transaction: &Fields<'_>) -> Result<(), Reject> {
             || json::string(raw).is_some_and(|text| decimal::is_number(&text))
     });
     if !amount_is_sound {
-        return Err(Reject::new("bad_amount", "`amount` is neither a number nor a numeric string"));
+        return Err(DecodeError::new("bad_amount", "`amount` is neither a number nor a numeric string"));
     }
     Ok(())
 }
@@ -175,19 +184,19 @@ pub(crate) fn event_time<'a>(
     raw: Option<&'a RawValue>,
     name: &str,
     record_ms: Option<i64>,
-) -> Result<(Timestamp, Cow<'a, str>), Reject> {
+) -> Result<(Timestamp, Cow<'a, str>), DecodeError> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
-        return Err(Reject::new("bad_timestamp", format!("`{name}` is missing")));
+        return Err(DecodeError::new("bad_timestamp", format!("`{name}` is missing")));
     };
-    let unreadable = || Reject::new("bad_timestamp", format!("`{name}` is none of {FORMS}"));
+    let unreadable = || DecodeError::new("bad_timestamp", format!("`{name}` is none of {FORMS}"));
     let (timestamp, received) = Timestamp::read(raw).ok_or_else(unreadable)?;
     if timestamp.is_before_epoch() {
-        return Err(Reject::new("timestamp_out_of_range", format!("`{name}` lies before 1970")));
+        return Err(DecodeError::new("timestamp_out_of_range", format!("`{name}` lies before 1970")));
     }
     let latest = record_ms.filter(|ms| *ms >= 0).map(|ms| ms.saturating_add(MAX_AHEAD_MS).saturating_mul(1_000));
     if latest.is_some_and(|latest| timestamp.micros() > latest) {
         let reason = format!("`{name}` lies more than 24 h ahead of the record's Kafka timestamp");
-        return Err(Reject::new("timestamp_out_of_range", reason));
+        return Err(DecodeError::new("timestamp_out_of_range", reason));
     }
     Ok((timestamp, received))
 }
@@ -199,7 +208,7 @@ pub(crate) fn printable(of: &str, name: &str) -> String {
 }
 
 #[derive(Default)]
-struct Envelope<'a> {
+struct TransactionEnvelope<'a> {
     event_type: Option<&'a RawValue>,
     transaction: Part<'a>,
     transaction_id: Option<&'a RawValue>,
@@ -222,7 +231,7 @@ struct EnvelopeVisitor {
 }
 
 impl<'de> DeserializeSeed<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
+    type Value = TransactionEnvelope<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -230,14 +239,14 @@ impl<'de> DeserializeSeed<'de> for EnvelopeVisitor {
 }
 
 impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
+    type Value = TransactionEnvelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut envelope = Envelope::default();
+        let mut envelope = TransactionEnvelope::default();
         let mut seen_transaction = false;
         while let Some(name) = next_name(&mut map, self.surrogates)? {
             let (slot, name) = match name.as_ref() {

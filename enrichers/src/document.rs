@@ -6,20 +6,20 @@ use serde_json::value::RawValue;
 
 use crate::json::Changes;
 use crate::search::SearchContent;
-use crate::strategies::{Details, Facts, Strategy};
+use crate::strategies::{Details, ProducerFields, Strategy};
 use crate::unindexed::Unindexed;
-use crate::{Event, Fields, json};
+use crate::{Fields, TransactionEvent, json};
 
 /// Appends the document of a create or update to `out`: one line of JSON without a line break at its end.
 ///
 /// `enriched_at` is the present time as RFC 3339. `_enriched` says whether a strategy knew the transaction's type and
 /// could put its details into `metadata`. Returns how many fields are kept as JSON text, because no store could take them.
-pub fn write_document(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) -> usize {
+pub fn write_document(event: &TransactionEvent<'_>, enriched_at: &str, out: &mut Vec<u8>) -> usize {
     let raw_metadata = event.transaction.get("metadata").filter(|raw| raw.get() != "null");
     let parsed = raw_metadata.map_or_else(|| Some(Fields::default()), read_object);
     let strategy = parsed.as_ref().and(Strategy::of(&event.transaction));
     let metadata = parsed.unwrap_or_default();
-    let facts = Facts { transaction: &event.transaction, metadata: &metadata };
+    let facts = ProducerFields { transaction: &event.transaction, metadata: &metadata };
     let mut search = SearchContent::of(&facts);
 
     let mut unindexed = Unindexed::default();
@@ -58,14 +58,14 @@ pub fn write_document(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) -
 }
 
 /// Appends what remains of a deleted transaction to `out`: its id and time, nothing personal.
-pub fn write_tombstone(event: &Event<'_>, out: &mut Vec<u8>) {
+pub fn write_tombstone(event: &TransactionEvent<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"id\":");
     json::write_string(&event.id, out);
     out.extend_from_slice(b",\"_deleted\":true");
     write_updated_at(event, out);
 }
 
-fn write_updated_at(event: &Event<'_>, out: &mut Vec<u8>) {
+fn write_updated_at(event: &TransactionEvent<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"_updated_at\":\"");
     event.timestamp.write_rfc3339(out);
     out.extend_from_slice(b"\"}");
@@ -84,7 +84,7 @@ fn read_object(raw: &RawValue) -> Option<Fields<'_>> {
 
 /// The producer's metadata on its way out.
 struct Metadata<'m, 'e, 'a> {
-    facts: &'m Facts<'e, 'a>,
+    facts: &'m ProducerFields<'e, 'a>,
     /// Those that are left, where some are moved.
     kept: Option<&'m [(&'m str, &'m RawValue)]>,
     changes: Changes,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::decode::{self, object, printable, read_id, unwrapped};
-use crate::{Fields, Reject, json};
+use crate::{DecodeError, Fields, json};
 
 /// An event before anyone asked what it is about.
 pub(crate) struct Envelope<'a> {
@@ -19,7 +19,7 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`.
-    pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, Reject> {
+    pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, DecodeError> {
         let text = decode::text(payload, max_depth)?;
         let fields = object(text)?;
         once(&fields, "event")?;
@@ -28,8 +28,8 @@ impl<'a> Envelope<'a> {
 
     /// # Errors
     /// `unknown_event_type` when it is missing or not a string.
-    pub(crate) fn event_type(&self) -> Result<Cow<'a, str>, Reject> {
-        let missing = || Reject::new("unknown_event_type", "`type` is missing or not a string");
+    pub(crate) fn event_type(&self) -> Result<Cow<'a, str>, DecodeError> {
+        let missing = || DecodeError::new("unknown_event_type", "`type` is missing or not a string");
         self.fields.get("type").and_then(json::string).ok_or_else(|| unwrapped(missing(), self.text))
     }
 
@@ -39,9 +39,9 @@ impl<'a> Envelope<'a> {
 
     /// # Errors
     /// `missing_field` when it is not an object, `duplicate_field`, `not_json`.
-    pub(crate) fn data(&self) -> Result<Fields<'a>, Reject> {
+    pub(crate) fn data(&self) -> Result<Fields<'a>, DecodeError> {
         let data = self.fields.get("data").filter(|raw| raw.get().starts_with('{'));
-        let missing = || Reject::new("missing_field", "`data` is missing or not an object");
+        let missing = || DecodeError::new("missing_field", "`data` is missing or not an object");
         let data = object(data.ok_or_else(missing)?.get())?;
         once(&data, "data")?;
         Ok(data)
@@ -49,7 +49,7 @@ impl<'a> Envelope<'a> {
 
     /// # Errors
     /// `missing_id`, `id_too_long`.
-    pub(crate) fn id(&self, data: &Fields<'a>) -> Result<Cow<'a, str>, Reject> {
+    pub(crate) fn id(&self, data: &Fields<'a>) -> Result<Cow<'a, str>, DecodeError> {
         read_id(data.get("id"), "data.id")
     }
 }
@@ -60,15 +60,15 @@ pub(crate) fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
 }
 
 /// A string's content or a number's digits. `None` where it is missing or null; anything else would be lost.
-pub(crate) fn text(data: &Fields<'_>, name: &str, path: &str) -> Result<Option<String>, Reject> {
+pub(crate) fn text(data: &Fields<'_>, name: &str, path: &str) -> Result<Option<String>, DecodeError> {
     let Some(raw) = present(data.get(name)) else { return Ok(None) };
     let text = json::string(raw).or_else(|| json::number(raw).map(Into::into));
-    let wrong = || Reject::new("bad_field", format!("`{path}` is neither a string nor a number"));
+    let wrong = || DecodeError::new("bad_field", format!("`{path}` is neither a string nor a number"));
     text.map(|text| Some(text.into_owned())).ok_or_else(wrong)
 }
 
-fn once(fields: &Fields<'_>, of: &str) -> Result<(), Reject> {
-    fields
-        .duplicate()
-        .map_or(Ok(()), |name| Err(Reject::new("duplicate_field", format!("{} stands twice", printable(of, name)))))
+fn once(fields: &Fields<'_>, of: &str) -> Result<(), DecodeError> {
+    fields.duplicate().map_or(Ok(()), |name| {
+        Err(DecodeError::new("duplicate_field", format!("{} stands twice", printable(of, name))))
+    })
 }

@@ -12,13 +12,13 @@ const VERSIONS: i64 = 4;
 
 /// What happened to the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TransactionKind {
     Created,
     Updated,
     Deleted,
 }
 
-impl Kind {
+impl TransactionKind {
     /// What happened, in a word for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -59,8 +59,8 @@ impl Kind {
 
 /// A message that was understood; borrows from the payload it was decoded from.
 #[derive(Debug)]
-pub struct Event<'a> {
-    pub kind: Kind,
+pub struct TransactionEvent<'a> {
+    pub kind: TransactionKind,
     /// The transaction's id, 1 to 512 bytes.
     pub id: Cow<'a, str>,
     pub timestamp: Timestamp,
@@ -78,7 +78,7 @@ pub struct Event<'a> {
     pub(crate) changes: Changes,
 }
 
-impl Event<'_> {
+impl TransactionEvent<'_> {
     /// The event's time in microseconds since 1970, UTC.
     pub fn timestamp_micros(&self) -> i64 {
         self.timestamp.micros()
@@ -90,7 +90,7 @@ impl Event<'_> {
     }
 
     pub fn is_delete(&self) -> bool {
-        self.kind == Kind::Deleted
+        self.kind == TransactionKind::Deleted
     }
 }
 
@@ -106,26 +106,26 @@ pub fn micros_of(version: i64) -> i64 {
 
 /// Why a payload cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
+pub struct DecodeError {
     /// A fixed word to count and group by.
     pub class: &'static str,
     /// One sentence for a person; names fields, never values.
     pub reason: String,
 }
 
-impl Reject {
+impl DecodeError {
     pub(crate) fn new(class: &'static str, reason: impl Into<String>) -> Self {
         Self { class, reason: reason.into() }
     }
 }
 
-impl std::fmt::Display for Reject {
+impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.class, self.reason)
     }
 }
 
-impl std::error::Error for Reject {}
+impl std::error::Error for DecodeError {}
 
 /// Identifies a message by its content. Each part goes in behind its length, so that no two triples read the same.
 pub(crate) fn message_id(id: &str, event_type: &str, timestamp: &str) -> [u8; 32] {

@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 use crate::{Fields, json};
 
 /// What the producer said: the transaction's fields and those of its metadata.
-pub(crate) struct Facts<'e, 'a> {
+pub(crate) struct ProducerFields<'e, 'a> {
     pub(crate) transaction: &'e Fields<'a>,
     pub(crate) metadata: &'e Fields<'a>,
 }
 
-impl<'a> Facts<'_, 'a> {
+impl<'a> ProducerFields<'_, 'a> {
     /// The first of `names` that holds a text or number, each looked up in metadata before the transaction's own fields.
     pub(crate) fn text(&self, names: &[&str]) -> Option<Cow<'a, str>> {
         self.find(names, json::scalar)

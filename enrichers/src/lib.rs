@@ -31,6 +31,6 @@ mod tests;
 pub use about::is_about;
 pub use decode::decode;
 pub use document::{write_document, write_tombstone};
-pub use event::{Event, Kind, Reject, micros_of, version_at};
+pub use event::{DecodeError, TransactionEvent, TransactionKind, micros_of, version_at};
 pub use fields::Fields;
 pub use timestamp::Timestamp;

@@ -2,7 +2,7 @@
 //! Guarantees: no word twice, at most [`MAX_BYTES`], no full card number.
 
 use crate::card_numbers::without_card_numbers;
-use crate::facts::Facts;
+use crate::facts::ProducerFields;
 use crate::fold::fold;
 use crate::{Fields, json};
 
@@ -31,7 +31,7 @@ pub(crate) struct SearchContent {
 
 impl SearchContent {
     /// Starts with what every transaction has, whatever its type.
-    pub(crate) fn of(facts: &Facts<'_, '_>) -> Self {
+    pub(crate) fn of(facts: &ProducerFields<'_, '_>) -> Self {
         let mut content = Self::new(MAX_BYTES - RESERVED_BYTES);
         content.add_names(facts.metadata);
         content.add_names(facts.transaction);
@@ -53,7 +53,7 @@ impl SearchContent {
 
     fn add_names(&mut self, fields: &Fields<'_>) {
         for (_, raw) in fields.iter().filter(|(key, _)| is_name(key)).take(MAX_NAMES) {
-            if let Some(text) = json::scalar(raw).or_else(|| Facts::nested_name(raw)) {
+            if let Some(text) = json::scalar(raw).or_else(|| ProducerFields::nested_name(raw)) {
                 self.add(&text);
             }
         }

@@ -9,21 +9,21 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::batcher::{Batch, Span};
-use crate::binding::{Binding, Enriched, Events};
-use crate::dead_letters::{DeadLetters, Letter};
+use crate::binding::{Binding, DecodedBatch, Enriched};
+use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
-use crate::inflight::{Apart, InFlight, Place};
+use crate::inflight::{Apart, InFlight, WriteSlot};
 use crate::leases::Leases;
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
 use crate::system::{Decoded, Identity};
-use crate::write::{Fate, Source, Writer};
+use crate::write::{WriteOrigin, WriteResult, Writer};
 
 /// What the batches of one engine share.
-pub(crate) struct Context {
+pub(crate) struct BatchContext {
     pub binding: Arc<dyn Binding>,
     pub group: String,
     pub writer: Arc<Writer>,
@@ -41,7 +41,7 @@ pub(crate) struct Turn {
 }
 
 /// An event on its way through the batch.
-struct Item<'e, 'r> {
+struct BatchItem<'e, 'r> {
     /// Index of the record in the batch.
     record: usize,
     identity: &'e Identity<'r>,
@@ -57,7 +57,7 @@ enum End {
 }
 
 /// Takes a batch from bytes to outcomes.
-pub(crate) async fn process(cx: &Context, seq: Seq, batch: &Batch, turn: Turn) -> Tally {
+pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Turn) -> Tally {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
     let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
@@ -70,29 +70,30 @@ pub(crate) async fn process(cx: &Context, seq: Seq, batch: &Batch, turn: Turn) -
     turn.next.send(()).ok();
 
     let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate).collect();
-    let copies = cx.dedupe.look_up(spans, &candidates).await;
+    let copies = cx.dedupe.fetch_marks(spans, &candidates).await;
     for wave in waves(&places) {
         earlier_batches(wave.iter().filter_map(|&item| places.get(item))).await;
-        let mut fresh: Vec<&Item<'_, '_>> = Vec::with_capacity(wave.len());
+        let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
-            if *copy || cx.dedupe.seen(spans, &item.candidate) {
+            if *copy || cx.dedupe.contains(spans, &item.candidate) {
                 set(&mut ends, item.record, End::Is(Outcome::Duplicate));
             } else {
                 fresh.push(item);
             }
         }
         if mutants::on(Mutant::RememberBeforeSuccess) {
-            cx.dedupe.learn(spans, fresh.iter().map(|item| &item.candidate));
-            cx.dedupe.remember(spans, fresh.iter().map(|item| &item.candidate)).await;
+            cx.dedupe.insert_local(spans, fresh.iter().map(|item| &item.candidate));
+            cx.dedupe.store_marks(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
         write(cx, seq, spans, &*events, &fresh, &mut ends).await;
-        cx.dedupe.learn(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
+        cx.dedupe
+            .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
 
-    bury(cx, seq, batch, &mut ends).await;
+    send_dead_letters(cx, seq, batch, &mut ends).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
     let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
-    cx.dedupe.remember(spans, known.map(|item| &item.candidate)).await;
+    cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     tally(&ends)
 }
@@ -127,7 +128,7 @@ fn copied(ends: &[End], record: usize) -> bool {
 }
 
 /// The events of a batch, in its order.
-fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<Item<'e, 'r>> {
+fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<BatchItem<'e, 'r>> {
     let mut items = Vec::with_capacity(decoded.len());
     let mut span = 0;
     for (record, (source, decoded)) in batch.records.iter().zip(decoded).enumerate() {
@@ -137,14 +138,14 @@ fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<Item<'e, 'r>>
         if let Decoded::Event(identity, ()) = decoded {
             let mark = Mark::of(&identity.message, source.payload.as_deref().unwrap_or_default());
             let candidate = Candidate { mark, span, offset: source.offset };
-            items.push(Item { record, identity, candidate });
+            items.push(BatchItem { record, identity, candidate });
         }
     }
     items
 }
 
 /// The items of each wave, in order.
-fn waves(places: &[Place]) -> Vec<Vec<usize>> {
+fn waves(places: &[WriteSlot]) -> Vec<Vec<usize>> {
     let count = places.iter().map(|place| place.wave + 1).max().unwrap_or(0);
     let mut waves = vec![Vec::new(); count];
     for (item, place) in places.iter().enumerate() {
@@ -157,7 +158,7 @@ fn waves(places: &[Place]) -> Vec<Vec<usize>> {
 
 /// Waits for the earlier batches that hold equal versions, even if the partition is taken away meanwhile: a request of
 /// theirs may still land, and when the partition is back, whoever comes next waits for us alone.
-async fn earlier_batches(places: impl Iterator<Item = &Place>) {
+async fn earlier_batches(places: impl Iterator<Item = &WriteSlot>) {
     for done in places.filter_map(|place| place.after.as_ref()) {
         done.cancelled().await;
     }
@@ -165,11 +166,11 @@ async fn earlier_batches(places: impl Iterator<Item = &Place>) {
 
 /// Enriches and writes; what the store or the enrichment rejects is dead.
 async fn write<'r>(
-    cx: &Context,
+    cx: &BatchContext,
     seq: Seq,
     spans: &[Span],
-    events: &dyn Events<'r>,
-    fresh: &[&Item<'_, 'r>],
+    events: &dyn DecodedBatch<'r>,
+    fresh: &[&BatchItem<'_, 'r>],
     ends: &mut [End],
 ) {
     if fresh.is_empty() {
@@ -183,22 +184,22 @@ async fn write<'r>(
     // Both are in the order of the records.
     let mut items = fresh.iter();
     let source_of = |record: &usize| items.find(|item| item.record == *record).map(|item| item.candidate);
-    let source = |candidate: Candidate| Source { span: candidate.span, offset: candidate.offset };
-    let sources: Vec<Source> = records.iter().filter_map(source_of).map(source).collect();
+    let source = |candidate: Candidate| WriteOrigin { span: candidate.span, offset: candidate.offset };
+    let sources: Vec<WriteOrigin> = records.iter().filter_map(source_of).map(source).collect();
     let fates = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources).await;
     for (record, fate) in records.into_iter().zip(fates) {
         let end = match fate {
-            Fate::Applied => End::Is(Outcome::Applied),
-            Fate::Superseded => End::Is(Outcome::Superseded),
-            Fate::Rejected { reject, attempts } => End::Dead(reject, attempts),
-            Fate::Abandoned => End::Abandoned,
+            WriteResult::Applied => End::Is(Outcome::Applied),
+            WriteResult::Superseded => End::Is(Outcome::Superseded),
+            WriteResult::Rejected { reject, attempts } => End::Dead(reject, attempts),
+            WriteResult::Abandoned => End::Abandoned,
         };
         set(ends, record, end);
     }
 }
 
 /// Sends the dead letters and waits until the broker has each.
-async fn bury(cx: &Context, seq: Seq, batch: &Batch, ends: &mut [End]) {
+async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
@@ -208,7 +209,7 @@ async fn bury(cx: &Context, seq: Seq, batch: &Batch, ends: &mut [End]) {
         for (index, (record, end)) in batch.records.iter().zip(ends.iter()).enumerate() {
             if let End::Dead(reject, attempts) = end {
                 dead.push(index);
-                letters.push(Letter {
+                letters.push(DeadLetter {
                     record,
                     reject: reject.clone(),
                     attempts: *attempts,
@@ -247,7 +248,7 @@ async fn bury(cx: &Context, seq: Seq, batch: &Batch, ends: &mut [End]) {
     }
 }
 
-fn count_letter(letter: &Letter<'_>) {
+fn count_letter(letter: &DeadLetter<'_>) {
     let class = letter.reject.class.to_string();
     metrics::counter!("millrace_dead_letters_total", "system" => letter.system, "class" => class.clone()).increment(1);
     let record = letter.record;
@@ -262,7 +263,7 @@ fn count_letter(letter: &Letter<'_>) {
 }
 
 /// Leaves the dead of partitions that are gone to whoever has them next. Returns whether there were any.
-fn abandon_dead(cx: &Context, batch: &Batch, ends: &mut [End]) -> bool {
+fn abandon_dead(cx: &BatchContext, batch: &Batch, ends: &mut [End]) -> bool {
     let gone: Vec<&Span> = batch.spans.iter().filter(|span| !cx.leases.live(span)).collect();
     let mut any = false;
     for (record, end) in batch.records.iter().zip(ends) {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::record::Record;
-use crate::sink::{Answer, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use crate::sink::{BoxFuture, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
 use crate::system::{Decoded, System};
 
 /// A system and its store, as the engine and the commands hold them.
@@ -21,7 +21,7 @@ pub trait Binding: Send + Sync {
     fn limits(&self) -> SinkLimits;
 
     /// Reads the records of a batch.
-    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn Events<'r> + 'r>;
+    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn DecodedBatch<'r> + 'r>;
 
     /// Whether a record that may be unreadable is about this document, as well as can be told.
     fn is_about(&self, record: &Record, document: &str) -> bool;
@@ -30,16 +30,16 @@ pub trait Binding: Send + Sync {
     ///
     /// # Errors
     /// Why the store takes no write.
-    fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
 /// The decoded records of a batch.
-pub trait Events<'r>: Send + Sync {
+pub trait DecodedBatch<'r>: Send + Sync {
     /// What each record turned out to be, in the order of the records.
     fn decoded(&self) -> &[Decoded<'r>];
 
     /// Makes writes of the events of these records, named by their index.
-    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Enriched<'a>>;
+    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>>;
 }
 
 /// What enrichment made of some events.
@@ -69,26 +69,26 @@ pub trait Writes: Send + Sync {
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
+    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
 
     /// As [`Sink::probe_of`].
     ///
     /// # Errors
     /// Why the store takes no write.
-    fn probe_of(&self, write: usize) -> Answer<'_, Result<(), Failure>>;
+    fn probe_of(&self, write: usize) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
 /// Binds a system to a store that takes its writes.
 pub fn bind<S: System>(system: S, sink: Arc<dyn Sink<S::Write>>) -> Arc<dyn Binding> {
-    Arc::new(Bound { system, sink })
+    Arc::new(TypedBinding { system, sink })
 }
 
-struct Bound<S: System> {
+struct TypedBinding<S: System> {
     system: S,
     sink: Arc<dyn Sink<S::Write>>,
 }
 
-impl<S: System> Binding for Bound<S> {
+impl<S: System> Binding for TypedBinding<S> {
     fn system(&self) -> &'static str {
         self.system.name()
     }
@@ -101,7 +101,7 @@ impl<S: System> Binding for Bound<S> {
         self.sink.limits()
     }
 
-    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn Events<'r> + 'r> {
+    fn decode<'r>(&'r self, records: &'r [Record]) -> Box<dyn DecodedBatch<'r> + 'r> {
         let mut decoded = Vec::with_capacity(records.len());
         let mut events = Vec::with_capacity(records.len());
         for record in records {
@@ -113,30 +113,30 @@ impl<S: System> Binding for Bound<S> {
             decoded.push(what);
             events.push(event);
         }
-        Box::new(BoundEvents { bound: self, decoded, events })
+        Box::new(TypedBatch { bound: self, decoded, events })
     }
 
     fn is_about(&self, record: &Record, document: &str) -> bool {
         self.system.is_about(record, document)
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         self.sink.probe()
     }
 }
 
-struct BoundEvents<'r, S: System> {
-    bound: &'r Bound<S>,
+struct TypedBatch<'r, S: System> {
+    bound: &'r TypedBinding<S>,
     decoded: Vec<Decoded<'r>>,
     events: Vec<Option<S::Event<'r>>>,
 }
 
-impl<'r, S: System> Events<'r> for BoundEvents<'r, S> {
+impl<'r, S: System> DecodedBatch<'r> for TypedBatch<'r, S> {
     fn decoded(&self) -> &[Decoded<'r>] {
         &self.decoded
     }
 
-    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Enriched<'a>> {
+    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>> {
         Box::pin(async move {
             let mut asked = Vec::with_capacity(chosen.len());
             let mut events = Vec::with_capacity(chosen.len());
@@ -160,18 +160,18 @@ impl<'r, S: System> Events<'r> for BoundEvents<'r, S> {
                     Err(reject) => rejected.push((record, reject)),
                 }
             }
-            let writes = Box::new(BoundWrites { sink: &*self.bound.sink, writes });
+            let writes = Box::new(TypedWrites { sink: &*self.bound.sink, writes });
             Enriched { writes, records, rejected }
         })
     }
 }
 
-struct BoundWrites<'a, W: Write> {
+struct TypedWrites<'a, W: Write> {
     sink: &'a dyn Sink<W>,
     writes: Vec<W>,
 }
 
-impl<W: Write> Writes for BoundWrites<'_, W> {
+impl<W: Write> Writes for TypedWrites<'_, W> {
     fn len(&self) -> usize {
         self.writes.len()
     }
@@ -184,14 +184,14 @@ impl<W: Write> Writes for BoundWrites<'_, W> {
         self.writes.get(write).map(Write::content)
     }
 
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(async move {
             let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
             self.sink.write(&request).await
         })
     }
 
-    fn probe_of(&self, write: usize) -> Answer<'_, Result<(), Failure>> {
+    fn probe_of(&self, write: usize) -> BoxFuture<'_, Result<(), Failure>> {
         match self.writes.get(write) {
             Some(write) => self.sink.probe_of(write),
             None => self.sink.probe(),

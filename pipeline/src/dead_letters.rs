@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::record::{Header, Record};
-use crate::sink::{Answer, Failure, Reject};
+use crate::sink::{BoxFuture, Failure, Reject};
 
 /// The name of the topic that takes the dead letters of a topic.
 pub fn topic_of(topic: &str) -> String {
@@ -54,7 +54,7 @@ const REASON_BYTES: usize = 1_000;
 
 /// A record and why it is dead.
 #[derive(Clone, Debug)]
-pub struct Letter<'a> {
+pub struct DeadLetter<'a> {
     pub record: &'a Record,
     pub reject: Reject,
     /// Times that the write was tried; 0 where the record could not be read.
@@ -65,7 +65,7 @@ pub struct Letter<'a> {
     pub failed_at: String,
 }
 
-impl Letter<'_> {
+impl DeadLetter<'_> {
     /// The letter's headers: the record's own, then ours. Ours of an earlier life are replaced, so they do not grow with replays.
     pub fn headers(&self) -> Vec<Header> {
         let ours = |name: &str| header::ALL.contains(&name);
@@ -101,7 +101,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 /// Takes letters and answers when the broker has them.
 pub trait DeadLetters: Send + Sync + 'static {
     /// One answer a letter, in order: acknowledged, or why not yet.
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<Result<(), Failure>>>;
+    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>>;
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
                 Header { name: "empty".into(), value: None },
             ],
         };
-        let letter = Letter {
+        let letter = DeadLetter {
             record: &record,
             reject: Reject::new("not_json", "é".repeat(900)),
             attempts: 0,

@@ -1,6 +1,6 @@
 //! The engine: opens a slot for each batch, runs a few of them at once, and publishes how far the log is finished.
 //!
-//! It owns the ledger and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
+//! It owns the offset tracker and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
 //! passes an unfinished batch, that at most the byte budget is in flight, and that a revocation is answered in time.
 
 use std::num::NonZeroUsize;
@@ -12,22 +12,22 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::batch::{Context, Turn, process};
+use crate::batch::{BatchContext, Turn, process};
 use crate::batcher::Batch;
 use crate::binding::Binding;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::inflight::InFlight;
-use crate::ledger::{Ledger, Seq};
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::{OffsetTracker, Seq};
 use crate::outcome::{Outcome, Tally};
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
 
 /// How an engine runs.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EngineOptions {
     /// The consumer group, which names the dedupe marks and the dead letters.
     pub group: String,
     /// Batches in flight at once.
@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 /// The outside parts of an engine.
-pub struct Parts {
+pub struct EngineParts {
     pub binding: Arc<dyn Binding>,
     pub dead_letters: Arc<dyn DeadLetters>,
     pub marks: Option<Arc<dyn MarkStore>>,
@@ -58,11 +58,11 @@ pub enum EngineError {
 
 /// Runs one system.
 pub struct Engine {
-    cx: Arc<Context>,
+    cx: Arc<BatchContext>,
     feed: Feed,
-    options: Options,
-    ledger: Ledger,
-    tasks: JoinSet<Finished>,
+    options: EngineOptions,
+    offsets: OffsetTracker,
+    tasks: JoinSet<FinishedBatch>,
     bytes: usize,
     /// Records in flight.
     records: u64,
@@ -72,7 +72,7 @@ pub struct Engine {
     tally: watch::Sender<Tally>,
 }
 
-struct Finished {
+struct FinishedBatch {
     seq: Seq,
     bytes: usize,
     records: usize,
@@ -100,9 +100,9 @@ impl Proceed for Writer {
 }
 
 impl Engine {
-    pub fn new(parts: Parts, feed: Feed, options: Options) -> Self {
+    pub fn new(parts: EngineParts, feed: Feed, options: EngineOptions) -> Self {
         let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
-        let cx = Context {
+        let cx = BatchContext {
             binding: parts.binding,
             group: options.group.clone(),
             writer: Arc::new(writer),
@@ -118,7 +118,7 @@ impl Engine {
             cx: Arc::new(cx),
             feed,
             options,
-            ledger: Ledger::default(),
+            offsets: OffsetTracker::default(),
             tasks: JoinSet::new(),
             bytes: 0,
             records: 0,
@@ -188,7 +188,7 @@ impl Engine {
         let fits = self.tasks.len() < self.options.max_in_flight.get()
             && self.bytes.saturating_add(batch.bytes) <= self.options.max_bytes;
         let ordered = self.cx.binding.limits().ordered;
-        (idle || fits) && !(ordered && self.ledger.busy(&batch.spans))
+        (idle || fits) && !(ordered && self.offsets.busy(&batch.spans))
     }
 
     /// Opens a slot for a batch and starts it; what is being revoked is left out.
@@ -197,7 +197,7 @@ impl Engine {
         if batch.is_empty() {
             return;
         }
-        let seq = self.ledger.open(batch.spans.clone());
+        let seq = self.offsets.open(batch.spans.clone());
         if mutants::on(Mutant::CommitBeforeWrite) {
             self.settled(seq);
         }
@@ -212,11 +212,11 @@ impl Engine {
         self.tasks.spawn(async move {
             let begun = Instant::now();
             let tally = process(&cx, seq, &batch, turn).await;
-            Finished { seq, bytes: batch.bytes, records: batch.records.len(), tally, took: begun.elapsed() }
+            FinishedBatch { seq, bytes: batch.bytes, records: batch.records.len(), tally, took: begun.elapsed() }
         });
     }
 
-    fn settle(&mut self, finished: Finished) {
+    fn settle(&mut self, finished: FinishedBatch) {
         self.bytes -= finished.bytes;
         self.records -= finished.records as u64;
         self.tally.send_modify(|tally| tally.merge(finished.tally));
@@ -225,21 +225,21 @@ impl Engine {
     }
 
     fn settled(&mut self, seq: Seq) {
-        if self.ledger.settle(seq) {
+        if self.offsets.settle(seq) {
             self.publish();
         }
-        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.ledger.holds(&revocation.partitions)) {
+        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.offsets.holds(&revocation.partitions)) {
             self.finish_revocation();
         }
     }
 
     fn publish(&self) {
-        self.feed.frontier.send_replace(self.ledger.frontier().clone());
+        self.feed.frontier.send_replace(self.offsets.frontier().clone());
     }
 
     fn revoke(&mut self, revocation: Revocation) {
         let deadline = Instant::now() + revocation.grace;
-        let idle = !self.ledger.holds(&revocation.partitions);
+        let idle = !self.offsets.holds(&revocation.partitions);
         self.revoking = Some((revocation, deadline));
         if idle {
             self.finish_revocation();
@@ -249,14 +249,14 @@ impl Engine {
     /// Hands the feed what it may commit for the last time, and forgets the partitions.
     fn finish_revocation(&mut self) {
         let Some((revocation, _)) = self.revoking.take() else { return };
-        let last = self.ledger.frontier().clone();
-        self.ledger.forget(&revocation.partitions);
+        let last = self.offsets.frontier().clone();
+        self.offsets.forget(&revocation.partitions);
         revocation.done.send(last).ok();
     }
 }
 
-fn report(system: &'static str, finished: &Finished) {
-    let Finished { records, tally, took, .. } = *finished;
+fn report(system: &'static str, finished: &FinishedBatch) {
+    let FinishedBatch { records, tally, took, .. } = *finished;
     for outcome in Outcome::ALL {
         let count = tally.count(outcome);
         if count > 0 {

@@ -6,19 +6,19 @@ use tokio::time::Instant;
 
 use crate::batcher::Span;
 use crate::binding::Writes;
-use crate::judge::{Coordinate, Step};
+use crate::judge::{Coordinate, JudgeStep};
 use crate::leases::Leases;
 use crate::sink::{Reject, SinkLimits};
-use crate::write::Fate;
+use crate::write::WriteResult;
 
 /// Where the record of a write stands.
-pub(crate) struct Source {
+pub(crate) struct WriteOrigin {
     /// Index of the batch's span.
     pub span: usize,
     pub offset: i64,
 }
 
-impl Source {
+impl WriteOrigin {
     pub(crate) fn coordinate(&self, spans: &[Span]) -> Option<Coordinate> {
         spans.get(self.span).map(|span| (span.at.clone(), self.offset))
     }
@@ -49,7 +49,7 @@ pub(crate) struct Suspicion {
     /// Attempts in a row that speak against it.
     pub attempts: u32,
     /// What is left of the attempt that is being made.
-    pub steps: VecDeque<Step>,
+    pub steps: VecDeque<JudgeStep>,
 }
 
 /// Splits writes into requests by the store's limits.
@@ -89,11 +89,11 @@ pub(crate) fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut V
     }
 }
 
-pub(crate) fn reject(group: &Group, reject: Reject, fates: &mut [Option<Fate>]) {
+pub(crate) fn reject(group: &Group, reject: Reject, results: &mut [Option<WriteResult>]) {
     let attempts = group.suspect.as_ref().map_or(1, |suspect| suspect.attempts.max(1));
     for &item in &group.items {
-        if let Some(slot) = fates.get_mut(item) {
-            *slot = Some(Fate::Rejected { reject: reject.clone(), attempts });
+        if let Some(slot) = results.get_mut(item) {
+            *slot = Some(WriteResult::Rejected { reject: reject.clone(), attempts });
         }
     }
 }
@@ -103,14 +103,14 @@ pub(crate) fn abandon(
     group: &mut Group,
     leases: &Leases,
     spans: &[Span],
-    sources: &[Source],
-    fates: &mut [Option<Fate>],
+    sources: &[WriteOrigin],
+    fates: &mut [Option<WriteResult>],
 ) {
     let live: Vec<bool> = spans.iter().map(|span| leases.live(span)).collect();
     group.items.retain(|&item| {
         let alive = sources.get(item).and_then(|source| live.get(source.span)).copied().unwrap_or(false);
         if !alive && let Some(slot) = fates.get_mut(item) {
-            *slot = Some(Fate::Abandoned);
+            *slot = Some(WriteResult::Abandoned);
         }
         alive
     });

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHasher};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Seq;
 use crate::sink::SinkLimits;
 use crate::system::Identity;
 
@@ -52,7 +52,7 @@ impl Apart {
 
 /// When a record of a batch may be written.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct WriteSlot {
     /// Records of wave 0 go first; those of wave n wait until wave n - 1 is finished.
     pub wave: usize,
     /// The earlier batch that has to be finished before.
@@ -80,7 +80,7 @@ impl InFlight {
         seq: Seq,
         apart: Apart,
         identities: impl Iterator<Item = (&'a Identity<'r>, usize)>,
-    ) -> (Registration<'a>, Vec<Place>)
+    ) -> (Registration<'a>, Vec<WriteSlot>)
     where
         'r: 'a,
     {
@@ -96,17 +96,17 @@ impl InFlight {
             let place = match holders.entry(key) {
                 Entry::Vacant(entry) => {
                     entry.insert(Holder { seq, wave: run, done: done.clone() });
-                    Place { wave: run, after: None }
+                    WriteSlot { wave: run, after: None }
                 }
-                Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => Place { wave: 0, after: None },
+                Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => WriteSlot { wave: 0, after: None },
                 Entry::Occupied(mut entry) if entry.get().seq == seq => {
                     entry.get_mut().wave = run.max(entry.get().wave + 1);
-                    Place { wave: entry.get().wave, after: None }
+                    WriteSlot { wave: entry.get().wave, after: None }
                 }
                 Entry::Occupied(mut entry) => {
                     let wave = run.max(1);
                     let earlier = entry.insert(Holder { seq, wave, done: done.clone() });
-                    Place { wave, after: Some(earlier.done) }
+                    WriteSlot { wave, after: Some(earlier.done) }
                 }
             };
             runs.insert(span, place.wave);

@@ -27,7 +27,7 @@ pub(crate) type Coordinate = (TopicPartition, i64);
 
 /// A try of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum JudgeStep {
     /// The suspect, alone.
     Write,
     /// The write that changes nothing, the way that the suspect goes.
@@ -38,19 +38,19 @@ pub(crate) enum Step {
 
 /// Five pairs in random order. Where the answers alternate, each try meets either side with the same chance, whatever the
 /// other of its pair met: so a pair speaks against a sound write with a chance of a quarter at most.
-pub(crate) fn plan(rng: &mut impl Rng) -> VecDeque<Step> {
+pub(crate) fn plan(rng: &mut impl Rng) -> VecDeque<JudgeStep> {
     let mut steps = VecDeque::new();
     if mutants::on(Mutant::AttemptsUnpaired) {
-        return VecDeque::from([Step::Write]);
+        return VecDeque::from([JudgeStep::Write]);
     }
     for _ in 0..PAIRS {
-        let mut pair = [Step::Write, Step::Nothing];
+        let mut pair = [JudgeStep::Write, JudgeStep::Nothing];
         if rng.random_bool(0.5) {
             pair.reverse();
         }
         for step in pair {
             if rng.random_bool(0.5) {
-                steps.push_back(Step::Blank);
+                steps.push_back(JudgeStep::Blank);
             }
             steps.push_back(step);
         }
@@ -59,7 +59,7 @@ pub(crate) fn plan(rng: &mut impl Rng) -> VecDeque<Step> {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct JudgeState {
     breaker: Breaker,
     /// Writes that failed alone, and neither passed nor were given up on.
     suspects: HashSet<Coordinate>,
@@ -73,10 +73,10 @@ struct State {
 
 /// Shared by the batches in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Judge(Mutex<State>);
+pub(crate) struct Judge(Mutex<JudgeState>);
 
 impl Judge {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, JudgeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,7 +91,7 @@ impl Judge {
         let mut state = self.state();
         let open = state.breaker.proceed() || state.outage || !state.waiting.is_empty();
         if open {
-            let State { suspects, waiting, pardoned, buried, outage, .. } = &mut *state;
+            let JudgeState { suspects, waiting, pardoned, buried, outage, .. } = &mut *state;
             pardoned.extend(suspects.drain().chain(waiting.drain()));
             buried.clear();
             *outage = false;
@@ -155,7 +155,7 @@ impl Judge {
     }
 }
 
-impl State {
+impl JudgeState {
     fn counted(&mut self) -> usize {
         self.buried.retain(|_, at| at.elapsed() < LATELY);
         self.suspects.len() + self.buried.len()
@@ -182,9 +182,9 @@ mod tests {
             for step in plan(&mut rng) {
                 sick = !sick;
                 match step {
-                    Step::Write => failed.push(sick),
-                    Step::Nothing => passed.push(!sick),
-                    Step::Blank => {}
+                    JudgeStep::Write => failed.push(sick),
+                    JudgeStep::Nothing => passed.push(!sick),
+                    JudgeStep::Blank => {}
                 }
             }
             assert_eq!((failed.len(), passed.len()), (PAIRS, PAIRS));

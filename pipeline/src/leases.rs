@@ -23,7 +23,7 @@ struct Lease {
 }
 
 #[derive(Debug)]
-struct State {
+struct LeaseState {
     leases: FxHashMap<TopicPartition, Lease>,
     epochs: u64,
     polled: Instant,
@@ -32,7 +32,7 @@ struct State {
 /// The assignments that are alive, shared by the feed and the batches.
 #[derive(Debug)]
 pub struct Leases {
-    state: Mutex<State>,
+    state: Mutex<LeaseState>,
     session_timeout: Duration,
     /// Wakes waiters, in the order they came, when a lease ends and at the first poll after a gap.
     changes: Notify,
@@ -40,11 +40,11 @@ pub struct Leases {
 
 impl Leases {
     pub fn new(session_timeout: Duration) -> Self {
-        let state = State { leases: FxHashMap::default(), epochs: 0, polled: Instant::now() };
+        let state = LeaseState { leases: FxHashMap::default(), epochs: 0, polled: Instant::now() };
         Self { state: Mutex::new(state), session_timeout, changes: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LeaseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ use crate::dedupe::{Known, MarkStore, Marks};
 use crate::mutants::{self, Mutant};
 use crate::ongoing::Ongoing;
 use crate::record::TopicPartition;
-use crate::sink::Answer;
+use crate::sink::BoxFuture;
 
 const DAY: u64 = 24 * 60 * 60;
 /// A mark is asked for on the day it was made and on the next, so it lives for 24 hours at least.
@@ -229,11 +229,11 @@ fn read(answer: &[Value]) -> Result<Known, redis::ParsingError> {
 }
 
 impl MarkStore for RedisMarks {
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> Answer<'a, Result<Vec<Known>, String>> {
+    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>> {
         Box::pin(self.look_up(asked))
     }
 
-    fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>> {
+    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(self.make(made))
     }
 }

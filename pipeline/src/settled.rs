@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::state::{Entry, body, encode, kind, now};
+use crate::state::{StateEntry, body, encode, kind, now};
 
 const SETTLED: &str = "letter-settled";
 
@@ -44,7 +44,7 @@ impl Settled {
 ///
 /// # Errors
 /// Never for what is made here.
-pub fn settle(letter: &LetterKey, settled: &Settled) -> Result<Entry, serde_json::Error> {
+pub fn settle(letter: &LetterKey, settled: &Settled) -> Result<StateEntry, serde_json::Error> {
     encode(SETTLED, letter, settled)
 }
 

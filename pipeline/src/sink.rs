@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// A future that can be kept behind a trait object.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a store takes in one request.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Reject {
 
 /// What kind of failure stands in the way of a write, which decides how it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FailureKind {
     /// The store is not there or asks to wait (refused connections, 429, 502, 503, 504): says nothing about the writes. Retried
     /// without end.
     Unavailable,
@@ -68,36 +68,36 @@ pub enum Kind {
 /// A failure that leaves the record unwritten for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    pub kind: Kind,
+    pub kind: FailureKind,
     pub why: Why,
 }
 
 impl Failure {
-    pub fn new(kind: Kind, why: impl Into<Why>) -> Self {
+    pub fn new(kind: FailureKind, why: impl Into<Why>) -> Self {
         Self { kind, why: why.into() }
     }
 
     pub fn unavailable(why: impl Into<Why>) -> Self {
-        Self::new(Kind::Unavailable, why)
+        Self::new(FailureKind::Unavailable, why)
     }
 
     pub fn misconfigured(why: impl Into<Why>) -> Self {
-        Self::new(Kind::Misconfigured, why)
+        Self::new(FailureKind::Misconfigured, why)
     }
 
     pub fn broken(why: impl Into<Why>) -> Self {
-        Self::new(Kind::Broken, why)
+        Self::new(FailureKind::Broken, why)
     }
 
     pub fn refused(why: impl Into<Why>) -> Self {
-        Self::new(Kind::Refused, why)
+        Self::new(FailureKind::Refused, why)
     }
 
     /// As a failure of the store, which accuses no write.
     pub(crate) fn of_store(self) -> Self {
         match self.kind {
-            Kind::Unavailable | Kind::Misconfigured => self,
-            Kind::Broken | Kind::Refused => Self::unavailable(self.why),
+            FailureKind::Unavailable | FailureKind::Misconfigured => self,
+            FailureKind::Broken | FailureKind::Refused => Self::unavailable(self.why),
         }
     }
 }
@@ -155,19 +155,19 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    fn write<'a>(&'a self, writes: &'a [&'a W]) -> Answer<'a, Result<Vec<Verdict>, Failure>>;
+    fn write<'a>(&'a self, writes: &'a [&'a W]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
 
     /// Sends the store a write that it takes and that changes nothing: whether a write that fails has itself to blame.
     ///
     /// # Errors
     /// Why it is not.
-    fn probe(&self) -> Answer<'_, Result<(), Failure>>;
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// As `probe`, the way that this write goes: under its own id, so that it meets the same shard.
     ///
     /// # Errors
     /// Why it is not.
-    fn probe_of<'a>(&'a self, _write: &'a W) -> Answer<'a, Result<(), Failure>> {
+    fn probe_of<'a>(&'a self, _write: &'a W) -> BoxFuture<'a, Result<(), Failure>> {
         self.probe()
     }
 }

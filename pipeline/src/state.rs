@@ -18,7 +18,7 @@ const VERSION: u64 = 1;
 
 /// One entry, as it is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StateEntry {
     pub key: String,
     /// `None` takes the key back.
     pub value: Option<String>,
@@ -35,14 +35,14 @@ struct Versioned<T> {
 ///
 /// # Errors
 /// When the body is no JSON object.
-pub fn encode(kind: &str, name: &impl Serialize, body: &impl Serialize) -> Result<Entry, serde_json::Error> {
+pub fn encode(kind: &str, name: &impl Serialize, body: &impl Serialize) -> Result<StateEntry, serde_json::Error> {
     let mut key = vec![Value::from(kind)];
     match serde_json::to_value(name)? {
         Value::Array(parts) => key.extend(parts),
         other => key.push(other),
     }
     let value = serde_json::to_string(&Versioned { version: VERSION, body })?;
-    Ok(Entry { key: serde_json::to_string(&key)?, value: Some(value) })
+    Ok(StateEntry { key: serde_json::to_string(&key)?, value: Some(value) })
 }
 
 /// The kind of an entry and what it names; `None` for what was not written here.
@@ -163,7 +163,7 @@ impl LossBook {
     ///
     /// # Errors
     /// Never for what is made here.
-    pub fn record(&self, loss: &Loss) -> Result<(Option<Entry>, u64), serde_json::Error> {
+    pub fn record(&self, loss: &Loss) -> Result<(Option<StateEntry>, u64), serde_json::Error> {
         let known = self.losses.get(&loss.key);
         if known.is_some_and(|known| known.next >= loss.next) {
             return Ok((None, 0));
@@ -178,7 +178,7 @@ impl LossBook {
 ///
 /// # Errors
 /// Never for what is made here.
-pub fn acknowledge(loss: &Loss) -> Result<Entry, serde_json::Error> {
+pub fn acknowledge(loss: &Loss) -> Result<StateEntry, serde_json::Error> {
     encode(ACKNOWLEDGED, &loss.key, &AcknowledgedBody { next: loss.next, at: now() })
 }
 
@@ -190,7 +190,7 @@ mod tests {
         Loss::found("g", &TopicPartition::new("t", 3), first, next, (next - first).unsigned_abs())
     }
 
-    fn apply(book: &mut LossBook, entry: &Entry) {
+    fn apply(book: &mut LossBook, entry: &StateEntry) {
         let bytes = |text: &String| Bytes::copy_from_slice(text.as_bytes());
         book.apply(Some(&bytes(&entry.key)), entry.value.as_ref().map(bytes).as_ref()).unwrap();
     }

@@ -16,14 +16,14 @@ use crate::batcher::Span;
 use crate::binding::{Binding, Writes};
 use crate::breaker::WINDOW;
 use crate::group::{Group, Suspicion, abandon, halve, next, reject, requests};
-use crate::judge::{Coordinate, Judge, SUSPECTS, Step, plan};
+use crate::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
 use crate::leases::Leases;
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
-use crate::sink::{Failure, Kind, Reject, Verdict};
+use crate::offset_tracker::Seq;
+use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
 
-pub(crate) use crate::group::Source;
+pub(crate) use crate::group::WriteOrigin;
 
 /// Times in a row that a request is asked to wait, until it is halved.
 const WAITS: u32 = 5;
@@ -44,7 +44,7 @@ pub struct RetryPolicy {
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteResult {
     Applied,
     Superseded,
     Rejected {
@@ -66,15 +66,15 @@ pub(crate) struct Writer {
 }
 
 /// One call of `write`.
-struct Run<'a> {
+struct WriteRun<'a> {
     seq: Seq,
     spans: &'a [Span],
     writes: &'a dyn Writes,
-    sources: &'a [Source],
+    sources: &'a [WriteOrigin],
     queue: VecDeque<Group>,
     /// Writes that another document stood in the way of: they go once more, alone, when all others have their fates.
     conflicts: Vec<usize>,
-    fates: Vec<Option<Fate>>,
+    results: Vec<Option<WriteResult>>,
 }
 
 impl Writer {
@@ -101,17 +101,17 @@ impl Writer {
         leases: &Leases,
         spans: &[Span],
         writes: &dyn Writes,
-        sources: &[Source],
-    ) -> Vec<Fate> {
+        sources: &[WriteOrigin],
+    ) -> Vec<WriteResult> {
         let queue = requests(self.store.limits(), writes);
         let fates = vec![None; writes.len()];
-        let mut run = Run { seq, spans, writes, sources, queue, conflicts: Vec::new(), fates };
+        let mut run = WriteRun { seq, spans, writes, sources, queue, conflicts: Vec::new(), results: fates };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
             if let Some(pause) = group.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
                 leases.sleep(pause).await;
             }
             if !leases.confirm(spans).await {
-                abandon(&mut group, leases, spans, sources, &mut run.fates);
+                abandon(&mut group, leases, spans, sources, &mut run.results);
             }
             if group.items.is_empty() {
                 group.suspect.iter().for_each(|suspect| self.judge.clear(&suspect.record));
@@ -121,16 +121,16 @@ impl Writer {
         }
         self.status.clear_by(seq.0, self.store.store());
         // Every group leaves the queue only when its items have fates, so nothing is left to default.
-        run.fates.into_iter().map(|fate| fate.unwrap_or(Fate::Abandoned)).collect()
+        run.results.into_iter().map(|fate| fate.unwrap_or(WriteResult::Abandoned)).collect()
     }
 
     /// Sends a group, or the no-op whose turn it is.
-    async fn turn(&self, mut group: Group, run: &mut Run<'_>) {
+    async fn turn(&self, mut group: Group, run: &mut WriteRun<'_>) {
         let step = group.suspect.as_mut().and_then(|suspect| suspect.steps.pop_front());
         let writes = run.writes;
-        if let (Some(step @ (Step::Nothing | Step::Blank)), [write]) = (step, &*group.items) {
+        if let (Some(step @ (JudgeStep::Nothing | JudgeStep::Blank)), [write]) = (step, &*group.items) {
             return match writes.probe_of(*write).await {
-                Err(failure) if step == Step::Nothing => self.again(group, failure.of_store(), run).await,
+                Err(failure) if step == JudgeStep::Nothing => self.again(group, failure.of_store(), run).await,
                 _ => self.advance(group, None, run),
             };
         }
@@ -148,7 +148,7 @@ impl Writer {
     }
 
     /// Takes the verdicts in; what has to be tried again stays in the group. Returns why, when anything stays.
-    fn settle(&self, group: &mut Group, verdicts: Vec<Verdict>, run: &mut Run<'_>) -> Option<Failure> {
+    fn settle(&self, group: &mut Group, verdicts: Vec<Verdict>, run: &mut WriteRun<'_>) -> Option<Failure> {
         let last = group.last;
         let finals = verdicts.iter().filter(|verdict| verdict.is_final(last));
         let open = self.judge.note(finals.map(|v| matches!(v, Verdict::Reject(_) | Verdict::Conflict(_))));
@@ -158,13 +158,15 @@ impl Writer {
         let mut settled = false;
         for (item, verdict) in group.items.drain(..).zip(verdicts) {
             let fate = match verdict {
-                Verdict::Applied => Fate::Applied,
-                Verdict::Superseded => Fate::Superseded,
+                Verdict::Applied => WriteResult::Applied,
+                Verdict::Superseded => WriteResult::Superseded,
                 Verdict::Conflict(_) if !last => {
                     run.conflicts.push(item);
                     continue;
                 }
-                Verdict::Reject(reject) | Verdict::Conflict(reject) if !open => Fate::Rejected { reject, attempts },
+                Verdict::Reject(reject) | Verdict::Conflict(reject) if !open => {
+                    WriteResult::Rejected { reject, attempts }
+                }
                 Verdict::Reject(reject) | Verdict::Conflict(reject) => {
                     worst = Some(breaker_failure(&reject, &self.continuing()));
                     again.push(item);
@@ -172,7 +174,7 @@ impl Writer {
                 }
                 Verdict::Retry(failure) => {
                     // The one that says most about the store speaks for the group.
-                    if worst.as_ref().is_none_or(|worst| worst.kind == Kind::Broken) {
+                    if worst.as_ref().is_none_or(|worst| worst.kind == FailureKind::Broken) {
                         worst = Some(failure);
                     }
                     again.push(item);
@@ -183,7 +185,7 @@ impl Writer {
             if let Some(record) = run.sources.get(item).and_then(|source| source.coordinate(run.spans)) {
                 self.judge.clear(&record);
             }
-            if let Some(slot) = run.fates.get_mut(item) {
+            if let Some(slot) = run.results.get_mut(item) {
                 *slot = Some(fate);
             }
         }
@@ -195,23 +197,23 @@ impl Writer {
     }
 
     /// Puts what failed back into the queue, or gives up on a write that has itself to blame.
-    async fn again(&self, mut group: Group, mut failure: Failure, run: &mut Run<'_>) {
+    async fn again(&self, mut group: Group, mut failure: Failure, run: &mut WriteRun<'_>) {
         metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => kind_name(failure.kind))
             .increment(1);
         let alone = group.items.len() == 1;
-        if failure.kind == Kind::Refused {
+        if failure.kind == FailureKind::Refused {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
                 Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
-                Ok(()) if !self.judge.note(std::iter::once(true)) => return self.bury(&group, why, run),
+                Ok(()) if !self.judge.note(std::iter::once(true)) => return self.reject_group(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
                     Failure::misconfigured(format!("{}, and an empty write fails as well: {}", why.why, probe.why))
                 }
             };
         }
-        if failure.kind == Kind::Broken && alone && group.suspect.is_some() {
+        if failure.kind == FailureKind::Broken && alone && group.suspect.is_some() {
             return self.advance(group, Some(failure), run);
         }
         if let Some(suspect) = &mut group.suspect {
@@ -219,9 +221,9 @@ impl Writer {
             (suspect.attempts, suspect.steps) = (0, self.plan());
         }
         group.failures += 1;
-        group.waits = if failure.kind == Kind::Unavailable { group.waits + 1 } else { 0 };
+        group.waits = if failure.kind == FailureKind::Unavailable { group.waits + 1 } else { 0 };
         let not_before = Some(Instant::now() + self.pause(group.failures));
-        if failure.kind == Kind::Broken {
+        if failure.kind == FailureKind::Broken {
             group.broken += 1;
             if !alone && group.broken >= 2 && self.store.probe().await.is_ok() {
                 self.raise(run, &failure);
@@ -241,7 +243,7 @@ impl Writer {
         if let (true, Some(record)) = (alone && group.waits >= LONG_WAITS, run.record(&group)) {
             if self.judge.pardoned(&record) {
                 let why = format!("given up on by hand: {}", failure.why);
-                return self.bury(&group, Reject::new("given_up", why), run);
+                return self.reject_group(&group, Reject::new("given_up", why), run);
             }
             if self.probe_of(run, &group).await {
                 self.judge.waits(&record);
@@ -259,7 +261,7 @@ impl Writer {
     }
 
     /// A suspect failed once more, or the no-op beside it passed: on to the next try, or the attempt speaks against it.
-    fn advance(&self, mut group: Group, failed: Option<Failure>, run: &mut Run<'_>) {
+    fn advance(&self, mut group: Group, failed: Option<Failure>, run: &mut WriteRun<'_>) {
         let (plan, mut pause) = {
             let mut rng = self.rng();
             (plan(&mut *rng), self.policy.delay.min(STEP).mul_f64(rng.random_range(0.0..=1.0)))
@@ -272,7 +274,7 @@ impl Writer {
             let why =
                 failed.map_or_else(|| "it fails alone while a write that changes nothing passes".into(), |f| f.why);
             if exhausted && self.judge.may_bury(&suspect.record) {
-                return self.bury(&group, Reject::new("attempts_exhausted", why), run);
+                return self.reject_group(&group, Reject::new("attempts_exhausted", why), run);
             }
             let mut why = of(&suspect.record, &why);
             if exhausted {
@@ -289,21 +291,21 @@ impl Writer {
         run.queue.push_back(group);
     }
 
-    fn bury(&self, group: &Group, why: Reject, run: &mut Run<'_>) {
-        reject(group, why, &mut run.fates);
+    fn reject_group(&self, group: &Group, why: Reject, run: &mut WriteRun<'_>) {
+        reject(group, why, &mut run.results);
         if let Some(record) = run.record(group) {
             self.judge.clear(&record);
         }
     }
 
-    async fn probe_of(&self, run: &Run<'_>, group: &Group) -> bool {
+    async fn probe_of(&self, run: &WriteRun<'_>, group: &Group) -> bool {
         match group.items.first() {
             Some(&write) => run.writes.probe_of(write).await.is_ok(),
             None => false,
         }
     }
 
-    fn raise(&self, run: &Run<'_>, failure: &Failure) {
+    fn raise(&self, run: &WriteRun<'_>, failure: &Failure) {
         self.status.raise_by(run.seq.0, self.store.store(), failure.why.clone());
     }
 
@@ -311,7 +313,7 @@ impl Writer {
         self.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn plan(&self) -> VecDeque<Step> {
+    fn plan(&self) -> VecDeque<JudgeStep> {
         plan(&mut *self.rng())
     }
 
@@ -322,7 +324,7 @@ impl Writer {
     }
 }
 
-impl Run<'_> {
+impl WriteRun<'_> {
     /// The record of a single write.
     fn record(&self, group: &Group) -> Option<Coordinate> {
         let item = group.items.first()?;
@@ -348,11 +350,11 @@ fn breaker_failure(reject: &Reject, continuing: &str) -> Failure {
     ))
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+fn kind_name(kind: FailureKind) -> &'static str {
     match kind {
-        Kind::Unavailable => "unavailable",
-        Kind::Misconfigured => "misconfigured",
-        Kind::Broken => "broken",
-        Kind::Refused => "refused",
+        FailureKind::Unavailable => "unavailable",
+        FailureKind::Misconfigured => "misconfigured",
+        FailureKind::Broken => "broken",
+        FailureKind::Refused => "refused",
     }
 }

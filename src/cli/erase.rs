@@ -5,10 +5,10 @@ use std::io::{IsTerminal, Write};
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
 use crate::config::values::shown_age;
-use crate::erase::{self, Report};
+use crate::maintenance::erase::{self, Report};
 use crate::systems::{self, Definition, SYSTEMS};
 
 /// What no command of ours reaches, whatever the stores are.
@@ -43,11 +43,11 @@ pub struct EraseArgs {
 ///
 /// # Errors
 /// When nobody confirms, or when something was not reached.
-pub async fn erase(args: EraseArgs, config: Config) -> Result<(), Failure> {
+pub async fn erase(args: EraseArgs, config: Config) -> Result<(), CommandFailure> {
     if args.user.trim().is_empty() {
-        return Err(Failure::usage("USER is empty: give the id of a person"));
+        return Err(CommandFailure::usage("USER is empty: give the id of a person"));
     }
-    let named = args.systems.iter().map(|name| systems::find(name).map_err(Failure::usage));
+    let named = args.systems.iter().map(|name| systems::find(name).map_err(CommandFailure::usage));
     let mut systems: Vec<&'static Definition> = named.collect::<Result<_, _>>()?;
     if systems.is_empty() {
         systems = SYSTEMS.iter().collect();
@@ -63,28 +63,28 @@ pub async fn erase(args: EraseArgs, config: Config) -> Result<(), Failure> {
     }
     match report.failed.len() {
         0 => Ok(()),
-        failed => Err(Failure::unavailable(format!(
+        failed => Err(CommandFailure::unavailable(format!(
             "{failed} places were not reached: erase again when they answer, or name those in use with --system"
         ))),
     }
 }
 
 /// Asks on the terminal.
-fn confirm(user: &str) -> Result<(), Failure> {
+fn confirm(user: &str) -> Result<(), CommandFailure> {
     let asked = "nothing was erased: this cannot be undone, so type yes, or give --yes";
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(asked));
+        return Err(CommandFailure::usage(asked));
     }
     let mut terminal = std::io::stderr();
-    let unread = |error: std::io::Error| Failure::internal(error.to_string());
+    let unread = |error: std::io::Error| CommandFailure::internal(error.to_string());
     write!(terminal, "Erase everything that the stores hold of {user}? It cannot be undone. Type yes: ")
         .map_err(unread)?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(unread)?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Failure::usage(asked)) }
+    if answer.trim() == "yes" { Ok(()) } else { Err(CommandFailure::usage(asked)) }
 }
 
-fn tell(args: &EraseArgs, report: &Report) -> Result<(), Failure> {
+fn tell(args: &EraseArgs, report: &Report) -> Result<(), CommandFailure> {
     let (documents, emptied, letters) = match args.dry_run {
         true => ("documents would become tombstones", "would be emptied", "letters would be emptied"),
         false => ("documents became tombstones", "were emptied", "letters were emptied"),

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
-use crate::explain::fate::{Event, Fate, Source};
-use crate::explain::story::{Standing, Store, Story};
-use crate::explain::{self, ExplainError};
+use crate::maintenance::explain::outcomes::{EventOutcome, EventSource, LoggedEvent};
+use crate::maintenance::explain::report::{Confidence, ExplainReport, StoreState};
+use crate::maintenance::explain::{self, ExplainError};
+use crate::maintenance::verify::DifferenceName;
 use crate::systems;
-use crate::verify::Name;
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
@@ -35,16 +35,16 @@ pub struct ExplainArgs {
 ///
 /// # Errors
 /// The store is not as the log says; or that it could not be told.
-pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), Failure> {
-    let system = systems::find(&args.system).map_err(Failure::usage)?;
+pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFailure> {
+    let system = systems::find(&args.system).map_err(CommandFailure::usage)?;
     let style = ProgressStyle::with_template("reading the log [{bar:40}] {human_pos:>10}/{human_len}");
-    let bar = ProgressBar::new(0).with_style(style.map_err(|error| Failure::internal(error.to_string()))?);
+    let bar = ProgressBar::new(0).with_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
     let shown = bar.clone();
     let progress = Box::new(move |records, offsets| {
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let story = explain::explain(system, &config, systems::besides(system, &config), args.id, progress).await;
+    let story = explain::explain(system, &config, systems::projection_stores(system, &config), args.id, progress).await;
     bar.finish_and_clear();
     let story = story.map_err(failure)?;
     if args.json {
@@ -53,33 +53,33 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), Failure> {
         tell(&story, args.document)?;
     }
     match story.standing {
-        Standing::Right => Ok(()),
-        Standing::Wrong => Err(Failure::findings(format!("{} is not as the log says", story.facts.store()))),
-        Standing::Open => Err(Failure::again("it could not be told for certain")),
+        Confidence::Right => Ok(()),
+        Confidence::Wrong => Err(CommandFailure::findings(format!("{} is not as the log says", story.facts.store()))),
+        Confidence::Open => Err(CommandFailure::again("it could not be told for certain")),
     }
 }
 
-fn failure(error: ExplainError) -> Failure {
+fn failure(error: ExplainError) -> CommandFailure {
     let message = error.to_string();
     match error {
-        ExplainError::Kafka(_) | ExplainError::Store(_) => Failure::unavailable(message),
-        ExplainError::Setup(_) => Failure::config(message),
-        ExplainError::NoTopic(_) => Failure::again(message),
+        ExplainError::Kafka(_) | ExplainError::Store(_) => CommandFailure::unavailable(message),
+        ExplainError::Setup(_) => CommandFailure::config(message),
+        ExplainError::NoTopic(_) => CommandFailure::again(message),
     }
 }
 
-fn tell(story: &Story, document: bool) -> Result<(), Failure> {
+fn tell(story: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
     let facts = &story.facts;
-    let version = |event: &Event| event.version().map_or_else(|| "-".to_owned(), |version| version.to_string());
+    let version = |event: &LoggedEvent| event.version().map_or_else(|| "-".to_owned(), |version| version.to_string());
     let places: Vec<String> = (0..facts.events.len()).map(|number| facts.place(number)).collect();
     let width = places.iter().map(String::len).max().unwrap_or(0);
-    for ((event, fate), place) in facts.events.iter().zip(&story.fates).zip(&places) {
+    for ((event, fate), place) in facts.events.iter().zip(&story.outcomes).zip(&places) {
         let source = match event.source {
-            Source::Topic => "",
-            Source::History => "  (no longer in the topic; from the audit's history)",
-            Source::Letter => "  (no longer in the topic; from its dead letter)",
+            EventSource::Topic => "",
+            EventSource::History => "  (no longer in the topic; from the audit's history)",
+            EventSource::Letter => "  (no longer in the topic; from its dead letter)",
         };
-        let (kind, version, fate) = (event.kind(), version(event), story.fate(fate));
+        let (kind, version, fate) = (event.kind(), version(event), story.outcome_text(fate));
         print(&format!("{place:<width$}  {kind:<7}  {version:<16}  {fate}{source}"))?;
     }
     for store in &facts.stores {
@@ -93,10 +93,10 @@ fn tell(story: &Story, document: bool) -> Result<(), Failure> {
 }
 
 /// Without payload values.
-fn holds(store: &Store) -> String {
+fn holds(store: &StoreState) -> String {
     let state = match &store.found {
         None => "nothing".to_owned(),
-        Some(found) => format!("version {}, {}", found.held.version, state(store)),
+        Some(found) => format!("version {}, {}", found.version.version, state(store)),
     };
     let kept = match unindexed(store).as_slice() {
         [] => String::new(),
@@ -109,21 +109,21 @@ fn holds(store: &Store) -> String {
 }
 
 /// The names of the fields that a document keeps as JSON text; only those that look like names, as anything may stand in a key.
-fn unindexed(store: &Store) -> Vec<String> {
+fn unindexed(store: &StoreState) -> Vec<String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Kept {
+    struct UnindexedField {
         field: String,
         member: Option<String>,
     }
     #[derive(Deserialize)]
-    struct Document {
+    struct DocumentText {
         #[serde(rename = "_unindexed", default)]
-        kept: Vec<Kept>,
+        kept: Vec<UnindexedField>,
     }
     let text = store.found.as_ref().and_then(|found| found.text.as_deref()).unwrap_or_default();
-    let document = serde_json::from_str(text).unwrap_or(Document { kept: Vec::new() });
-    let name = |kept: &Kept| {
+    let document = serde_json::from_str(text).unwrap_or(DocumentText { kept: Vec::new() });
+    let name = |kept: &UnindexedField| {
         let name = kept.member.as_ref().map_or_else(|| kept.field.clone(), |member| format!("{}.{member}", kept.field));
         let usual = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | '$');
         if !name.is_empty() && name.len() <= 64 && name.chars().all(usual) { name } else { "(an odd name)".to_owned() }
@@ -131,10 +131,10 @@ fn unindexed(store: &Store) -> Vec<String> {
     document.kept.iter().map(name).collect()
 }
 
-fn state(store: &Store) -> &'static str {
+fn state(store: &StoreState) -> &'static str {
     match &store.found {
         None => "nothing",
-        Some(found) if found.held.deleted => "tombstone",
+        Some(found) if found.version.deleted => "tombstone",
         Some(_) => "living",
     }
 }
@@ -154,7 +154,7 @@ struct StoreLine<'s> {
 }
 
 #[derive(serde::Serialize)]
-struct Told<'s> {
+struct ExplainOutput<'s> {
     id: &'s str,
     system: &'static str,
     events: Vec<Value>,
@@ -165,7 +165,7 @@ struct Told<'s> {
     notes: &'s [String],
 }
 
-fn as_json(story: &Story, document: bool) -> Result<Told<'_>, Failure> {
+fn as_json(story: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, CommandFailure> {
     let facts = &story.facts;
     let stores = facts.stores.iter().map(|store| {
         let text = store.found.as_ref().and_then(|found| found.text.as_deref()).filter(|_| document);
@@ -174,45 +174,51 @@ fn as_json(story: &Story, document: bool) -> Result<Told<'_>, Failure> {
             store: store.name,
             system: store.system,
             state: state(store),
-            version: store.found.as_ref().map(|found| found.held.version),
+            version: store.found.as_ref().map(|found| found.version.version),
             history: store.history,
             unindexed: unindexed(store),
-            document: document.map_err(|_| Failure::internal(format!("{} holds no JSON under this id", store.name)))?,
+            document: document
+                .map_err(|_| CommandFailure::internal(format!("{} holds no JSON under this id", store.name)))?,
         })
     });
-    Ok(Told {
+    Ok(ExplainOutput {
         id: &facts.id,
         system: facts.system,
-        events: facts.events.iter().zip(&story.fates).map(|(event, fate)| event_as_json(story, event, fate)).collect(),
-        stores: stores.collect::<Result<_, Failure>>()?,
+        events: facts
+            .events
+            .iter()
+            .zip(&story.outcomes)
+            .map(|(event, fate)| event_as_json(story, event, fate))
+            .collect(),
+        stores: stores.collect::<Result<_, CommandFailure>>()?,
         why: &story.why,
-        finding: story.finding.map(Name::name),
+        finding: story.finding.map(DifferenceName::name),
         notes: &facts.notes,
     })
 }
 
-fn event_as_json(story: &Story, event: &Event, fate: &Fate) -> Value {
+fn event_as_json(story: &ExplainReport, event: &LoggedEvent, fate: &EventOutcome) -> Value {
     let (name, by, cause) = match fate {
-        Fate::Applied => ("applied", None, None),
-        Fate::Replaced(by) => ("replaced", Some(*by), None),
-        Fate::Superseded(by) => ("superseded", Some(*by), None),
-        Fate::Older(than) => ("older", Some(*than), None),
-        Fate::Equal(with) => ("equal", Some(*with), None),
-        Fate::Duplicate(of) => ("duplicate", Some(*of), None),
-        Fate::DeadLettered { cause, replayed: false } => ("dead_lettered", None, Some(cause)),
-        Fate::DeadLettered { cause, replayed: true } => ("replayed", None, Some(cause)),
-        Fate::NotCommitted { .. } => ("not_committed", None, None),
-        Fate::Rejected(cause) => ("rejected", None, Some(cause)),
-        Fate::Ignored => ("ignored", None, None),
-        Fate::Deleted => ("deleted", None, None),
-        Fate::Lost => ("lost", None, None),
-        Fate::Different => ("different", None, None),
-        Fate::Beaten(_) => ("beaten", None, None),
+        EventOutcome::Applied => ("applied", None, None),
+        EventOutcome::Replaced(by) => ("replaced", Some(*by), None),
+        EventOutcome::Superseded(by) => ("superseded", Some(*by), None),
+        EventOutcome::Older(than) => ("older", Some(*than), None),
+        EventOutcome::Equal(with) => ("equal", Some(*with), None),
+        EventOutcome::Duplicate(of) => ("duplicate", Some(*of), None),
+        EventOutcome::DeadLettered { cause, replayed: false } => ("dead_lettered", None, Some(cause)),
+        EventOutcome::DeadLettered { cause, replayed: true } => ("replayed", None, Some(cause)),
+        EventOutcome::NotCommitted { .. } => ("not_committed", None, None),
+        EventOutcome::Rejected(cause) => ("rejected", None, Some(cause)),
+        EventOutcome::Ignored => ("ignored", None, None),
+        EventOutcome::Deleted => ("deleted", None, None),
+        EventOutcome::Lost => ("lost", None, None),
+        EventOutcome::Different => ("different", None, None),
+        EventOutcome::Beaten(_) => ("beaten", None, None),
     };
     let source = match event.source {
-        Source::Topic => "topic",
-        Source::History => "history",
-        Source::Letter => "dead_letter",
+        EventSource::Topic => "topic",
+        EventSource::History => "history",
+        EventSource::Letter => "dead_letter",
     };
     json!({
         "topic": &*event.topic,

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::{exit, signal_name};
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::CommandFailure;
 
 /// Try again: what is left is read by the next run.
 const UNFINISHED: i32 = 75;
@@ -26,7 +26,7 @@ pub(super) type Left = Box<dyn Fn() -> String + Send>;
 ///
 /// # Errors
 /// When signals cannot be heard.
-pub(super) fn in_order(stop: CancellationToken, limit: Duration, left: Left) -> Result<(), Failure> {
+pub(super) fn in_order(stop: CancellationToken, limit: Duration, left: Left) -> Result<(), CommandFailure> {
     hear(move |signals| {
         if signals.recv().is_err() {
             return;
@@ -47,7 +47,7 @@ pub(super) fn in_order(stop: CancellationToken, limit: Duration, left: Left) -> 
 ///
 /// # Errors
 /// When signals cannot be heard.
-pub(super) fn at_once() -> Result<(), Failure> {
+pub(super) fn at_once() -> Result<(), CommandFailure> {
     hear(|signals| {
         let Ok(signal) = signals.recv() else { return };
         say(move || eprintln!("millrace: stopped by {}", name(signal)));
@@ -59,8 +59,8 @@ fn name(signal: i32) -> &'static str {
     signal_name(signal).unwrap_or("a signal")
 }
 
-fn hear(act: impl FnOnce(Receiver<i32>) + Send + 'static) -> Result<(), Failure> {
-    let failed = |error| Failure::internal(format!("signals cannot be heard: {error}"));
+fn hear(act: impl FnOnce(Receiver<i32>) + Send + 'static) -> Result<(), CommandFailure> {
+    let failed = |error| CommandFailure::internal(format!("signals cannot be heard: {error}"));
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
     let (heard, signalled) = channel();
     let listen = move || signals.forever().try_for_each(|signal| heard.send(signal));

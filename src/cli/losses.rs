@@ -5,7 +5,7 @@ use pipeline::kafka::StateTopic;
 use pipeline::state::{Loss, LossKey};
 use serde_json::json;
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
 use crate::systems;
 
@@ -30,16 +30,16 @@ pub struct LossesArgs {
 ///
 /// # Errors
 /// Findings, while one stands that nobody has acknowledged; or the brokers do not answer.
-pub async fn losses(args: LossesArgs, config: Config) -> Result<(), Failure> {
+pub async fn losses(args: LossesArgs, config: Config) -> Result<(), CommandFailure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
-    let chosen = systems::choose(names, &config).map_err(Failure::usage)?;
+    let chosen = systems::choose(names, &config).map_err(CommandFailure::usage)?;
     let groups: Vec<String> = chosen.iter().map(|chosen| (chosen.system.group)(&config)).collect();
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let brokers = config.kafka.bootstrap_servers.clone();
     let (named, all) = (args.acknowledge, args.acknowledge_all);
     // librdkafka blocks; the task does not panic, so it only fails at the end of the program.
     let asked = tokio::task::spawn_blocking(move || acknowledged(&state, &groups, &named, all, &brokers)).await;
-    let losses = asked.map_err(|error| Failure::internal(error.to_string()))??;
+    let losses = asked.map_err(|error| CommandFailure::internal(error.to_string()))??;
     for loss in &losses {
         show(loss, args.json)?;
     }
@@ -48,7 +48,7 @@ pub async fn losses(args: LossesArgs, config: Config) -> Result<(), Failure> {
     match (losses.len(), standing.len()) {
         (0, _) if !args.json => print("No records were lost to retention."),
         (_, 0) => Ok(()),
-        _ => Err(Failure::findings(format!("{records} lost records are not acknowledged"))),
+        _ => Err(CommandFailure::findings(format!("{records} lost records are not acknowledged"))),
     }
 }
 
@@ -59,17 +59,17 @@ fn acknowledged(
     named: &[String],
     all: bool,
     brokers: &str,
-) -> Result<Vec<Loss>, Failure> {
+) -> Result<Vec<Loss>, CommandFailure> {
     let failure = |error: pipeline::kafka::StateError| {
-        Failure::unavailable(format!("{error}; brokers: {brokers}, check KAFKA_BOOTSTRAP_SERVERS"))
+        CommandFailure::unavailable(format!("{error}; brokers: {brokers}, check KAFKA_BOOTSTRAP_SERVERS"))
     };
-    let read = || -> Result<Vec<Loss>, Failure> {
+    let read = || -> Result<Vec<Loss>, CommandFailure> {
         let book = state.losses().map_err(failure)?;
         Ok(groups.iter().flat_map(|group| book.of(group).collect::<Vec<_>>()).collect())
     };
     let losses = read()?;
     if let Some(unknown) = named.iter().find(|at| !losses.iter().any(|loss| place(loss) == **at)) {
-        return Err(Failure::usage(format!("there is no loss at {unknown}; `millrace losses` names them")));
+        return Err(CommandFailure::usage(format!("there is no loss at {unknown}; `millrace losses` names them")));
     }
     let standing = losses.iter().filter(|loss| loss.acknowledged_at.is_none());
     let meant: Vec<Loss> = standing.filter(|loss| all || named.contains(&place(loss))).cloned().collect();
@@ -86,7 +86,7 @@ fn place(loss: &Loss) -> String {
     format!("{topic}/{partition}/{first}")
 }
 
-fn show(loss: &Loss, as_json: bool) -> Result<(), Failure> {
+fn show(loss: &Loss, as_json: bool) -> Result<(), CommandFailure> {
     let Loss { key: LossKey(group, ..), next, lost, found_at, acknowledged_at } = loss;
     if as_json {
         return print_json(&json!({

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::CommandFailure;
 use super::run::outcomes;
 use crate::config::Config;
-use crate::consumer::{Consumer, ConsumerError, Finished, RunOptions, Shown};
-use crate::http::{Continued, Health, Reason};
-use crate::sinks::follow_up::Refusal;
+use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
+use crate::run::http::{Continued, Health, ReasonLine};
+use crate::stores::follow_up::Refusal;
 use crate::systems::{self, Chosen};
 
 /// Refused follow-ups that `/health` names; it counts them all.
@@ -29,23 +29,23 @@ const WELL: Duration = Duration::from_secs(600);
 
 /// What is shown of a consumer now: a projection that was started again shows itself anew.
 #[derive(Clone)]
-pub(super) struct Current(Arc<RwLock<Shown>>);
+pub(super) struct Current(Arc<RwLock<ConsumerView>>);
 
 impl Current {
-    fn new(shown: Shown) -> Self {
+    fn new(shown: ConsumerView) -> Self {
         Self(Arc::new(RwLock::new(shown)))
     }
 
-    pub(super) fn now(&self) -> Shown {
+    pub(super) fn now(&self) -> ConsumerView {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, shown: Shown) {
+    fn set(&self, shown: ConsumerView) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 }
 
-type Make = Box<dyn Fn() -> Result<Consumer, Failure> + Send>;
+type Make = Box<dyn Fn() -> Result<Consumer, CommandFailure> + Send>;
 
 /// A consumer of this process.
 pub(super) struct Member {
@@ -67,14 +67,17 @@ impl Member {
 }
 
 /// Makes the consumers of these systems and of the projections that they bring along.
-pub(super) fn consumers(names: &[String], config: &Config, options: &RunOptions) -> Result<Vec<Member>, Failure> {
-    let chosen = systems::choose(names, config).map_err(Failure::usage)?;
+pub(super) fn consumers(
+    names: &[String],
+    config: &Config,
+    options: &RunOptions,
+) -> Result<Vec<Member>, CommandFailure> {
+    let chosen = systems::choose(names, config).map_err(CommandFailure::usage)?;
     let config = Arc::new(config.shared_by(chosen.len()));
     let made = |Chosen { system, brought_along }: Chosen| {
         let (config, options) = (config.clone(), options.clone());
-        let make = move || {
-            let setup = system.setup(&config, Order::Log).map_err(Failure::config)?;
-            Consumer::new(setup, &config, &options).map_err(Failure::config)
+        let make = move || -> Result<Consumer, CommandFailure> {
+            Ok(Consumer::new(system.setup(&config, Order::Log)?, &config, &options)?)
         };
         let consumer = make()?;
         let current = Current::new(consumer.shown.clone());
@@ -103,10 +106,10 @@ pub(super) fn health(members: &[Member]) -> Arc<dyn Health> {
 }
 
 impl Systems {
-    fn reasons_of(&self, brought_along: bool) -> Vec<Reason> {
+    fn reasons_of(&self, brought_along: bool) -> Vec<ReasonLine> {
         let reasons = |system: &Watched| {
             let name = system.name;
-            let reason = move |standing: pipeline::status::Reason| Reason {
+            let reason = move |standing: pipeline::status::Reason| ReasonLine {
                 source: format!("{name}: {}", standing.source),
                 reason: standing.why,
             };
@@ -117,11 +120,11 @@ impl Systems {
 }
 
 impl Health for Systems {
-    fn reasons(&self) -> Vec<Reason> {
+    fn reasons(&self) -> Vec<ReasonLine> {
         self.reasons_of(false)
     }
 
-    fn projections(&self) -> Vec<Reason> {
+    fn projections(&self) -> Vec<ReasonLine> {
         self.reasons_of(true)
     }
 
@@ -157,7 +160,7 @@ fn refused(standing: &[Refusal]) -> Value {
 }
 
 /// What the consumers came to and how long they took, by their names, and why one of them failed.
-pub(super) type Ended = (Vec<(&'static str, Finished, Duration)>, Option<Failure>);
+pub(super) type Ended = (Vec<(&'static str, RunSummary, Duration)>, Option<CommandFailure>);
 
 /// How often it is looked for reasons that have stood for long.
 const REMIND: Duration = Duration::from_secs(5);
@@ -197,14 +200,14 @@ pub(super) async fn all(members: Vec<Member>, again: bool, stop: &CancellationTo
             }
             Err(error) => {
                 stop.cancel();
-                failed = Some(Failure::internal(format!("a consumer panicked, which is a bug: {error}")));
+                failed = Some(CommandFailure::internal(format!("a consumer panicked, which is a bug: {error}")));
             }
         }
     }
     (all, failed)
 }
 
-async fn once(member: Member) -> Result<Finished, ConsumerError> {
+async fn once(member: Member) -> Result<RunSummary, ConsumerError> {
     let ended = member.consumer.task.await;
     if let Err(error) = &ended {
         member.consumer.shown.status.raise("consumer", format!("failed for good, until a restart: {error}"));
@@ -213,7 +216,7 @@ async fn once(member: Member) -> Result<Finished, ConsumerError> {
 }
 
 /// Starts a consumer again whenever it fails.
-async fn kept(member: Member, stop: &CancellationToken) -> Result<Finished, ConsumerError> {
+async fn kept(member: Member, stop: &CancellationToken) -> Result<RunSummary, ConsumerError> {
     let Member { consumer: Consumer { name, mut task, .. }, current, make, .. } = member;
     let mut pause = PAUSES.0;
     loop {
@@ -253,12 +256,12 @@ fn say(system: &str, tally: Tally) {
     }
 }
 
-fn failure(system: &str, error: &ConsumerError) -> Failure {
+fn failure(system: &str, error: &ConsumerError) -> CommandFailure {
     use pipeline::kafka::FeedError;
     let message = format!("{system}: {error}");
     match error {
-        ConsumerError::Feed(FeedError::Configuration(_)) => Failure::config(message),
-        ConsumerError::Feed(FeedError::Fatal(_) | FeedError::Stuck(..)) => Failure::again(message),
-        _ => Failure::internal(message),
+        ConsumerError::Feed(FeedError::Configuration(_)) => CommandFailure::config(message),
+        ConsumerError::Feed(FeedError::Fatal(_) | FeedError::Stuck(..)) => CommandFailure::again(message),
+        _ => CommandFailure::internal(message),
     }
 }

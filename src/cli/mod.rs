@@ -25,18 +25,20 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Override};
-use crate::http::HttpError;
-use crate::telemetry::{self, TelemetryError};
+use crate::maintenance::replay::ReplayError;
+use crate::run::http::HttpError;
+use crate::run::telemetry::{self, TelemetryError};
+use crate::stores::target::SetupError;
 
 /// Why a command did not succeed: an exit code and one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct CommandFailure {
     pub code: u8,
     pub message: String,
 }
 
-impl Failure {
+impl CommandFailure {
     /// The command worked, and found something.
     pub fn findings(message: impl Into<String>) -> Self {
         Self { code: 1, message: message.into() }
@@ -73,20 +75,39 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
+impl From<ConfigError> for CommandFailure {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
         if error.of_command_line { Self::usage(message) } else { Self::config(message) }
     }
 }
 
-impl From<TelemetryError> for Failure {
+impl From<SetupError> for CommandFailure {
+    fn from(error: SetupError) -> Self {
+        let message = error.to_string();
+        match error {
+            SetupError::Missing(_) | SetupError::Unusable(_) => Self::config(message),
+            SetupError::Store(_) => Self::unavailable(message),
+        }
+    }
+}
+
+impl From<ReplayError> for CommandFailure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Setup(error) => error.into(),
+            ReplayError::Engine(error) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<TelemetryError> for CommandFailure {
     fn from(error: TelemetryError) -> Self {
         Self::internal(error.to_string())
     }
 }
 
-impl From<HttpError> for Failure {
+impl From<HttpError> for CommandFailure {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Bind { .. } => Self::unavailable(error.to_string()),
@@ -175,7 +196,7 @@ impl Cli {
         overrides
     }
 
-    fn run(self) -> Result<(), Failure> {
+    fn run(self) -> Result<(), CommandFailure> {
         if let Command::Demo(args) = &self.command {
             return demo::run(args, self.log_level.as_deref());
         }
@@ -224,9 +245,9 @@ pub fn main() -> ExitCode {
 ///
 /// # Errors
 /// What the command says, or that the runtime does not start.
-pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub fn block_on<T>(command: impl Future<Output = Result<T, CommandFailure>>) -> Result<T, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::internal(format!("cannot start threads: {error}")))?;
+    let runtime = runtime.map_err(|error| CommandFailure::internal(format!("cannot start threads: {error}")))?;
     let answer = runtime.block_on(command);
     // The runtime's own drop waits without end, such as for a name that is being resolved.
     runtime.shutdown_timeout(THREADS_END);
@@ -237,11 +258,11 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<
 ///
 /// # Errors
 /// When stdout is closed; quietly, when it is a pipe whose reader has seen enough.
-pub fn print_line(text: &str) -> Result<(), Failure> {
+pub fn print_line(text: &str) -> Result<(), CommandFailure> {
     match writeln!(std::io::stdout(), "{text}") {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::quiet()),
-        Err(error) => Err(Failure::internal(format!("cannot write to stdout: {error}"))),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(CommandFailure::quiet()),
+        Err(error) => Err(CommandFailure::internal(format!("cannot write to stdout: {error}"))),
     }
 }
 
@@ -249,8 +270,8 @@ pub fn print_line(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print_line`].
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    print_line(&serde_json::to_string(value).map_err(|error| Failure::internal(error.to_string()))?)
+pub fn print_json(value: &impl Serialize) -> Result<(), CommandFailure> {
+    print_line(&serde_json::to_string(value).map_err(|error| CommandFailure::internal(error.to_string()))?)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, print_json};
+use super::{CommandFailure, print_json};
 use crate::config::{Config, Override};
-use crate::synthetic::{Counts, Options};
+use crate::synthetic::{Counts, GeneratorOptions};
 use crate::systems::SYSTEMS;
 use crate::systems::definition::{Definition, Generator};
 pub(super) use publisher::Publisher;
@@ -79,13 +79,13 @@ impl PublishArgs {
             .filter_map(|(key, flag, value)| Some(Override { key, flag, value: value.clone()? }))
     }
 
-    fn options(&self) -> Result<Options, Failure> {
+    fn options(&self) -> Result<GeneratorOptions, CommandFailure> {
         let now = Utc::now();
         let until = self.until.unwrap_or(now);
         if until > now {
-            return Err(Failure::usage("--until is in the future: events have happened"));
+            return Err(CommandFailure::usage("--until is in the future: events have happened"));
         }
-        Ok(Options {
+        Ok(GeneratorOptions {
             count: self.count,
             user_id: self.user_id.clone(),
             users: self.users,
@@ -104,7 +104,7 @@ impl PublishArgs {
 
 /// What is printed in the end.
 #[derive(Clone, Debug, Serialize)]
-struct Report {
+struct PublishReport {
     seed: u64,
     until: String,
     topic: String,
@@ -123,12 +123,12 @@ struct Report {
 }
 
 /// The system whose events are made, and what makes them.
-fn generated(name: &str) -> Result<(&'static Definition, Generator), Failure> {
+fn generated(name: &str) -> Result<(&'static Definition, Generator), CommandFailure> {
     let of = |system: &'static Definition| Some((system, system.generator?));
     SYSTEMS.iter().filter(|system| system.name == name).find_map(of).ok_or_else(|| {
         let known: Vec<&str> = SYSTEMS.iter().filter_map(of).map(|(system, _)| system.name).collect();
         let known = known.join(", ");
-        Failure::usage(format!("--system {name}: no events are made for it; there are {known}"))
+        CommandFailure::usage(format!("--system {name}: no events are made for it; there are {known}"))
     })
 }
 
@@ -136,11 +136,11 @@ fn generated(name: &str) -> Result<(&'static Definition, Generator), Failure> {
 ///
 /// # Errors
 /// Brokers that cannot be reached, a topic that cannot be created, messages that did not arrive.
-pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
+pub fn run(args: &PublishArgs, config: &Config) -> Result<(), CommandFailure> {
     let options = args.options()?;
-    let counts = options.counts().map_err(Failure::usage)?;
+    let counts = options.counts().map_err(CommandFailure::usage)?;
     let (system, generator) = generated(&args.system)?;
-    let messages = generator(&options).map_err(Failure::usage)?;
+    let messages = generator(&options).map_err(CommandFailure::usage)?;
     let topics = (system.topics)(config);
     let topic = args.topic.as_deref().or(topics.first().map(String::as_str)).unwrap_or_default();
     let mut publisher = Publisher::connect(config, topic)?;
@@ -153,9 +153,9 @@ pub fn run(args: &PublishArgs, config: &Config) -> Result<(), Failure> {
     print_json(&report(&options, counts, topic, start.elapsed()))
 }
 
-fn report(options: &Options, counts: Counts, topic: &str, time: Duration) -> Report {
+fn report(options: &GeneratorOptions, counts: Counts, topic: &str, time: Duration) -> PublishReport {
     let seconds = time.as_secs_f64();
-    Report {
+    PublishReport {
         seed: options.seed,
         until: options.until.to_rfc3339_opts(SecondsFormat::Micros, true),
         topic: topic.to_owned(),
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn each_system_has_its_topic_and_its_events() {
         let config = Config::from_variables([]).unwrap();
-        let options = Options { count: 1, update_ratio: 0.0, ..Options::new(1, Utc::now()) };
+        let options = GeneratorOptions { count: 1, update_ratio: 0.0, ..GeneratorOptions::new(1, Utc::now()) };
         for (name, topic, sent) in [
             ("transactions", "transactions", "\"transaction.created\""),
             ("users", "clerk-user-events", "\"user.created\""),
@@ -225,7 +225,7 @@ mod tests {
         }
         let unknown = ["reaction", "transactions-audit"].map(|name| generated(name).unwrap_err());
         assert!(unknown.iter().all(|error| error.code == 64 && error.to_string().ends_with("users, ratings, reviews")));
-        let too_many = Options { delete_ratio: 0.9, ..options };
+        let too_many = GeneratorOptions { delete_ratio: 0.9, ..options };
         assert!(generated("users").unwrap().1(&too_many).is_err());
     }
 }

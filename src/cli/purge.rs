@@ -4,9 +4,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::{Config, values};
-use crate::purge::{self, Options, PurgeError};
+use crate::maintenance::purge::{self, PurgeError, PurgeOptions};
 use crate::systems;
 
 /// `millrace purge`
@@ -30,12 +30,13 @@ pub struct PurgeArgs {
 ///
 /// # Errors
 /// When the topics keep records for longer, or Kafka or the store does not answer.
-pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), Failure> {
-    let system = systems::find(&args.system).map_err(Failure::usage)?;
-    let wrong = || Failure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
+pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), CommandFailure> {
+    let system = systems::find(&args.system).map_err(CommandFailure::usage)?;
+    let wrong = || CommandFailure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
     let age = args.older_than.as_deref().map_or(Some(config.tombstone_age), values::age).ok_or_else(wrong)?;
     let cut_off = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age)).ok_or_else(wrong)?;
-    let options = Options { age, cut_off: (system.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
+    let options =
+        PurgeOptions { age, cut_off: (system.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
     let report = purge::purge(system, &config, options).await.map_err(failure)?;
     let cut_off = shown(cut_off);
     let horizon = report
@@ -69,12 +70,14 @@ fn shown(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn failure(error: PurgeError) -> Failure {
+fn failure(error: PurgeError) -> CommandFailure {
     let message = error.to_string();
     match error {
-        PurgeError::Setup(_) => Failure::config(message),
-        PurgeError::Kafka(_) | PurgeError::Store(_) => Failure::unavailable(message),
-        PurgeError::NoTopic(_) | PurgeError::Untold(_) => Failure::again(message),
-        PurgeError::Kept(_) | PurgeError::TooYoung { .. } | PurgeError::Endless { .. } => Failure::usage(message),
+        PurgeError::Setup(_) => CommandFailure::config(message),
+        PurgeError::Kafka(_) | PurgeError::Store(_) => CommandFailure::unavailable(message),
+        PurgeError::NoTopic(_) | PurgeError::Untold(_) => CommandFailure::again(message),
+        PurgeError::Kept(_) | PurgeError::TooYoung { .. } | PurgeError::Endless { .. } => {
+            CommandFailure::usage(message)
+        }
     }
 }

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::members::{Member, all, consumers, health, remind};
-use super::{Failure, RunArgs, leaving};
+use super::{CommandFailure, RunArgs, leaving};
 use crate::config::Config;
-use crate::consumer::{self, Finished, RunOptions};
-use crate::http::Server;
-use crate::telemetry;
+use crate::run::consumer::{self, RunOptions, RunSummary};
+use crate::run::http::HttpServer;
+use crate::run::telemetry;
 
 /// What comes after the consumers have stopped: the HTTP server's end, the summaries, the runtime's end.
 const AFTERWARDS: Duration = Duration::from_secs(4);
@@ -21,12 +21,13 @@ const AFTERWARDS: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// A configuration that does not fit, an address that is taken, or a consumer that failed for good.
-pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
+pub async fn run(args: RunArgs, config: Config) -> Result<(), CommandFailure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
     let options = RunOptions { once: args.once, stop: CancellationToken::new() };
     let consumers = consumers(names, &config, &options)?;
-    let metrics = telemetry::metrics().map_err(|error| Failure::internal(error.to_string()))?;
-    let server = Server::bind(&config.http).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let metrics = telemetry::metrics().map_err(|error| CommandFailure::internal(error.to_string()))?;
+    let server =
+        HttpServer::bind(&config.http).await.map_err(|error| CommandFailure::unavailable(error.to_string()))?;
     let serving = CancellationToken::new();
     let http = tokio::spawn(server.serve(health(&consumers), metrics, serving.clone()));
     stop_on_signal(&consumers, &config, &options.stop)?;
@@ -42,14 +43,18 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), Failure> {
         super::print_json(&summary(name, finished, took))?;
         if !finished.reached_end {
             let stopped = format!("{name}: stopped before the end of the log; what is left is read by the next run");
-            short = Some(Failure::again(stopped));
+            short = Some(CommandFailure::again(stopped));
         }
     }
     failed.or(short).map_or(Ok(()), Err)
 }
 
 /// Stops at the first signal, in order; at the second, or when that takes too long, at once.
-pub(super) fn stop_on_signal(consumers: &[Member], config: &Config, stop: &CancellationToken) -> Result<(), Failure> {
+pub(super) fn stop_on_signal(
+    consumers: &[Member],
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<(), CommandFailure> {
     let running: Vec<_> = consumers.iter().map(|member| (member.name(), member.current())).collect();
     let left = move || {
         let finished: Vec<_> =
@@ -59,7 +64,7 @@ pub(super) fn stop_on_signal(consumers: &[Member], config: &Config, stop: &Cance
     leaving::in_order(stop.clone(), consumer::stop_limit(config) + AFTERWARDS, Box::new(left))
 }
 
-fn summary(system: &str, Finished { tally, reached_end }: Finished, took: Duration) -> Value {
+fn summary(system: &str, RunSummary { tally, reached_end }: RunSummary, took: Duration) -> Value {
     let seconds = took.as_secs_f64();
     let mut summary = json!({
         "system": system,

@@ -6,10 +6,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::{Config, values};
+use crate::maintenance::verify::{self, Finding, Listener, VerifyError, VerifyOptions, VerifyReport, VerifyStep};
 use crate::systems;
-use crate::verify::{self, Finding, Listener, Options, Report, Step, VerifyError};
 
 /// `millrace verify`
 #[derive(Clone, Debug, Args)]
@@ -35,30 +35,30 @@ pub struct VerifyArgs {
 }
 
 /// Shows progress on stderr and prints findings as they come.
-struct Shown {
+struct ProgressListener {
     json: bool,
     bar: ProgressBar,
 }
 
-impl Listener for Shown {
+impl Listener for ProgressListener {
     fn found(&mut self, finding: &Finding) {
         let line = if self.json { as_json(finding).to_string() } else { line(finding) };
         // Whoever closed stdout has seen enough; the exit code still tells.
         self.bar.suspend(|| print(&line).ok());
     }
 
-    fn at(&mut self, step: Step) {
+    fn at(&mut self, step: VerifyStep) {
         match step {
-            Step::Log(records, offsets) => {
+            VerifyStep::Log(records, offsets) => {
                 self.bar.set_length(offsets);
                 self.bar.set_prefix("reading the log");
                 self.bar.set_position(records);
             }
-            Step::Store(documents) => {
+            VerifyStep::Store(documents) => {
                 self.bar.set_prefix("reading the store");
                 self.bar.set_position(documents);
             }
-            Step::Compare => self.bar.set_prefix("comparing"),
+            VerifyStep::Compare => self.bar.set_prefix("comparing"),
         }
     }
 }
@@ -67,19 +67,19 @@ impl Listener for Shown {
 ///
 /// # Errors
 /// Findings; or that it could not be told.
-pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), Failure> {
-    let system = systems::find(&args.system).map_err(Failure::usage)?;
+pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), CommandFailure> {
+    let system = systems::find(&args.system).map_err(CommandFailure::usage)?;
     let memory = values::bytes(&args.memory).filter(|bytes| *bytes >= 1 << 20);
-    let memory = memory.ok_or_else(|| Failure::usage("--memory is a size of at least 1MB, such as 512MB"))?;
-    let options = Options {
+    let memory = memory.ok_or_else(|| CommandFailure::usage("--memory is a size of at least 1MB, such as 512MB"))?;
+    let options = VerifyOptions {
         memory,
         wait: Duration::from_secs(args.wait),
         repair: args.repair,
         delete_phantoms: args.delete_phantoms,
     };
     let style = ProgressStyle::with_template("{prefix:18} [{bar:40}] {human_pos:>10}/{human_len}");
-    let bar = ProgressBar::new(0).with_style(style.map_err(|error| Failure::internal(error.to_string()))?);
-    let mut listener = Shown { json: args.json, bar: bar.clone() };
+    let bar = ProgressBar::new(0).with_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
+    let mut listener = ProgressListener { json: args.json, bar: bar.clone() };
     let report = verify::verify(system, &config, options, &mut listener).await;
     bar.finish_and_clear();
     let report = report.map_err(failure)?;
@@ -91,25 +91,25 @@ pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), Failure> {
     judged(&report, args.repair)
 }
 
-fn failure(error: VerifyError) -> Failure {
+fn failure(error: VerifyError) -> CommandFailure {
     let message = error.to_string();
     match error {
-        VerifyError::Kafka(_) | VerifyError::Store(_) => Failure::unavailable(message),
-        VerifyError::Setup(_) => Failure::config(message),
-        VerifyError::NoTopic(_) | VerifyError::Behind { .. } | VerifyError::Repair(_) => Failure::again(message),
-        VerifyError::Disk(_) => Failure::internal(message),
+        VerifyError::Kafka(_) | VerifyError::Store(_) => CommandFailure::unavailable(message),
+        VerifyError::Setup(_) => CommandFailure::config(message),
+        VerifyError::NoTopic(_) | VerifyError::Behind { .. } | VerifyError::Repair(_) => CommandFailure::again(message),
+        VerifyError::Disk(_) => CommandFailure::internal(message),
     }
 }
 
-fn judged(report: &Report, repair: bool) -> Result<(), Failure> {
+fn judged(report: &VerifyReport, repair: bool) -> Result<(), CommandFailure> {
     let open = report.wrong() - report.repaired.saturating_add(report.removed).min(report.wrong());
     match (open, report.unexplained()) {
         (0, 0) => Ok(()),
-        (0, unexplained) => Err(Failure::again(format!(
+        (0, unexplained) => Err(CommandFailure::again(format!(
             "{unexplained} documents may be older than the log, which does not begin at the first event, or deleted and purged; nothing else differs"
         ))),
-        (open, _) if repair => Err(Failure::findings(format!("{open} findings could not be repaired"))),
-        (open, _) => Err(Failure::findings(format!("{open} findings"))),
+        (open, _) if repair => Err(CommandFailure::findings(format!("{open} findings could not be repaired"))),
+        (open, _) => Err(CommandFailure::findings(format!("{open} findings"))),
     }
 }
 
@@ -141,7 +141,7 @@ fn as_json(finding: &Finding) -> Value {
     })
 }
 
-fn summary(system: &str, report: &Report) -> Value {
+fn summary(system: &str, report: &VerifyReport) -> Value {
     let findings: serde_json::Map<_, _> =
         report.findings.iter().map(|(name, count)| (name.name().to_owned(), (*count).into())).collect();
     json!({
@@ -158,7 +158,7 @@ fn summary(system: &str, report: &Report) -> Value {
     })
 }
 
-fn sums(report: &Report) -> Result<(), Failure> {
+fn sums(report: &VerifyReport) -> Result<(), CommandFailure> {
     let living = report.held - report.tombstones;
     print(&format!(
         "{} records of the log, {} dead letters; {} holds {living} living documents and {} tombstones",

@@ -26,7 +26,7 @@ pub enum Database {
 
 /// Where the documents of `transactions` go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Store {
+pub enum IndexStore {
     Elasticsearch,
     Sqlite(PathBuf),
 }
@@ -64,7 +64,7 @@ fn sqlite_path(text: &str) -> Option<PathBuf> {
     a_file.then(|| PathBuf::from(path))
 }
 
-impl Store {
+impl IndexStore {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         settings.require("transactions.store")?.parse("elasticsearch, or sqlite:PATH", |text| match text {
             "elasticsearch" => Some(Self::Elasticsearch),
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn documents_go_to_elasticsearch_or_a_file() {
         let store = |text| config(&[("TRANSACTIONS_STORE", text)]).map(|config| config.transactions.store);
-        assert_eq!(store("sqlite:/tmp/x.db").unwrap(), Store::Sqlite("/tmp/x.db".into()));
-        assert_eq!(config(&[]).unwrap().transactions.store, Store::Elasticsearch);
+        assert_eq!(store("sqlite:/tmp/x.db").unwrap(), IndexStore::Sqlite("/tmp/x.db".into()));
+        assert_eq!(config(&[]).unwrap().transactions.store, IndexStore::Elasticsearch);
         assert!(store("mongodb").unwrap_err().to_string().contains("sqlite:PATH"));
     }
 }

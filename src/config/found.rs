@@ -6,7 +6,7 @@ use super::ConfigError;
 
 /// A value and where it came from.
 #[derive(Clone)]
-pub(super) struct Found {
+pub(super) struct FoundSetting {
     pub(super) text: String,
     pub(super) origin: String,
     pub(super) secret: bool,
@@ -17,7 +17,7 @@ pub(super) struct Found {
 /// Of defaults, which are below all places.
 pub(super) const DEFAULT: usize = usize::MAX;
 
-impl Found {
+impl FoundSetting {
     /// Whether the other was said in a place that goes before this one's.
     pub(super) fn is_below(&self, other: &Self) -> bool {
         self.layer > other.layer

@@ -33,7 +33,7 @@ use secrecy::SecretString;
 
 pub use algolia::Algolia;
 pub use client_cert::ClientCert;
-pub use databases::{Database, Store};
+pub use databases::{Database, IndexStore};
 pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use redis::Redis;
@@ -41,7 +41,7 @@ pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth};
-pub use systems::{Reviews, Transactions, Users};
+pub use systems::{ReviewsSettings, TransactionsSettings, UsersSettings};
 
 /// The configuration file that is read when none is named.
 pub const FILE_NAME: &str = "millrace.toml";
@@ -67,7 +67,7 @@ pub struct Config {
     /// What `run` runs when no system is named.
     pub systems: Vec<String>,
     pub kafka: Kafka,
-    pub batch: Batch,
+    pub batch: BatchSettings,
     pub retries: Retries,
     /// Bytes of records held from fetch to write.
     pub memory_budget: usize,
@@ -81,13 +81,13 @@ pub struct Config {
     pub mongodb: Option<Mongodb>,
     /// `None`: no application is named.
     pub algolia: Option<Algolia>,
-    pub transactions: Transactions,
-    pub users: Users,
-    pub reviews: Reviews,
+    pub transactions: TransactionsSettings,
+    pub users: UsersSettings,
+    pub reviews: ReviewsSettings,
     /// How old a tombstone gets that is purged.
     pub tombstone_age: Duration,
     pub http: Http,
-    pub log: Log,
+    pub log: LogSettings,
     /// Settings that somebody made and nobody reads, because another wins; a sentence each.
     pub unheard: Vec<String>,
     /// Sentences about parameters of addresses that are ignored.
@@ -96,7 +96,7 @@ pub struct Config {
 
 /// When a batch is cut: at whichever comes first.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch {
+pub struct BatchSettings {
     pub size: usize,
     pub timeout: Duration,
     pub bytes: usize,
@@ -124,7 +124,7 @@ pub struct Http {
 
 /// What is logged, and how.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogSettings {
     /// In the syntax of `EnvFilter`.
     pub level: String,
     /// `None`: pretty on a terminal, else JSON.
@@ -152,7 +152,7 @@ impl Config {
     /// The same for each of several systems in one process, which share the memory.
     pub fn shared_by(&self, systems: usize) -> Self {
         let memory_budget = self.memory_budget / systems.max(1);
-        let batch = Batch { bytes: self.batch.bytes.min(memory_budget / self.max_in_flight), ..self.batch };
+        let batch = BatchSettings { bytes: self.batch.bytes.min(memory_budget / self.max_in_flight), ..self.batch };
         Self { memory_budget, batch, ..self.clone() }
     }
 
@@ -163,9 +163,9 @@ impl Config {
         let max_in_flight = settings
             .require("engine.max_in_flight")?
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
-        let mut batch = Batch::read(settings, "transactions")?;
+        let mut batch = BatchSettings::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let (mut ignored, mut unheard) = (settings.ignored(), settings.unheard());
+        let (mut ignored, mut unheard) = (settings.ignored(), settings.shadowed());
         let database = Database::read(settings, &mut ignored)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
@@ -179,9 +179,9 @@ impl Config {
             elasticsearch: Elasticsearch::read(settings, &mut unheard)?,
             redis: Redis::read(settings, &mut ignored, &mut unheard)?,
             mongodb: Mongodb::read(settings, &mut ignored)?,
-            transactions: Transactions::read(settings, database.as_ref())?,
-            users: Users::read(settings)?,
-            reviews: Reviews::read(settings)?,
+            transactions: TransactionsSettings::read(settings, database.as_ref())?,
+            users: UsersSettings::read(settings)?,
+            reviews: ReviewsSettings::read(settings)?,
             database,
             algolia: Algolia::read(settings)?,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(
@@ -192,7 +192,7 @@ impl Config {
                 },
             )?,
             http: Http::read(settings)?,
-            log: Log::read(settings)?,
+            log: LogSettings::read(settings)?,
             unheard,
             ignored,
         })
@@ -203,7 +203,7 @@ fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
     text.trim().parse().ok().filter(|number| range.contains(number))
 }
 
-impl Batch {
+impl BatchSettings {
     fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
         let size = settings.require_for(system, "batch.size")?;
         let timeout = settings.require_for(system, "batch.timeout")?;
@@ -249,7 +249,7 @@ impl Http {
     }
 }
 
-impl Log {
+impl LogSettings {
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let expected = "error, warn, info, debug, trace, or directives such as info,pipeline=debug";
         let level = settings.require("log.level")?.parse(expected, |text| {

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use url::Url;
 
-use super::found::Found;
+use super::found::FoundSetting;
 use super::settings::Settings;
 use super::{ConfigError, address};
 
@@ -79,7 +79,7 @@ fn redis_url(text: &str) -> Option<Url> {
 }
 
 /// The parts that are set in places above the URL's.
-fn from_parts(settings: &Settings, whole: &Found, unheard: &mut Vec<String>) -> Result<Url, ConfigError> {
+fn from_parts(settings: &Settings, whole: &FoundSetting, unheard: &mut Vec<String>) -> Result<Url, ConfigError> {
     let mut url = Url::parse(HERE).map_err(|error| ConfigError::new(format!("{HERE}: {error}")))?;
     for key in PARTS {
         let Some(found) = settings.find(key)? else { continue };
@@ -118,7 +118,12 @@ fn host(text: &str) -> Option<String> {
 }
 
 /// Parts beside a URL that counts: they are not read, and where that is not what their place says, it is an error.
-fn beside(settings: &Settings, whole: &Found, url: Option<&Url>, unheard: &mut Vec<String>) -> Result<(), ConfigError> {
+fn beside(
+    settings: &Settings,
+    whole: &FoundSetting,
+    url: Option<&Url>,
+    unheard: &mut Vec<String>,
+) -> Result<(), ConfigError> {
     for key in PARTS {
         let Some(found) = settings.find(key)? else { continue };
         let is_above = whole.is_below(&found);
@@ -142,7 +147,7 @@ fn beside(settings: &Settings, whole: &Found, url: Option<&Url>, unheard: &mut V
 /// The authority, where the address asks for TLS; one of a place below the address's was for another address.
 fn ca_cert(
     settings: &Settings,
-    said: &Found,
+    said: &FoundSetting,
     url: &Url,
     unheard: &mut Vec<String>,
 ) -> Result<Option<String>, ConfigError> {

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::ConfigError;
 use super::client_cert::ClientCert;
-use super::found::Found;
+use super::found::FoundSetting;
 use super::settings::Settings;
 
 /// How connections to the brokers are secured.
@@ -152,12 +152,12 @@ impl Security {
     }
 
     /// What is set, unless a protocol that has no use for it is said in a place that goes first.
-    fn used(settings: &Settings, said: Option<&Found>, key: &str) -> Result<Option<Found>, ConfigError> {
+    fn used(settings: &Settings, said: Option<&FoundSetting>, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
         Ok(settings.given(key)?.filter(|found| !hidden(found, said, key)))
     }
 
     /// Refuses what asks for security that the protocol does not give.
-    fn check(&self, settings: &Settings, said: Option<&Found>) -> Result<(), ConfigError> {
+    fn check(&self, settings: &Settings, said: Option<&FoundSetting>) -> Result<(), ConfigError> {
         let used = |key| Self::used(settings, said, key);
         let protocol = self.protocol;
         let encrypted = protocol.ends_with("SSL");
@@ -227,7 +227,7 @@ impl Oauth {
 }
 
 /// Whether a protocol that has no use for a setting is said in a place that goes before the setting's.
-fn hidden(found: &Found, said: Option<&Found>, key: &str) -> bool {
+fn hidden(found: &FoundSetting, said: Option<&FoundSetting>, key: &str) -> bool {
     let Some((protocol, said)) = said.and_then(|said| Some((one_of(&PROTOCOLS, &said.text)?, said))) else {
         return false;
     };

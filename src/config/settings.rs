@@ -9,7 +9,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::file::File;
-use super::found::{DEFAULT, Found};
+use super::found::{DEFAULT, FoundSetting};
 use super::meant::meant;
 use super::sources::{dot_env, environment, secret_file};
 use super::table::{VARIABLES, Variable};
@@ -82,7 +82,7 @@ impl Settings {
     }
 
     /// Settings that another one hides: names of one thing in the same place.
-    pub(super) fn unheard(&self) -> Vec<String> {
+    pub(super) fn shadowed(&self) -> Vec<String> {
         let mut unheard = Vec::new();
         for layer in &self.layers {
             let set = |name: &str| layer.values.get(name).is_some_and(|value| !value.is_empty());
@@ -111,23 +111,23 @@ impl Settings {
     }
 
     /// The value of a key, or its default.
-    pub(super) fn find(&self, key: &str) -> Result<Option<Found>, ConfigError> {
+    pub(super) fn find(&self, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
         let variable = variable(key)?;
         Ok(self.set(variable)?.or_else(|| default_of(variable)))
     }
 
     /// The value of a key, without its default.
-    pub(super) fn given(&self, key: &str) -> Result<Option<Found>, ConfigError> {
+    pub(super) fn given(&self, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
         self.set(variable(key)?)
     }
 
     /// The value of a key that has a default.
-    pub(super) fn require(&self, key: &str) -> Result<Found, ConfigError> {
+    pub(super) fn require(&self, key: &str) -> Result<FoundSetting, ConfigError> {
         self.find(key)?.ok_or_else(|| ConfigError::new(format!("`{key}` is not set and has no default")))
     }
 
     /// The value of a key as one system sees it: its own setting, the common one, its own default, the common default.
-    pub(super) fn require_for(&self, system: &str, key: &str) -> Result<Found, ConfigError> {
+    pub(super) fn require_for(&self, system: &str, key: &str) -> Result<FoundSetting, ConfigError> {
         let own_key = format!("{system}.{key}");
         let Some(own) = VARIABLES.iter().find(|v| v.system == Some(system) && v.key == own_key) else {
             return self.require(key);
@@ -156,8 +156,8 @@ impl Settings {
     }
 
     /// What somebody set, defaults left out.
-    fn set(&self, variable: &Variable) -> Result<Option<Found>, ConfigError> {
-        let found = |text: &str, origin: String, layer: usize| Found {
+    fn set(&self, variable: &Variable) -> Result<Option<FoundSetting>, ConfigError> {
+        let found = |text: &str, origin: String, layer: usize| FoundSetting {
             text: text.to_owned(),
             origin,
             secret: variable.secret,
@@ -192,12 +192,12 @@ impl Settings {
         self.set_in_file(variable)
     }
 
-    fn set_in_file(&self, variable: &Variable) -> Result<Option<Found>, ConfigError> {
+    fn set_in_file(&self, variable: &Variable) -> Result<Option<FoundSetting>, ConfigError> {
         let key = variable.key;
         let pointer = format!("{key}_file");
         let origin = |key: &str| format!("`{key}` in {}", self.file.name);
         let layer = self.layers.len() + 1;
-        let found = |text, origin| Found { text, origin, secret: variable.secret, layer };
+        let found = |text, origin| FoundSetting { text, origin, secret: variable.secret, layer };
         match (self.file.values.get(key), self.file.values.get(&pointer).filter(|_| variable.secret)) {
             (Some(_), Some(_)) => {
                 let both = format!("`{key}` and `{pointer}` are both set in {}: keep one of them", self.file.name);
@@ -216,9 +216,9 @@ fn variable(key: &str) -> Result<&'static Variable, ConfigError> {
     found.ok_or_else(|| ConfigError::new(format!("`{key}` is not in the table of variables")))
 }
 
-fn default_of(variable: &Variable) -> Option<Found> {
+fn default_of(variable: &Variable) -> Option<FoundSetting> {
     let origin = format!("the default of {}", variable.name());
-    variable.default.map(|text| Found { text: text.to_owned(), origin, secret: variable.secret, layer: DEFAULT })
+    variable.default.map(|text| FoundSetting { text: text.to_owned(), origin, secret: variable.secret, layer: DEFAULT })
 }
 
 #[cfg(test)]

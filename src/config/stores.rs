@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::client_cert::ClientCert;
-use super::found::Found;
+use super::found::FoundSetting;
 use super::settings::Settings;
 use super::{ConfigError, values};
 
@@ -121,15 +121,15 @@ fn alias(text: &str) -> Option<String> {
 /// Of several ways to authenticate the one counts, as a whole, that is given in the place that goes first.
 fn authentication(
     settings: &Settings,
-    nodes: &Found,
+    nodes: &FoundSetting,
     mut in_url: Option<Login>,
     unheard: &mut Vec<String>,
 ) -> Result<ElasticsearchAuth, ConfigError> {
     let mut user = settings.find("elasticsearch.username")?;
     let mut password = settings.find("elasticsearch.password")?;
     let mut key = settings.find("elasticsearch.api_key")?;
-    let basic = Found::first([user.as_ref(), password.as_ref()]).cloned();
-    let first = Found::first([basic.as_ref(), key.as_ref(), in_url.as_ref().map(|_| nodes)]).cloned();
+    let basic = FoundSetting::first([user.as_ref(), password.as_ref()]).cloned();
+    let first = FoundSetting::first([basic.as_ref(), key.as_ref(), in_url.as_ref().map(|_| nodes)]).cloned();
     if let Some(first) = first {
         if basic.is_some_and(|basic| basic.is_below(&first)) {
             unheard.extend(user.take().into_iter().chain(password.take()).map(|found| found.not_read(&first)));
@@ -139,7 +139,7 @@ fn authentication(
             unheard.push(format!("the login in {} is not read, because {} is set", nodes.origin, first.origin));
         }
     }
-    let secret = |found: Found| SecretString::from(found.text);
+    let secret = |found: FoundSetting| SecretString::from(found.text);
     let (password, key) = (password.map(secret), key.map(secret));
     match (user, password, key, in_url) {
         (Some(_), _, Some(_), _) | (_, _, Some(_), Some(_)) => Err(ConfigError::new(

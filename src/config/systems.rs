@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{ConfigError, Database, Store, databases, values};
+use super::{ConfigError, Database, IndexStore, databases, values};
 
 /// The system `transactions`.
 #[derive(Clone, Debug)]
-pub struct Transactions {
+pub struct TransactionsSettings {
     pub topic: String,
     pub group: String,
-    pub store: Store,
+    pub store: IndexStore,
     /// Whether the audit is brought along.
     pub audit: bool,
     /// Whether the documents in MongoDB are.
@@ -21,7 +21,7 @@ pub struct Transactions {
 
 /// The system `users`.
 #[derive(Clone, Debug)]
-pub struct Users {
+pub struct UsersSettings {
     pub topic: String,
     pub group: String,
     /// Whether what is deleted keeps ids, times and its version alone.
@@ -30,7 +30,7 @@ pub struct Users {
 
 /// The systems that read reviews.
 #[derive(Clone, Debug)]
-pub struct Reviews {
+pub struct ReviewsSettings {
     pub topic: String,
     /// Of `reviews`.
     pub group: String,
@@ -42,13 +42,13 @@ pub struct Reviews {
     pub retry: Duration,
 }
 
-impl Transactions {
+impl TransactionsSettings {
     pub(super) fn read(settings: &Settings, database: Option<&Database>) -> Result<Self, ConfigError> {
         let switch = |key| settings.require(key)?.parse("true or false", values::switch);
         Ok(Self {
             topic: topic_of(settings, "transactions.topic")?,
             group: settings.require("transactions.group")?.text,
-            store: Store::read(settings)?,
+            store: IndexStore::read(settings)?,
             audit: databases::audit(settings, database)?,
             mongo: switch("transactions.mongo")?,
             algolia: switch("transactions.algolia")?,
@@ -61,7 +61,7 @@ impl Transactions {
     }
 }
 
-impl Users {
+impl UsersSettings {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let erase_deleted = settings.require("users.erase_deleted")?.parse("true or false", values::switch)?;
         let group = settings.require("users.group")?.text;
@@ -69,7 +69,7 @@ impl Users {
     }
 }
 
-impl Reviews {
+impl ReviewsSettings {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
             topic: topic_of(settings, "reviews.topic")?,

@@ -8,8 +8,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::plan::{Plan, Source, stream};
-use super::{Counts, Options};
+use super::plan::{EventTemplate, Plan, stream};
+use super::{Counts, GeneratorOptions};
 
 /// A repetition comes after this many other messages, at most.
 const FARTHEST: u64 = 64;
@@ -17,7 +17,7 @@ const STREAM: u64 = u64::MAX - 1;
 
 /// The plan's events, some of them twice.
 #[derive(Debug)]
-pub(super) struct Duplicated<S: Source> {
+pub(super) struct Duplicated<S: EventTemplate> {
     plan: Plan<S>,
     rng: ChaCha8Rng,
     /// Messages of the plan that are still to come.
@@ -29,8 +29,8 @@ pub(super) struct Duplicated<S: Source> {
     pending: BTreeMap<(u64, u64), S::Event>,
 }
 
-impl<S: Source> Duplicated<S> {
-    pub(super) fn new(source: S, options: &Options, counts: Counts) -> Self {
+impl<S: EventTemplate> Duplicated<S> {
+    pub(super) fn new(source: S, options: &GeneratorOptions, counts: Counts) -> Self {
         let plan = Plan::new(source, options, counts);
         let rng = stream(&ChaCha8Rng::seed_from_u64(options.seed), STREAM);
         let (remaining, wanted) = (counts.distinct(), counts.duplicates);
@@ -50,7 +50,7 @@ impl<S: Source> Duplicated<S> {
     }
 }
 
-impl<S: Source> Iterator for Duplicated<S> {
+impl<S: EventTemplate> Iterator for Duplicated<S> {
     type Item = S::Event;
 
     fn next(&mut self) -> Option<S::Event> {

@@ -6,12 +6,12 @@ use std::hash::Hash;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Kind;
+use super::SyntheticKind;
 
 /// One message about a subject whose state is an `S`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<S> {
-    pub kind: Kind,
+    pub kind: SyntheticKind,
     /// The subject; empty for malformed and null messages.
     pub id: String,
     /// The key of the record.

@@ -24,14 +24,14 @@ use uuid::Uuid;
 use duplicates::Duplicated;
 pub use message::Message;
 use message::newest;
-use transactions::Transactions;
+use transactions::TransactionTemplate;
 
 /// The `source` of every message.
 pub const SOURCE: &str = "synthetic_data_generator";
 
 /// What to generate.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct GeneratorOptions {
     /// Transactions, users with their memberships and sessions, or reviews to create.
     pub count: u64,
     /// The user of all transactions, unless `users` is given.
@@ -55,7 +55,7 @@ pub struct Options {
     pub until: DateTime<Utc>,
 }
 
-impl Options {
+impl GeneratorOptions {
     /// The publisher's defaults, with a seed and an end.
     pub fn new(seed: u64, until: DateTime<Utc>) -> Self {
         Self {
@@ -104,16 +104,16 @@ impl Options {
     ///
     /// # Errors
     /// As [`Options::counts`].
-    pub fn events(&self) -> Result<Events, String> {
+    pub fn events(&self) -> Result<SyntheticEvents, String> {
         let counts = self.counts()?;
-        Ok(Events(Duplicated::new(Transactions::new(self), self, counts)))
+        Ok(SyntheticEvents(Duplicated::new(TransactionTemplate::new(self), self, counts)))
     }
 
     /// What the stores must hold when everything has been indexed, by document id; deleted ones are marked.
     ///
     /// # Errors
     /// As [`Options::counts`].
-    pub fn expected(&self) -> Result<HashMap<String, Expected>, String> {
+    pub fn expected(&self) -> Result<HashMap<String, ExpectedDocument>, String> {
         let documents = self.events()?.filter_map(|event| Some((event.id.to_string(), event.document()?)));
         Ok(newest(documents, |document| document.version))
     }
@@ -158,7 +158,7 @@ impl Counts {
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SyntheticKind {
     Created,
     Updated,
     Deleted,
@@ -172,8 +172,8 @@ pub enum Kind {
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    pub kind: Kind,
+pub struct SyntheticEvent {
+    pub kind: SyntheticKind,
     /// The transaction; nil for malformed and null messages.
     pub id: Uuid,
     /// The key of the record: the user.
@@ -189,18 +189,18 @@ pub struct Event {
     pub duplicate: bool,
 }
 
-impl Event {
-    fn document(&self) -> Option<Expected> {
+impl SyntheticEvent {
+    fn document(&self) -> Option<ExpectedDocument> {
         let rank = match self.kind {
-            Kind::Created => 0,
-            Kind::Updated | Kind::Late => 1,
-            Kind::Deleted => 2,
-            Kind::Malformed | Kind::Null => return None,
+            SyntheticKind::Created => 0,
+            SyntheticKind::Updated | SyntheticKind::Late => 1,
+            SyntheticKind::Deleted => 2,
+            SyntheticKind::Malformed | SyntheticKind::Null => return None,
         };
-        Some(Expected {
+        Some(ExpectedDocument {
             version: self.micros * 4 + rank,
             micros: self.micros,
-            deleted: self.kind == Kind::Deleted,
+            deleted: self.kind == SyntheticKind::Deleted,
             status: self.status,
             amount: self.amount.clone(),
             payload_digest: Sha256::digest(self.payload.as_deref().unwrap_or_default()).into(),
@@ -210,7 +210,7 @@ impl Event {
 
 /// The final state of one document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedDocument {
     /// Of the last event: its time in microseconds, times four, plus the rank of its type.
     pub version: i64,
     pub micros: i64,
@@ -223,12 +223,12 @@ pub struct Expected {
 
 /// The events, one by one.
 #[derive(Debug)]
-pub struct Events(Duplicated<Transactions>);
+pub struct SyntheticEvents(Duplicated<TransactionTemplate>);
 
-impl Iterator for Events {
-    type Item = Event;
+impl Iterator for SyntheticEvents {
+    type Item = SyntheticEvent;
 
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<SyntheticEvent> {
         self.0.next()
     }
 }

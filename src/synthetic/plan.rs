@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{Counts, Kind, Options};
+use super::{Counts, GeneratorOptions, SyntheticKind};
 
 /// How far back an update or a delete reaches, in living subjects.
 const WINDOW: usize = 4096;
@@ -21,16 +21,16 @@ const SECOND: u64 = 1_000_000;
 const STREAM: u64 = u64::MAX;
 
 /// What events are about, and how they are written.
-pub(super) trait Source {
+pub(super) trait EventTemplate {
     type Event: Clone;
     /// Times are multiples of so many microseconds.
     const TICK: u32;
 
     /// The event of a subject, which is made of its own random numbers: the same for each of its events.
-    fn about(&self, kind: Kind, subject: Living, micros: i64, rng: ChaCha8Rng) -> Self::Event;
+    fn about(&self, kind: SyntheticKind, subject: Living, micros: i64, rng: ChaCha8Rng) -> Self::Event;
 
     /// A malformed message, or one without a payload.
-    fn useless(&self, kind: Kind, micros: i64, rng: &mut ChaCha8Rng) -> Self::Event;
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> Self::Event;
 
     /// Whether this subject can be deleted.
     fn deletable(_number: u64) -> bool {
@@ -64,15 +64,15 @@ pub(super) struct Plan<S> {
     /// Recently deleted ones, for events that come too late.
     deleted: VecDeque<Living>,
     /// What follows the subject created last.
-    due: VecDeque<Kind>,
+    due: VecDeque<SyntheticKind>,
     created: u64,
     emitted: u64,
     start: i64,
     step: u64,
 }
 
-impl<S: Source> Plan<S> {
-    pub(super) fn new(source: S, options: &Options, counts: Counts) -> Self {
+impl<S: EventTemplate> Plan<S> {
+    pub(super) fn new(source: S, options: &GeneratorOptions, counts: Counts) -> Self {
         let records = counts.distinct().max(1);
         let tick = u64::from(S::TICK);
         let step = (LONGEST_SPAN / records / tick * tick).clamp(tick, SECOND);
@@ -94,7 +94,7 @@ impl<S: Source> Plan<S> {
         }
     }
 
-    fn next_kind(&mut self) -> Option<Kind> {
+    fn next_kind(&mut self) -> Option<SyntheticKind> {
         if let Some(kind) = self.due.pop_front() {
             return Some(kind);
         }
@@ -103,17 +103,17 @@ impl<S: Source> Plan<S> {
         }
         let Counts { updates, deletes, late, malformed, nulls, .. } = self.counts;
         let shares = [
-            (updates, Kind::Updated),
-            (deletes, Kind::Deleted),
-            (late, Kind::Late),
-            (malformed, Kind::Malformed),
-            (nulls, Kind::Null),
+            (updates, SyntheticKind::Updated),
+            (deletes, SyntheticKind::Deleted),
+            (late, SyntheticKind::Late),
+            (malformed, SyntheticKind::Malformed),
+            (nulls, SyntheticKind::Null),
         ];
         for (total, kind) in shares {
             let due = self.until_now(total, self.created + 1) - self.until_now(total, self.created);
             self.due.extend(std::iter::repeat_n(kind, due as usize));
         }
-        Some(Kind::Created)
+        Some(SyntheticKind::Created)
     }
 
     /// How many of `total` belong before create number `creates`, spread evenly.
@@ -136,7 +136,7 @@ impl<S: Source> Plan<S> {
             self.window.pop_front();
         }
         self.window.push_back(living);
-        self.event(Kind::Created, living, micros)
+        self.event(SyntheticKind::Created, living, micros)
     }
 
     fn update(&mut self, micros: i64) -> Option<S::Event> {
@@ -145,7 +145,7 @@ impl<S: Source> Plan<S> {
         living.revision = living.revision.saturating_add(1);
         living.newest = micros;
         let living = *living;
-        Some(self.event(Kind::Updated, living, micros))
+        Some(self.event(SyntheticKind::Updated, living, micros))
     }
 
     fn delete(&mut self, micros: i64) -> Option<S::Event> {
@@ -155,7 +155,7 @@ impl<S: Source> Plan<S> {
             self.deleted.pop_front();
         }
         self.deleted.push_back(living);
-        Some(self.event(Kind::Deleted, living, micros))
+        Some(self.event(SyntheticKind::Deleted, living, micros))
     }
 
     /// An update that is older than its subject's newest event: of a deleted one, where there is one, every other time.
@@ -166,7 +166,7 @@ impl<S: Source> Plan<S> {
         let living = among.get_mut(place)?;
         living.late = living.late.saturating_add(1);
         let living = *living;
-        Some(self.event(Kind::Late, living, living.newest - i64::from(living.late) * i64::from(S::TICK)))
+        Some(self.event(SyntheticKind::Late, living, living.newest - i64::from(living.late) * i64::from(S::TICK)))
     }
 
     // A create always stands in front of its updates and its delete, so the window is never empty here.
@@ -181,23 +181,23 @@ impl<S: Source> Plan<S> {
         (picked..self.window.len()).chain(0..picked).find(deletable)
     }
 
-    fn event(&self, kind: Kind, living: Living, micros: i64) -> S::Event {
+    fn event(&self, kind: SyntheticKind, living: Living, micros: i64) -> S::Event {
         self.source.about(kind, living, micros, stream(&self.seeded, living.number))
     }
 }
 
-impl<S: Source> Iterator for Plan<S> {
+impl<S: EventTemplate> Iterator for Plan<S> {
     type Item = S::Event;
 
     fn next(&mut self) -> Option<S::Event> {
         let kind = self.next_kind()?;
         let micros = self.next_time();
         match kind {
-            Kind::Created => Some(self.create(micros)),
-            Kind::Updated => self.update(micros),
-            Kind::Deleted => self.delete(micros),
-            Kind::Late => self.late(),
-            Kind::Malformed | Kind::Null => Some(self.source.useless(kind, micros, &mut self.rng)),
+            SyntheticKind::Created => Some(self.create(micros)),
+            SyntheticKind::Updated => self.update(micros),
+            SyntheticKind::Deleted => self.delete(micros),
+            SyntheticKind::Late => self.late(),
+            SyntheticKind::Malformed | SyntheticKind::Null => Some(self.source.useless(kind, micros, &mut self.rng)),
         }
     }
 }

@@ -5,17 +5,17 @@ use serde_json::Value;
 use super::*;
 
 /// Messages by kind, given with whether they are repetitions.
-pub(super) fn tally(messages: impl Iterator<Item = (Kind, bool)>) -> Counts {
+pub(super) fn tally(messages: impl Iterator<Item = (SyntheticKind, bool)>) -> Counts {
     let mut seen = Counts { creates: 0, updates: 0, deletes: 0, late: 0, malformed: 0, nulls: 0, duplicates: 0 };
     for (kind, duplicate) in messages {
         let slot = match kind {
             _ if duplicate => &mut seen.duplicates,
-            Kind::Created => &mut seen.creates,
-            Kind::Updated => &mut seen.updates,
-            Kind::Deleted => &mut seen.deletes,
-            Kind::Late => &mut seen.late,
-            Kind::Malformed => &mut seen.malformed,
-            Kind::Null => &mut seen.nulls,
+            SyntheticKind::Created => &mut seen.creates,
+            SyntheticKind::Updated => &mut seen.updates,
+            SyntheticKind::Deleted => &mut seen.deletes,
+            SyntheticKind::Late => &mut seen.late,
+            SyntheticKind::Malformed => &mut seen.malformed,
+            SyntheticKind::Null => &mut seen.nulls,
         };
         *slot += 1;
     }
@@ -26,13 +26,13 @@ pub(super) fn until() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-pub(super) fn options(count: u64) -> Options {
-    Options { count, ..Options::new(7, until()) }
+pub(super) fn options(count: u64) -> GeneratorOptions {
+    GeneratorOptions { count, ..GeneratorOptions::new(7, until()) }
 }
 
 /// Some of everything.
-pub(super) fn rich(count: u64) -> Options {
-    Options {
+pub(super) fn rich(count: u64) -> GeneratorOptions {
+    GeneratorOptions {
         users: Some(50),
         update_ratio: 0.7,
         delete_ratio: 0.2,
@@ -44,18 +44,18 @@ pub(super) fn rich(count: u64) -> Options {
     }
 }
 
-fn all(options: &Options) -> Vec<Event> {
+fn all(options: &GeneratorOptions) -> Vec<SyntheticEvent> {
     options.events().unwrap().collect()
 }
 
 #[test]
 fn the_same_options_give_the_same_bytes() {
     assert_eq!(all(&rich(500)), all(&rich(500)));
-    let other = Options { seed: 8, ..rich(500) };
+    let other = GeneratorOptions { seed: 8, ..rich(500) };
     assert_ne!(all(&rich(500)), all(&other));
     // The time moves with the end, the transactions stay.
-    let later = Options { until: until() + chrono::Duration::hours(1), ..rich(500) };
-    let ids = |options: &Options| all(options).into_iter().map(|event| event.id).collect::<Vec<_>>();
+    let later = GeneratorOptions { until: until() + chrono::Duration::hours(1), ..rich(500) };
+    let ids = |options: &GeneratorOptions| all(options).into_iter().map(|event| event.id).collect::<Vec<_>>();
     assert_eq!(ids(&rich(500)), ids(&later));
 }
 
@@ -72,7 +72,9 @@ fn the_messages_of_a_seed_stay_what_they_are() {
 
 #[test]
 fn the_counts_are_exact() {
-    for options in [options(0), options(1), options(1000), rich(9999), Options { update_ratio: 3.0, ..rich(100) }] {
+    for options in
+        [options(0), options(1), options(1000), rich(9999), GeneratorOptions { update_ratio: 3.0, ..rich(100) }]
+    {
         let counts = options.counts().unwrap();
         assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
     }
@@ -82,7 +84,7 @@ fn the_counts_are_exact() {
 
 #[test]
 fn the_expected_state_is_what_the_counts_promise() {
-    for options in [options(1000), rich(5000), Options { delete_ratio: 1.0, ..rich(300) }] {
+    for options in [options(1000), rich(5000), GeneratorOptions { delete_ratio: 1.0, ..rich(300) }] {
         let expected = options.expected().unwrap();
         let counts = options.counts().unwrap();
         assert_eq!(expected.len() as u64, counts.creates);
@@ -97,20 +99,20 @@ fn an_event_refers_to_a_living_transaction_and_is_newer() {
     let mut late_of_deleted = 0;
     let mut times = HashSet::new();
     for event in all(&rich(5000)).iter().filter(|event| !event.duplicate) {
-        assert!(event.kind == Kind::Late || times.insert(event.micros));
+        assert!(event.kind == SyntheticKind::Late || times.insert(event.micros));
         assert!(event.micros < until().timestamp_micros());
         match event.kind {
-            Kind::Created => assert!(living.insert(event.id, event.micros).is_none()),
-            Kind::Updated => assert!(living.insert(event.id, event.micros).unwrap() < event.micros),
-            Kind::Deleted => {
+            SyntheticKind::Created => assert!(living.insert(event.id, event.micros).is_none()),
+            SyntheticKind::Updated => assert!(living.insert(event.id, event.micros).unwrap() < event.micros),
+            SyntheticKind::Deleted => {
                 assert!(living.remove(&event.id).unwrap() < event.micros);
                 deleted.insert(event.id, event.micros);
             }
-            Kind::Late => {
+            SyntheticKind::Late => {
                 late_of_deleted += u64::from(deleted.contains_key(&event.id));
                 assert!(living.get(&event.id).or(deleted.get(&event.id)).unwrap() > &event.micros);
             }
-            Kind::Malformed | Kind::Null => assert!(event.id.is_nil()),
+            SyntheticKind::Malformed | SyntheticKind::Null => assert!(event.id.is_nil()),
         }
     }
     assert!(late_of_deleted > 100, "{late_of_deleted}");
@@ -120,7 +122,7 @@ fn an_event_refers_to_a_living_transaction_and_is_newer() {
 fn a_repetition_follows_its_original() {
     let mut seen: HashMap<String, (String, usize)> = HashMap::new();
     let mut distances = HashSet::new();
-    let options = Options { null_ratio: 0.0, ..rich(3000) };
+    let options = GeneratorOptions { null_ratio: 0.0, ..rich(3000) };
     for (place, event) in all(&options).into_iter().enumerate() {
         let payload = event.payload.unwrap();
         if event.duplicate {
@@ -138,7 +140,9 @@ fn a_repetition_follows_its_original() {
 fn the_messages_have_the_documented_form() {
     let mut types = HashSet::new();
     let mut states = HashSet::new();
-    for event in all(&rich(1000)).iter().filter(|event| !matches!(event.kind, Kind::Malformed | Kind::Null)) {
+    for event in
+        all(&rich(1000)).iter().filter(|event| !matches!(event.kind, SyntheticKind::Malformed | SyntheticKind::Null))
+    {
         let text = event.payload.as_ref().unwrap();
         let message: Value = serde_json::from_str(text).unwrap();
         let keys: Vec<_> = message.as_object().unwrap().keys().cloned().collect();
@@ -147,7 +151,7 @@ fn the_messages_have_the_documented_form() {
         let transaction = &message["transaction"];
         assert_eq!(transaction["id"], event.id.to_string());
         assert_eq!(transaction["user_id"], event.key);
-        if event.kind == Kind::Deleted {
+        if event.kind == SyntheticKind::Deleted {
             continue;
         }
         let keys: Vec<_> = transaction.as_object().unwrap().keys().map(String::as_str).collect();
@@ -162,7 +166,7 @@ fn the_messages_have_the_documented_form() {
             _ => assert_eq!(decimals, 2),
         }
         types.insert(transaction["transaction_type"].to_string());
-        states.insert((event.kind != Kind::Created, event.status));
+        states.insert((event.kind != SyntheticKind::Created, event.status));
     }
     assert_eq!(types.len(), 3);
     assert!(states.contains(&(false, "pending")) && states.contains(&(true, "completed")));
@@ -170,8 +174,8 @@ fn the_messages_have_the_documented_form() {
 
 #[test]
 fn malformed_messages_come_in_several_kinds() {
-    let events = all(&Options { malformed_ratio: 1.0, update_ratio: 0.0, ..options(200) });
-    let bad: Vec<_> = events.iter().filter(|event| event.kind == Kind::Malformed).collect();
+    let events = all(&GeneratorOptions { malformed_ratio: 1.0, update_ratio: 0.0, ..options(200) });
+    let bad: Vec<_> = events.iter().filter(|event| event.kind == SyntheticKind::Malformed).collect();
     assert!(bad.iter().any(|event| serde_json::from_str::<Value>(event.payload.as_ref().unwrap()).is_err()));
     assert!(bad.iter().any(|event| event.payload.as_ref().unwrap().contains("exploded")));
     assert!(bad.iter().any(|event| event.payload.as_ref().unwrap().contains("a lot")));
@@ -188,11 +192,11 @@ fn users_are_one_or_as_many_as_asked() {
 #[test]
 fn ratios_that_cannot_be_are_named() {
     for (wrong, name) in [
-        (Options { update_ratio: -0.1, ..options(1) }, "--update-ratio"),
-        (Options { update_ratio: f64::NAN, ..options(1) }, "--update-ratio"),
-        (Options { delete_ratio: 1.1, ..options(1) }, "--delete-ratio"),
-        (Options { duplicate_ratio: 2.0, ..options(1) }, "--duplicate-ratio"),
-        (Options { users: Some(0), ..options(1) }, "--users"),
+        (GeneratorOptions { update_ratio: -0.1, ..options(1) }, "--update-ratio"),
+        (GeneratorOptions { update_ratio: f64::NAN, ..options(1) }, "--update-ratio"),
+        (GeneratorOptions { delete_ratio: 1.1, ..options(1) }, "--delete-ratio"),
+        (GeneratorOptions { duplicate_ratio: 2.0, ..options(1) }, "--duplicate-ratio"),
+        (GeneratorOptions { users: Some(0), ..options(1) }, "--users"),
     ] {
         assert!(wrong.counts().unwrap_err().starts_with(name));
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 use super::catalogue::{ASSETS, CURRENCIES, MERCHANTS, NOTES, PEOPLE, STATUS_PATHS};
-use super::{Kind, SOURCE};
+use super::{SOURCE, SyntheticKind};
 
 #[derive(Debug)]
 pub(super) struct Transaction {
@@ -82,8 +82,8 @@ impl Transaction {
     }
 
     /// The message that creates or updates it.
-    pub(super) fn written(&self, kind: Kind, user: &str, status: &str, created: i64, micros: i64) -> String {
-        let event_type = if kind == Kind::Created { "transaction.created" } else { "transaction.updated" };
+    pub(super) fn written(&self, kind: SyntheticKind, user: &str, status: &str, created: i64, micros: i64) -> String {
+        let event_type = if kind == SyntheticKind::Created { "transaction.created" } else { "transaction.updated" };
         let Self { id, transaction_type, product, currency, amount, metadata, .. } = self;
         let (user, created, now) = (quoted(user), time(created), time(micros));
         format!(
@@ -103,7 +103,7 @@ impl Transaction {
 /// A message that no consumer can make a document of.
 pub(super) fn malformed(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String {
     let good = Transaction::random(rng);
-    let text = good.written(Kind::Created, user, "pending", micros, micros);
+    let text = good.written(SyntheticKind::Created, user, "pending", micros, micros);
     match rng.random_range(0..5_u8) {
         0 => text.trim_end_matches('}').to_owned(),
         1 => text.replace("transaction.created", "transaction.exploded"),

@@ -4,19 +4,19 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-use super::plan::{Living, Source};
+use super::plan::{EventTemplate, Living};
 use super::transaction::{self, Transaction};
-use super::{Event, Kind, Options};
+use super::{GeneratorOptions, SyntheticEvent, SyntheticKind};
 
 /// Whom transactions belong to.
 #[derive(Debug)]
-pub(super) enum Transactions {
+pub(super) enum TransactionTemplate {
     One(String),
     Many(u32),
 }
 
-impl Transactions {
-    pub(super) fn new(options: &Options) -> Self {
+impl TransactionTemplate {
+    pub(super) fn new(options: &GeneratorOptions) -> Self {
         options.users.map_or_else(|| Self::One(options.user_id.clone()), Self::Many)
     }
 
@@ -28,29 +28,47 @@ impl Transactions {
     }
 }
 
-impl Source for Transactions {
-    type Event = Event;
+impl EventTemplate for TransactionTemplate {
+    type Event = SyntheticEvent;
     const TICK: u32 = 1;
 
-    fn about(&self, kind: Kind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> Event {
+    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> SyntheticEvent {
         let key = self.user(&mut rng);
         let transaction = Transaction::random(&mut rng);
-        let (payload, status, amount) = if kind == Kind::Deleted {
+        let (payload, status, amount) = if kind == SyntheticKind::Deleted {
             (transaction.deleted(&key, micros), "", String::new())
         } else {
             let status = transaction.status(living.revision);
             (transaction.written(kind, &key, status, living.created, micros), status, transaction.amount)
         };
-        Event { kind, id: transaction.id, key, payload: Some(payload), micros, status, amount, duplicate: false }
+        SyntheticEvent {
+            kind,
+            id: transaction.id,
+            key,
+            payload: Some(payload),
+            micros,
+            status,
+            amount,
+            duplicate: false,
+        }
     }
 
-    fn useless(&self, kind: Kind, micros: i64, rng: &mut ChaCha8Rng) -> Event {
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> SyntheticEvent {
         let key = self.user(rng);
-        let payload = (kind == Kind::Malformed).then(|| transaction::malformed(rng, &key, micros));
-        Event { kind, id: Uuid::nil(), key, payload, micros, status: "", amount: String::new(), duplicate: false }
+        let payload = (kind == SyntheticKind::Malformed).then(|| transaction::malformed(rng, &key, micros));
+        SyntheticEvent {
+            kind,
+            id: Uuid::nil(),
+            key,
+            payload,
+            micros,
+            status: "",
+            amount: String::new(),
+            duplicate: false,
+        }
     }
 
-    fn repeated(event: &Event) -> Event {
-        Event { duplicate: true, ..event.clone() }
+    fn repeated(event: &SyntheticEvent) -> SyntheticEvent {
+        SyntheticEvent { duplicate: true, ..event.clone() }
     }
 }

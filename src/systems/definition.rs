@@ -1,14 +1,10 @@
 //! What there is to know of a system. Commands read it; it knows no command.
 
-use std::sync::Arc;
-
-use pipeline::Binding;
 use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::erase::Deletion;
-use crate::shelf::Shelf;
-use crate::sinks::target::Prepare;
+use crate::maintenance::erase::Deletion;
+use crate::stores::target::{BoundSystem, Needed, SetupError};
 use crate::synthetic;
 use crate::walk::Walk;
 
@@ -19,6 +15,8 @@ pub struct Definition {
     pub name: &'static str,
     /// Of which system it is a projection.
     pub projection: Option<Projection>,
+    /// Its service in `docker-compose.yml`; none where its primary's service brings it along.
+    pub service: Option<&'static str>,
     pub topics: fn(&Config) -> Vec<String>,
     /// The consumer group.
     pub group: fn(&Config) -> String,
@@ -34,7 +32,7 @@ pub struct Definition {
     pub stores: fn(&Config) -> Vec<Needed>,
     /// The system with its store, which is not connected to yet; `order` says which versions the store accepts. Its error is
     /// a sentence about the configuration.
-    pub bind: fn(&Config, Order) -> Result<Bound, String>,
+    pub bind: fn(&Config, Order) -> Result<BoundSystem, SetupError>,
 }
 
 /// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
@@ -55,21 +53,9 @@ pub enum Deletes {
     Kept,
 }
 
-/// A store that a system needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Needed {
-    /// The index of documents: Elasticsearch, or a file of SQLite.
-    Documents,
-    /// The audit's database.
-    Database,
-    MongoDb,
-    /// An index in Algolia, without its prefix.
-    Algolia(&'static str),
-}
-
 /// Makes synthetic events: keys and payloads, in the order in which they are to be sent. Its error is a sentence about the
 /// options.
-pub type Generator = fn(&synthetic::Options) -> Result<Messages, String>;
+pub type Generator = fn(&synthetic::GeneratorOptions) -> Result<Messages, String>;
 
 /// Keys and payloads.
 pub type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
@@ -82,24 +68,9 @@ pub struct Projection {
     pub on: fn(&Config) -> bool,
 }
 
-/// A system with its store.
-pub struct Bound {
-    pub binding: Arc<dyn Binding>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    /// Names the store; dedupe marks are good for it alone.
-    pub target: String,
-}
-
 /// A system with its store, its topics and its group.
 pub struct Setup {
-    pub binding: Arc<dyn Binding>,
-    /// The same store, read back.
-    pub shelf: Arc<dyn Shelf>,
-    pub prepare: Prepare,
-    /// What the sink writes to; dedupe marks are good for this target alone.
-    pub target: String,
+    pub bound: BoundSystem,
     pub topics: Vec<String>,
     pub group: String,
     /// As in the system's definition.
@@ -111,9 +82,8 @@ impl Definition {
     ///
     /// # Errors
     /// A sentence about the configuration.
-    pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, String> {
-        let Bound { binding, shelf, prepare, target } = (self.bind)(config, order)?;
-        let (topics, group) = ((self.topics)(config), (self.group)(config));
-        Ok(Setup { binding, shelf, prepare, target, topics, group, walk: self.walk })
+    pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, SetupError> {
+        let bound = (self.bind)(config, order)?;
+        Ok(Setup { bound, topics: (self.topics)(config), group: (self.group)(config), walk: self.walk })
     }
 }

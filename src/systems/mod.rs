@@ -4,7 +4,7 @@ use pipeline::sink::Order;
 
 use crate::config::Config;
 use crate::config::table::VARIABLES;
-use crate::explain::Beside;
+use crate::maintenance::explain::ProjectionStore;
 
 pub mod definition;
 pub mod ratings;
@@ -93,11 +93,14 @@ fn group_setting(system: &Definition) -> String {
 }
 
 /// The stores of a system's projections, of those that are on.
-pub fn besides(system: &Definition, config: &Config) -> Vec<Beside> {
+pub fn projection_stores(system: &Definition, config: &Config) -> Vec<ProjectionStore> {
     let on = |projection: &definition::Projection| projection.of == system.name && (projection.on)(config);
     let projections = SYSTEMS.iter().filter(|other| other.projection.as_ref().is_some_and(on));
     projections
-        .map(|other| Beside { system: other.name, shelf: other.setup(config, Order::Any).map(|setup| setup.shelf) })
+        .map(|other| ProjectionStore {
+            system: other.name,
+            reader: other.setup(config, Order::Any).map(|setup| setup.bound.reader),
+        })
         .collect()
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use enrichers::review::{self, Event};
+use enrichers::review::{self, ReviewEvent};
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
@@ -12,16 +12,15 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::erase;
-use crate::sinks::follow_up::FollowUps;
-use crate::sinks::mongodb::{
-    Collection, Fields, Mongo, MongoRatings, MongoRefusals, MongoShelf, MongoSink, STARS, SUBJECT, SUBJECTS, Upsert,
-};
-use crate::sinks::rating_cache::RatingCache;
-use crate::sinks::ratings::{Counted, RatingsShelf, RatingsSink};
-use crate::sinks::target::{Target, prepare};
+use crate::maintenance::erase;
+use crate::stores::follow_up::FollowUps;
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, MongoSink, OwnedFields, Upsert};
+use crate::stores::ratings::redis::RatingCache;
+use crate::stores::ratings::sink::{Counted, RatingsReader, RatingsSink};
+use crate::stores::ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Bound, Definition, Deletes, Messages, Needed};
+use crate::systems::definition::{Definition, Deletes, Messages};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -31,7 +30,7 @@ static CONTRIBUTIONS: Collection = Collection {
     name: "reviewContributions",
     key: "_id",
     deleted: "_deleted",
-    fields: Fields::Only(&[SUBJECT, STARS]),
+    fields: OwnedFields::Only(&[SUBJECT, STARS]),
     indexes: &[SUBJECT],
 };
 static ALL: &[&Collection] = &[&CONTRIBUTIONS];
@@ -45,6 +44,7 @@ pub struct RatingsSystem;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.reviews.topic.clone()],
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
@@ -56,7 +56,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
     let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
@@ -67,20 +67,20 @@ fn bound(config: &Config, order: Order) -> Result<Bound, String> {
     let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
     let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
     let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
-    let shelf = Arc::new(RatingsShelf { shelf: MongoShelf::new(mongo.clone(), ALL), follow_ups, counted });
+    let reader = Arc::new(RatingsReader { reader: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(RatingsSystem))
+    Ok(Target { sink, reader, prepare, name }.bound_to(RatingsSystem))
 }
 
 impl System for RatingsSystem {
-    type Event<'r> = Event<'r>;
+    type Event<'r> = ReviewEvent<'r>;
     type Write = Upsert;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, ReviewEvent<'r>> {
         decode(record)
     }
 
@@ -90,13 +90,13 @@ impl System for RatingsSystem {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+        events: Vec<(&'e Identity<'r>, &'e ReviewEvent<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
         events.into_iter().map(|(identity, event)| Ok(contribution(identity, event))).collect()
     }
 }
 
-fn contribution(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
+fn contribution(identity: &Identity<'_>, event: &ReviewEvent<'_>) -> Upsert {
     let (id, version) = (&identity.document, identity.version);
     match &event.review {
         None => Upsert::set(&CONTRIBUTIONS, id, version, true, Document::new()),
@@ -109,12 +109,12 @@ fn contribution(identity: &Identity<'_>, event: &Event<'_>) -> Upsert {
 }
 
 /// Makes review events, for any system of reviews.
-pub(super) fn events(options: &synthetic::Options) -> Result<Messages, String> {
+pub(super) fn events(options: &synthetic::GeneratorOptions) -> Result<Messages, String> {
     Ok(Box::new(synthetic::reviews::events(options)?.map(|event| (event.key, event.payload))))
 }
 
 /// Reads a review event, for any system of reviews.
-pub(super) fn decode(record: &Record) -> Decoded<'_, Event<'_>> {
+pub(super) fn decode(record: &Record) -> Decoded<'_, ReviewEvent<'_>> {
     let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
         return Decoded::Ignore;
     };

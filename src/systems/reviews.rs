@@ -1,6 +1,6 @@
 //! The system `reviews`: reviews as objects of an Algolia index, and the ratings of the creators in another.
 
-use enrichers::review::Event;
+use enrichers::review::ReviewEvent;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
@@ -9,29 +9,31 @@ use serde_json::json;
 use super::ratings;
 use super::transactions;
 use crate::config::Config;
-use crate::erase;
-use crate::sinks::algolia::{Kept, RatedKept, needed, target};
-use crate::sinks::ledger::{Contribution, Entry};
-use crate::sinks::mongodb::{Collection, Fields, SUBJECT};
-use crate::systems::definition::{Bound, Definition, Deletes};
+use crate::maintenance::erase;
+use crate::stores::algolia::version_store::{Contribution, IndexEntry};
+use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
+use crate::stores::mongodb::{Collection, OwnedFields};
+use crate::stores::ratings::SUBJECT;
+use crate::stores::target::{BoundSystem, SetupError};
+use crate::systems::definition::{Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reviews";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaReviews",
     key: "_id",
     deleted: "_deleted",
-    fields: Fields::Only(&["object"]),
+    fields: OwnedFields::Only(&["object"]),
     indexes: &[SUBJECT],
 };
-static KEPT: Kept = Kept {
+static KEPT: IndexSpec = IndexSpec {
     system: NAME,
     index: "reviews",
-    ledger: &LEDGER,
-    only: &[&LEDGER],
-    rated: Some(RatedKept { index: "creators", subjects: "algoliaCreators" }),
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
+    rated: Some(RatingIndexSpec { index: "creators", subjects: "algoliaCreators" }),
     ordered: true,
 };
 
@@ -43,6 +45,7 @@ pub struct Reviews;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.reviews.topic.clone()],
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
@@ -54,19 +57,19 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(Reviews))
 }
 
 impl System for Reviews {
-    type Event<'r> = Event<'r>;
-    type Write = Entry;
+    type Event<'r> = ReviewEvent<'r>;
+    type Write = IndexEntry;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, ReviewEvent<'r>> {
         ratings::decode(record)
     }
 
@@ -76,13 +79,13 @@ impl System for Reviews {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
-    ) -> Vec<Result<Entry, Reject>> {
+        events: Vec<(&'e Identity<'r>, &'e ReviewEvent<'r>)>,
+    ) -> Vec<Result<IndexEntry, Reject>> {
         events.into_iter().map(|(identity, event)| Ok(entry(identity, event))).collect()
     }
 }
 
-fn entry(identity: &Identity<'_>, event: &Event<'_>) -> Entry {
+fn entry(identity: &Identity<'_>, event: &ReviewEvent<'_>) -> IndexEntry {
     let id = event.id.to_string();
     let object = event.review.as_ref().map(|review| {
         json!({
@@ -99,5 +102,5 @@ fn entry(identity: &Identity<'_>, event: &Event<'_>) -> Entry {
     });
     let contribution =
         event.review.as_ref().map(|review| Contribution { subject: review.creator_id.clone(), stars: review.stars });
-    Entry { id, version: identity.version, object, contribution }
+    IndexEntry { id, version: identity.version, object, contribution }
 }

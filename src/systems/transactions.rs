@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 use serde_json::value::RawValue;
 
-use crate::config::{Config, Store};
-use crate::erase;
-use crate::sinks::document::{Document, Documents};
-use crate::sinks::elasticsearch::{Client, ElasticsearchShelf, ElasticsearchSink, install};
-use crate::sinks::sqlite::{Sqlite, SqliteDocuments, SqliteShelf};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::config::{Config, IndexStore};
+use crate::maintenance::erase;
+use crate::stores::elasticsearch::document::{Document, Documents};
+use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, ElasticsearchSink, install};
+use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -31,6 +31,7 @@ pub const TEMPLATE: &str = include_str!("../../index-templates/transactions.json
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some("consumer"),
     topics: |config| vec![config.transactions.topic.clone()],
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
@@ -42,36 +43,36 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let target = match &config.transactions.store {
-        Store::Elasticsearch => elasticsearch(config)?,
-        Store::Sqlite(path) => sqlite(Sqlite::new(path), order),
+        IndexStore::Elasticsearch => elasticsearch(config)?,
+        IndexStore::Sqlite(path) => sqlite(Sqlite::new(path), order),
     };
     Ok(target.bound_to(Transactions::new(order)))
 }
 
-fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
+fn elasticsearch(config: &Config) -> Result<Target<Document>, SetupError> {
     let alias = config.elasticsearch.index.clone();
-    let client = Client::new(&config.elasticsearch)?;
+    let client = ElasticsearchClient::new(&config.elasticsearch)?;
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
-    let shelf = Arc::new(ElasticsearchShelf::new(client.clone(), &alias));
+    let reader = Arc::new(ElasticsearchReader::new(client.clone(), &alias));
     let name = format!("elasticsearch/{alias}");
     let prepare = prepare((client, alias), |(client, alias)| async move {
         install(&client, &alias, TEMPLATE).await.map_err(|error| Failure::misconfigured(error.to_string()))
     });
-    Ok(Target { sink, shelf, prepare, name })
+    Ok(Target { sink, reader, prepare, name })
 }
 
 fn sqlite(sqlite: Sqlite, order: Order) -> Target<Document> {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteShelf::documents(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::documents(sqlite.clone()));
     let name = format!("sqlite/{}", sqlite.path().display());
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads a transaction event for one of the systems that have them.
-pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, Event<'r>> {
+pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
     let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
         return Decoded::Ignore;
     };
@@ -96,7 +97,7 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
 }
 
 /// As [`decode`], for a projection: what the primary dead-letters is not its business.
-pub(super) fn projected<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, Event<'r>> {
+pub(super) fn projected<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
     match decode(system, record) {
         Decoded::Reject(_) => Decoded::Ignore,
         decoded => decoded,
@@ -116,14 +117,14 @@ impl Transactions {
 }
 
 impl System for Transactions {
-    type Event<'r> = Event<'r>;
+    type Event<'r> = TransactionEvent<'r>;
     type Write = Document;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
         decode(NAME, record)
     }
 
@@ -133,7 +134,7 @@ impl System for Transactions {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+        events: Vec<(&'e Identity<'r>, &'e TransactionEvent<'r>)>,
     ) -> Vec<Result<Document, Reject>> {
         let enriched_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let mut documents = Documents::new(self.order, events.len());
@@ -162,7 +163,7 @@ pub(super) fn count_unindexed(system: &'static str, fields: usize) {
 }
 
 /// A bug for the fault suite.
-fn write_without_currency(event: &Event<'_>, enriched_at: &str, out: &mut Vec<u8>) {
+fn write_without_currency(event: &TransactionEvent<'_>, enriched_at: &str, out: &mut Vec<u8>) {
     let mut document = Vec::new();
     enrichers::write_document(event, enriched_at, &mut document);
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(&document).unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
@@ -13,24 +13,31 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::algolia::{Kept, needed, target};
-use crate::sinks::ledger::Entry;
-use crate::sinks::mongodb::{Collection, Fields};
-use crate::systems::definition::{Bound, Definition, Deletes, Projection};
+use crate::stores::algolia::version_store::IndexEntry;
+use crate::stores::algolia::{IndexSpec, needed, target};
+use crate::stores::mongodb::{Collection, OwnedFields};
+use crate::stores::target::{BoundSystem, SetupError};
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-algolia";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaTransactions",
     key: "_id",
     deleted: "_deleted",
-    fields: Fields::Only(&["object"]),
+    fields: OwnedFields::Only(&["object"]),
     indexes: &[],
 };
-static KEPT: Kept =
-    Kept { system: NAME, index: "transactions", ledger: &LEDGER, only: &[&LEDGER], rated: None, ordered: false };
+static KEPT: IndexSpec = IndexSpec {
+    system: NAME,
+    index: "transactions",
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
+    rated: None,
+    ordered: false,
+};
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]
@@ -40,6 +47,7 @@ pub struct TransactionsAlgolia;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
+    service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -51,19 +59,19 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
 }
 
 impl System for TransactionsAlgolia {
-    type Event<'r> = Event<'r>;
-    type Write = Entry;
+    type Event<'r> = TransactionEvent<'r>;
+    type Write = IndexEntry;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
         transactions::projected(NAME, record)
     }
 
@@ -73,18 +81,18 @@ impl System for TransactionsAlgolia {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
-    ) -> Vec<Result<Entry, Reject>> {
-        let entry = |(identity, event): (&Identity<'_>, &Event<'_>)| {
+        events: Vec<(&'e Identity<'r>, &'e TransactionEvent<'r>)>,
+    ) -> Vec<Result<IndexEntry, Reject>> {
+        let entry = |(identity, event): (&Identity<'_>, &TransactionEvent<'_>)| {
             let object = if event.is_delete() { None } else { Some(object(event)?) };
-            Ok(Entry { id: event.id.to_string(), version: identity.version, object, contribution: None })
+            Ok(IndexEntry { id: event.id.to_string(), version: identity.version, object, contribution: None })
         };
         events.into_iter().map(entry).collect()
     }
 }
 
 /// The enriched document under its `objectID`, without the time of enrichment: written again it is the same.
-fn object(event: &Event<'_>) -> Result<String, Reject> {
+fn object(event: &TransactionEvent<'_>) -> Result<String, Reject> {
     let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");
     let mut document = Vec::new();
     transactions::count_unindexed(NAME, enrichers::write_document(event, "", &mut document));

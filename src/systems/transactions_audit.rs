@@ -5,18 +5,18 @@
 
 use std::sync::Arc;
 
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::{Config, Database};
-use crate::sinks::audit::Row;
-use crate::sinks::postgres::{Postgres, PostgresAudit, PostgresShelf};
-use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteShelf};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::stores::audit::AuditRow;
+use crate::stores::postgres::{Postgres, PostgresAudit, PostgresReader};
+use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteReader};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -26,6 +26,7 @@ pub const NAME: &str = "transactions-audit";
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
+    service: None,
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -37,8 +38,9 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
-    let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+    let missing = || SetupError::Missing("transactions-audit needs a database: set DATABASE_URL".to_owned());
+    let database = config.database.as_ref().ok_or_else(missing)?;
     let name = database.target();
     let target = match database {
         Database::Postgres { url, address } => {
@@ -51,18 +53,18 @@ fn bound(config: &Config, order: Order) -> Result<Bound, String> {
     Ok(target.bound_to(Audit))
 }
 
-fn postgres(postgres: Postgres, order: Order, name: String) -> Target<Row> {
+fn postgres(postgres: Postgres, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
-    let shelf = Arc::new(PostgresShelf(postgres.clone()));
+    let reader = Arc::new(PostgresReader(postgres.clone()));
     let prepare = prepare(postgres, |postgres| async move { postgres.install_audit().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
-fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
+fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteShelf::audit(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::audit(sqlite.clone()));
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads transaction events and keeps them as they are.
@@ -70,8 +72,8 @@ fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<Row> {
 pub struct Audit;
 
 impl System for Audit {
-    type Event<'r> = (Event<'r>, &'r Record);
-    type Write = Row;
+    type Event<'r> = (TransactionEvent<'r>, &'r Record);
+    type Write = AuditRow;
 
     fn name(&self) -> &'static str {
         NAME
@@ -92,7 +94,7 @@ impl System for Audit {
     async fn enrich<'e, 'r: 'e>(
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
-    ) -> Vec<Result<Row, Reject>> {
-        events.into_iter().map(|(_, (event, record))| Row::new(event, record)).collect()
+    ) -> Vec<Result<AuditRow, Reject>> {
+        events.into_iter().map(|(_, (event, record))| AuditRow::new(event, record)).collect()
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
-use enrichers::Event;
+use enrichers::TransactionEvent;
 use mongodb::bson::Document;
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
@@ -14,16 +14,21 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, People, Upsert, document_of};
-use crate::sinks::target::{Target, prepare};
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Projection};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
+use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-mongo";
 
-static TRANSACTIONS: Collection =
-    Collection { name: "transactions", key: "_id", deleted: "_deleted", fields: Fields::All, indexes: &["user_id"] };
+static TRANSACTIONS: Collection = Collection {
+    name: "transactions",
+    key: "_id",
+    deleted: "_deleted",
+    fields: OwnedFields::All,
+    indexes: &["user_id"],
+};
 
 static ALL: &[&Collection] = &[&TRANSACTIONS];
 /// An event deletes a document.
@@ -37,6 +42,7 @@ pub struct TransactionsMongo;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
+    service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -48,24 +54,24 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL).of(PEOPLE));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(TransactionsMongo))
+    Ok(Target { sink, reader, prepare, name }.bound_to(TransactionsMongo))
 }
 
 impl System for TransactionsMongo {
-    type Event<'r> = Event<'r>;
+    type Event<'r> = TransactionEvent<'r>;
     type Write = Upsert;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
         transactions::projected(NAME, record)
     }
 
@@ -75,10 +81,10 @@ impl System for TransactionsMongo {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+        events: Vec<(&'e Identity<'r>, &'e TransactionEvent<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
         let enriched_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let upsert = |(identity, event): (&Identity<'_>, &Event<'_>)| {
+        let upsert = |(identity, event): (&Identity<'_>, &TransactionEvent<'_>)| {
             let document = if event.is_delete() { Document::new() } else { document(event, &enriched_at)? };
             Ok(Upsert::replace(&TRANSACTIONS, &identity.document, identity.version, event.is_delete(), document))
         };
@@ -87,7 +93,7 @@ impl System for TransactionsMongo {
 }
 
 /// The enriched document; its version is a field of its own here.
-fn document(event: &Event<'_>, enriched_at: &str) -> Result<Document, Reject> {
+fn document(event: &TransactionEvent<'_>, enriched_at: &str) -> Result<Document, Reject> {
     let mut json = Vec::new();
     transactions::count_unindexed(NAME, enrichers::write_document(event, enriched_at, &mut json));
     let bug = |_| Reject::new("not_a_document", "the enriched document is no JSON object, which is a bug");

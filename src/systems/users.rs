@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use enrichers::clerk::{self, Event, Membership, Session, Subject, Unstorable, User};
+use enrichers::clerk::{self, ClerkEvent, OrganizationMembership, Session, Subject, Unstorable, User};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
@@ -12,10 +12,10 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::sinks::mongodb::{Collection, Fields, Mongo, MongoShelf, MongoSink, People, Upsert, document_of};
-use crate::sinks::target::{Target, prepare};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Bound, Definition, Deletes, Needed, Versions};
+use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -26,7 +26,7 @@ static USERS: Collection = Collection {
     name: "users",
     key: "clerkId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "email",
         "emailVerified",
         "firstName",
@@ -45,7 +45,7 @@ static MEMBERSHIPS: Collection = Collection {
     name: "organizationMemberships",
     key: "membershipId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "clerkId",
         "organizationId",
         "organizationName",
@@ -61,7 +61,7 @@ static SESSIONS: Collection = Collection {
     name: "userSessions",
     key: "sessionId",
     deleted: "isDeleted",
-    fields: Fields::Only(&[
+    fields: OwnedFields::Only(&[
         "clerkId",
         "clientId",
         "status",
@@ -91,6 +91,7 @@ pub struct Users {
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.users.topic.clone()],
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
@@ -102,35 +103,35 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<Bound, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
     let hint = (!config.users.erase_deleted)
         .then_some("it may be one of a deleted document, which keeps its values unless USERS_ERASE_DELETED is true");
     let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true).hinting(hint));
-    let shelf = Arc::new(MongoShelf::new(mongo.clone(), ALL).of(PEOPLE));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(Users { erase_deleted: config.users.erase_deleted }))
+    Ok(Target { sink, reader, prepare, name }.bound_to(Users { erase_deleted: config.users.erase_deleted }))
 }
 
 impl System for Users {
-    type Event<'r> = Event<'r>;
+    type Event<'r> = ClerkEvent<'r>;
     type Write = Upsert;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Event<'r>> {
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, ClerkEvent<'r>> {
         let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
             return Decoded::Ignore;
         };
         match clerk::decode(payload, record.time_ms()) {
-            Ok(clerk::Decoded::Event(event)) => {
+            Ok(clerk::ClerkRecord::Event(event)) => {
                 let (document, message, version) = (event.id.clone(), event.message_id, event.version());
                 Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, *event)
             }
-            Ok(clerk::Decoded::Ignored) => Decoded::Ignore,
+            Ok(clerk::ClerkRecord::Ignored) => Decoded::Ignore,
             Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
         }
     }
@@ -141,13 +142,13 @@ impl System for Users {
 
     async fn enrich<'e, 'r: 'e>(
         &'e self,
-        events: Vec<(&'e Identity<'r>, &'e Event<'r>)>,
+        events: Vec<(&'e Identity<'r>, &'e ClerkEvent<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
         events.into_iter().map(|(identity, event)| upsert(identity, event, self.erase_deleted)).collect()
     }
 }
 
-fn upsert(identity: &Identity<'_>, event: &Event<'_>, erase_deleted: bool) -> Result<Upsert, Reject> {
+fn upsert(identity: &Identity<'_>, event: &ClerkEvent<'_>, erase_deleted: bool) -> Result<Upsert, Reject> {
     let (collection, fields) = match &event.subject {
         Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event)).transpose()?),
         Subject::Membership(membership) => (&MEMBERSHIPS, membership.as_ref().map(of_membership)),
@@ -166,7 +167,7 @@ fn upsert(identity: &Identity<'_>, event: &Event<'_>, erase_deleted: bool) -> Re
     Ok(if absent.is_empty() { upsert } else { upsert.and_unset(&absent) })
 }
 
-fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
+fn of_user(user: &User, event: &ClerkEvent<'_>) -> Result<Document, Reject> {
     let (payload, moved) = clerk::storable(&event.payload);
     transactions::count_unindexed(NAME, moved.len());
     let apart = |Unstorable { pointer, json }: Unstorable| {
@@ -188,7 +189,7 @@ fn of_user(user: &User, event: &Event<'_>) -> Result<Document, Reject> {
     })
 }
 
-fn of_membership(membership: &Membership) -> Document {
+fn of_membership(membership: &OrganizationMembership) -> Document {
     doc! {
         "clerkId": &membership.user_id,
         "organizationId": &membership.organization_id,
@@ -200,7 +201,7 @@ fn of_membership(membership: &Membership) -> Document {
     }
 }
 
-fn of_session(session: &Session, event: &Event<'_>) -> Document {
+fn of_session(session: &Session, event: &ClerkEvent<'_>) -> Document {
     doc! {
         "clerkId": &session.user_id,
         "clientId": &session.client_id,

@@ -76,7 +76,7 @@ proptest! {
             }
             _ => {
                 let event = match enrichers::clerk::decode(bytes, time) {
-                    Ok(enrichers::clerk::Decoded::Event(event)) => Some(event),
+                    Ok(enrichers::clerk::ClerkRecord::Event(event)) => Some(event),
                     _ => None,
                 };
                 (event.map(|event| (event.id.to_string(), event.version(), event.is_delete())), users::mongodb(&record))
@@ -109,7 +109,7 @@ proptest! {
         prop_assert_eq!(moved > 0, document.contains(r#""_unindexed":["#), "{}", document);
         let index = transactions::index(&record).unwrap().passed;
         prop_assert_eq!(transactions::of_source(document), index, "{}\n{}", payload, document);
-        let stored = crate::sinks::mongodb::document_of(document).unwrap();
+        let stored = crate::stores::mongodb::document_of(document).unwrap();
         let mongodb = transactions::mongodb(&record).unwrap().passed;
         prop_assert_eq!(Some(transactions::of_document(&stored)), mongodb, "{}\n{}", payload, document);
     }
@@ -134,7 +134,7 @@ fn piece_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 #[test]
 fn what_enrichment_adds_is_known_to_the_walk() {
-    let mut options = crate::synthetic::Options::new(1, "2023-11-01T00:00:00Z".parse().unwrap());
+    let mut options = crate::synthetic::GeneratorOptions::new(1, "2023-11-01T00:00:00Z".parse().unwrap());
     (options.count, options.users, options.update_ratio) = (600, Some(20), 0.2);
     for event in options.events().unwrap() {
         let record = record(&event.payload.unwrap());

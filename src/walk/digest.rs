@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::json::Plain;
 use super::number::plain;
-use crate::shelf::first_bytes;
+use crate::stores::reader::first_bytes;
 
 /// Of members, of which those that are null say the same as those that are not there.
 pub(super) fn of(members: impl IntoIterator<Item = (String, Plain)>) -> u64 {

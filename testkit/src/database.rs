@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use millrace::synthetic::Expected;
+use millrace::synthetic::ExpectedDocument;
 use sqlx::{Connection, PgConnection};
 
 use crate::services::variable;
@@ -102,7 +102,7 @@ impl OwnDatabase {
     }
 
     /// Holds state and history against what the publisher's events come to.
-    pub fn assert_complete(&self, expected: &HashMap<String, Expected>, events: u64) {
+    pub fn assert_complete(&self, expected: &HashMap<String, ExpectedDocument>, events: u64) {
         let run = async {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
             let state = "SELECT id, version, deleted, payload::text FROM transaction_state";

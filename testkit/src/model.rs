@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use millrace::synthetic::{Expected, reviews, users};
+use millrace::synthetic::{ExpectedDocument, reviews, users};
 use mongodb::bson::{Bson, Document};
 use serde_json::{Value, json};
 
@@ -14,15 +14,15 @@ const COLLECTIONS: [(&str, &str); 3] =
     [("users", "clerkId"), ("organizationMemberships", "membershipId"), ("userSessions", "sessionId")];
 
 /// Documents by collection and key.
-pub type Documents = HashMap<&'static str, BTreeMap<String, Document>>;
+pub type ModelDocuments = HashMap<&'static str, BTreeMap<String, Document>>;
 
 /// All documents of users.
-pub fn people(siblings: &Siblings) -> Documents {
+pub fn people(siblings: &Siblings) -> ModelDocuments {
     COLLECTIONS.iter().map(|(name, key)| (*name, siblings.collection(name, key))).collect()
 }
 
 /// Holds the collections against what the publisher's events come to.
-pub fn assert_people(siblings: &Siblings, held: &Documents, expected: &HashMap<String, users::Expected>) {
+pub fn assert_people(siblings: &Siblings, held: &ModelDocuments, expected: &HashMap<String, users::ExpectedPerson>) {
     let events = contents::users(&siblings.world, &siblings.topic("users"));
     assert_eq!(held.values().map(BTreeMap::len).sum::<usize>(), expected.len());
     for (id, expected) in expected {
@@ -60,7 +60,7 @@ pub fn assert_people(siblings: &Siblings, held: &Documents, expected: &HashMap<S
 }
 
 /// Holds the projections of transactions in MongoDB and in Algolia against the model.
-pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, Expected>) {
+pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, ExpectedDocument>) {
     let documents = siblings.collection("transactions", "_id");
     let objects = siblings.objects("transactions");
     let payloads = payloads(&siblings.world, &siblings.topic("transactions"));
@@ -110,7 +110,7 @@ pub fn cached(siblings: &Siblings, creator: &str) -> Option<Value> {
 }
 
 /// Holds contributions, ratings and their cache against the model; what Redis was made to forget need not be cached.
-pub fn assert_rated(siblings: &Siblings, expected: &reviews::Expected, forgotten: bool) {
+pub fn assert_rated(siblings: &Siblings, expected: &reviews::ExpectedReviews, forgotten: bool) {
     let creators = siblings.collection("creators", "_id");
     let contributions = siblings.collection("reviewContributions", "_id");
     assert_eq!(contributions.len(), expected.reviews.len());
@@ -138,7 +138,7 @@ pub fn assert_rated(siblings: &Siblings, expected: &reviews::Expected, forgotten
 }
 
 /// Holds both indexes of reviews against the model.
-pub fn assert_shown(siblings: &Siblings, expected: &reviews::Expected) {
+pub fn assert_shown(siblings: &Siblings, expected: &reviews::ExpectedReviews) {
     let objects = siblings.objects("reviews");
     let living = expected.reviews.iter().filter(|(_, review)| !review.deleted);
     assert_eq!(objects.len(), living.clone().count());

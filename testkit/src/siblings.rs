@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::TryStreamExt;
-use millrace::synthetic::Options;
+use millrace::synthetic::GeneratorOptions;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 use rdkafka::admin::AdminOptions;
 use serde_json::Value;
 
-use crate::double::Double;
+use crate::double::FakeAlgolia;
 use crate::program::{Running, printed};
 use crate::services::variable;
 use crate::world::{World, block_on, options_of, scaled};
 
 pub struct Siblings {
     pub world: World,
-    pub algolia: Double,
+    pub algolia: FakeAlgolia,
 }
 
 /// What a stream has, beside creates.
@@ -33,7 +33,7 @@ impl Siblings {
     }
 
     pub fn in_world(mut world: World) -> Self {
-        let algolia = Double::start();
+        let algolia = FakeAlgolia::start();
         let server = variable("MONGODB_URL");
         let (server, _) = server.rsplit_once('/').unwrap();
         world.set("MONGODB_URL", &format!("{server}/{}", world.name));
@@ -74,7 +74,7 @@ impl Siblings {
     }
 
     /// Publishes a stream with everything in it, of so many creates.
-    pub fn publish(&self, system: &str, count: u64) -> Options {
+    pub fn publish(&self, system: &str, count: u64) -> GeneratorOptions {
         let count = scaled(count).to_string();
         let shares = [UPDATES, DELETES, LATE, TWICE, POISON, EMPTY].map(|share| share.to_string());
         let [updates, deletes, late, twice, poison, empty] = shares.each_ref().map(String::as_str);

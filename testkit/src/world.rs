@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use millrace::synthetic::{Expected, Options};
+use millrace::synthetic::{ExpectedDocument, GeneratorOptions};
 use pipeline::Record;
 use pipeline::kafka::read_topic;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -301,7 +301,7 @@ impl World {
     }
 
     /// Holds the documents against what the publisher's events come to, and against what of these the log still has.
-    pub fn assert_complete(&self, expected: &HashMap<String, Expected>) {
+    pub fn assert_complete(&self, expected: &HashMap<String, ExpectedDocument>) {
         let documents = self.documents();
         let payloads = payloads(self, &self.name);
         let living = expected.values().filter(|expected| !expected.deleted).count();
@@ -337,9 +337,9 @@ impl Drop for World {
 }
 
 /// The publisher's options for a report of it.
-pub fn options_of(report: &Value, change: impl FnOnce(&mut Options)) -> Options {
+pub fn options_of(report: &Value, change: impl FnOnce(&mut GeneratorOptions)) -> GeneratorOptions {
     let until: DateTime<Utc> = report["until"].as_str().unwrap().parse().unwrap();
-    let mut options = Options::new(report["seed"].as_u64().unwrap(), until);
+    let mut options = GeneratorOptions::new(report["seed"].as_u64().unwrap(), until);
     options.count = report["creates"].as_u64().unwrap();
     change(&mut options);
     options

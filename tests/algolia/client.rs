@@ -1,23 +1,23 @@
 //! Our client against the double: what it writes and reads.
 
 use millrace::config::Config;
-use millrace::sinks::algolia::{Client, Operation};
-use pipeline::sink::Kind;
+use millrace::stores::algolia::{AlgoliaClient, Operation};
+use pipeline::sink::FailureKind;
 use serde_json::{Value, json};
-use testkit::double::{Double, Options};
+use testkit::double::{FakeAlgolia, FakeOptions};
 
-pub fn config(double: &Double, more: &[(&str, &str)]) -> millrace::config::Algolia {
+pub fn config(double: &FakeAlgolia, more: &[(&str, &str)]) -> millrace::config::Algolia {
     let own = double.variables().map(|(name, value)| (name.to_owned(), value));
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_variables(own.into_iter().chain(more)).unwrap().algolia.unwrap()
 }
 
-pub fn client(double: &Double) -> Client {
-    Client::new(&config(double, &[])).unwrap()
+pub fn client(double: &FakeAlgolia) -> AlgoliaClient {
+    AlgoliaClient::new(&config(double, &[])).unwrap()
 }
 
 /// Stores objects of these ids, and waits for them.
-pub async fn store(client: &Client, index: &str, ids: &[String]) {
+pub async fn store(client: &AlgoliaClient, index: &str, ids: &[String]) {
     let objects: Vec<_> = ids.iter().map(|id| json!({"objectID": id, "n": 1}).to_string()).collect();
     let operations: Vec<_> = objects.iter().map(|object| Operation::Save { object }).collect();
     let task = client.batch(index, &operations).await.unwrap();
@@ -30,7 +30,7 @@ pub fn ids(count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_batch_is_applied_in_its_order_and_is_there_after_the_wait() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     let operations = [
         Operation::Save { object: r#"{"objectID":"a","n":1}"# },
@@ -58,7 +58,7 @@ async fn a_batch_is_applied_in_its_order_and_is_there_after_the_wait() {
 
 #[tokio::test]
 async fn attributes_are_replaced_and_others_stay() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     let operations = [
         Operation::Save { object: r#"{"objectID":"a","name":"Ada","rating":{"count":1,"old":true}}"# },
@@ -74,7 +74,7 @@ async fn attributes_are_replaced_and_others_stay() {
 
 #[tokio::test]
 async fn an_index_is_browsed_page_by_page() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     let ids = ids(2_500);
     store(&client, "things", &ids).await;
@@ -96,7 +96,7 @@ async fn an_index_is_browsed_page_by_page() {
 
 #[tokio::test]
 async fn more_ids_than_one_request_takes_go_in_several() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     let ids = ids(2_001);
     store(&client, "things", &ids).await;
@@ -108,7 +108,7 @@ async fn more_ids_than_one_request_takes_go_in_several() {
 
 #[tokio::test]
 async fn a_missing_index_is_empty_and_a_write_makes_it() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     let page = client.browse("none", None).await.unwrap();
     assert!(page.objects.is_empty() && page.cursor.is_none());
@@ -119,8 +119,8 @@ async fn a_missing_index_is_empty_and_a_write_makes_it() {
 
 #[tokio::test]
 async fn the_prefix_stands_before_every_index_and_names_are_escaped() {
-    let double = Double::start();
-    let client = Client::new(&config(&double, &[("ALGOLIA_INDEX_PREFIX", "dev_")])).unwrap();
+    let double = FakeAlgolia::start();
+    let client = AlgoliaClient::new(&config(&double, &[("ALGOLIA_INDEX_PREFIX", "dev_")])).unwrap();
     store(&client, "a/b ?é", &ids(2)).await;
     assert_eq!(double.objects("dev_a/b ?é").len(), 2);
     assert_eq!(client.browse("a/b ?é", None).await.unwrap().objects.len(), 2);
@@ -129,7 +129,7 @@ async fn the_prefix_stands_before_every_index_and_names_are_escaped() {
 
 #[tokio::test]
 async fn the_probe_is_a_write_that_changes_nothing() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let client = client(&double);
     store(&client, "things", &ids(3)).await;
     client.probe("things").await.unwrap();
@@ -139,15 +139,15 @@ async fn the_probe_is_a_write_that_changes_nothing() {
 
 #[tokio::test]
 async fn one_record_that_is_too_large_refuses_the_batch_and_stores_nothing() {
-    let double = Double::with(Options { record_limit: 500, body_limit: 2_000, ..Options::default() });
+    let double = FakeAlgolia::with(FakeOptions { record_limit: 500, body_limit: 2_000, ..FakeOptions::default() });
     let client = client(&double);
     let large = json!({"objectID": "secret-id", "text": "secret-text".repeat(50)}).to_string();
     let operations = [Operation::Save { object: r#"{"objectID":"a"}"# }, Operation::Save { object: &large }];
     let failure = client.batch("things", &operations).await.unwrap_err();
-    assert_eq!(failure.kind, Kind::Refused);
+    assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.why.contains("larger than the Algolia plan allows") && !failure.why.contains("secret"));
     let failure = client.batch("things", &[Operation::Save { object: &large }; 10]).await.unwrap_err();
-    assert_eq!(failure.kind, Kind::Refused);
+    assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.why.contains("413"), "{}", failure.why);
     double.settled();
     assert!(double.objects("things").is_empty());

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use testkit::double::{Double, Fault, Options};
+use testkit::double::{FakeAlgolia, FakeOptions, Fault};
 
 fn run(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
@@ -42,7 +42,7 @@ fn installed() -> &'static Path {
 }
 
 /// Runs one of the program's parts; gives what it prints.
-fn client(double: &Double, part: &str, key: Option<&str>) -> Value {
+fn client(double: &FakeAlgolia, part: &str, key: Option<&str>) -> Value {
     let [(_, app), (_, own_key), _] = double.variables();
     let mut command = Command::new("node");
     command.args(["client.mjs", part]).current_dir(installed());
@@ -52,7 +52,7 @@ fn client(double: &Double, part: &str, key: Option<&str>) -> Value {
 
 #[test]
 fn it_saves_reads_browses_and_deletes() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let seen = client(&double, "everything", None);
     let expected = json!({
         "saved": [1_000, 1_000, 500],
@@ -78,7 +78,7 @@ fn it_saves_reads_browses_and_deletes() {
 
 #[test]
 fn it_is_told_of_a_wrong_key_and_of_a_record_that_is_too_large() {
-    let double = Double::with(Options { record_limit: 1_000, ..Options::default() });
+    let double = FakeAlgolia::with(FakeOptions { record_limit: 1_000, ..FakeOptions::default() });
     assert_eq!(client(&double, "save", Some("wrong")), json!(["ApiError", 403, "Invalid Application-ID or API key"]));
     let refused = client(&double, "save-large", None);
     assert_eq!((&refused[0], &refused[1]), (&json!("ApiError"), &json!(400)));
@@ -91,12 +91,12 @@ fn it_is_told_of_a_wrong_key_and_of_a_record_that_is_too_large() {
 #[test]
 fn it_asks_the_second_host_when_the_first_fails_and_not_when_it_asks_to_wait() {
     for fault in [Fault::Status(503), Fault::Cut] {
-        let double = Double::with_hosts(2);
+        let double = FakeAlgolia::with_hosts(2);
         double.fail_host(0, fault);
         assert_eq!(client(&double, "save", None), json!("saved"), "{fault:?}");
         assert_eq!((double.requests_at(0, "batch"), double.requests_at(1, "batch")), (1, 1), "{fault:?}");
     }
-    let double = Double::with_hosts(2);
+    let double = FakeAlgolia::with_hosts(2);
     double.fail_host(0, Fault::Status(429));
     assert_eq!(client(&double, "save", None)[1], 429);
     assert_eq!((double.requests_at(0, "batch"), double.requests_at(1, "batch")), (1, 0));

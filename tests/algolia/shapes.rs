@@ -5,11 +5,11 @@ use std::path::Path;
 use reqwest::Method;
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
-use testkit::double::Double;
+use testkit::double::FakeAlgolia;
 
 const INDEX: &str = "theIndexName";
 
-fn send(double: &Double, request: &Value) -> (u16, Value) {
+fn send(double: &FakeAlgolia, request: &Value) -> (u16, Value) {
     let [(_, app), (_, key), (_, url)] = double.variables();
     let method: Method = request["method"].as_str().unwrap().parse().unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
@@ -62,7 +62,7 @@ fn every_call_answers_in_the_shape_of_its_fixture() {
         fixtures += 1;
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        let double = Double::start();
+        let double = FakeAlgolia::start();
         let given = filled(&text, &Value::Null)["given"].as_array().cloned().unwrap_or_default();
         let stored: Vec<_> = given.iter().map(|object| json!({"action": "addObject", "body": object})).collect();
         let path = format!("/1/indexes/{INDEX}/batch");
@@ -78,7 +78,7 @@ fn every_call_answers_in_the_shape_of_its_fixture() {
 
 #[test]
 fn what_is_not_offered_is_refused() {
-    let double = Double::start();
+    let double = FakeAlgolia::start();
     let batch = |action: &str, body: Value| {
         let requests =
             json!({"requests": [{"action": "addObject", "body": {"objectID": "1"}}, {"action": action, "body": body}]});

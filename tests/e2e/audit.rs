@@ -1,6 +1,6 @@
 //! The audit: complete whatever happens, and never in the primary's way.
 
-use millrace::synthetic::Options;
+use millrace::synthetic::GeneratorOptions;
 use pipeline::sink::Order;
 use serde_json::{Value, json};
 pub use testkit::database::Audited;
@@ -11,7 +11,7 @@ use testkit::world::{World, block_on, options_of, scaled};
 use crate::PROGRAM;
 
 /// Publishes a stream with everything in it.
-fn publish(world: &World, count: u64) -> Options {
+fn publish(world: &World, count: u64) -> GeneratorOptions {
     let count = scaled(count).to_string();
     let args = [
         ["--count", &count].as_slice(),
@@ -26,7 +26,7 @@ fn publish(world: &World, count: u64) -> Options {
     })
 }
 
-fn distinct(options: &Options) -> u64 {
+fn distinct(options: &GeneratorOptions) -> u64 {
     let counts = options.counts().unwrap();
     counts.creates + counts.updates + counts.deletes + counts.late
 }
@@ -263,9 +263,9 @@ fn one_file_can_be_index_and_audit_on_a_real_broker() {
     }
     let expected = options.expected().unwrap();
     let read = async {
-        let sqlite = millrace::sinks::sqlite::Sqlite::new(&file);
-        let documents = millrace::sinks::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
-        (documents, millrace::sinks::sqlite::SqliteAudit::new(sqlite, Order::Log).all().await.unwrap())
+        let sqlite = millrace::stores::sqlite::Sqlite::new(&file);
+        let documents = millrace::stores::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
+        (documents, millrace::stores::sqlite::SqliteAudit::new(sqlite, Order::Log).all().await.unwrap())
     };
     let (documents, states) = block_on(read);
     assert_eq!((documents.len(), states.len()), (expected.len(), expected.len()));

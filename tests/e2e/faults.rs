@@ -1,13 +1,13 @@
 //! Kills and outages: nothing is lost, nothing is dead-lettered, and `/readyz` tells the truth.
 
-use millrace::synthetic::Options;
+use millrace::synthetic::GeneratorOptions;
 use testkit::program::Running;
 use testkit::services::{elasticsearch, services};
 use testkit::world::{World, options_of, scaled};
 
 use crate::PROGRAM;
 
-fn published(world: &World, count: u64) -> Options {
+fn published(world: &World, count: u64) -> GeneratorOptions {
     let count = scaled(count).to_string();
     let report =
         world.publish(&["--count", &count, "--update-ratio", "0.15", "--delete-ratio", "0.03", "--users", "300"]);
@@ -16,7 +16,7 @@ fn published(world: &World, count: u64) -> Options {
     })
 }
 
-fn assert_nothing_lost(world: &World, expected: &Options) {
+fn assert_nothing_lost(world: &World, expected: &GeneratorOptions) {
     world.assert_complete(&expected.expected().unwrap());
     assert_eq!(world.letters().len(), 0, "an outage is no reason for a dead letter");
 }

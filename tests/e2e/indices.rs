@@ -1,13 +1,13 @@
 //! What stands in the cluster already: other names, other people's templates, several indices behind the alias.
 
-use millrace::synthetic::Options;
+use millrace::synthetic::GeneratorOptions;
 use serde_json::{Value, json};
 use testkit::services::{elasticsearch, eventually};
 use testkit::world::{World, options_of};
 
 use crate::PROGRAM;
 
-fn publish(world: &World, count: u64) -> Options {
+fn publish(world: &World, count: u64) -> GeneratorOptions {
     options_of(&world.publish(&["--count", &count.to_string(), "--update-ratio", "0.3"]), |options| {
         options.update_ratio = 0.3;
     })

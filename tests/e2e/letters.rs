@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pipeline::dead_letters::{DeadLetters, Letter, header};
+use pipeline::dead_letters::{DeadLetter, DeadLetters, header};
 use pipeline::kafka::KafkaDeadLetters;
 
 use pipeline::sink::Reject;
@@ -104,7 +104,7 @@ fn a_batch_that_is_refused_costs_none_of_its_letters_a_header() {
         payload: Some(Bytes::from(random(offset as u64, bytes))),
         headers: vec![Header { name: "trace".into(), value: Some(Bytes::from_static(b"\x00\xff")) }],
     };
-    let letter = |record| Letter {
+    let letter = |record| DeadLetter {
         record,
         reject: Reject::new("not_json", "a reason"),
         attempts: 0,
@@ -121,7 +121,7 @@ fn a_batch_that_is_refused_costs_none_of_its_letters_a_header() {
     let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "20000");
     block_on(world.admin().alter_configs([&change], &AdminOptions::new())).unwrap().remove(0).unwrap();
     let records: Vec<Record> = (1..=50).map(|offset| record(offset, 5_000)).chain([record(51, 30_000)]).collect();
-    let letters: Vec<Letter<'_>> = records.iter().map(letter).collect();
+    let letters: Vec<DeadLetter<'_>> = records.iter().map(letter).collect();
     let answers = runtime.block_on(dead_letters.send(&letters));
     let (large, fit) = answers.split_last().unwrap();
     assert!(fit.iter().all(Result::is_ok), "{fit:?}");

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use millrace::config::{Config, Database};
-use millrace::shelf::{Seen, Shelf};
-use millrace::sinks::elasticsearch::{Client, ElasticsearchShelf};
-use millrace::sinks::postgres::{Postgres, PostgresShelf};
+use millrace::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader};
+use millrace::stores::postgres::{Postgres, PostgresReader};
+use millrace::stores::reader::{ObservedVersion, StoreReader};
 use serde_json::{Value, json};
 use testkit::program::printed;
 use testkit::services::elasticsearch;
@@ -192,13 +192,13 @@ fn the_audit_is_purged_likewise() {
     assert_eq!(audited.ask("SELECT count(*) FROM transactions WHERE id = 'living' AND status = 'bad'"), 1);
 }
 
-/// Holds a store that has the living `alive` and the tombstone `dead` to what a shelf promises.
-async fn keeps_its_word(shelf: &dyn Shelf) {
+/// Holds a store that has the living `alive` and the tombstone `dead` to what a reader promises.
+async fn keeps_its_word(reader: &dyn StoreReader) {
     let ids = ["alive", "dead"].map(str::to_owned);
-    let found = shelf.find(&ids).await.unwrap();
-    let (alive, dead) = (found[0].as_ref().unwrap().held, found[1].as_ref().unwrap().held);
+    let found = reader.find(&ids).await.unwrap();
+    let (alive, dead) = (found[0].as_ref().unwrap().version, found[1].as_ref().unwrap().version);
     assert!(!alive.deleted && dead.deleted);
-    let seen = |id: &str, version, deleted| Seen { id: id.to_owned(), version, deleted };
+    let seen = |id: &str, version, deleted| ObservedVersion { id: id.to_owned(), version, deleted };
     let changed = [
         seen("alive", alive.version - 1, false),
         seen("alive", alive.version, true),
@@ -206,14 +206,14 @@ async fn keeps_its_word(shelf: &dyn Shelf) {
         seen("dead", dead.version, false),
         seen("never", 4, true),
     ];
-    assert_eq!(shelf.remove(&changed).await.unwrap(), 0, "{}", shelf.name());
-    assert_eq!(shelf.remove(&[seen("never", 4, true), seen("dead", dead.version, true)]).await.unwrap(), 1);
-    let left = shelf.find(&ids).await.unwrap();
-    assert!(left[0].is_some() && left[1].is_none(), "{}", shelf.name());
-    assert_eq!(shelf.horizon().await.unwrap(), None);
+    assert_eq!(reader.remove(&changed).await.unwrap(), 0, "{}", reader.name());
+    assert_eq!(reader.remove(&[seen("never", 4, true), seen("dead", dead.version, true)]).await.unwrap(), 1);
+    let left = reader.find(&ids).await.unwrap();
+    assert!(left[0].is_some() && left[1].is_none(), "{}", reader.name());
+    assert_eq!(reader.horizon().await.unwrap(), None);
     for version in [8, 4] {
-        shelf.note_horizon(version).await.unwrap();
-        assert_eq!(shelf.horizon().await.unwrap(), Some(8), "{}", shelf.name());
+        reader.note_horizon(version).await.unwrap();
+        assert_eq!(reader.horizon().await.unwrap(), Some(8), "{}", reader.name());
     }
 }
 
@@ -226,9 +226,9 @@ fn only_what_is_still_as_it_was_seen_is_removed() {
     world.run_all_once();
     let config = Config::from_variables(world.env.clone()).unwrap();
     block_on(async {
-        let client = Client::new(&config.elasticsearch).unwrap();
-        keeps_its_word(&ElasticsearchShelf::new(client, &world.name)).await;
+        let client = ElasticsearchClient::new(&config.elasticsearch).unwrap();
+        keeps_its_word(&ElasticsearchReader::new(client, &world.name)).await;
         let Some(Database::Postgres { url, address }) = &config.database else { panic!("no PostgreSQL") };
-        keeps_its_word(&PostgresShelf(Postgres::new(url, address, 1).unwrap())).await;
+        keeps_its_word(&PostgresReader(Postgres::new(url, address, 1).unwrap())).await;
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use millrace::synthetic::{Kind, Options};
+use millrace::synthetic::{GeneratorOptions, SyntheticKind};
 use serde_json::json;
 
 /// What a record is.
@@ -100,7 +100,7 @@ pub fn undecodable(id: &str, timestamp: &str) -> Message {
 pub fn stream(seed: u64, count: u64) -> Vec<Message> {
     // Fixed, so that a seed gives the same records every day.
     let until: DateTime<Utc> = "2026-06-01T00:00:00Z".parse().unwrap();
-    let mut options = Options::new(seed, until);
+    let mut options = GeneratorOptions::new(seed, until);
     options.count = count;
     options.users = Some(40);
     (options.update_ratio, options.delete_ratio, options.late_ratio) = (0.3, 0.15, 0.1);
@@ -117,11 +117,11 @@ pub fn stream(seed: u64, count: u64) -> Vec<Message> {
                 status: event.status.to_owned(),
             };
             let sent = match event.kind {
-                Kind::Created => document(0),
-                Kind::Updated | Kind::Late => document(1),
-                Kind::Deleted => document(2),
-                Kind::Malformed => Sent::Undecodable,
-                Kind::Null => Sent::Null,
+                SyntheticKind::Created => document(0),
+                SyntheticKind::Updated | SyntheticKind::Late => document(1),
+                SyntheticKind::Deleted => document(2),
+                SyntheticKind::Malformed => Sent::Undecodable,
+                SyntheticKind::Null => Sent::Null,
             };
             Message { key: event.key, payload: event.payload, sent }
         })

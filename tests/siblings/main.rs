@@ -15,7 +15,6 @@
 
 mod contributions;
 mod erase;
-mod ledger;
 mod outage;
 mod payloads;
 mod refused;
@@ -23,6 +22,7 @@ mod reviews;
 mod transactions;
 mod users;
 mod values;
+mod version_store;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use millrace::sinks::follow_up::{FollowUp, FollowUps, Refusal};
-use millrace::sinks::rating::{Ratings, rate};
+use millrace::stores::follow_up::{FollowUp, FollowUps, Refusal};
+use millrace::stores::ratings::recompute::{Ratings, rate};
 use mongodb::bson::{Document, doc};
-use pipeline::sink::{Answer, Failure, Order};
+use pipeline::sink::{BoxFuture, Failure, Order};
 use testkit::model::{cached, histogram};
 use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
 
 use crate::PROGRAM;
-use crate::ledger::{Place, in_each, review as contribution, take, texts};
 use crate::reviews::review;
+use crate::version_store::{Place, in_each, review as contribution, take, texts};
 
 in_each! {
     a_subject_that_refuses_is_listed_until_it_is_mended
@@ -21,16 +21,16 @@ in_each! {
 struct Rates(Arc<dyn Ratings>);
 
 impl FollowUp for Rates {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> Answer<'a, Result<Vec<Refusal>, Failure>> {
+    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
         Box::pin(rate(&*self.0, subjects))
     }
 }
 
 async fn a_subject_that_refuses_is_listed_until_it_is_mended(place: Arc<Place>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let subjects = texts(&["a", "b", "c", "d", "e"]);
     let contributions = ["a", "b", "c", "d", "e"].map(|subject| contribution(subject, 1, subject, 5));
-    take(&*ledger, &contributions).await;
+    take(&*versions, &contributions).await;
     place.spoil("c").await;
     let work = Arc::new(Rates(ratings.clone()));
     let here = FollowUps::new("here", work.clone(), place.refusals());

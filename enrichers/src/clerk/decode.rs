@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::{Decoded, Event, Kind, Membership, Session, Subject, User};
+use super::{ClerkEvent, ClerkKind, ClerkRecord, OrganizationMembership, Session, Subject, User};
 use crate::decode::event_time;
 use crate::envelope::{Envelope, present, text};
 use crate::event::message_id;
 use crate::timestamp::FORMS;
-use crate::{Fields, Reject, Timestamp, json};
+use crate::{DecodeError, Fields, Timestamp, json};
 
 /// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.
 const MAX_DEPTH: usize = 90;
@@ -21,58 +21,58 @@ const MAX_DEPTH: usize = 90;
 /// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type` (no
 /// type at all), `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`,
 /// `bad_timestamp`, `timestamp_out_of_range`.
-pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Decoded<'_>, Reject> {
+pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ClerkRecord<'_>, DecodeError> {
     let envelope = Envelope::read(payload, MAX_DEPTH)?;
     let event_type = envelope.event_type()?;
-    let Some((of, kind)) = known(&event_type) else { return Ok(Decoded::Ignored) };
+    let Some((of, kind)) = known(&event_type) else { return Ok(ClerkRecord::Ignored) };
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
     let time_micros = time(data.get("updated_at"), envelope.timestamp(), record_timestamp_ms)?;
     let subject = of.read(kind, &data)?;
     let payload = json::well_formed(envelope.text);
     let message_id = message_id(&id, &event_type, &time_micros.to_string());
-    Ok(Decoded::Event(Box::new(Event { id, kind, time_micros, message_id, subject, payload })))
+    Ok(ClerkRecord::Event(Box::new(ClerkEvent { id, kind, time_micros, message_id, subject, payload })))
 }
 
 /// Event types: what they are about and what they say of it.
-fn known(event_type: &str) -> Option<(Of, Kind)> {
+fn known(event_type: &str) -> Option<(ClerkSubject, ClerkKind)> {
     Some(match event_type {
-        "user.created" => (Of::User, Kind::Created),
-        "user.updated" => (Of::User, Kind::Updated),
-        "user.deleted" => (Of::User, Kind::Deleted),
-        "organizationMembership.created" => (Of::Membership, Kind::Created),
-        "organizationMembership.updated" => (Of::Membership, Kind::Updated),
-        "organizationMembership.deleted" => (Of::Membership, Kind::Deleted),
-        "session.created" => (Of::Session, Kind::Created),
-        "session.ended" => (Of::Session, Kind::Ended),
-        "session.removed" => (Of::Session, Kind::Removed),
-        "session.revoked" => (Of::Session, Kind::Revoked),
+        "user.created" => (ClerkSubject::User, ClerkKind::Created),
+        "user.updated" => (ClerkSubject::User, ClerkKind::Updated),
+        "user.deleted" => (ClerkSubject::User, ClerkKind::Deleted),
+        "organizationMembership.created" => (ClerkSubject::Membership, ClerkKind::Created),
+        "organizationMembership.updated" => (ClerkSubject::Membership, ClerkKind::Updated),
+        "organizationMembership.deleted" => (ClerkSubject::Membership, ClerkKind::Deleted),
+        "session.created" => (ClerkSubject::Session, ClerkKind::Created),
+        "session.ended" => (ClerkSubject::Session, ClerkKind::Ended),
+        "session.removed" => (ClerkSubject::Session, ClerkKind::Removed),
+        "session.revoked" => (ClerkSubject::Session, ClerkKind::Revoked),
         _ => return None,
     })
 }
 
 /// The first time that is there.
-fn time(updated_at: Option<&RawValue>, sent: Option<&RawValue>, record_ms: Option<i64>) -> Result<i64, Reject> {
+fn time(updated_at: Option<&RawValue>, sent: Option<&RawValue>, record_ms: Option<i64>) -> Result<i64, DecodeError> {
     let named = present(updated_at).map(|raw| (raw, "data.updated_at"));
     if let Some((raw, name)) = named.or_else(|| present(sent).map(|raw| (raw, "timestamp"))) {
         return Ok(event_time(Some(raw), name, record_ms)?.0.micros());
     }
     let record = record_ms.filter(|ms| *ms >= 0).and_then(Timestamp::from_millis);
     let nowhere = "`data.updated_at` and `timestamp` are missing, and the record has no time of its own";
-    Ok(record.ok_or_else(|| Reject::new("bad_timestamp", nowhere))?.micros())
+    Ok(record.ok_or_else(|| DecodeError::new("bad_timestamp", nowhere))?.micros())
 }
 
 /// What an event is about.
 #[derive(Clone, Copy)]
-enum Of {
+enum ClerkSubject {
     User,
     Membership,
     Session,
 }
 
-impl Of {
-    fn read(self, kind: Kind, data: &Fields<'_>) -> Result<Subject, Reject> {
-        let there = kind != Kind::Deleted;
+impl ClerkSubject {
+    fn read(self, kind: ClerkKind, data: &Fields<'_>) -> Result<Subject, DecodeError> {
+        let there = kind != ClerkKind::Deleted;
         Ok(match self {
             Self::User => Subject::User(there.then(|| user(data)).transpose()?),
             Self::Membership => Subject::Membership(there.then(|| membership(data)).transpose()?),
@@ -81,8 +81,8 @@ impl Of {
     }
 }
 
-fn user(data: &Fields<'_>) -> Result<User, Reject> {
-    let missing = || Reject::new("missing_field", "`data.email_addresses` is missing or not an array");
+fn user(data: &Fields<'_>) -> Result<User, DecodeError> {
+    let missing = || DecodeError::new("missing_field", "`data.email_addresses` is missing or not an array");
     let addresses = data.get("email_addresses").and_then(array).ok_or_else(missing)?;
     let primary = data.get("primary_email_address_id").and_then(json::string);
     // An address without an id belongs to no one.
@@ -102,9 +102,9 @@ fn user(data: &Fields<'_>) -> Result<User, Reject> {
     })
 }
 
-fn membership(data: &Fields<'_>) -> Result<Membership, Reject> {
+fn membership(data: &Fields<'_>) -> Result<OrganizationMembership, DecodeError> {
     let organization = inner(data, "organization");
-    Ok(Membership {
+    Ok(OrganizationMembership {
         user_id: required(&inner(data, "public_user_data"), "user_id", "data.public_user_data.user_id")?,
         organization_id: required(&organization, "id", "data.organization.id")?,
         organization_name: text(&organization, "name", "data.organization.name")?,
@@ -115,7 +115,7 @@ fn membership(data: &Fields<'_>) -> Result<Membership, Reject> {
     })
 }
 
-fn session(data: &Fields<'_>) -> Result<Session, Reject> {
+fn session(data: &Fields<'_>) -> Result<Session, DecodeError> {
     Ok(Session {
         user_id: required(data, "user_id", "data.user_id")?,
         client_id: text(data, "client_id", "data.client_id")?,
@@ -137,16 +137,16 @@ fn inner<'a>(data: &Fields<'a>, name: &str) -> Fields<'a> {
     data.get(name).and_then(|raw| Fields::parse(raw.get())).unwrap_or_default()
 }
 
-fn required(data: &Fields<'_>, name: &str, path: &str) -> Result<String, Reject> {
-    let missing = || Reject::new("missing_field", format!("`{path}` is missing, empty, or not a string"));
+fn required(data: &Fields<'_>, name: &str, path: &str) -> Result<String, DecodeError> {
+    let missing = || DecodeError::new("missing_field", format!("`{path}` is missing, empty, or not a string"));
     let text = data.get(name).and_then(json::string).filter(|text| !text.is_empty());
     text.map(Into::into).ok_or_else(missing)
 }
 
 /// A time, read as the event's own is, in milliseconds since 1970. `None` where it is missing or null.
-fn millis(data: &Fields<'_>, name: &str) -> Result<Option<i64>, Reject> {
+fn millis(data: &Fields<'_>, name: &str) -> Result<Option<i64>, DecodeError> {
     let Some(raw) = present(data.get(name)) else { return Ok(None) };
-    let wrong = || Reject::new("bad_timestamp", format!("`data.{name}` is none of {FORMS}"));
+    let wrong = || DecodeError::new("bad_timestamp", format!("`data.{name}` is none of {FORMS}"));
     let (time, _) = Timestamp::read(raw).ok_or_else(wrong)?;
     Ok(Some(time.micros().div_euclid(1_000)))
 }

@@ -21,18 +21,18 @@ const FINAL: i64 = 1 << 60;
 
 /// What became of a payload that is no poison.
 #[derive(Debug)]
-pub enum Decoded<'a> {
-    Event(Box<Event<'a>>),
+pub enum ClerkRecord<'a> {
+    Event(Box<ClerkEvent<'a>>),
     /// Of a type that is not read here.
     Ignored,
 }
 
 /// A message that was understood.
 #[derive(Debug)]
-pub struct Event<'a> {
+pub struct ClerkEvent<'a> {
     /// `data.id`: of the user, the membership or the session; 1 to 512 bytes.
     pub id: Cow<'a, str>,
-    pub kind: Kind,
+    pub kind: ClerkKind,
     /// `data.updated_at`, else the webhook's `timestamp`, else the record's; microseconds since 1970, UTC.
     pub time_micros: i64,
     /// SHA-256 over id, event type and time.
@@ -42,7 +42,7 @@ pub struct Event<'a> {
     pub payload: Cow<'a, str>,
 }
 
-impl Event<'_> {
+impl ClerkEvent<'_> {
     /// The document's version: microseconds times four plus the kind's rank. A deletion's is above all others: it is
     /// final, whatever comes later. Equal versions are decided by log order.
     pub fn version(&self) -> i64 {
@@ -52,13 +52,13 @@ impl Event<'_> {
 
     /// Whether the subject is gone; a session never is.
     pub fn is_delete(&self) -> bool {
-        self.kind == Kind::Deleted
+        self.kind == ClerkKind::Deleted
     }
 }
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ClerkKind {
     Created,
     Updated,
     Deleted,
@@ -67,7 +67,7 @@ pub enum Kind {
     Revoked,
 }
 
-impl Kind {
+impl ClerkKind {
     /// As the event type ends.
     pub fn name(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     User(Option<User>),
-    Membership(Option<Membership>),
+    Membership(Option<OrganizationMembership>),
     Session(Session),
 }
 
@@ -115,7 +115,7 @@ pub struct User {
 
 /// A user's membership of an organization; times are milliseconds since 1970, UTC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Membership {
+pub struct OrganizationMembership {
     pub user_id: String,
     pub organization_id: String,
     pub organization_name: Option<String>,
@@ -146,7 +146,7 @@ pub fn micros_of(version: i64) -> i64 {
 /// The version of what was erased at this one: that of a deletion of the same time, which is final. Nothing up to it, and no
 /// event that is no deletion, comes over it.
 pub fn erased(version: i64) -> i64 {
-    FINAL + version_at(micros_of(version)) + Kind::Deleted.rank()
+    FINAL + version_at(micros_of(version)) + ClerkKind::Deleted.rank()
 }
 
 /// Whether a payload names this id in `data.id`. What follows may be broken.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Reject;
+use crate::DecodeError;
 
 /// Every fixture: the event type and a webhook of it.
 const FIXTURES: &[(&str, &str)] = &[
@@ -24,18 +24,18 @@ fn fixture(event_type: &str) -> &'static str {
     FIXTURES.iter().find(|(name, _)| *name == event_type).unwrap().1
 }
 
-fn event(payload: &str) -> Event<'_> {
+fn event(payload: &str) -> ClerkEvent<'_> {
     match decode(payload.as_bytes(), Some(CREATED)).unwrap() {
-        Decoded::Event(event) => *event,
-        Decoded::Ignored => panic!("ignored"),
+        ClerkRecord::Event(event) => *event,
+        ClerkRecord::Ignored => panic!("ignored"),
     }
 }
 
 fn class(payload: impl AsRef<[u8]>) -> &'static str {
     match decode(payload.as_ref(), Some(CREATED)) {
-        Ok(Decoded::Event(_)) => "accepted",
-        Ok(Decoded::Ignored) => "ignored",
-        Err(Reject { class, reason }) => {
+        Ok(ClerkRecord::Event(_)) => "accepted",
+        Ok(ClerkRecord::Ignored) => "ignored",
+        Err(DecodeError { class, reason }) => {
             assert!(!reason.contains("SECRET"), "{reason}");
             class
         }
@@ -139,7 +139,7 @@ fn a_membership_and_a_session() {
     let Subject::Membership(Some(membership)) = event(fixture("organizationMembership.updated")).subject else {
         panic!()
     };
-    let expected = Membership {
+    let expected = OrganizationMembership {
         user_id: "user_2h8op3Isl1QR7tKu5FGNfaLKEoU".to_owned(),
         organization_id: "org_2g7np7Hrk0SN6kj5EDMLDaKNL0S".to_owned(),
         organization_name: Some("Acme Corp".to_owned()),
@@ -171,8 +171,8 @@ fn the_time_is_the_first_that_is_there() {
     assert_eq!(time(&user_with(r#""updated_at":1716883201"#)), 1_716_883_201_000_000);
     let neither = user_with(r#""updated_at":null"#).replace("1716883200000", "null");
     let recorded = |record| match decode(neither.as_bytes(), record) {
-        Ok(Decoded::Event(event)) => event.time_micros,
-        Ok(Decoded::Ignored) => panic!("ignored"),
+        Ok(ClerkRecord::Event(event)) => event.time_micros,
+        Ok(ClerkRecord::Ignored) => panic!("ignored"),
         Err(reject) => panic!("{reject}"),
     };
     assert_eq!(recorded(Some(CREATED + 5)), (CREATED + 5) * 1_000);
@@ -191,7 +191,7 @@ fn versions_order_by_time_then_rank_and_a_deletion_is_last() {
         assert_eq!(version(ended), CREATED * 4_000 + 1);
     }
     let last_day = small("user.updated", r#"{"id":"user_1","email_addresses":[],"updated_at":"9999-12-31T23:59:59Z"}"#);
-    let Decoded::Event(last) = decode(last_day.as_bytes(), None).unwrap() else { panic!() };
+    let ClerkRecord::Event(last) = decode(last_day.as_bytes(), None).unwrap() else { panic!() };
     let first_day = small("user.deleted", r#"{"id":"user_1","deleted":true,"updated_at":0}"#);
     let first = event(&first_day);
     assert!(first.version() > last.version());
@@ -314,7 +314,7 @@ proptest! {
         let mut payload = FIXTURES[which].1.as_bytes().to_vec();
         let at = at.index(payload.len());
         if cut { payload.truncate(at) } else { payload[at] = byte }
-        if let Ok(Decoded::Event(event)) = decode(&payload, Some(CREATED)) {
+        if let Ok(ClerkRecord::Event(event)) = decode(&payload, Some(CREATED)) {
             prop_assert!(is_about(&payload, &event.id));
             prop_assert_eq!(micros_of(event.version()), event.time_micros);
         }

@@ -2,13 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::{Event, Review};
+use super::{Review, ReviewEvent};
 use crate::decimal::Decimal;
 use crate::decode::{event_time, read_id};
 use crate::depth::MAX_DEPTH;
 use crate::envelope::{Envelope, present, text};
 use crate::event::message_id;
-use crate::{Fields, Kind, Reject, json};
+use crate::{DecodeError, Fields, TransactionKind, json};
 
 /// Decodes a message's payload.
 ///
@@ -19,7 +19,7 @@ use crate::{Fields, Kind, Reject, json};
 /// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
 /// `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`, `bad_stars`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
-pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<'_>, Reject> {
+pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ReviewEvent<'_>, DecodeError> {
     let envelope = Envelope::read(payload, MAX_DEPTH)?;
     let event_type = envelope.event_type()?;
     let kind = kind(&event_type)?;
@@ -28,30 +28,30 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Event<
     let updated_at = present(data.get("updatedAt"));
     let (raw, name) = updated_at.map_or((envelope.timestamp(), "timestamp"), |raw| (Some(raw), "data.updatedAt"));
     let time_micros = event_time(raw, name, record_timestamp_ms)?.0.micros();
-    let review = (kind != Kind::Deleted).then(|| review(&data)).transpose()?;
+    let review = (kind != TransactionKind::Deleted).then(|| review(&data)).transpose()?;
     let message_id = message_id(&id, &event_type, &time_micros.to_string());
-    Ok(Event { id, kind, time_micros, message_id, review })
+    Ok(ReviewEvent { id, kind, time_micros, message_id, review })
 }
 
-fn kind(event_type: &str) -> Result<Kind, Reject> {
+fn kind(event_type: &str) -> Result<TransactionKind, DecodeError> {
     match event_type {
-        "review.created" => Ok(Kind::Created),
-        "review.updated" => Ok(Kind::Updated),
-        "review.deleted" => Ok(Kind::Deleted),
-        _ => Err(Reject::new("unknown_event_type", "`type` is not one of the three known")),
+        "review.created" => Ok(TransactionKind::Created),
+        "review.updated" => Ok(TransactionKind::Updated),
+        "review.deleted" => Ok(TransactionKind::Deleted),
+        _ => Err(DecodeError::new("unknown_event_type", "`type` is not one of the three known")),
     }
 }
 
 /// What stands in `creatorId`, which is a creator's document id as well.
-fn creator(raw: &RawValue) -> Result<String, Reject> {
+fn creator(raw: &RawValue) -> Result<String, DecodeError> {
     read_id(Some(raw), "data.creatorId").map(Into::into).map_err(|reject| match reject.class {
-        "missing_id" => Reject { class: "missing_field", ..reject },
+        "missing_id" => DecodeError { class: "missing_field", ..reject },
         _ => reject,
     })
 }
 
-fn review(data: &Fields<'_>) -> Result<Review, Reject> {
-    let missing = || Reject::new("missing_field", "`data.creatorId` is missing");
+fn review(data: &Fields<'_>) -> Result<Review, DecodeError> {
+    let missing = || DecodeError::new("missing_field", "`data.creatorId` is missing");
     let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
     let text = |name| text(data, name, &format!("data.{name}"));
     Ok(Review {
@@ -66,8 +66,8 @@ fn review(data: &Fields<'_>) -> Result<Review, Reject> {
 }
 
 /// One to five, as a whole number however it is written, or as one in a string.
-fn stars(raw: Option<&RawValue>) -> Result<u8, Reject> {
+fn stars(raw: Option<&RawValue>) -> Result<u8, DecodeError> {
     let whole = raw.and_then(json::scalar).and_then(|text| Decimal::parse(&text)?.whole());
     let stars = whole.and_then(|whole| u8::try_from(whole).ok()).filter(|stars| (1..=5).contains(stars));
-    stars.ok_or_else(|| Reject::new("bad_stars", "`data.stars` is not a whole number from 1 to 5"))
+    stars.ok_or_else(|| DecodeError::new("bad_stars", "`data.stars` is not a whole number from 1 to 5"))
 }

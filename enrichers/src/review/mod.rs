@@ -8,16 +8,16 @@ mod tests;
 use std::borrow::Cow;
 
 use crate::about::{Naming, names};
-use crate::{Kind, version_at};
+use crate::{TransactionKind, version_at};
 
 pub use decode::decode;
 
 /// A message that was understood.
 #[derive(Debug)]
-pub struct Event<'a> {
+pub struct ReviewEvent<'a> {
     /// `data.id`: the review's id, 1 to 512 bytes.
     pub id: Cow<'a, str>,
-    pub kind: Kind,
+    pub kind: TransactionKind,
     /// `data.updatedAt`, else the event's `timestamp`; microseconds since 1970, UTC.
     pub time_micros: i64,
     /// SHA-256 over id, event type and time.
@@ -26,14 +26,14 @@ pub struct Event<'a> {
     pub review: Option<Review>,
 }
 
-impl Event<'_> {
+impl ReviewEvent<'_> {
     /// The document's version: microseconds times four plus the kind's rank. Equal versions are decided by log order.
     pub fn version(&self) -> i64 {
         version_at(self.time_micros) + self.kind.rank()
     }
 
     pub fn is_delete(&self) -> bool {
-        self.kind == Kind::Deleted
+        self.kind == TransactionKind::Deleted
     }
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Reject, micros_of};
+use crate::{DecodeError, micros_of};
 
 const NOON: i64 = 1_704_110_400_000;
 
@@ -12,7 +12,7 @@ const DELETED: &str =
 fn class(payload: impl AsRef<[u8]>) -> &'static str {
     match decode(payload.as_ref(), Some(NOON)) {
         Ok(_) => "accepted",
-        Err(Reject { class, reason }) => {
+        Err(DecodeError { class, reason }) => {
             assert!(!reason.contains("SECRET"), "{reason}");
             class
         }
@@ -27,7 +27,9 @@ fn with(from: &str, to: &str) -> String {
 
 #[test]
 fn a_review_as_it_came() {
-    for (event_type, kind) in [("review.created", Kind::Created), ("review.updated", Kind::Updated)] {
+    for (event_type, kind) in
+        [("review.created", TransactionKind::Created), ("review.updated", TransactionKind::Updated)]
+    {
         let payload = with("review.created", event_type);
         let event = decode(payload.as_bytes(), Some(NOON)).unwrap();
         assert_eq!((event.id.as_ref(), event.kind, event.is_delete()), ("rev_1", kind, false));

@@ -1,6 +1,6 @@
 //! Card payments: the masked number, the merchant's plain name, its category, and the direction.
 
-use super::{Details, Facts, Strategy};
+use super::{Details, ProducerFields, Strategy};
 use crate::card_numbers::last_four;
 use crate::{mcc, merchant};
 
@@ -26,7 +26,7 @@ const CATEGORY_CODE: &[&str] = &["mcc", "merchant_category_code"];
 const KINDS: &[&[&str]] =
     &[&["direction"], &["card_transaction_type"], &["operation"], &["type"], &["transaction_type"], &["status"]];
 
-fn enrich(facts: &Facts<'_, '_>, details: &mut Details<'_>) {
+fn enrich(facts: &ProducerFields<'_, '_>, details: &mut Details<'_>) {
     if let Some(digits) = last_digits(facts) {
         details.add("card_masked", &format!("**** **** **** {digits}"));
         details.search.add_word(&digits);
@@ -45,7 +45,7 @@ fn enrich(facts: &Facts<'_, '_>, details: &mut Details<'_>) {
 }
 
 /// The last four digits, from the field for them or from a full number.
-fn last_digits(facts: &Facts<'_, '_>) -> Option<String> {
+fn last_digits(facts: &ProducerFields<'_, '_>) -> Option<String> {
     let given = facts.text(LAST_FOUR).and_then(|text| {
         let digits = text.trim_start_matches(['*', 'x', 'X', '•', '.', ' ']);
         let is_short = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -57,7 +57,7 @@ fn last_digits(facts: &Facts<'_, '_>) -> Option<String> {
 
 /// `credit` for money that comes back, `debit` for money that goes out.
 /// A kind that says so decides; else the sign, where a purchase is positive, as in the documented message.
-fn direction(facts: &Facts<'_, '_>) -> Option<&'static str> {
+fn direction(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
     let said = KINDS.iter().find_map(|names| {
         let kind = facts.text(names)?.to_ascii_lowercase();
         let holds = |words: &[&str]| words.iter().any(|word| kind.contains(word));

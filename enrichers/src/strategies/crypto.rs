@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Details, Facts, Strategy};
+use super::{Details, ProducerFields, Strategy};
 use crate::decimal::Decimal;
 
 pub(super) const STRATEGY: Strategy = Strategy {
@@ -78,7 +78,7 @@ const NETWORKS: &[(&str, &[&str])] = &[
     ("ton", &["theopennetwork"]),
 ];
 
-fn enrich(facts: &Facts<'_, '_>, details: &mut Details<'_>) {
+fn enrich(facts: &ProducerFields<'_, '_>, details: &mut Details<'_>) {
     let given = facts.text(ASSET).or_else(|| facts.transaction.text("currency"));
     let (asset_text, suffix) = given.as_deref().map_or((None, None), split_network);
     let asset = asset_text.and_then(asset);
@@ -145,7 +145,7 @@ fn shorten(address: &str) -> Cow<'_, str> {
 }
 
 /// Quantity times rate, exactly. The transaction's amount is the quantity when its currency is the asset itself.
-fn add_fiat_value(facts: &Facts<'_, '_>, traded: Option<&Asset<'_>>, details: &mut Details<'_>) {
+fn add_fiat_value(facts: &ProducerFields<'_, '_>, traded: Option<&Asset<'_>>, details: &mut Details<'_>) {
     let Some(rate) = facts.text(RATE).and_then(|rate| Decimal::parse(&rate)) else { return };
     let currency = facts.transaction.text("currency");
     let in_asset = currency.as_deref().is_none_or(|currency| {

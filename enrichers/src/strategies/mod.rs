@@ -1,7 +1,7 @@
 //! Owns the table of enrichment strategies and what they work with: facts in, details out.
 //! A new strategy is one file beside this one and its name in the table below.
 
-pub(crate) use crate::facts::Facts;
+pub(crate) use crate::facts::ProducerFields;
 use crate::search::SearchContent;
 use crate::{Fields, json};
 
@@ -24,7 +24,7 @@ table! {
 pub(crate) struct Strategy {
     /// The values of `transaction_type` it takes, in lower case with underscores.
     pub(crate) types: &'static [&'static str],
-    pub(crate) enrich: fn(&Facts<'_, '_>, &mut Details<'_>),
+    pub(crate) enrich: fn(&ProducerFields<'_, '_>, &mut Details<'_>),
 }
 
 impl Strategy {

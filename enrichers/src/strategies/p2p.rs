@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Details, Facts, Strategy, tidy};
+use super::{Details, ProducerFields, Strategy, tidy};
 
 pub(super) const STRATEGY: Strategy = Strategy {
     types: &[
@@ -30,7 +30,7 @@ const RECIPIENT_ID: &[&str] = &["recipient_id", "to_user_id", "receiver_id", "re
 const HANDLE: &[&str] = &["peer_username", "peer_handle", "peer_email", "peer_phone", "peer_id"];
 const NOTE: &[&str] = &["note", "memo", "message", "comment"];
 
-fn enrich(facts: &Facts<'_, '_>, details: &mut Details<'_>) {
+fn enrich(facts: &ProducerFields<'_, '_>, details: &mut Details<'_>) {
     let direction = direction(facts);
     if let Some(name) = counterparty(facts, direction).and_then(|name| tidy(&name)) {
         details.add("counterparty", &name);
@@ -45,7 +45,7 @@ fn enrich(facts: &Facts<'_, '_>, details: &mut Details<'_>) {
     }
 }
 
-fn counterparty<'a>(facts: &Facts<'_, 'a>, direction: Option<&str>) -> Option<Cow<'a, str>> {
+fn counterparty<'a>(facts: &ProducerFields<'_, 'a>, direction: Option<&str>) -> Option<Cow<'a, str>> {
     let side = match direction {
         Some(INCOMING) => facts.name(SENDER),
         Some(_) => facts.name(RECIPIENT),
@@ -56,11 +56,11 @@ fn counterparty<'a>(facts: &Facts<'_, 'a>, direction: Option<&str>) -> Option<Co
 
 /// By what the producer says; else by which side the user is on, or which side alone is named; else by a minus.
 /// A plain positive amount tells nothing: producers write it both ways.
-fn direction(facts: &Facts<'_, '_>) -> Option<&'static str> {
+fn direction(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
     said(facts).or_else(|| by_sides(facts)).or_else(|| facts.amount_is_negative()?.then_some(OUTGOING))
 }
 
-fn said(facts: &Facts<'_, '_>) -> Option<&'static str> {
+fn said(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
     [&["direction"], &["transfer_type"], &["transaction_type"]].iter().find_map(|names| {
         let word = facts.text(*names)?.to_ascii_lowercase();
         match word.as_str() {
@@ -71,7 +71,7 @@ fn said(facts: &Facts<'_, '_>) -> Option<&'static str> {
     })
 }
 
-fn by_sides(facts: &Facts<'_, '_>) -> Option<&'static str> {
+fn by_sides(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
     let user = facts.transaction.text("user_id");
     let sender = facts.text(SENDER_ID);
     let recipient = facts.text(RECIPIENT_ID);

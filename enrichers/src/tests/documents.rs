@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::samples::{CARD_DOCUMENTED, SAMPLES};
 use super::{create, document, sound, written};
 use crate::strategies::{STRATEGIES, Strategy};
-use crate::{Kind, decode};
+use crate::{TransactionKind, decode};
 
 #[test]
 fn documents_of_realistic_messages() {
@@ -61,7 +61,7 @@ fn a_tombstone_holds_nothing_personal() {
 #[test]
 fn an_event_says_what_the_envelope_said() {
     let event = decode(CARD_DOCUMENTED.as_bytes(), Some(1_704_110_400_000)).unwrap();
-    assert_eq!((event.kind, &*event.id), (Kind::Created, "uuid"));
+    assert_eq!((event.kind, &*event.id), (TransactionKind::Created, "uuid"));
     assert_eq!((event.timestamp_micros(), event.version()), (1_704_110_400_000_000, 6_816_441_600_000_000));
     assert_eq!(&*event.timestamp_received, "2024-01-01T12:00:00Z");
     assert_eq!(event.source.as_deref(), Some("synthetic_data_generator"));

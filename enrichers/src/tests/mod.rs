@@ -8,7 +8,7 @@ mod template;
 
 use serde_json::value::RawValue;
 
-use crate::{Event, Fields, decode, write_document, write_tombstone};
+use crate::{Fields, TransactionEvent, decode, write_document, write_tombstone};
 
 const ENRICHED_AT: &str = "2024-01-01T12:00:05Z";
 
@@ -17,7 +17,7 @@ fn document(payload: &[u8]) -> String {
     written(&decode(payload, None).unwrap())
 }
 
-fn written(event: &Event<'_>) -> String {
+fn written(event: &TransactionEvent<'_>) -> String {
     let mut out = Vec::new();
     if event.is_delete() {
         write_tombstone(event, &mut out);
@@ -39,12 +39,13 @@ fn sound(document: &str) -> Fields<'_> {
 /// What a document keeps as JSON text: the field, the member of `metadata`, and the text.
 fn kept_as_text(document: &Fields<'_>) -> Vec<(String, Option<String>, String)> {
     #[derive(serde::Deserialize)]
-    struct Kept {
+    struct KeptDocument {
         field: String,
         member: Option<String>,
         json: String,
     }
-    let kept: Option<Vec<Kept>> = document.get("_unindexed").map(|raw| serde_json::from_str(raw.get()).unwrap());
+    let kept: Option<Vec<KeptDocument>> =
+        document.get("_unindexed").map(|raw| serde_json::from_str(raw.get()).unwrap());
     kept.unwrap_or_default().into_iter().map(|kept| (kept.field, kept.member, kept.json)).collect()
 }
 

@@ -6,9 +6,9 @@ use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::gaps::Gaps;
-use super::offsets::Found;
-use crate::ledger::Frontier;
+use super::offsets::PartitionOffsets;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Frontier;
 use crate::record::{Epoch, TopicPartition};
 
 /// One assigned partition.
@@ -73,7 +73,7 @@ impl Assigned {
 
     /// Takes in where the group stands. Returns the offset to read and commit instead when the group's belongs to a log
     /// that is gone.
-    pub(super) fn begin(&mut self, found: &Found) -> Option<i64> {
+    pub(super) fn begin(&mut self, found: &PartitionOffsets) -> Option<i64> {
         let began = self.began.take();
         let Some(committed) = found.committed else {
             self.start = Some(began.unwrap_or(found.low));
@@ -249,7 +249,7 @@ pub(super) fn partitions_of(list: &TopicPartitionList, topics: &[Arc<str>]) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Position;
+    use crate::offset_tracker::Position;
 
     const EPOCH: Epoch = Epoch(1);
 
@@ -269,8 +269,8 @@ mod tests {
         told(&assignment.advance(&frontier))
     }
 
-    fn found(committed: Option<i64>, low: i64, high: i64) -> Found {
-        Found { committed, low, high }
+    fn found(committed: Option<i64>, low: i64, high: i64) -> PartitionOffsets {
+        PartitionOffsets { committed, low, high }
     }
 
     #[test]

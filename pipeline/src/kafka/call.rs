@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 /// A call that is under way.
 #[derive(Debug)]
-pub(super) struct Call<T> {
+pub(super) struct PendingCall<T> {
     answer: Receiver<T>,
     pub begun: Instant,
 }
 
-impl<T: Send + 'static> Call<T> {
+impl<T: Send + 'static> PendingCall<T> {
     pub(super) fn begin(name: &str, call: impl FnOnce() -> T + Send + 'static) -> Self {
         let (done, answer) = channel();
         // Nobody looks any more when it took too long.
@@ -45,7 +45,7 @@ impl<T: Send + 'static> Call<T> {
 #[derive(Debug)]
 pub(super) struct Question<T> {
     name: &'static str,
-    call: Option<Call<T>>,
+    call: Option<PendingCall<T>>,
     not_before: Option<Instant>,
 }
 
@@ -60,7 +60,7 @@ impl<T: Send + 'static> Question<T> {
     }
 
     pub(super) fn ask(&mut self, call: impl FnOnce() -> T + Send + 'static) {
-        self.call = Some(Call::begin(self.name, call));
+        self.call = Some(PendingCall::begin(self.name, call));
     }
 
     /// The answer, once, with when it was asked for; it may be asked again after the pause.

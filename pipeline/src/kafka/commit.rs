@@ -10,20 +10,20 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
-use super::call::Call;
-use super::context::Context;
+use super::call::PendingCall;
+use super::context::FeedContext;
 
 /// Commits of what is stored, for revocation and stop: the only ones that the poll thread waits for. At most one at a time.
 pub(super) struct Committer {
-    consumer: Arc<BaseConsumer<Context>>,
+    consumer: Arc<BaseConsumer<FeedContext>>,
     limit: Duration,
     /// A commit that was given up on.
-    unanswered: Cell<Option<Call<KafkaResult<()>>>>,
+    unanswered: Cell<Option<PendingCall<KafkaResult<()>>>>,
 }
 
 impl Committer {
     /// `limit` is how long the broker is waited for.
-    pub(super) fn new(consumer: Arc<BaseConsumer<Context>>, limit: Duration) -> Self {
+    pub(super) fn new(consumer: Arc<BaseConsumer<FeedContext>>, limit: Duration) -> Self {
         Self { consumer, limit, unanswered: Cell::new(None) }
     }
 
@@ -40,7 +40,7 @@ impl Committer {
             return Err(silent());
         }
         let consumer = self.consumer.clone();
-        let call = Call::begin("commit", move || stored(&consumer));
+        let call = PendingCall::begin("commit", move || stored(&consumer));
         match call.wait(self.limit) {
             Poll::Ready(Some(committed)) => committed,
             Poll::Ready(None) => Err(silent()),
@@ -53,7 +53,7 @@ impl Committer {
 }
 
 /// Commits what is stored, and waits; nothing new to commit is no error.
-pub(super) fn stored(consumer: &BaseConsumer<Context>) -> KafkaResult<()> {
+pub(super) fn stored(consumer: &BaseConsumer<FeedContext>) -> KafkaResult<()> {
     match consumer.commit_consumer_state(CommitMode::Sync) {
         Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         committed => committed,
@@ -61,7 +61,7 @@ pub(super) fn stored(consumer: &BaseConsumer<Context>) -> KafkaResult<()> {
 }
 
 /// Commits these offsets, and waits.
-pub(super) fn offsets(consumer: &BaseConsumer<Context>, offsets: &TopicPartitionList) -> KafkaResult<()> {
+pub(super) fn offsets(consumer: &BaseConsumer<FeedContext>, offsets: &TopicPartitionList) -> KafkaResult<()> {
     consumer.commit(offsets, CommitMode::Sync)
 }
 

@@ -30,13 +30,13 @@ struct Notes {
 
 /// Notes of the callbacks.
 #[derive(Debug, Default)]
-pub(super) struct Context {
+pub(super) struct FeedContext {
     notes: Mutex<Notes>,
     /// Counts everything that `poll` served besides messages.
     served: AtomicU64,
 }
 
-impl Context {
+impl FeedContext {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.served.fetch_add(1, Ordering::Relaxed);
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +73,7 @@ pub(super) fn trouble(error: &KafkaError, reason: &str) -> Option<String> {
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for FeedContext {
     fn stats(&self, statistics: Statistics) {
         self.notes().statistics = Some(statistics);
     }
@@ -105,7 +105,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for FeedContext {
     fn rebalance(&self, _: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let rebalance = match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assign(partitions.clone()),

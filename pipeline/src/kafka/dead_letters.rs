@@ -13,9 +13,9 @@ use rdkafka::producer::future_producer::OwnedDeliveryResult;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 
 use super::topics::batch_limit;
-use crate::dead_letters::{DeadLetters, Letter, header, topic_of};
+use crate::dead_letters::{DeadLetter, DeadLetters, header, topic_of};
 use crate::record::Header;
-use crate::sink::{Answer, Failure};
+use crate::sink::{BoxFuture, Failure};
 
 /// The largest batch, before compression; librdkafka's own default.
 const BATCH_BYTES: u64 = 1_000_000;
@@ -87,7 +87,7 @@ impl KafkaDeadLetters {
     }
 
     /// The largest batch that all of these letters' topics take.
-    async fn bound(&self, letters: &[Letter<'_>]) -> u64 {
+    async fn bound(&self, letters: &[DeadLetter<'_>]) -> u64 {
         let mut bound = BATCH_BYTES;
         let mut last = None;
         for source in letters.iter().map(|letter| &letter.record.at.topic) {
@@ -111,7 +111,7 @@ impl KafkaDeadLetters {
 
     fn enqueue(
         producer: &FutureProducer,
-        letter: &Letter<'_>,
+        letter: &DeadLetter<'_>,
         headers: &[Header],
     ) -> Result<DeliveryFuture, KafkaError> {
         let topic = topic_of(&letter.record.at.topic);
@@ -124,7 +124,7 @@ impl KafkaDeadLetters {
         producer.send_result(record).map_err(|(error, _)| error)
     }
 
-    async fn deliver(&self, letters: &[Letter<'_>]) -> Vec<Result<(), Failure>> {
+    async fn deliver(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
         let bound = self.bound(letters).await;
         let producer = locked(&self.together).bounded(bound);
         let sent: Vec<_> = letters.iter().map(|letter| Self::enqueue(&producer, letter, &letter.headers())).collect();
@@ -140,7 +140,7 @@ impl KafkaDeadLetters {
     }
 
     /// The batch may have been refused for its other letters: so this one alone and whole, then without what is optional.
-    async fn deliver_alone(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
+    async fn deliver_alone(&self, letter: &DeadLetter<'_>) -> Result<(), KafkaError> {
         // The topic takes less than it was known to.
         locked(&self.limits).remove(&topic_of(&letter.record.at.topic));
         let producer = locked(&self.alone).bounded(BATCH_BYTES);
@@ -156,7 +156,7 @@ impl KafkaDeadLetters {
 }
 
 impl DeadLetters for KafkaDeadLetters {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<Result<(), Failure>>> {
+    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
         Box::pin(self.deliver(letters))
     }
 }
@@ -175,7 +175,7 @@ fn too_large(error: &KafkaError) -> bool {
 /// Less than a broker's default of `socket.request.max.bytes`, 100 MiB.
 const BROKER_REQUEST_BYTES: usize = 100_000_000;
 
-fn judge(letter: &Letter<'_>, error: &KafkaError) -> Failure {
+fn judge(letter: &DeadLetter<'_>, error: &KafkaError) -> Failure {
     let topic = topic_of(&letter.record.at.topic);
     let record = letter.record;
     let size = record.payload.as_ref().map_or(0, |payload| payload.len());

@@ -12,7 +12,7 @@ use super::REQUEST;
 use super::assignment::Assignment;
 use super::call::Question;
 use super::commit::stored;
-use super::context::Context;
+use super::context::FeedContext;
 use super::offsets::{Edge, Offsets, committed, edges};
 use crate::record::TopicPartition;
 
@@ -40,7 +40,11 @@ impl Goal {
     ///
     /// # Errors
     /// When the brokers do not answer; they are asked again.
-    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &Assignment) -> KafkaResult<bool> {
+    pub(super) fn look(
+        &mut self,
+        consumer: &Arc<BaseConsumer<FeedContext>>,
+        assignment: &Assignment,
+    ) -> KafkaResult<bool> {
         // Before the first assignment what is committed may belong to a log that is gone.
         if !assignment.begun() {
             return Ok(false);
@@ -69,7 +73,7 @@ impl Goal {
 
 /// For each partition that holds anything, where its log ends; `None` while a topic does not exist or a partition's end is
 /// not told.
-fn ends(consumer: &BaseConsumer<Context>, topics: &[String]) -> KafkaResult<Option<Offsets>> {
+fn ends(consumer: &BaseConsumer<FeedContext>, topics: &[String]) -> KafkaResult<Option<Offsets>> {
     let mut partitions = Vec::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
@@ -93,7 +97,7 @@ fn reached(ends: &Offsets, assignment: &Assignment) -> bool {
 }
 
 /// Whether what the group has committed covers every end: the group's, so that several members end together.
-fn covered(consumer: &BaseConsumer<Context>, ends: &Offsets) -> KafkaResult<bool> {
+fn covered(consumer: &BaseConsumer<FeedContext>, ends: &Offsets) -> KafkaResult<bool> {
     let partitions: Vec<TopicPartition> = ends.keys().cloned().collect();
     let committed: BTreeMap<_, _> = committed(consumer, &partitions)?;
     Ok(ends.iter().all(|(at, end)| committed.get(at).is_some_and(|next| *next >= Some(*end))))

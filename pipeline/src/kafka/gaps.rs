@@ -18,7 +18,7 @@ struct Gap {
 
 /// What retention took: at most so many records from `first` up to, not including, `next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Loss {
+pub(super) struct LostRange {
     pub first: i64,
     pub next: i64,
     pub lost: i64,
@@ -30,7 +30,7 @@ pub(super) struct Gaps {
     open: VecDeque<Gap>,
     /// So many at the front were there when the log's start was asked for.
     asked: usize,
-    losses: Vec<Loss>,
+    losses: Vec<LostRange>,
 }
 
 impl Gaps {
@@ -76,11 +76,11 @@ impl Gaps {
     /// The log's start, for the gaps that were there when it was asked for.
     pub(super) fn answer(&mut self, start: i64) {
         let asked = self.open.drain(..std::mem::take(&mut self.asked).min(self.open.len()));
-        let mut loss: Option<Loss> = None;
+        let mut loss: Option<LostRange> = None;
         for gap in asked.filter(|gap| start > gap.first) {
             let next = start.min(gap.next);
             let lost = gap.missing.min(next - gap.first);
-            let sum = loss.get_or_insert(Loss { first: gap.first, next, lost: 0 });
+            let sum = loss.get_or_insert(LostRange { first: gap.first, next, lost: 0 });
             sum.next = next;
             sum.lost += lost;
         }
@@ -88,12 +88,12 @@ impl Gaps {
     }
 
     /// Losses that are not written down.
-    pub(super) fn losses(&self) -> &[Loss] {
+    pub(super) fn losses(&self) -> &[LostRange] {
         &self.losses
     }
 
     /// A loss was written down.
-    pub(super) fn written(&mut self, loss: &Loss) {
+    pub(super) fn written(&mut self, loss: &LostRange) {
         self.losses.retain(|known| known != loss);
     }
 }
@@ -116,10 +116,10 @@ mod tests {
         for (start, loss) in [
             (0, None),
             (100, None),
-            (101, Some(Loss { first: 100, next: 101, lost: 1 })),
-            (150, Some(Loss { first: 100, next: 150, lost: 50 })),
-            (200, Some(Loss { first: 100, next: 200, lost: 100 })),
-            (500, Some(Loss { first: 100, next: 200, lost: 100 })),
+            (101, Some(LostRange { first: 100, next: 101, lost: 1 })),
+            (150, Some(LostRange { first: 100, next: 150, lost: 50 })),
+            (200, Some(LostRange { first: 100, next: 200, lost: 100 })),
+            (500, Some(LostRange { first: 100, next: 200, lost: 100 })),
         ] {
             let mut gaps = asked(&[(100, 200)]);
             assert_eq!(gaps.limit(), Some(100));
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((gaps.limit(), gaps.unasked()), (Some(120), true));
         gaps.ask();
         gaps.answer(125);
-        assert_eq!(gaps.losses(), [Loss { first: 120, next: 125, lost: 5 }]);
+        assert_eq!(gaps.losses(), [LostRange { first: 120, next: 125, lost: 5 }]);
     }
 
     proptest! {

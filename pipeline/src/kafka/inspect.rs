@@ -10,7 +10,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::context::trouble;
-use super::offsets::{Found, standing};
+use super::offsets::{PartitionOffsets, standing};
 use super::topics::{max_message_bytes, settings};
 use super::{NO_SESSION, REQUEST};
 use crate::record::TopicPartition;
@@ -42,14 +42,14 @@ pub struct Topic {
 
 /// Where a group stands in a partition.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct GroupPosition {
     pub at: TopicPartition,
     pub low: i64,
     pub high: i64,
     pub committed: Option<i64>,
 }
 
-impl Standing {
+impl GroupPosition {
     /// Records that the group has not committed and that are still there.
     pub fn lag(&self) -> i64 {
         self.high - self.committed.unwrap_or(self.low).max(self.low)
@@ -147,7 +147,7 @@ pub fn inspect(client: &ClientConfig, topics: &[String]) -> Result<Inspection, S
 ///
 /// # Errors
 /// Why the brokers do not tell, in the client's words.
-pub fn standings(client: &ClientConfig, topic: &Topic, group: &str) -> Result<Vec<Standing>, String> {
+pub fn standings(client: &ClientConfig, topic: &Topic, group: &str) -> Result<Vec<GroupPosition>, String> {
     let (consumer, trouble) = consumer(client, group)?;
     let ask = || {
         let count = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
@@ -157,7 +157,7 @@ pub fn standings(client: &ClientConfig, topic: &Topic, group: &str) -> Result<Ve
         if found.len() < partitions.len() {
             return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::LeaderNotAvailable));
         }
-        let one = |(at, Found { committed, low, high })| Standing { at, low, high, committed };
+        let one = |(at, PartitionOffsets { committed, low, high })| GroupPosition { at, low, high, committed };
         Ok(found.into_iter().map(one).collect())
     };
     ask().map_err(|error: KafkaError| trouble.why(&error))

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaResult;
 
 use super::assignment::{Assigned, Assignment, named, of};
 use super::call::Question;
-use super::context::Context;
+use super::context::FeedContext;
 use super::offsets::{Edge, Offsets, edges};
 use crate::record::TopicPartition;
 use crate::status::Status;
@@ -42,7 +42,7 @@ impl Lag {
     /// The records that each partition is behind, in the order of the assignment; `None` where nobody can tell.
     pub(super) fn look(
         &mut self,
-        consumer: &Arc<BaseConsumer<Context>>,
+        consumer: &Arc<BaseConsumer<FeedContext>>,
         statistics: &Statistics,
         assignment: &Assignment,
         status: &Status,
@@ -67,7 +67,7 @@ impl Lag {
         behind
     }
 
-    fn ask(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &Assignment) {
+    fn ask(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &Assignment) {
         if let Some((Some(Ok(ends)), when)) = self.asked.take(AGAIN) {
             self.ends.extend(ends.into_iter().map(|(at, end)| (at, (end, when))));
         }

@@ -9,7 +9,7 @@ use rdkafka::error::KafkaResult;
 
 use super::assignment::Assignment;
 use super::call::Question;
-use super::context::Context;
+use super::context::FeedContext;
 use super::gaps;
 use super::offsets::{Edge, Offsets, edges};
 use super::state::{StateError, StateTopic};
@@ -20,7 +20,7 @@ use crate::status::Status;
 /// How long after an answer the log's starts are asked for again, which bounds what gaps cost in a log that is full of them.
 const AGAIN: Duration = Duration::from_millis(250);
 
-type Of<T> = Vec<(TopicPartition, Epoch, T)>;
+type PerPartition<T> = Vec<(TopicPartition, Epoch, T)>;
 
 /// What is open of one consumer.
 pub(super) struct Losses {
@@ -29,9 +29,9 @@ pub(super) struct Losses {
     state: StateTopic,
     status: Arc<Status>,
     starts: Question<KafkaResult<Offsets>>,
-    asked: Of<()>,
+    asked: PerPartition<()>,
     written: Question<Result<Vec<u64>, StateError>>,
-    writing: Of<gaps::Loss>,
+    writing: PerPartition<gaps::LostRange>,
 }
 
 impl Losses {
@@ -49,7 +49,7 @@ impl Losses {
     }
 
     /// Goes on with what is open; true when a gap was explained or a loss written down.
-    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &mut Assignment) -> bool {
+    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         let explained = self.take_starts(assignment);
         let written = self.take_written(assignment);
         if self.starts.free() {
@@ -81,7 +81,7 @@ impl Losses {
         !starts.is_empty()
     }
 
-    fn ask(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &mut Assignment) {
+    fn ask(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) {
         for held in assignment.iter_mut().filter(|held| held.start.is_some() && held.gaps.unasked()) {
             held.gaps.ask();
             self.asked.push((held.at.clone(), held.epoch, ()));
@@ -100,7 +100,7 @@ impl Losses {
         if self.writing.is_empty() {
             return;
         }
-        let of = |(at, _, loss): &(TopicPartition, Epoch, gaps::Loss)| {
+        let of = |(at, _, loss): &(TopicPartition, Epoch, gaps::LostRange)| {
             Loss::found(&self.group, at, loss.first, loss.next, loss.lost.unsigned_abs())
         };
         let losses: Vec<Loss> = self.writing.iter().map(of).collect();

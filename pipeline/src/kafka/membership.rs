@@ -13,24 +13,24 @@ use rdkafka::error::KafkaResult;
 use super::assignment::Assignment;
 use super::call::Question;
 use super::commit::offsets;
-use super::context::Context;
+use super::context::FeedContext;
 
 /// How long after an answer the group is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Membership {
+pub(super) struct GroupMembership {
     session: Duration,
     word: Question<KafkaResult<()>>,
 }
 
-impl Membership {
+impl GroupMembership {
     pub(super) fn new(session: Duration) -> Self {
         Self { session, word: Question::new("membership") }
     }
 
     /// Whether the group's word is there; asks for it where it is not.
-    pub(super) fn confirmed(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &Assignment) -> bool {
+    pub(super) fn confirmed(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &Assignment) -> bool {
         match self.word.take(AGAIN) {
             // An answer to a question from before another sleep says nothing.
             Some((Some(Ok(())), asked)) if asked.elapsed() < self.session => {

@@ -28,7 +28,7 @@ mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};
 pub use dead_letters::KafkaDeadLetters;
-pub use inspect::{Inspection, Standing, Topic, inspect, standings};
+pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};
 pub use state::{StateError, StateTopic};

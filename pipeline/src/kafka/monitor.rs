@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, Statistics};
 
 use super::assignment::{Assignment, of};
 use super::consumer::FeedOptions;
-use super::context::Context;
+use super::context::FeedContext;
 use super::lag::Lag;
 use super::oversize::Oversize;
 use super::rights::Rights;
@@ -63,7 +63,7 @@ impl Monitor {
     /// Takes in new statistics, about each second. Returns what is to be done about partitions that are not fetched.
     pub(super) fn look(
         &mut self,
-        consumer: &Arc<BaseConsumer<Context>>,
+        consumer: &Arc<BaseConsumer<FeedContext>>,
         assignment: &Assignment,
         paused: bool,
     ) -> Option<Remedy> {
@@ -154,7 +154,7 @@ impl Monitor {
     }
 
     /// An error that the consumer gets over by itself.
-    pub(super) fn trouble(&mut self, error: &KafkaError, context: &Context) {
+    pub(super) fn trouble(&mut self, error: &KafkaError, context: &FeedContext) {
         if self.rights.hear(error, &self.status) || self.oversize.hear(error, context.trouble().as_deref()) {
             return;
         }

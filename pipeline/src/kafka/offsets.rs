@@ -87,7 +87,7 @@ fn ask<C: ConsumerContext>(
 
 /// Where the group stands in a partition, and where its log begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct PartitionOffsets {
     pub committed: Option<i64>,
     pub low: i64,
     pub high: i64,
@@ -100,13 +100,13 @@ pub(super) struct Found {
 pub(super) fn standing<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
-) -> KafkaResult<BTreeMap<TopicPartition, Found>> {
+) -> KafkaResult<BTreeMap<TopicPartition, PartitionOffsets>> {
     let committed = committed(consumer, partitions)?;
     let lows = edges(consumer, partitions, Edge::Start)?;
     let highs = edges(consumer, partitions, Edge::End)?;
     let found = committed.into_iter().filter_map(|(at, committed)| {
         let (low, high) = (*lows.get(&at)?, *highs.get(&at)?);
-        Some((at, Found { committed, low, high }))
+        Some((at, PartitionOffsets { committed, low, high }))
     });
     Ok(found.collect())
 }

@@ -19,10 +19,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::assignment::Assignment;
 use super::commit::Committer;
 use super::consumer::{FeedError, FeedOptions, consumer_config, take};
-use super::context::Context;
+use super::context::FeedContext;
 use super::ends::Goal;
 use super::losses::Losses;
-use super::membership::Membership;
+use super::membership::GroupMembership;
 use super::monitor::Monitor;
 use super::starts::{Late, Opening};
 use super::state::StateTopic;
@@ -43,7 +43,7 @@ const RUN: usize = 500;
 pub struct KafkaFeed {
     pub(super) options: FeedOptions,
     pub(super) topics: Vec<Arc<str>>,
-    pub(super) consumer: Arc<BaseConsumer<Context>>,
+    pub(super) consumer: Arc<BaseConsumer<FeedContext>>,
     pub(super) committer: Committer,
     pub(super) intake: Intake,
     pub(super) runtime: Handle,
@@ -64,7 +64,7 @@ pub struct KafkaFeed {
     pub(super) opening: Option<Opening>,
     pub(super) late: Late,
     losses: Losses,
-    membership: Membership,
+    membership: GroupMembership,
     /// Ends whoever follows the state topic.
     _followed: DropGuard,
     pub(super) status: Arc<Status>,
@@ -82,8 +82,8 @@ impl KafkaFeed {
         status: Arc<Status>,
         stop: CancellationToken,
     ) -> Result<Self, FeedError> {
-        let consumer: BaseConsumer<Context> = consumer_config(client, &options)
-            .create_with_context(Context::default())
+        let consumer: BaseConsumer<FeedContext> = consumer_config(client, &options)
+            .create_with_context(FeedContext::default())
             .map_err(FeedError::Configuration)?;
         let consumer = Arc::new(consumer);
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
@@ -95,7 +95,7 @@ impl KafkaFeed {
             opening: None,
             late: Late::new(),
             losses: Losses::new(options.system, &options.group, state, status.clone()),
-            membership: Membership::new(options.session_timeout),
+            membership: GroupMembership::new(options.session_timeout),
             _followed: followed.drop_guard(),
             topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
             batcher: Batcher::new(options.limits),

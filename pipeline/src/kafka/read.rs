@@ -8,7 +8,7 @@ use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::consumer::record_of;
-use super::context::Context;
+use super::context::FeedContext;
 use super::offsets::{Edge, edges};
 use super::topics::fit_largest_message;
 use super::{NO_SESSION, REQUEST};
@@ -17,7 +17,7 @@ use crate::record::{Record, TopicPartition};
 /// From which offset to which, by partition; the second is not read any more.
 pub type Ranges = BTreeMap<i32, (i64, i64)>;
 
-pub(super) fn reader(mut config: ClientConfig) -> Result<BaseConsumer<Context>, KafkaError> {
+pub(super) fn reader(mut config: ClientConfig) -> Result<BaseConsumer<FeedContext>, KafkaError> {
     // The client asks for a name, but with assigned partitions and no commits there is no group.
     config
         .set("group.id", "millrace-reader")
@@ -27,7 +27,7 @@ pub(super) fn reader(mut config: ClientConfig) -> Result<BaseConsumer<Context>, 
         .set("session.timeout.ms", NO_SESSION)
         .set("isolation.level", "read_committed")
         .set("allow.auto.create.topics", "false");
-    config.create_with_context(Context::default())
+    config.create_with_context(FeedContext::default())
 }
 
 /// Where a topic begins and ends now; nothing for one that does not exist. Blocks the thread.

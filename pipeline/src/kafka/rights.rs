@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::REQUEST;
 use super::assignment::Assignment;
 use super::call::Question;
-use super::context::Context;
+use super::context::FeedContext;
 use super::read::reader;
 use crate::record::TopicPartition;
 use crate::status::Status;
@@ -142,7 +142,7 @@ impl Rights {
 
 /// Reads the end of each partition, outside of any group; blocks its thread.
 fn readable(client: ClientConfig, partitions: &[TopicPartition]) -> KafkaResult<()> {
-    let consumer: BaseConsumer<Context> = reader(client)?;
+    let consumer: BaseConsumer<FeedContext> = reader(client)?;
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for at in partitions {
         list.add_partition_offset(&at.topic, at.partition, Offset::End)?;

@@ -13,7 +13,7 @@ const NOTHING: Duration = Duration::from_secs(60);
 const NOTHING_OF_ONE: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
-struct Standing {
+struct Stall {
     epoch: Epoch,
     next: Option<i64>,
     since: Instant,
@@ -21,7 +21,7 @@ struct Standing {
 
 /// Watches one consumer.
 #[derive(Debug, Default)]
-pub(super) struct Stalls(BTreeMap<TopicPartition, Standing>);
+pub(super) struct Stalls(BTreeMap<TopicPartition, Stall>);
 
 impl Stalls {
     /// Takes in where each partition is, and how far behind, in the order of the assignment.
@@ -30,7 +30,7 @@ impl Stalls {
         let (mut still, mut waiting) = (Vec::new(), 0);
         for (held, behind) in assignment.iter().zip(behind) {
             let next = held.finished.or(held.start);
-            let fresh = || Standing { epoch: held.epoch, next, since: now };
+            let fresh = || Stall { epoch: held.epoch, next, since: now };
             let standing = self.0.entry(held.at.clone()).or_insert_with(fresh);
             if standing.epoch != held.epoch || standing.next != next || *behind == Some(0) {
                 *standing = fresh();

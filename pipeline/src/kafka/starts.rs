@@ -13,30 +13,31 @@ use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::assignment::{Assignment, partitions_of};
-use super::call::{Call, Question};
+use super::call::{PendingCall, Question};
 use super::commit::offsets;
-use super::context::Context;
-use super::offsets::{Found, standing};
+use super::context::FeedContext;
+use super::offsets::{PartitionOffsets, standing};
 use crate::record::{Epoch, TopicPartition};
 
 /// How long after an answer the brokers are asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-pub(super) type Starts = BTreeMap<TopicPartition, Found>;
+pub(super) type Starts = BTreeMap<TopicPartition, PartitionOffsets>;
 
 /// Partitions that the group gave us, and that are not ours to read yet.
 #[derive(Debug)]
 pub(super) struct Opening {
     pub list: TopicPartitionList,
-    call: Option<Call<KafkaResult<Starts>>>,
+    call: Option<PendingCall<KafkaResult<Starts>>>,
     by: Instant,
 }
 
 impl Opening {
     /// Asks where the group stands; the answer is waited for no longer than `limit`.
-    pub(super) fn ask(consumer: &Arc<BaseConsumer<Context>>, list: TopicPartitionList, limit: Duration) -> Self {
+    pub(super) fn ask(consumer: &Arc<BaseConsumer<FeedContext>>, list: TopicPartitionList, limit: Duration) -> Self {
         let (partitions, consumer) = (partitions_of(&list, &[]), consumer.clone());
-        let call = (!partitions.is_empty()).then(|| Call::begin("starts", move || standing(&consumer, &partitions)));
+        let call =
+            (!partitions.is_empty()).then(|| PendingCall::begin("starts", move || standing(&consumer, &partitions)));
         Self { list, call, by: Instant::now() + limit }
     }
 
@@ -76,11 +77,11 @@ impl Late {
     }
 
     /// Goes on with both; true when something became known.
-    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &mut Assignment) -> bool {
+    pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         self.look_at_starts(consumer, assignment) | self.take_back(consumer, assignment)
     }
 
-    fn look_at_starts(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &mut Assignment) -> bool {
+    fn look_at_starts(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         let mut news = false;
         if let Some((answer, _)) = self.starts.take(AGAIN) {
             let starts = told(answer);
@@ -103,7 +104,7 @@ impl Late {
         news
     }
 
-    fn take_back(&mut self, consumer: &Arc<BaseConsumer<Context>>, assignment: &mut Assignment) -> bool {
+    fn take_back(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         let mut news = false;
         if let Some((answer, _)) = self.back.take(AGAIN) {
             if let Some(Err(error)) = &answer {
@@ -134,7 +135,7 @@ impl Late {
 }
 
 /// Takes in where the group stands; gives the offset to read from instead when the group's belongs to a log that is gone.
-pub(super) fn begin(held: &mut super::assignment::Assigned, found: &Found) -> Option<i64> {
+pub(super) fn begin(held: &mut super::assignment::Assigned, found: &PartitionOffsets) -> Option<i64> {
     let anew = held.begin(found);
     if anew.is_some() {
         let (topic, partition) = (&*held.at.topic, held.at.partition);

@@ -23,7 +23,7 @@ use super::REQUEST;
 use super::read::{read_topic, reader};
 use super::topics::{TopicError, list};
 use crate::settled::SettledBook;
-use crate::state::{Entry, Loss, LossBook, acknowledge};
+use crate::state::{Loss, LossBook, StateEntry, acknowledge};
 
 /// Why the state topic could not be read or written.
 #[derive(Debug, Error)]
@@ -129,7 +129,7 @@ impl StateTopic {
     /// # Errors
     /// When the brokers do not answer.
     pub fn acknowledge(&self, losses: &[Loss]) -> Result<(), StateError> {
-        let entries: Result<Vec<Entry>, _> = losses.iter().map(acknowledge).collect();
+        let entries: Result<Vec<StateEntry>, _> = losses.iter().map(acknowledge).collect();
         self.write(&entries.map_err(|_| StateError::Entry(self.topic.clone()))?)
     }
 
@@ -137,14 +137,14 @@ impl StateTopic {
     ///
     /// # Errors
     /// When the brokers refuse or do not answer.
-    pub fn write(&self, entries: &[Entry]) -> Result<(), StateError> {
+    pub fn write(&self, entries: &[StateEntry]) -> Result<(), StateError> {
         if entries.is_empty() {
             return Ok(());
         }
         self.produce(entries).map_err(|error| StateError::Write { topic: self.topic.clone(), error })
     }
 
-    fn produce(&self, entries: &[Entry]) -> KafkaResult<()> {
+    fn produce(&self, entries: &[StateEntry]) -> KafkaResult<()> {
         let mut config = self.client.clone();
         config
             .set("enable.idempotence", "true")
@@ -153,7 +153,7 @@ impl StateTopic {
             .set("message.timeout.ms", REQUEST.as_millis().to_string());
         let heard = Heard::default();
         let producer: ThreadedProducer<Heard> = config.create_with_context(heard.clone())?;
-        for Entry { key, value } in entries {
+        for StateEntry { key, value } in entries {
             let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&self.topic).partition(0).key(key);
             record.payload = value.as_deref();
             producer.send(record).map_err(|(error, _)| error)?;

@@ -17,7 +17,7 @@ pub(super) enum Remedy {
 }
 
 #[derive(Debug)]
-struct Standing {
+struct PartitionProgress {
     epoch: Epoch,
     position: i64,
     since: Instant,
@@ -29,7 +29,7 @@ struct Standing {
 pub(super) struct Stuck {
     /// `None`: nothing is ever done.
     limit: Option<Duration>,
-    standing: BTreeMap<TopicPartition, Standing>,
+    standing: BTreeMap<TopicPartition, PartitionProgress>,
     /// When any partition moved last.
     moved: Option<Instant>,
 }
@@ -52,7 +52,7 @@ impl Stuck {
         let mut again = Vec::new();
         for ((held, behind), fetched) in assignment.iter().zip(behind).zip(fetched) {
             let position = held.position();
-            let fresh = |reassigned| Standing { epoch: held.epoch, position, since: now, reassigned };
+            let fresh = |reassigned| PartitionProgress { epoch: held.epoch, position, since: now, reassigned };
             let standing = self.standing.entry(held.at.clone()).or_insert_with(|| fresh(false));
             if standing.epoch != held.epoch || standing.position != position {
                 *standing = fresh(false);

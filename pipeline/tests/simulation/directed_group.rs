@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipeline::sink::Kind as Class;
+use pipeline::sink::FailureKind as Class;
 use tokio::time::{Instant, sleep};
 
 use crate::directed::{SECOND, at, finish, good, no_violations, plain, setup, start, wait, world};

@@ -9,7 +9,9 @@ use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dedupe::Mark;
 use pipeline::feed;
 use pipeline::sink::SinkLimits;
-use pipeline::{Engine, EngineError, Options, Parts, Proceed, RetryPolicy, Status, Tally, TopicPartition, bind};
+use pipeline::{
+    Engine, EngineError, EngineOptions, EngineParts, Proceed, RetryPolicy, Status, Tally, TopicPartition, bind,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -61,13 +63,13 @@ impl Member {
             sent: shared(),
             busy: shared(),
         };
-        let parts = Parts {
+        let parts = EngineParts {
             binding: bind(SimSystem, Arc::new(sink)),
             dead_letters: Arc::new(SimLetters(world.clone())),
             marks: setup.marks.then(|| Arc::new(SimMarks(world.clone())) as _),
             status: status.clone(),
         };
-        let options = Options {
+        let options = EngineOptions {
             group: "group".into(),
             max_in_flight: NonZeroUsize::new(setup.max_in_flight).unwrap(),
             max_bytes: 100_000,

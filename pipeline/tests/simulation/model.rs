@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pipeline::dead_letters::{DeadLetters, Letter};
+use pipeline::dead_letters::{DeadLetter, DeadLetters};
 use pipeline::dedupe::{Known, Mark, MarkStore, Marks};
-use pipeline::sink::{Answer, Failure};
+use pipeline::sink::{BoxFuture, Failure};
 use pipeline::{Epoch, Header, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -191,7 +191,7 @@ fn until(outage: Option<Instant>) -> bool {
 pub struct SimMarks(pub Arc<World>);
 
 impl MarkStore for SimMarks {
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> Answer<'a, Result<Vec<Known>, String>> {
+    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>> {
         Box::pin(async move {
             self.0.lag(0.02).await;
             let book = self.0.marks.lock().unwrap();
@@ -210,7 +210,7 @@ impl MarkStore for SimMarks {
         })
     }
 
-    fn write<'a>(&'a self, made: &'a [Marks]) -> Answer<'a, Result<(), String>> {
+    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             self.0.lag(0.02).await;
             let mut book = self.0.marks.lock().unwrap();
@@ -234,7 +234,7 @@ impl MarkStore for SimMarks {
 pub struct SimLetters(pub Arc<World>);
 
 impl DeadLetters for SimLetters {
-    fn send<'a>(&'a self, letters: &'a [Letter<'a>]) -> Answer<'a, Vec<Result<(), Failure>>> {
+    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
         Box::pin(async move {
             self.0.lag(0.05).await;
             let down = until(self.0.letters.lock().unwrap().outage);
@@ -254,7 +254,7 @@ impl DeadLetters for SimLetters {
     }
 }
 
-fn keep(letters: &mut Letters, letter: &Letter<'_>) {
+fn keep(letters: &mut Letters, letter: &DeadLetter<'_>) {
     let record = letter.record;
     let kept = Kept {
         class: letter.reject.class.to_string(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::sink::{Kind as Class, SinkLimits};
+use pipeline::sink::{FailureKind as Class, SinkLimits};
 use pipeline::{Tally, TopicPartition};
 use tokio::time::Instant;
 

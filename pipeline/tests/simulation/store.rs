@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pipeline::sink::{Answer, Failure, Kind as Class, Reject, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, FailureKind as Class, Reject, Sink, SinkLimits, Verdict};
 use pipeline::{Leases, TopicPartition};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -295,7 +295,7 @@ impl Sink<SimWrite> for SimSink {
         self.limits
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a SimWrite]) -> Answer<'a, Result<Vec<Verdict>, Failure>> {
+    fn write<'a>(&'a self, writes: &'a [&'a SimWrite]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         let writes: Vec<SimWrite> = writes.iter().map(|write| (*write).clone()).collect();
         Box::pin(async move {
             let _client = self.check(&writes);
@@ -313,7 +313,7 @@ impl Sink<SimWrite> for SimSink {
         })
     }
 
-    fn probe(&self) -> Answer<'_, Result<(), Failure>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(2)).await;
             self.world.count("probed");
@@ -323,7 +323,7 @@ impl Sink<SimWrite> for SimSink {
         })
     }
 
-    fn probe_of<'a>(&'a self, write: &'a SimWrite) -> Answer<'a, Result<(), Failure>> {
+    fn probe_of<'a>(&'a self, write: &'a SimWrite) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async {
             self.probe().await?;
             match self.world.store.lock().unwrap().shard_fails(&write.document) {

@@ -9,23 +9,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::super::{Failure, print_line as print};
+use super::super::{CommandFailure, print_line as print};
 use crate::config::Config;
-use crate::sinks::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
-use crate::synthetic::{Expected, Kind, Options};
+use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
+use crate::synthetic::{ExpectedDocument, GeneratorOptions, SyntheticKind};
 
 /// Prints what was checked and what was found; returns the number of findings.
 pub(super) async fn check(
     config: &Config,
-    options: &Options,
+    options: &GeneratorOptions,
     sqlite: &Sqlite,
     outcomes: &[(&'static str, Tally)],
-) -> Result<u64, Failure> {
-    let unreadable = |failure: SinkFailure| Failure::internal(failure.why);
-    let expected = options.expected().map_err(Failure::internal)?;
+) -> Result<u64, CommandFailure> {
+    let unreadable = |failure: SinkFailure| CommandFailure::internal(failure.why);
+    let expected = options.expected().map_err(CommandFailure::internal)?;
     let living = expected.values().filter(|document| !document.deleted).count();
     let deleted = expected.len() - living;
-    let counts = options.counts().map_err(Failure::internal)?;
+    let counts = options.counts().map_err(CommandFailure::internal)?;
     print("\nChecked against the publisher's own account:")?;
     let mut found = 0;
 
@@ -63,7 +63,7 @@ pub(super) async fn check(
 }
 
 /// One line when all is well, else the first findings.
-fn verdict(what: &str, findings: Vec<String>) -> Result<u64, Failure> {
+fn verdict(what: &str, findings: Vec<String>) -> Result<u64, CommandFailure> {
     const SHOWN: usize = 5;
     let sign = if findings.is_empty() { "ok " } else { "NOT" };
     print(&format!("  {sign}  {what}"))?;
@@ -76,9 +76,9 @@ fn verdict(what: &str, findings: Vec<String>) -> Result<u64, Failure> {
 
 /// What differs, a sentence each.
 fn compare(
-    expected: &HashMap<String, Expected>,
+    expected: &HashMap<String, ExpectedDocument>,
     held: &[Stored],
-    fits: impl Fn(&Expected, &Stored) -> bool,
+    fits: impl Fn(&ExpectedDocument, &Stored) -> bool,
 ) -> Vec<String> {
     let mut findings = Vec::new();
     let mut seen = HashSet::new();
@@ -100,18 +100,18 @@ fn compare(
     findings
 }
 
-fn document_fits(expected: &Expected, stored: &Stored) -> bool {
+fn document_fits(expected: &ExpectedDocument, stored: &Stored) -> bool {
     #[derive(Deserialize)]
-    struct Content<'a> {
+    struct DocumentFields<'a> {
         status: &'a str,
         #[serde(borrow)]
         amount: &'a RawValue,
     }
-    let content = || serde_json::from_str::<Content<'_>>(stored.text.as_deref()?).ok();
+    let content = || serde_json::from_str::<DocumentFields<'_>>(stored.text.as_deref()?).ok();
     expected.deleted || content().is_some_and(|c| c.status == expected.status && c.amount.get() == expected.amount)
 }
 
-fn state_fits(expected: &Expected, state: &Stored) -> bool {
+fn state_fits(expected: &ExpectedDocument, state: &Stored) -> bool {
     match &state.text {
         Some(payload) => !expected.deleted && Sha256::digest(payload)[..] == expected.payload_digest,
         None => expected.deleted,
@@ -119,7 +119,7 @@ fn state_fits(expected: &Expected, state: &Stored) -> bool {
 }
 
 /// How often each payload was dead-lettered.
-async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, Failure> {
+async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
     let (client, topic) = (config.kafka.client_config(), config.transactions.dead_letters());
     let read = move || {
         let mut letters: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
@@ -128,14 +128,16 @@ async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, Failure> {
         })?;
         Ok(letters)
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| Failure::internal(error.to_string()))?;
-    read.map_err(|error: rdkafka::error::KafkaError| Failure::internal(error.to_string()))
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
+    read.map_err(|error: rdkafka::error::KafkaError| CommandFailure::internal(error.to_string()))
 }
 
 /// How often each payload was sent that is no event.
-fn malformed(options: &Options) -> Result<BTreeMap<Vec<u8>, u64>, Failure> {
+fn malformed(options: &GeneratorOptions) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
     let mut sent: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for event in options.events().map_err(Failure::internal)?.filter(|event| event.kind == Kind::Malformed) {
+    for event in
+        options.events().map_err(CommandFailure::internal)?.filter(|event| event.kind == SyntheticKind::Malformed)
+    {
         *sent.entry(event.payload.unwrap_or_default().into_bytes()).or_default() += 1;
     }
     Ok(sent)
@@ -145,9 +147,9 @@ fn malformed(options: &Options) -> Result<BTreeMap<Vec<u8>, u64>, Failure> {
 mod tests {
     use super::*;
 
-    fn expected(version: i64, deleted: bool) -> Expected {
+    fn expected(version: i64, deleted: bool) -> ExpectedDocument {
         let payload_digest = Sha256::digest("{}").into();
-        Expected { version, micros: 0, deleted, status: "pending", amount: "1.50".to_owned(), payload_digest }
+        ExpectedDocument { version, micros: 0, deleted, status: "pending", amount: "1.50".to_owned(), payload_digest }
     }
 
     fn stored(version: i64, deleted: bool) -> Vec<Stored> {
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_difference_is_found() {
-        let found = |expected: Expected, stored: &[Stored]| {
+        let found = |expected: ExpectedDocument, stored: &[Stored]| {
             compare(&HashMap::from([("a".to_owned(), expected)]), stored, document_fits).join(";")
         };
         assert_eq!(found(expected(5, false), &stored(5, false)), "");
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(found(expected(5, false), &stored(6, false)), "a is ahead");
         assert_eq!(found(expected(5, true), &stored(5, false)), "a was deleted, and is back");
         assert_eq!(found(expected(5, false), &stored(5, true)), "a is gone, and was never deleted");
-        let other = Expected { amount: "1.5".to_owned(), ..expected(5, false) };
+        let other = ExpectedDocument { amount: "1.5".to_owned(), ..expected(5, false) };
         assert_eq!(found(other, &stored(5, false)), "a has another content");
         assert_eq!(compare(&HashMap::new(), &stored(1, false), document_fits), ["a was never sent"]);
     }

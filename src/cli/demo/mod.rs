@@ -21,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use super::members::{Ended, all, consumers, health};
 use super::publish::Publisher;
 use super::run::stop_on_signal;
-use super::{Failure, print_line as print};
-use crate::config::{Config, Database, LogFormat, Store};
-use crate::consumer::RunOptions;
-use crate::http::Server;
-use crate::sinks::sqlite::Sqlite;
-use crate::synthetic::Options;
+use super::{CommandFailure, print_line as print};
+use crate::config::{Config, Database, IndexStore, LogFormat};
+use crate::run::consumer::RunOptions;
+use crate::run::http::HttpServer;
+use crate::run::telemetry;
+use crate::stores::sqlite::Sqlite;
+use crate::synthetic::GeneratorOptions;
 use crate::systems::transactions;
-use crate::telemetry;
 
 const PARTITIONS: i32 = 6;
 const CREATES: u64 = 14_000;
@@ -50,8 +50,8 @@ pub struct DemoArgs {
 }
 
 /// 20,000 messages: creates, updates, deletes, events that come late, messages sent twice, and some that are no events.
-fn events(seed: u64) -> Options {
-    Options {
+fn events(seed: u64) -> GeneratorOptions {
+    GeneratorOptions {
         count: CREATES,
         users: Some(500),
         update_ratio: 0.25,
@@ -59,12 +59,12 @@ fn events(seed: u64) -> Options {
         late_ratio: 0.05,
         malformed_ratio: 20.0 / CREATES as f64,
         duplicate_ratio: 380.0 / 19_620.0,
-        ..Options::new(seed, Utc::now())
+        ..GeneratorOptions::new(seed, Utc::now())
     }
 }
 
 /// What the demo needs of the configuration; the environment is not asked, so that nothing in it can be in the way.
-fn config(brokers: String, file: &std::path::Path, log_level: Option<&str>) -> Result<Config, Failure> {
+fn config(brokers: String, file: &std::path::Path, log_level: Option<&str>) -> Result<Config, CommandFailure> {
     let level = log_level.unwrap_or("error");
     let variables = [
         ("KAFKA_BOOTSTRAP_SERVERS", brokers.as_str()),
@@ -76,14 +76,14 @@ fn config(brokers: String, file: &std::path::Path, log_level: Option<&str>) -> R
     ];
     let mut config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))?;
     config.log.format = config.log.format.or(Some(LogFormat::Pretty));
-    config.transactions.store = Store::Sqlite(file.to_owned());
+    config.transactions.store = IndexStore::Sqlite(file.to_owned());
     config.transactions.audit = true;
     config.database = Some(Database::Sqlite { path: file.to_owned() });
     Ok(config)
 }
 
 /// The file to make: one that is not there yet.
-fn new_file(args: &DemoArgs) -> Result<PathBuf, Failure> {
+fn new_file(args: &DemoArgs) -> Result<PathBuf, CommandFailure> {
     let file = match &args.file {
         Some(file) => file.clone(),
         None => {
@@ -92,7 +92,10 @@ fn new_file(args: &DemoArgs) -> Result<PathBuf, Failure> {
         }
     };
     if file.exists() {
-        return Err(Failure::usage(format!("--file {}: it exists, and the demo makes a new one", file.display())));
+        return Err(CommandFailure::usage(format!(
+            "--file {}: it exists, and the demo makes a new one",
+            file.display()
+        )));
     }
     Ok(file)
 }
@@ -101,7 +104,7 @@ fn new_file(args: &DemoArgs) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// Whatever went wrong; findings when the result is not what the publisher's own account says.
-pub fn run(args: &DemoArgs, log_level: Option<&str>) -> Result<(), Failure> {
+pub fn run(args: &DemoArgs, log_level: Option<&str>) -> Result<(), CommandFailure> {
     let file = new_file(args)?;
     let cluster = broker()?;
     let config = config(cluster.bootstrap_servers(), &file, log_level)?;
@@ -116,8 +119,9 @@ pub fn run(args: &DemoArgs, log_level: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, Failure> {
-    let failure = |error: rdkafka::error::KafkaError| Failure::internal(format!("the demo's broker failed: {error}"));
+fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, CommandFailure> {
+    let failure =
+        |error: rdkafka::error::KafkaError| CommandFailure::internal(format!("the demo's broker failed: {error}"));
     let cluster = MockCluster::new(1).map_err(failure)?;
     cluster.create_topic("transactions", PARTITIONS, 1).map_err(failure)?;
     cluster.create_topic("transactions.dlq", 1, 1).map_err(failure)?;
@@ -125,11 +129,11 @@ fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerCon
     Ok(cluster)
 }
 
-fn publish(config: &Config, options: &Options) -> Result<(), Failure> {
-    let counts = options.counts().map_err(Failure::usage)?;
+fn publish(config: &Config, options: &GeneratorOptions) -> Result<(), CommandFailure> {
+    let counts = options.counts().map_err(CommandFailure::usage)?;
     let begun = Instant::now();
     let publisher = Publisher::connect(config, &config.transactions.topic)?;
-    options.events().map_err(Failure::usage)?.try_for_each(|event| publisher.send(&event))?;
+    options.events().map_err(CommandFailure::usage)?.try_for_each(|event| publisher.send(&event))?;
     publisher.finish(counts.records())?;
     print(&format!(
         "Events   {} in {:.1} s: {} creates, {} updates, {} deletes, {} late, {} malformed, {} of them sent twice\n",
@@ -144,8 +148,8 @@ fn publish(config: &Config, options: &Options) -> Result<(), Failure> {
     ))
 }
 
-async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), Failure> {
-    let records = options.counts().map_err(Failure::usage)?.records();
+async fn consume(config: &Config, options: &GeneratorOptions, keep: bool) -> Result<(), CommandFailure> {
+    let records = options.counts().map_err(CommandFailure::usage)?.records();
     let run = RunOptions { once: !keep, stop: CancellationToken::new() };
     let consumers = consumers(&[transactions::NAME.to_owned()], config, &run)?;
     let health = health(&consumers);
@@ -159,7 +163,7 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
         return report(config, options, &tallies, &took).await;
     }
     report(config, options, &tallies, &took).await?;
-    let server = Server::bind(&config.http).await?;
+    let server = HttpServer::bind(&config.http).await?;
     print(&format!("\nServing  http://{}/health until Ctrl-C. More events:", server.addr()))?;
     print(&format!("  millrace publish --kafka-servers {}", config.kafka.bootstrap_servers))?;
     let serving = run.stop.child_token();
@@ -170,8 +174,8 @@ async fn consume(config: &Config, options: &Options, keep: bool) -> Result<(), F
     answer
 }
 
-fn ended(ended: Result<Ended, JoinError>) -> Result<(), Failure> {
-    let (_, failed) = ended.map_err(|error| Failure::internal(error.to_string()))?;
+fn ended(ended: Result<Ended, JoinError>) -> Result<(), CommandFailure> {
+    let (_, failed) = ended.map_err(|error| CommandFailure::internal(error.to_string()))?;
     failed.map_or(Ok(()), Err)
 }
 
@@ -180,10 +184,10 @@ async fn progress(
     tallies: &[(&'static str, watch::Receiver<Tally>)],
     records: u64,
     stop: &CancellationToken,
-) -> Result<Vec<Duration>, Failure> {
+) -> Result<Vec<Duration>, CommandFailure> {
     let bars = MultiProgress::new();
     let style = ProgressStyle::with_template("{prefix:20} [{bar:40}] {human_pos:>7}/{human_len}")
-        .map_err(|error| Failure::internal(error.to_string()))?;
+        .map_err(|error| CommandFailure::internal(error.to_string()))?;
     let shown: Vec<ProgressBar> = tallies
         .iter()
         .map(|(name, _)| bars.add(ProgressBar::new(records).with_style(style.clone()).with_prefix(*name)))
@@ -209,10 +213,13 @@ async fn progress(
             (moved, seen) = (Instant::now(), sum);
         }
         if moved.elapsed() > STALL {
-            return Err(Failure::again(format!("nothing moved for {} s; run with --log-level info", STALL.as_secs())));
+            return Err(CommandFailure::again(format!(
+                "nothing moved for {} s; run with --log-level info",
+                STALL.as_secs()
+            )));
         }
         if stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(20))).await.is_none() && sum < records {
-            return Err(Failure::again("stopped before the end"));
+            return Err(CommandFailure::again("stopped before the end"));
         }
     }
     bars.clear().ok();
@@ -222,11 +229,11 @@ async fn progress(
 /// Prints outcomes, the check and three searches.
 async fn report(
     config: &Config,
-    options: &Options,
+    options: &GeneratorOptions,
     tallies: &[(&'static str, watch::Receiver<Tally>)],
     took: &[Duration],
-) -> Result<(), Failure> {
-    let Store::Sqlite(path) = &config.transactions.store else { return Ok(()) };
+) -> Result<(), CommandFailure> {
+    let IndexStore::Sqlite(path) = &config.transactions.store else { return Ok(()) };
     let sqlite = Sqlite::new(path);
     let outcomes: Vec<(&'static str, Tally)> = tallies.iter().map(|(name, tally)| (*name, *tally.borrow())).collect();
     show::outcomes(&outcomes, took)?;
@@ -235,8 +242,8 @@ async fn report(
     show::ways_on(path)?;
     match findings {
         0 => Ok(()),
-        count => {
-            Err(Failure::findings(format!("{count} findings: the store is not what the publisher's account says")))
-        }
+        count => Err(CommandFailure::findings(format!(
+            "{count} findings: the store is not what the publisher's account says"
+        ))),
     }
 }

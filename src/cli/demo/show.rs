@@ -7,8 +7,8 @@ use pipeline::sink::Order;
 use pipeline::{Outcome, Tally};
 use serde_json::Value;
 
-use super::super::{Failure, print_line as print};
-use crate::sinks::sqlite::{Sqlite, SqliteDocuments};
+use super::super::{CommandFailure, print_line as print};
+use crate::stores::sqlite::{Sqlite, SqliteDocuments};
 
 /// What is searched for, and what it shows.
 const SEARCHES: [(&str, &str); 3] = [
@@ -19,7 +19,7 @@ const SEARCHES: [(&str, &str); 3] = [
 const HITS: u32 = 3;
 
 /// A table of outcomes, a line a system.
-pub(super) fn outcomes(outcomes: &[(&'static str, Tally)], took: &[Duration]) -> Result<(), Failure> {
+pub(super) fn outcomes(outcomes: &[(&'static str, Tally)], took: &[Duration]) -> Result<(), CommandFailure> {
     let titles: String =
         Outcome::ALL.iter().map(|outcome| format!("{:>15}", outcome.name().replace('_', "-"))).collect();
     print(&format!("{:<20}{:>9}{titles}{:>11}", "", "records", "records/s"))?;
@@ -32,10 +32,10 @@ pub(super) fn outcomes(outcomes: &[(&'static str, Tally)], took: &[Duration]) ->
 }
 
 /// Three searches with their best hits.
-pub(super) async fn searches(sqlite: &Sqlite) -> Result<(), Failure> {
+pub(super) async fn searches(sqlite: &Sqlite) -> Result<(), CommandFailure> {
     let documents = SqliteDocuments::new(sqlite.clone(), Order::Log);
     for (words, why) in SEARCHES {
-        let hits = documents.search(words, HITS).await.map_err(|failure| Failure::internal(failure.why))?;
+        let hits = documents.search(words, HITS).await.map_err(|failure| CommandFailure::internal(failure.why))?;
         print(&format!("\nSearch \"{words}\" ({why}): {} hits", hits.total))?;
         hits.documents.iter().try_for_each(|document| print(&format!("  {}", line(document))))?;
     }
@@ -63,7 +63,7 @@ fn line(document: &Value) -> String {
     )
 }
 
-pub(super) fn ways_on(path: &Path) -> Result<(), Failure> {
+pub(super) fn ways_on(path: &Path) -> Result<(), CommandFailure> {
     let path = path.display();
     print("\nThe file stays; ask it more:")?;
     print(&format!("  sqlite3 {path} \"SELECT status, count(*) FROM transactions GROUP BY status\""))?;

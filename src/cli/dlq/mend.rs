@@ -12,10 +12,10 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Failure, coordinates, print};
+use super::{CommandFailure, coordinates, print};
 use crate::config::Config;
-use crate::letters::Letter;
-use crate::sinks::audit::hex;
+use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::stores::audit::hex;
 use crate::systems::Definition;
 
 /// How long the brokers may take to acknowledge the record.
@@ -27,20 +27,20 @@ const ORIGINAL: &str = "millrace.mended.original_sha256";
 const MENDED: &str = "millrace.mended.payload_sha256";
 
 /// The one letter that is meant.
-fn only(letters: Vec<Letter>) -> Result<Letter, Failure> {
+fn only(letters: Vec<StoredDeadLetter>) -> Result<StoredDeadLetter, CommandFailure> {
     let mut letters = letters.into_iter();
     match (letters.next(), letters.next()) {
         (Some(letter), None) => Ok(letter),
-        (None, _) => Err(Failure::usage("there is no such letter; `millrace dlq list --all` names them")),
-        _ => Err(Failure::usage("name one letter with --at TOPIC/PARTITION/OFFSET")),
+        (None, _) => Err(CommandFailure::usage("there is no such letter; `millrace dlq list --all` names them")),
+        _ => Err(CommandFailure::usage("name one letter with --at TOPIC/PARTITION/OFFSET")),
     }
 }
 
 /// Writes the payload of a letter to a file, byte for byte.
-pub(super) fn save(letters: Vec<Letter>, file: &Path) -> Result<(), Failure> {
+pub(super) fn save(letters: Vec<StoredDeadLetter>, file: &Path) -> Result<(), CommandFailure> {
     let letter = only(letters)?;
     let payload = letter.record.payload.as_deref().unwrap_or_default();
-    let failed = |error| Failure::internal(format!("cannot write {}: {error}", file.display()));
+    let failed = |error| CommandFailure::internal(format!("cannot write {}: {error}", file.display()));
     std::fs::write(file, payload).map_err(failed)?;
     print(&json!({"at": coordinates(&letter.record), "file": file, "bytes": payload.len()}).to_string())
 }
@@ -49,15 +49,15 @@ pub(super) fn save(letters: Vec<Letter>, file: &Path) -> Result<(), Failure> {
 pub(super) async fn send(
     system: &Definition,
     config: &Config,
-    letters: Vec<Letter>,
+    letters: Vec<StoredDeadLetter>,
     file: &Path,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let letter = only(letters)?;
-    let failed = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
+    let failed = |error| CommandFailure::usage(format!("cannot read {}: {error}", file.display()));
     let payload = std::fs::read(file).map_err(failed)?;
     let original = letter.record.payload.clone().unwrap_or_default();
     if original == payload {
-        return Err(Failure::usage("the file holds what the letter holds: mend it first"));
+        return Err(CommandFailure::usage("the file holds what the letter holds: mend it first"));
     }
     let mended = Record { payload: Some(payload.into()), ..letter.record.clone() };
     check(system, config, &mended)?;
@@ -69,15 +69,15 @@ pub(super) async fn send(
 }
 
 /// Whether the system takes it for an event; what its store says of it, the consumer will hear.
-fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), Failure> {
-    let setup = system.setup(config, Order::Any).map_err(Failure::config)?;
-    let events = setup.binding.decode(std::slice::from_ref(mended));
+fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), CommandFailure> {
+    let setup = system.setup(config, Order::Any)?;
+    let events = setup.bound.binding.decode(std::slice::from_ref(mended));
     match events.decoded() {
         [Decoded::Event(..)] => Ok(()),
         [Decoded::Reject(reject)] => {
-            Err(Failure::findings(format!("not sent, it is rejected still: {}: {}", reject.class, reject.why)))
+            Err(CommandFailure::findings(format!("not sent, it is rejected still: {}: {}", reject.class, reject.why)))
         }
-        _ => Err(Failure::findings("not sent: it is no event of this system")),
+        _ => Err(CommandFailure::findings("not sent: it is no event of this system")),
     }
 }
 
@@ -93,12 +93,12 @@ fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
     ours.iter().fold(kept, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
 }
 
-async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<MendedAs, Failure> {
+async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<MendedAs, CommandFailure> {
     let mut client = config.kafka.client_config();
     client.set("enable.idempotence", "true").set("acks", "all").set("message.max.bytes", "1000000000");
     let brokers = &config.kafka.bootstrap_servers;
     let failed = |error: rdkafka::error::KafkaError| {
-        Failure::unavailable(format!("the record could not be sent ({error}); brokers: {brokers}"))
+        CommandFailure::unavailable(format!("the record could not be sent ({error}); brokers: {brokers}"))
     };
     let producer: FutureProducer = client.create().map_err(failed)?;
     let mut record: FutureRecord<'_, [u8], [u8]> =

@@ -10,14 +10,14 @@ use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, read_topic};
 use pipeline::settled::{Settled, settle as settle_entry};
-use pipeline::state::Entry;
+use pipeline::state::StateEntry;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, print_line as print};
+use super::{CommandFailure, print_line as print};
 use crate::config::Config;
-use crate::letters::Letter;
-use crate::replay::replay_letters;
+use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::maintenance::replay::replay_letters;
 use crate::systems::{self, Definition};
 
 /// `millrace dlq`
@@ -83,13 +83,13 @@ pub struct LetterFilter {
 ///
 /// # Errors
 /// When the brokers or the store cannot be reached, or letters are rejected still.
-pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
+pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), CommandFailure> {
     match args.command {
         DlqCommand::List { filter, json } => list(&letters(&config, &filter).await?, json),
         DlqCommand::Show { filter, payload: Some(file), .. } => mend::save(letters(&config, &filter).await?, &file),
         DlqCommand::Show { filter, limit, payload: None } => show(&letters(&config, &filter).await?, limit),
         DlqCommand::Replay { filter, dry_run, payload } => {
-            let system = systems::find(&filter.system).map_err(Failure::usage)?;
+            let system = systems::find(&filter.system).map_err(CommandFailure::usage)?;
             let letters = letters(&config, &filter).await?;
             match payload {
                 Some(file) => mend::send(system, &config, letters, &file).await,
@@ -100,33 +100,35 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), Failure> {
 }
 
 /// Reads the letters of a system, of a redelivery's several the last one, in the order of their coordinates.
-async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, Failure> {
-    let system = systems::find(&filter.system).map_err(Failure::usage)?;
+async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<StoredDeadLetter>, CommandFailure> {
+    let system = systems::find(&filter.system).map_err(CommandFailure::usage)?;
     let (client, topics, group) = (config.kafka.client_config(), (system.topics)(config), (system.group)(config));
     let (state, all) = (StateTopic::new(&client, &config.kafka.state_topic), filter.all);
     let read = move || {
         // The record's own timestamp tells apart what stood at one place before and after a topic was made anew.
-        let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), Letter> = BTreeMap::new();
+        let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), StoredDeadLetter> = BTreeMap::new();
         for topic in topics {
             read_topic(&client, &topic_of(&topic), |record| {
-                if let Some(letter) = Letter::read(record).filter(|letter| letter.group == group) {
+                if let Some(letter) = StoredDeadLetter::read(record).filter(|letter| letter.group == group) {
                     let record = &letter.record;
                     letters.insert((record.at.clone(), record.offset, record.timestamp_ms), letter);
                 }
             })
             .map_err(|error| error.to_string())?;
         }
-        let mut letters: Vec<Letter> = letters.into_values().collect();
+        let mut letters: Vec<StoredDeadLetter> = letters.into_values().collect();
         if !all {
             let settled = state.settled().map_err(|error| error.to_string())?;
             letters.retain(|letter| settled.get(&letter.key()).is_none());
         }
         Ok(letters)
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| Failure::internal(error.to_string()))?;
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
     let mut letters = read.map_err(|error: String| {
         let brokers = &config.kafka.bootstrap_servers;
-        Failure::unavailable(format!("Kafka at {brokers} does not answer ({error}): check KAFKA_BOOTSTRAP_SERVERS"))
+        CommandFailure::unavailable(format!(
+            "Kafka at {brokers} does not answer ({error}): check KAFKA_BOOTSTRAP_SERVERS"
+        ))
     })?;
     letters.retain(|letter| letter.system == filter.system && filter.class.as_ref().is_none_or(|c| *c == letter.class));
     if let Some(at) = &filter.at {
@@ -136,21 +138,23 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<Letter>, 
 }
 
 /// Marks letters as dealt with.
-async fn settle(config: &Config, letters: &[(Letter, Settled)]) -> Result<(), Failure> {
+async fn settle(config: &Config, letters: &[(StoredDeadLetter, Settled)]) -> Result<(), CommandFailure> {
     if letters.is_empty() {
         return Ok(());
     }
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let replication = config.kafka.topic_replication.map(i32::from);
     let unavailable = |error: String| {
-        Failure::unavailable(format!("the letters came through, and could not be marked as dealt with: {error}"))
+        CommandFailure::unavailable(format!("the letters came through, and could not be marked as dealt with: {error}"))
     };
     state.ensure(replication).await.map_err(|error| unavailable(error.to_string()))?;
     let entries = letters.iter().map(|(letter, settled)| settle_entry(&letter.key(), settled));
-    let entries: Vec<Entry> =
-        entries.collect::<Result<_, _>>().map_err(|error| Failure::internal(error.to_string()))?;
+    let entries: Vec<StateEntry> =
+        entries.collect::<Result<_, _>>().map_err(|error| CommandFailure::internal(error.to_string()))?;
     let written = tokio::task::spawn_blocking(move || state.write(&entries)).await;
-    written.map_err(|error| Failure::internal(error.to_string()))?.map_err(|error| unavailable(error.to_string()))
+    written
+        .map_err(|error| CommandFailure::internal(error.to_string()))?
+        .map_err(|error| unavailable(error.to_string()))
 }
 
 /// `topic/partition/offset`, as letters are named on the command line.
@@ -159,10 +163,10 @@ fn coordinates(record: &Record) -> String {
 }
 
 /// One line a cause, the most frequent first.
-fn list(letters: &[Letter], as_json: bool) -> Result<(), Failure> {
+fn list(letters: &[StoredDeadLetter], as_json: bool) -> Result<(), CommandFailure> {
     let causes = causes(letters);
     if as_json {
-        let cause = |cause: &Cause<'_>| json!({"class": cause.first.class, "reason": cause.reason, "count": cause.count, "first": coordinates(&cause.first.record)});
+        let cause = |cause: &CauseGroup<'_>| json!({"class": cause.first.class, "reason": cause.reason, "count": cause.count, "first": coordinates(&cause.first.record)});
         return print(
             &json!({"letters": letters.len(), "causes": causes.iter().map(cause).collect::<Value>()}).to_string(),
         );
@@ -171,26 +175,26 @@ fn list(letters: &[Letter], as_json: bool) -> Result<(), Failure> {
         return print("No dead letters.");
     }
     print(&format!("{:>8}  {:<28}  {:<32}  REASON", "COUNT", "CLASS", "FIRST"))?;
-    for Cause { count, first, reason } in causes {
+    for CauseGroup { count, first, reason } in causes {
         print(&format!("{count:>8}  {:<28}  {:<32}  {reason}", first.class, coordinates(&first.record)))?;
     }
     Ok(())
 }
 
 /// Letters of one cause.
-struct Cause<'a> {
+struct CauseGroup<'a> {
     count: usize,
-    first: &'a Letter,
+    first: &'a StoredDeadLetter,
     /// With `N` for each number in which they differ.
     reason: String,
 }
 
 /// The causes, the most frequent first. Reasons that differ in their numbers alone (a column, a length) are one cause.
-fn causes(letters: &[Letter]) -> Vec<Cause<'_>> {
-    let mut causes: BTreeMap<(&str, String), Cause<'_>> = BTreeMap::new();
+fn causes(letters: &[StoredDeadLetter]) -> Vec<CauseGroup<'_>> {
+    let mut causes: BTreeMap<(&str, String), CauseGroup<'_>> = BTreeMap::new();
     for letter in letters {
         let shape = numberless(&letter.reason);
-        let fresh = Cause { count: 0, first: letter, reason: letter.reason.clone() };
+        let fresh = CauseGroup { count: 0, first: letter, reason: letter.reason.clone() };
         let cause = causes.entry((&letter.class, shape.clone())).or_insert(fresh);
         cause.count += 1;
         if cause.reason != letter.reason {
@@ -216,7 +220,7 @@ fn numberless(reason: &str) -> String {
 }
 
 /// One JSON object a letter, with its payload.
-fn show(letters: &[Letter], limit: usize) -> Result<(), Failure> {
+fn show(letters: &[StoredDeadLetter], limit: usize) -> Result<(), CommandFailure> {
     for letter in letters.iter().take(limit) {
         let header = |header: &pipeline::Header| {
             let mut shown = Map::from_iter([("name".to_owned(), json!(header.name))]);
@@ -252,13 +256,18 @@ fn put(shown: &mut Map<String, Value>, name: &str, bytes: Option<&bytes::Bytes>)
     shown.insert(name, value);
 }
 
-async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_run: bool) -> Result<(), Failure> {
+async fn replay(
+    system: &Definition,
+    config: &Config,
+    letters: Vec<StoredDeadLetter>,
+    dry_run: bool,
+) -> Result<(), CommandFailure> {
     let records: Vec<Record> = letters.iter().map(|letter| letter.record.clone()).collect();
     if dry_run {
         records.iter().try_for_each(|record| print(&coordinates(record)))?;
         return print(&json!({"system": system.name, "would_replay": records.len()}).to_string());
     }
-    let replayed = replay_letters(system, config, records).await.map_err(Failure::unavailable)?;
+    let replayed = replay_letters(system, config, records).await?;
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
@@ -274,7 +283,7 @@ async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_
         .map(|(at, offset, _)| (at, *offset))
         .chain(replayed.below_horizon.iter().map(|(at, offset)| (at, *offset)))
         .collect();
-    let through = |letter: &Letter| !still.contains(&(&letter.record.at, letter.record.offset));
+    let through = |letter: &StoredDeadLetter| !still.contains(&(&letter.record.at, letter.record.offset));
     let through: Vec<_> = letters.into_iter().filter(through).map(|letter| (letter, Settled::now(None))).collect();
     settle(config, &through).await?;
     let mut summary = json!({"system": system.name, "rejected": replayed.rejected.len()});
@@ -289,7 +298,7 @@ async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_
     print(&summary.to_string())?;
     match replayed.rejected.len() {
         0 => Ok(()),
-        rejected => Err(Failure::findings(format!("{rejected} letters are rejected still"))),
+        rejected => Err(CommandFailure::findings(format!("{rejected} letters are rejected still"))),
     }
 }
 
@@ -297,11 +306,11 @@ async fn replay(system: &Definition, config: &Config, letters: Vec<Letter>, dry_
 mod tests {
     use super::*;
 
-    fn letter(reason: &str) -> Letter {
+    fn letter(reason: &str) -> StoredDeadLetter {
         let at = TopicPartition::new("t", 0);
         let record = Record { at, offset: 0, timestamp_ms: None, key: None, payload: None, headers: Vec::new() };
         let text = |text: &str| text.to_owned();
-        Letter {
+        StoredDeadLetter {
             record,
             system: text("s"),
             group: text("g"),
@@ -315,7 +324,7 @@ mod tests {
     #[test]
     fn reasons_that_differ_in_numbers_alone_are_one_cause() {
         let reasons = ["expected value at line 1 column 16", "expected value at line 1 column 7", "field a2 is odd"];
-        let letters: Vec<Letter> = reasons.into_iter().map(letter).collect();
+        let letters: Vec<StoredDeadLetter> = reasons.into_iter().map(letter).collect();
         let causes: Vec<(usize, String)> =
             causes(&letters).into_iter().map(|cause| (cause.count, cause.reason)).collect();
         let expected = [(2, "expected value at line N column N"), (1, "field a2 is odd")];

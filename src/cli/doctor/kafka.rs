@@ -5,7 +5,7 @@ use pipeline::kafka::{StateTopic, Topic, inspect, letter_bytes, standings};
 use pipeline::state::LossBook;
 use rdkafka::ClientConfig;
 
-use super::Finding;
+use super::Diagnosis;
 use crate::config::Config;
 use crate::systems::Chosen;
 
@@ -13,7 +13,7 @@ const PART: &str = "kafka";
 /// Letters are data that is nowhere else; a week is little to notice and mend.
 const SHORT_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 
-pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
+pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
     let client = config.kafka.client_config();
     let groups: Vec<(String, Vec<String>)> =
         chosen.iter().map(|chosen| ((chosen.system.group)(config), (chosen.system.topics)(config))).collect();
@@ -30,7 +30,7 @@ fn ask(
     user: bool,
     groups: &[(String, Vec<String>)],
     state: &str,
-) -> Vec<Finding> {
+) -> Vec<Diagnosis> {
     let mut topics: Vec<String> = groups.iter().flat_map(|(_, topics)| topics.clone()).collect();
     topics.sort();
     topics.dedup();
@@ -41,10 +41,10 @@ fn ask(
         Err(why) => {
             let login = if user { ", KAFKA_USERNAME and KAFKA_PASSWORD" } else { "" };
             let advice = format!("check KAFKA_BOOTSTRAP_SERVERS{login}, and that the brokers run");
-            return vec![Finding::fault(PART, format!("{servers} does not answer ({why})"), advice)];
+            return vec![Diagnosis::fault(PART, format!("{servers} does not answer ({why})"), advice)];
         }
     };
-    let mut findings = vec![Finding::ok(PART, format!("brokers at {servers}: {}", found.brokers))];
+    let mut findings = vec![Diagnosis::ok(PART, format!("brokers at {servers}: {}", found.brokers))];
     for (name, pair) in topics.iter().zip(found.topics.chunks_exact(2)) {
         let [source, letters] = pair else { continue };
         findings.push(source_topic(name, source.as_ref(), found.brokers));
@@ -63,96 +63,96 @@ fn ask(
     findings
 }
 
-fn source_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Finding {
+fn source_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Diagnosis {
     let Some(topic) = topic else {
         let what = format!("the topic {name} does not exist; run waits for it");
-        return Finding::fault(PART, what, "create it, or let `millrace publish` make it");
+        return Diagnosis::fault(PART, what, "create it, or let `millrace publish` make it");
     };
     let what = format!("topic {name}: partitions {}, copies {}", topic.partitions, topic.copies);
     if topic.compacted {
-        return Finding::note(
+        return Diagnosis::note(
             PART,
             what,
             "it is compacted, so a rebuilt store or audit misses what was compacted away",
         );
     }
     if topic.copies < 2 && brokers > 1 {
-        return Finding::note(PART, what, "a broker's disk can take records with it: give it more copies");
+        return Diagnosis::note(PART, what, "a broker's disk can take records with it: give it more copies");
     }
-    Finding::ok(PART, what)
+    Diagnosis::ok(PART, what)
 }
 
-fn state_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Finding {
+fn state_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Diagnosis {
     let Some(topic) = topic else {
-        return Finding::note(PART, format!("the topic {name} does not exist"), "run creates it");
+        return Diagnosis::note(PART, format!("the topic {name} does not exist"), "run creates it");
     };
     if !topic.compacted {
         let what = format!("the topic {name} is not compacted, so it forgets which records were lost");
         let advice = format!("kafka-configs --alter --topic {name} --add-config cleanup.policy=compact");
-        return Finding::fault(PART, what, advice);
+        return Diagnosis::fault(PART, what, advice);
     }
     let what = format!("topic {name}: compacted, copies {}", topic.copies);
     if topic.copies < 2 && brokers > 1 {
-        return Finding::note(PART, what, "a broker's disk can take it along: give it more copies");
+        return Diagnosis::note(PART, what, "a broker's disk can take it along: give it more copies");
     }
-    Finding::ok(PART, what)
+    Diagnosis::ok(PART, what)
 }
 
 /// Losses that nobody has acknowledged.
-fn losses(state: &StateTopic, groups: &[&str]) -> Vec<Finding> {
+fn losses(state: &StateTopic, groups: &[&str]) -> Vec<Diagnosis> {
     match state.losses() {
         Ok(book) => groups.iter().filter_map(|group| unacknowledged(&book, group)).collect(),
-        Err(error) => vec![Finding::fault(PART, error.to_string(), "check its rights")],
+        Err(error) => vec![Diagnosis::fault(PART, error.to_string(), "check its rights")],
     }
 }
 
-fn unacknowledged(book: &LossBook, group: &str) -> Option<Finding> {
+fn unacknowledged(book: &LossBook, group: &str) -> Option<Diagnosis> {
     let (places, records) = book.standing(group).fold((0, 0), |(places, sum), loss| (places + 1, sum + loss.lost));
     let what =
         format!("group {group}: {records} records were deleted by retention before they were read (places: {places})");
     let advice = "`millrace losses` names them; send them again, then `millrace losses --acknowledge-all`";
-    (places > 0).then(|| Finding::fault(PART, what, advice))
+    (places > 0).then(|| Diagnosis::fault(PART, what, advice))
 }
 
-fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> Option<Finding> {
+fn letter_topic(name: &str, source: Option<&Topic>, letters: Option<&Topic>) -> Option<Diagnosis> {
     let dead_letters = topic_of(name);
     let Some(letters) = letters else {
-        return Some(Finding::note(PART, format!("the topic {dead_letters} does not exist"), "run creates it"));
+        return Some(Diagnosis::note(PART, format!("the topic {dead_letters} does not exist"), "run creates it"));
     };
     let (Some(holds), Some(takes)) = (source?.max_message_bytes, letters.max_message_bytes) else {
         let what = format!("the size limits of {name} and {dead_letters} cannot be seen");
-        return Some(Finding::note(PART, what, "allow this user to describe the configuration of both"));
+        return Some(Diagnosis::note(PART, what, "allow this user to describe the configuration of both"));
     };
     let needs = letter_bytes(holds);
     if takes < needs {
         let what = format!("{dead_letters} takes messages of {takes} bytes, and a letter may have {needs}");
         let advice = format!("kafka-configs --alter --topic {dead_letters} --add-config max.message.bytes={needs}");
-        return Some(Finding::fault(PART, what, advice));
+        return Some(Diagnosis::fault(PART, what, advice));
     }
     if letters.retention_ms.is_some_and(|ms| (0..SHORT_RETENTION_MS).contains(&ms)) {
         let what = format!("{dead_letters} forgets letters in less than a week");
-        return Some(Finding::note(PART, what, "raise its retention.ms; they are nowhere else"));
+        return Some(Diagnosis::note(PART, what, "raise its retention.ms; they are nowhere else"));
     }
     let twice = if needs == 2 * holds { " (twice the source's limit, as compressed)" } else { "" };
-    Some(Finding::ok(PART, format!("topic {dead_letters}: room for letters of {takes} bytes{twice}")))
+    Some(Diagnosis::ok(PART, format!("topic {dead_letters}: room for letters of {takes} bytes{twice}")))
 }
 
-fn standing(client: &ClientConfig, topic: &Topic, group: &str) -> Finding {
+fn standing(client: &ClientConfig, topic: &Topic, group: &str) -> Diagnosis {
     let standings = match standings(client, topic, group) {
         Ok(standings) => standings,
         Err(why) => {
-            return Finding::fault(PART, format!("group {group} cannot be asked for ({why})"), "check its rights");
+            return Diagnosis::fault(PART, format!("group {group} cannot be asked for ({why})"), "check its rights");
         }
     };
-    let lost: i64 = standings.iter().map(pipeline::kafka::Standing::lost).sum();
+    let lost: i64 = standings.iter().map(pipeline::kafka::GroupPosition::lost).sum();
     if lost > 0 {
         let what = format!("group {group}: {lost} records of {} were deleted before they were read", topic.name);
-        return Finding::fault(PART, what, "raise the topic's retention; what is gone has to be sent again");
+        return Diagnosis::fault(PART, what, "raise the topic's retention; what is gone has to be sent again");
     }
-    let lag: i64 = standings.iter().map(pipeline::kafka::Standing::lag).sum();
+    let lag: i64 = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
     let begun = standings.iter().any(|standing| standing.committed.is_some());
     let state = if begun { "" } else { ", nothing committed yet" };
-    Finding::ok(PART, format!("group {group}: lag {lag}{state}"))
+    Diagnosis::ok(PART, format!("group {group}: lag {lag}{state}"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod stores;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Failure, print_json, print_line as print};
+use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
 use crate::systems;
 
@@ -37,7 +37,7 @@ enum Level {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
+struct Diagnosis {
     level: Level,
     /// Such as `kafka`.
     part: &'static str,
@@ -47,7 +47,7 @@ struct Finding {
     advice: Option<String>,
 }
 
-impl Finding {
+impl Diagnosis {
     fn ok(part: &'static str, what: impl Into<String>) -> Self {
         Self { level: Level::Ok, part, what: what.into(), advice: None }
     }
@@ -80,9 +80,9 @@ impl Finding {
 ///
 /// # Errors
 /// Findings, when something is in the way.
-pub async fn doctor(args: DoctorArgs, config: Config) -> Result<(), Failure> {
+pub async fn doctor(args: DoctorArgs, config: Config) -> Result<(), CommandFailure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
-    let chosen = systems::choose(names, &config).map_err(Failure::usage)?;
+    let chosen = systems::choose(names, &config).map_err(CommandFailure::usage)?;
     let mut findings = settings::look(&config);
     let (kafka, stores) = tokio::join!(kafka::look(&config, &chosen), stores::look(&config, &chosen));
     findings.extend(kafka);
@@ -92,7 +92,7 @@ pub async fn doctor(args: DoctorArgs, config: Config) -> Result<(), Failure> {
     }
     match findings.iter().filter(|finding| finding.level == Level::Fault).count() {
         0 => Ok(()),
-        1 => Err(Failure::findings("1 thing is in the way")),
-        faults => Err(Failure::findings(format!("{faults} things are in the way"))),
+        1 => Err(CommandFailure::findings("1 thing is in the way")),
+        faults => Err(CommandFailure::findings(format!("{faults} things are in the way"))),
     }
 }

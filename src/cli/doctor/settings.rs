@@ -2,28 +2,28 @@
 
 use std::path::Path;
 
-use super::Finding;
-use crate::config::{Config, ElasticsearchAuth, FILE_NAME, Store};
+use super::Diagnosis;
+use crate::config::{Config, ElasticsearchAuth, FILE_NAME, IndexStore};
 use crate::systems::{Definition, SYSTEMS, shared};
 
 const PART: &str = "settings";
 
-pub(super) fn look(config: &Config) -> Vec<Finding> {
+pub(super) fn look(config: &Config) -> Vec<Diagnosis> {
     let mut findings = Vec::new();
     let files: Vec<&str> = [".env", FILE_NAME].into_iter().filter(|name| Path::new(name).exists()).collect();
     let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };
-    findings.push(Finding::ok(PART, format!("read from the environment and {files}")));
-    findings.extend(config.unheard.iter().map(|what| Finding::note(PART, what, "keep one of them")));
-    findings.extend(config.ignored.iter().map(|what| Finding::note(PART, what, "take it out")));
+    findings.push(Diagnosis::ok(PART, format!("read from the environment and {files}")));
+    findings.extend(config.unheard.iter().map(|what| Diagnosis::note(PART, what, "keep one of them")));
+    findings.extend(config.ignored.iter().map(|what| Diagnosis::note(PART, what, "take it out")));
     findings.extend(contradictions(config));
     findings
 }
 
-fn contradictions(config: &Config) -> Vec<Finding> {
+fn contradictions(config: &Config) -> Vec<Diagnosis> {
     let mut findings = Vec::new();
     let kafka = &config.kafka;
     if kafka.heartbeat_interval * 3 > kafka.session_timeout {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             format!(
                 "CONSUMER_HEARTBEAT_INTERVAL ({} ms) is more than a third of CONSUMER_SESSION_TIMEOUT ({} ms), so two lost \
@@ -35,14 +35,14 @@ fn contradictions(config: &Config) -> Vec<Finding> {
         ));
     }
     if kafka.security.protocol == "SASL_PLAINTEXT" {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             "KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT, so the login goes over the wire unencrypted",
             "use SASL_SSL where the brokers offer it",
         ));
     }
     if config.database.is_some() && !config.transactions.audit {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             "DATABASE_URL is set, and CONSUMER_ENABLE_AUDIT_DB switches the audit off, so nothing is written there",
             "set it to true, or leave DATABASE_URL out",
@@ -50,16 +50,16 @@ fn contradictions(config: &Config) -> Vec<Finding> {
     }
     let elastic = &config.elasticsearch;
     let plain = elastic.urls.iter().any(|url| url.scheme() == "http");
-    let by_store = config.transactions.store == Store::Elasticsearch;
+    let by_store = config.transactions.store == IndexStore::Elasticsearch;
     if by_store && plain && !matches!(elastic.auth, ElasticsearchAuth::None) {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             "ELASTICSEARCH_URL is http, so the login goes over the wire unencrypted",
             "use https and ELASTICSEARCH_CA_CERT",
         ));
     }
     if by_store && elastic.ca_cert.is_some() && elastic.urls.iter().all(|url| url.scheme() == "http") {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             "ELASTICSEARCH_CA_CERT is set, and ELASTICSEARCH_URL is http, so it is of no use",
             "use https, or leave it out",
@@ -68,9 +68,9 @@ fn contradictions(config: &Config) -> Vec<Finding> {
     // Those of one process are refused; these may run in several.
     let all: Vec<&Definition> = SYSTEMS.iter().collect();
     findings
-        .extend(shared(&all, config).into_iter().map(|why| Finding::note(PART, why, "unless only one of them runs")));
+        .extend(shared(&all, config).into_iter().map(|why| Diagnosis::note(PART, why, "unless only one of them runs")));
     if config.batch.size < 100 {
-        findings.push(Finding::note(
+        findings.push(Diagnosis::note(
             PART,
             format!("batches of {} suit small streams; throughput comes from large ones", config.batch.size),
             "CONSUMER_BATCH_SIZE=1000 with CONSUMER_BATCH_TIMEOUT=0.5",

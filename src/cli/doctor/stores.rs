@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use pipeline::Sink;
-use pipeline::sink::{Failure, Kind};
+use pipeline::sink::{Failure, FailureKind};
 
-use super::{Finding, Level};
-use crate::config::{Config, Database, Store};
-use crate::consumer::redis;
-use crate::sinks::algolia;
-use crate::sinks::elasticsearch::{Client, Cluster, ElasticsearchSink, Name, inspect};
-use crate::sinks::mongodb::Mongo;
-use crate::sinks::postgres::{Postgres, Server};
-use crate::systems::definition::Needed;
+use super::{Diagnosis, Level};
+use crate::config::{Config, Database, IndexStore};
+use crate::run::consumer::redis;
+use crate::stores::algolia;
+use crate::stores::elasticsearch::{AliasState, Cluster, ElasticsearchClient, ElasticsearchSink, inspect};
+use crate::stores::mongodb::Mongo;
+use crate::stores::postgres::{Postgres, PostgresServer};
+use crate::stores::target::Needed;
 use crate::systems::{Chosen, transactions};
 
 const ELASTICSEARCH: &str = "elasticsearch";
@@ -22,15 +22,15 @@ const SQLITE: &str = "sqlite";
 const MONGODB: &str = "mongodb";
 const ALGOLIA: &str = "algolia";
 
-pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
+pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
     // Two systems on one store are looked at once, and each index of Algolia by itself.
     let needed: BTreeSet<Needed> = chosen.iter().flat_map(|chosen| (chosen.system.stores)(config)).collect();
     let mut findings = Vec::new();
     for store in needed {
         match store {
             Needed::Documents => match &config.transactions.store {
-                Store::Elasticsearch => findings.extend(elasticsearch(config).await),
-                Store::Sqlite(path) => findings.push(file(path)),
+                IndexStore::Elasticsearch => findings.extend(elasticsearch(config).await),
+                IndexStore::Sqlite(path) => findings.push(file(path)),
             },
             Needed::Database => findings.push(database(config).await),
             Needed::MongoDb => findings.push(documents(config).await),
@@ -42,57 +42,57 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Finding> {
 }
 
 /// The audit's database.
-async fn database(config: &Config) -> Finding {
+async fn database(config: &Config) -> Diagnosis {
     match &config.database {
         Some(Database::Postgres { url, address }) => {
             let looked = match Postgres::new(url, address, 1) {
                 Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
-                Err(why) => Err(why),
+                Err(why) => Err(why.to_string()),
             };
-            looked.map_or_else(|why| Finding::failed(POSTGRES, why), |server| postgres(&server, address))
+            looked.map_or_else(|why| Diagnosis::failed(POSTGRES, why), |server| postgres(&server, address))
         }
         Some(Database::Sqlite { path }) => file(path),
-        None => Finding::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
+        None => Diagnosis::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
     }
 }
 
 /// Whether an index takes a write that changes nothing.
-async fn objects(config: &Config, index: &str) -> Finding {
+async fn objects(config: &Config, index: &str) -> Diagnosis {
     let Some(settings) = &config.algolia else {
         let advice = "set ALGOLIA_APP_ID and ALGOLIA_API_KEY";
-        return Finding::fault(ALGOLIA, format!("the index {index} has no application"), advice);
+        return Diagnosis::fault(ALGOLIA, format!("the index {index} has no application"), advice);
     };
-    let asked = match algolia::Client::new(settings) {
+    let asked = match algolia::AlgoliaClient::new(settings) {
         Ok(client) => client.probe(index).await.map_err(|failure| failure.why.into_owned()),
-        Err(why) => Err(why),
+        Err(why) => Err(why.to_string()),
     };
     let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
-    asked.map_or_else(|why| Finding::failed(ALGOLIA, why), |_| Finding::ok(ALGOLIA, known))
+    asked.map_or_else(|why| Diagnosis::failed(ALGOLIA, why), |_| Diagnosis::ok(ALGOLIA, known))
 }
 
-async fn elasticsearch(config: &Config) -> Vec<Finding> {
+async fn elasticsearch(config: &Config) -> Vec<Diagnosis> {
     let alias = &config.elasticsearch.index;
-    let client = match Client::new(&config.elasticsearch) {
+    let client = match ElasticsearchClient::new(&config.elasticsearch) {
         Ok(client) => client,
-        Err(why) => return vec![Finding::failed(ELASTICSEARCH, why)],
+        Err(why) => return vec![Diagnosis::failed(ELASTICSEARCH, why.to_string())],
     };
     let cluster = match inspect(&client, alias).await {
         Ok(cluster) => cluster,
-        Err(failure) => return vec![Finding::failed(ELASTICSEARCH, failure.why)],
+        Err(failure) => return vec![Diagnosis::failed(ELASTICSEARCH, failure.why)],
     };
     let mut findings = judged(&cluster, alias);
-    let stands = matches!(cluster.name, Name::Alias { .. });
+    let stands = matches!(cluster.name, AliasState::Alias { .. });
     if stands && findings.iter().all(|finding| finding.level != Level::Fault) {
         match ElasticsearchSink::new(client, alias).probe().await {
-            Ok(()) => findings.push(Finding::ok(ELASTICSEARCH, "takes writes")),
-            Err(failure) => findings.push(Finding::failed(ELASTICSEARCH, failure.why)),
+            Ok(()) => findings.push(Diagnosis::ok(ELASTICSEARCH, "takes writes")),
+            Err(failure) => findings.push(Diagnosis::failed(ELASTICSEARCH, failure.why)),
         }
     }
     findings
 }
 
-fn judged(cluster: &Cluster, alias: &str) -> Vec<Finding> {
-    let at = |level, what: String, advice: Option<&str>| Finding {
+fn judged(cluster: &Cluster, alias: &str) -> Vec<Diagnosis> {
+    let at = |level, what: String, advice: Option<&str>| Diagnosis {
         level,
         part: ELASTICSEARCH,
         what,
@@ -114,28 +114,30 @@ fn judged(cluster: &Cluster, alias: &str) -> Vec<Finding> {
         Some(version) => at(Level::Ok, format!("index template {alias}, version {version}"), None),
     });
     findings.push(match &cluster.name {
-        Name::Nothing => at(Level::Note, format!("the alias {alias} is not there"), Some("run makes it")),
-        Name::Index => at(
+        AliasState::Nothing => at(Level::Note, format!("the alias {alias} is not there"), Some("run makes it")),
+        AliasState::Index => at(
             Level::Fault,
             format!("{alias} is an index, and an alias is needed under that name"),
             Some("rename the index, or set ELASTICSEARCH_INDEX to another name"),
         ),
-        Name::Alias { indices, .. } if indices.len() > 1 => at(
+        AliasState::Alias { indices, .. } if indices.len() > 1 => at(
             Level::Fault,
             format!("the alias {alias} stands for several indices ({})", indices.join(", ")),
             Some("leave one behind the alias, with all documents: versions are only compared within one"),
         ),
-        Name::Alias { write_index: None, .. } => at(
+        AliasState::Alias { write_index: None, .. } => at(
             Level::Fault,
             format!("the alias {alias} has no write index"),
             Some("set is_write_index on one of its indices"),
         ),
-        Name::Alias { filtered: false, .. } => at(
+        AliasState::Alias { filtered: false, .. } => at(
             Level::Fault,
             format!("the alias {alias} has no filter, so deleted documents show"),
             Some(r#"add it anew with the filter {"bool":{"must_not":{"term":{"_deleted":true}}}}"#),
         ),
-        Name::Alias { write_index: Some(index), .. } => at(Level::Ok, format!("alias {alias} writes to {index}"), None),
+        AliasState::Alias { write_index: Some(index), .. } => {
+            at(Level::Ok, format!("alias {alias} writes to {index}"), None)
+        }
     });
     let blocked = |block: &String| {
         at(Level::Fault, format!("writes are blocked ({block})"), Some("free the disk, then set it to null"))
@@ -144,52 +146,52 @@ fn judged(cluster: &Cluster, alias: &str) -> Vec<Finding> {
     findings
 }
 
-fn postgres(server: &Server, address: &str) -> Finding {
+fn postgres(server: &PostgresServer, address: &str) -> Diagnosis {
     let known = format!("version {} at {address}", server.version);
     match server {
-        Server { is_standby: true, .. } => {
-            Finding::fault(POSTGRES, format!("{known} is a standby"), "name the primary in DATABASE_URL")
+        PostgresServer { is_standby: true, .. } => {
+            Diagnosis::fault(POSTGRES, format!("{known} is a standby"), "name the primary in DATABASE_URL")
         }
-        Server { has_tables: false, may_create: false, .. } => Finding::fault(
+        PostgresServer { has_tables: false, may_create: false, .. } => Diagnosis::fault(
             POSTGRES,
             format!("{known} has no tables of ours, and this user may not make them"),
             "grant CREATE on the schema",
         ),
-        Server { has_tables: false, .. } => {
-            Finding::note(POSTGRES, format!("{known} has no tables of ours"), "run makes them")
+        PostgresServer { has_tables: false, .. } => {
+            Diagnosis::note(POSTGRES, format!("{known} has no tables of ours"), "run makes them")
         }
-        _ => Finding::ok(POSTGRES, format!("{known}, tables in place")),
+        _ => Diagnosis::ok(POSTGRES, format!("{known}, tables in place")),
     }
 }
 
-async fn documents(config: &Config) -> Finding {
+async fn documents(config: &Config) -> Diagnosis {
     let Some(settings) = &config.mongodb else {
-        return Finding::fault(MONGODB, "there is no database for the documents", "set MONGODB_URL");
+        return Diagnosis::fault(MONGODB, "there is no database for the documents", "set MONGODB_URL");
     };
     match Mongo::new(settings).inspect().await {
-        Ok(server) => Finding::ok(MONGODB, format!("version {} at {}", server.version, settings.address)),
-        Err(Failure { kind: Kind::Unavailable, why }) => {
-            Finding::fault(MONGODB, why, "start it, or correct MONGODB_URL")
+        Ok(server) => Diagnosis::ok(MONGODB, format!("version {} at {}", server.version, settings.address)),
+        Err(Failure { kind: FailureKind::Unavailable, why }) => {
+            Diagnosis::fault(MONGODB, why, "start it, or correct MONGODB_URL")
         }
-        Err(failure) => Finding::failed(MONGODB, failure.why),
+        Err(failure) => Diagnosis::failed(MONGODB, failure.why),
     }
 }
 
-fn file(path: &std::path::Path) -> Finding {
+fn file(path: &std::path::Path) -> Diagnosis {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let shown = path.display();
     match (path.exists(), folder) {
-        (true, _) => Finding::ok(SQLITE, format!("{shown}")),
+        (true, _) => Diagnosis::ok(SQLITE, format!("{shown}")),
         (false, Some(folder)) if !folder.is_dir() => {
-            Finding::fault(SQLITE, format!("the folder {} does not exist", folder.display()), "make it")
+            Diagnosis::fault(SQLITE, format!("the folder {} does not exist", folder.display()), "make it")
         }
-        (false, _) => Finding::note(SQLITE, format!("{shown} is not there"), "run makes it"),
+        (false, _) => Diagnosis::note(SQLITE, format!("{shown} is not there"), "run makes it"),
     }
 }
 
-async fn marks(config: &Config) -> Finding {
+async fn marks(config: &Config) -> Diagnosis {
     let Some(settings) = &config.redis else {
-        return Finding::note(
+        return Diagnosis::note(
             REDIS,
             "switched off",
             "copies are recognised from memory alone, and not after a restart",
@@ -197,21 +199,21 @@ async fn marks(config: &Config) -> Finding {
     };
     let server = match redis(config, "doctor", "doctor") {
         Ok(Some(marks)) => marks.server().await,
-        Ok(None) => return Finding::ok(REDIS, "switched off"),
-        Err(why) => Err(why),
+        Ok(None) => return Diagnosis::ok(REDIS, "switched off"),
+        Err(why) => Err(why.to_string()),
     };
     match server {
-        Err(why) => Finding::fault(
+        Err(why) => Diagnosis::fault(
             REDIS,
             format!("{} does not answer ({why})", settings.address),
             "check REDIS_URL; without it nothing is lost, and copies are written again",
         ),
-        Ok(server) if !["", "noeviction"].contains(&server.eviction.as_str()) => Finding::note(
+        Ok(server) if !["", "noeviction"].contains(&server.eviction.as_str()) => Diagnosis::note(
             REDIS,
             format!("version {}, maxmemory-policy {}", server.version, server.eviction),
             "marks may be evicted, and copies are then written again; noeviction keeps them",
         ),
-        Ok(server) => Finding::ok(REDIS, format!("version {} at {}", server.version, settings.address)),
+        Ok(server) => Diagnosis::ok(REDIS, format!("version {} at {}", server.version, settings.address)),
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
     use crate::systems;
 
-    fn cluster(name: Name) -> Cluster {
+    fn cluster(name: AliasState) -> Cluster {
         let alias = |name| Cluster {
             versions: vec!["9.2.0".into()],
             health: "green".into(),
@@ -232,7 +234,7 @@ mod tests {
     }
 
     fn worst(cluster: &Cluster) -> Level {
-        let rank = |finding: &Finding| finding.level as u8;
+        let rank = |finding: &Diagnosis| finding.level as u8;
         judged(cluster, "t").into_iter().max_by_key(rank).unwrap().level
     }
 
@@ -240,22 +242,22 @@ mod tests {
     fn an_alias_needs_a_write_index_and_its_filter() {
         let alias = |write_index: Option<&str>, filtered| {
             let indices = vec!["t-1".to_owned()];
-            worst(&cluster(Name::Alias { indices, write_index: write_index.map(str::to_owned), filtered }))
+            worst(&cluster(AliasState::Alias { indices, write_index: write_index.map(str::to_owned), filtered }))
         };
         let indices = vec!["t-1".to_owned(), "t-2".to_owned()];
-        let two = Name::Alias { indices, write_index: Some("t-2".to_owned()), filtered: true };
+        let two = AliasState::Alias { indices, write_index: Some("t-2".to_owned()), filtered: true };
         assert_eq!(worst(&cluster(two)), Level::Fault);
         assert_eq!(alias(Some("t-1"), true), Level::Ok);
         assert_eq!(alias(None, true), Level::Fault);
         assert_eq!(alias(Some("t-1"), false), Level::Fault);
-        assert_eq!(worst(&cluster(Name::Index)), Level::Fault);
-        assert_eq!(worst(&cluster(Name::Nothing)), Level::Note);
+        assert_eq!(worst(&cluster(AliasState::Index)), Level::Fault);
+        assert_eq!(worst(&cluster(AliasState::Nothing)), Level::Note);
     }
 
     #[test]
     fn blocks_and_red_are_faults_and_an_old_template_is_a_note() {
         let good =
-            cluster(Name::Alias { indices: vec!["t-1".into()], write_index: Some("t-1".into()), filtered: true });
+            cluster(AliasState::Alias { indices: vec!["t-1".into()], write_index: Some("t-1".into()), filtered: true });
         assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { template: Some(1), ..good }), Level::Note);
@@ -285,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_database_must_be_writable() {
-        let server = Server { version: "17".into(), has_tables: true, may_create: true, is_standby: false };
+        let server = PostgresServer { version: "17".into(), has_tables: true, may_create: true, is_standby: false };
         assert_eq!(postgres(&server, "h").level, Level::Ok);
-        assert_eq!(postgres(&Server { has_tables: false, ..server.clone() }, "h").level, Level::Note);
-        let neither = Server { has_tables: false, may_create: false, ..server.clone() };
+        assert_eq!(postgres(&PostgresServer { has_tables: false, ..server.clone() }, "h").level, Level::Note);
+        let neither = PostgresServer { has_tables: false, may_create: false, ..server.clone() };
         assert_eq!(postgres(&neither, "h").level, Level::Fault);
-        assert_eq!(postgres(&Server { is_standby: true, ..server }, "h").level, Level::Fault);
+        assert_eq!(postgres(&PostgresServer { is_standby: true, ..server }, "h").level, Level::Fault);
     }
 }

@@ -14,9 +14,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
-use super::super::{Failure, block_on};
+use super::super::{CommandFailure, block_on};
 use crate::config::{Config, Kafka};
-use crate::synthetic::Event;
+use crate::synthetic::SyntheticEvent;
 
 /// How long brokers may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(8);
@@ -25,10 +25,10 @@ const DELIVERY: Duration = Duration::from_secs(60);
 
 /// What was delivered and what was not; shared with librdkafka's callbacks.
 #[derive(Clone, Default)]
-struct Deliveries(Arc<Tally>);
+struct Deliveries(Arc<PublishTally>);
 
 #[derive(Default)]
-struct Tally {
+struct PublishTally {
     delivered: AtomicU64,
     failed: AtomicU64,
     /// The first message that failed.
@@ -71,9 +71,9 @@ impl ProducerContext for Deliveries {
 /// librdkafka's own default, before compression.
 const BATCH_BYTES: u64 = 1_000_000;
 
-fn producer(config: &ClientConfig, deliveries: &Deliveries) -> Result<ThreadedProducer<Deliveries>, Failure> {
+fn producer(config: &ClientConfig, deliveries: &Deliveries) -> Result<ThreadedProducer<Deliveries>, CommandFailure> {
     ThreadedProducer::from_config_and_context(config, deliveries.clone())
-        .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))
+        .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))
 }
 
 /// A producer for one topic.
@@ -87,7 +87,7 @@ pub(in crate::cli) struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    pub(in crate::cli) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, Failure> {
+    pub(in crate::cli) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, CommandFailure> {
         let client = config.kafka.client_config();
         let mut tuned = client.clone();
         for (name, value) in [
@@ -110,7 +110,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Bounds batches by what the topic takes, or messages that fit would be refused with the batch that they travel in.
-    fn fit(&mut self) -> Result<(), Failure> {
+    fn fit(&mut self) -> Result<(), CommandFailure> {
         let bytes = self.tuned.get("batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
         let fits = fit_batch(&self.client, self.topic, bytes);
         if fits < bytes {
@@ -121,7 +121,11 @@ impl<'a> Publisher<'a> {
     }
 
     /// Creates the topic where it is missing; to be called before anything is sent.
-    pub(in crate::cli) fn ensure_topic(&mut self, partitions: i32, replication: Option<u16>) -> Result<(), Failure> {
+    pub(in crate::cli) fn ensure_topic(
+        &mut self,
+        partitions: i32,
+        replication: Option<u16>,
+    ) -> Result<(), CommandFailure> {
         let metadata =
             self.producer.client().fetch_metadata(None, CONNECT).map_err(|error| self.unreachable(&error))?;
         if metadata.topics().iter().any(|topic| topic.name() == self.topic) {
@@ -130,13 +134,13 @@ impl<'a> Publisher<'a> {
         let copies = TopicReplication::Fixed(replication.map_or(-1, i32::from));
         let admin: AdminClient<Deliveries> =
             AdminClient::from_config_and_context(&self.client, self.deliveries.clone())
-                .map_err(|error| Failure::config(format!("the Kafka settings are not accepted: {error}")))?;
+                .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))?;
         let options = AdminOptions::new().request_timeout(Some(CONNECT)).operation_timeout(Some(CONNECT));
         let topics = [NewTopic::new(self.topic, partitions, copies)];
         let created = block_on(async { Ok(admin.create_topics(&topics, &options).await) })?;
         let failure = |why: &str| {
             let advice = "create it, or allow this client to (TOPIC_REPLICATION sets its copies)";
-            Failure::unavailable(format!(
+            CommandFailure::unavailable(format!(
                 "cannot create the topic {} at {}: {why}; {advice}",
                 self.topic, self.kafka.bootstrap_servers
             ))
@@ -148,12 +152,12 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    pub(in crate::cli) fn send(&self, event: &Event) -> Result<(), Failure> {
+    pub(in crate::cli) fn send(&self, event: &SyntheticEvent) -> Result<(), CommandFailure> {
         self.put(&event.key, event.payload.as_deref())
     }
 
     /// Sends one message; without a payload it is a null.
-    pub(in crate::cli) fn put(&self, key: &str, payload: Option<&str>) -> Result<(), Failure> {
+    pub(in crate::cli) fn put(&self, key: &str, payload: Option<&str>) -> Result<(), CommandFailure> {
         let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(key);
         record.payload = payload;
         loop {
@@ -170,7 +174,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Waits for every acknowledgement.
-    pub(in crate::cli) fn finish(&self, records: u64) -> Result<(), Failure> {
+    pub(in crate::cli) fn finish(&self, records: u64) -> Result<(), CommandFailure> {
         let flushed = self.producer.flush(DELIVERY + CONNECT);
         let failure = self.deliveries.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let failed = self.deliveries.0.failed.load(Ordering::Relaxed);
@@ -183,7 +187,7 @@ impl<'a> Publisher<'a> {
         while self.deliveries.0.delivered.load(Ordering::Relaxed) < records {
             if waited.elapsed() > CONNECT {
                 let missing = records - self.deliveries.0.delivered.load(Ordering::Relaxed);
-                return Err(Failure::again(format!(
+                return Err(CommandFailure::again(format!(
                     "{missing} messages were not acknowledged by {}",
                     self.kafka.bootstrap_servers
                 )));
@@ -193,22 +197,22 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    fn unreachable(&self, error: &KafkaError) -> Failure {
+    fn unreachable(&self, error: &KafkaError) -> CommandFailure {
         let trouble = self.deliveries.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let why = trouble.unwrap_or_else(|| error.to_string());
         let advice = self.kafka.advice(&why);
-        Failure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.kafka.bootstrap_servers))
+        CommandFailure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.kafka.bootstrap_servers))
     }
 
-    fn undelivered(&self, count: u64, error: &KafkaError) -> Failure {
+    fn undelivered(&self, count: u64, error: &KafkaError) -> CommandFailure {
         let message = format!("{count} messages were not delivered to {}: {error}", self.kafka.bootstrap_servers);
         match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::MessageTimedOut
                 | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure,
-            ) => Failure::unavailable(message),
-            _ => Failure::again(message),
+            ) => CommandFailure::unavailable(message),
+            _ => CommandFailure::again(message),
         }
     }
 }
@@ -220,14 +224,14 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
-    use crate::synthetic::Options;
+    use crate::synthetic::GeneratorOptions;
 
     fn config(servers: &str) -> Config {
         Config::from_variables([("KAFKA_BOOTSTRAP_SERVERS".to_owned(), servers.to_owned())]).unwrap()
     }
 
-    fn publish(config: &Config) -> Result<(), Failure> {
-        let options = Options { count: 300, null_ratio: 0.1, ..Options::new(1, Utc::now()) };
+    fn publish(config: &Config) -> Result<(), CommandFailure> {
+        let options = GeneratorOptions { count: 300, null_ratio: 0.1, ..GeneratorOptions::new(1, Utc::now()) };
         let mut publisher = Publisher::connect(config, "events")?;
         publisher.ensure_topic(1, None)?;
         options.events().unwrap().try_for_each(|event| publisher.send(&event))?;

@@ -6,7 +6,7 @@
 use url::Url;
 
 use super::Rule::{As, Harmless, HarmlessAs, Honoured, Refused};
-use super::server::{self, Server};
+use super::server::{self, ServerAddress};
 use super::{Given, NOT_HONOURED, Rules, Sifted};
 
 /// Of libpq ("Parameter Key Words"), JDBC, Prisma and others; sqlx honours a part of them.
@@ -133,7 +133,7 @@ pub(in crate::config) fn sift(
 }
 
 fn sifted(
-    mut server: Server,
+    mut server: ServerAddress,
     mut given: Vec<Given>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<PostgresAddress, String> {

@@ -21,7 +21,7 @@ const SEVERAL: &str = "it names several servers, and this program goes to one: n
 
 /// What stands in front of the parameters.
 #[derive(Default)]
-pub(super) struct Server {
+pub(super) struct ServerAddress {
     host: Option<String>,
     /// Connected to in place of the host.
     hostaddr: Option<String>,
@@ -35,17 +35,17 @@ pub(super) struct Server {
 ///
 /// # Errors
 /// What is refused, and what to do.
-pub(super) fn taken_apart(text: &str) -> Option<Result<(Server, Vec<Given>), String>> {
+pub(super) fn taken_apart(text: &str) -> Option<Result<(ServerAddress, Vec<Given>), String>> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
-        return text.contains('=').then(|| Ok((Server::default(), words(text)?)));
+        return text.contains('=').then(|| Ok((ServerAddress::default(), words(text)?)));
     };
     // Some tools write a driver behind the scheme (`postgresql+asyncpg://`).
     let base = scheme.split('+').next()?;
     matches!(base, "postgres" | "postgresql").then(|| uri(rest))
 }
 
-fn uri(rest: &str) -> Result<(Server, Vec<Given>), String> {
+fn uri(rest: &str) -> Result<(ServerAddress, Vec<Given>), String> {
     if rest.contains('#') {
         return Err("it ends in `#…`: a # of the password is written %23".to_owned());
     }
@@ -54,7 +54,7 @@ fn uri(rest: &str) -> Result<(Server, Vec<Given>), String> {
     let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
     let (host, port) = place_of(place)?;
-    let server = Server {
+    let server = ServerAddress {
         host: decoded(host)?,
         hostaddr: None,
         port: decoded(port)?,
@@ -126,7 +126,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     (!quoted).then_some((value, ""))
 }
 
-impl Server {
+impl ServerAddress {
     /// Takes what parameters say of it out of them.
     pub(super) fn take(&mut self, kept: &mut Vec<(String, String)>) -> Result<(), String> {
         let mut twice = None;

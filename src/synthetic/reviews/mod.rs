@@ -9,17 +9,17 @@ mod tests;
 
 use std::collections::HashMap;
 
-use super::Options;
+use super::GeneratorOptions;
 use super::duplicates::Duplicated;
 use super::message::newest;
-use source::Reviews;
+use source::ReviewTemplate;
 
 /// One message; its key is the review.
-pub type Event = super::Message<Review>;
+pub type ReviewMessage = super::Message<ExpectedReview>;
 
 /// The final state of one review.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Review {
+pub struct ExpectedReview {
     /// Of the last event: its time in microseconds, times four, plus the rank of its type.
     pub version: i64,
     pub deleted: bool,
@@ -33,7 +33,7 @@ pub struct Review {
 
 /// What the living reviews of a creator come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rating {
+pub struct ExpectedRating {
     pub count: u64,
     /// Of their stars.
     pub sum: u64,
@@ -43,30 +43,30 @@ pub struct Rating {
 
 /// What the stores must hold in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedReviews {
     /// By review; deleted ones are marked.
-    pub reviews: HashMap<String, Review>,
+    pub reviews: HashMap<String, ExpectedReview>,
     /// By creator; of all who ever had a review.
-    pub ratings: HashMap<String, Rating>,
+    pub ratings: HashMap<String, ExpectedRating>,
 }
 
 /// The events, in the order in which they are to be sent.
 ///
 /// # Errors
 /// As [`Options::counts`].
-pub fn events(options: &Options) -> Result<impl Iterator<Item = Event> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, String> {
     let counts = options.counts()?;
-    Ok(Duplicated::new(Reviews::new(options), options, counts))
+    Ok(Duplicated::new(ReviewTemplate::new(options), options, counts))
 }
 
 /// What the stores must hold when everything has been read.
 ///
 /// # Errors
 /// As [`events`].
-pub fn expected(options: &Options) -> Result<Expected, String> {
+pub fn expected(options: &GeneratorOptions) -> Result<ExpectedReviews, String> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     let reviews = newest(states, |state| state.version);
-    let mut ratings: HashMap<String, Rating> = HashMap::new();
+    let mut ratings: HashMap<String, ExpectedRating> = HashMap::new();
     for review in reviews.values() {
         let rating = ratings.entry(review.creator_id.clone()).or_default();
         if let Some(place) = rating.histogram.get_mut(usize::from(review.stars).wrapping_sub(1)) {
@@ -75,5 +75,5 @@ pub fn expected(options: &Options) -> Result<Expected, String> {
             rating.sum += u64::from(review.stars);
         }
     }
-    Ok(Expected { reviews, ratings })
+    Ok(ExpectedReviews { reviews, ratings })
 }

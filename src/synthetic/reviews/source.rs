@@ -7,22 +7,22 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 use super::super::message::alphanumeric;
-use super::super::plan::{Living, Source};
+use super::super::plan::{EventTemplate, Living};
 use super::super::transaction::time;
-use super::super::{Kind, Options};
+use super::super::{GeneratorOptions, SyntheticKind};
 use super::catalogue::{SENTENCES, TITLES};
-use super::{Event, Review};
+use super::{ExpectedReview, ReviewMessage};
 
 /// Creators, unless it is said how many.
 const CREATORS: u32 = 100;
 
 #[derive(Debug)]
-pub(super) struct Reviews {
+pub(super) struct ReviewTemplate {
     creators: u32,
 }
 
 /// What stays the same through a review's life.
-struct Written {
+struct ReviewConstants {
     id: String,
     creator: String,
     user: String,
@@ -41,16 +41,16 @@ struct Opinion {
     content: String,
 }
 
-impl Reviews {
-    pub(super) fn new(options: &Options) -> Self {
+impl ReviewTemplate {
+    pub(super) fn new(options: &GeneratorOptions) -> Self {
         Self { creators: options.users.unwrap_or(CREATORS) }
     }
 
-    fn written(&self, rng: &mut ChaCha8Rng) -> Written {
+    fn written(&self, rng: &mut ChaCha8Rng) -> ReviewConstants {
         // Taken twice, so that the first creators are taken more often.
         let below = rng.random_range(0..self.creators);
         let creator = rng.random_range(0..=below).saturating_add(1);
-        Written {
+        ReviewConstants {
             id: format!("rev_{}", alphanumeric(rng, 24)),
             creator: format!("cr_{creator:06}"),
             user: format!("u_{}", alphanumeric(rng, 12)),
@@ -61,7 +61,7 @@ impl Reviews {
     }
 }
 
-impl Written {
+impl ReviewConstants {
     fn opinion(&self, revision: u8, late: u8) -> Opinion {
         let revision = u64::from(revision) << 8 | u64::from(late);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(revision));
@@ -92,22 +92,22 @@ impl Written {
     }
 }
 
-impl Source for Reviews {
-    type Event = Event;
+impl EventTemplate for ReviewTemplate {
+    type Event = ReviewMessage;
     const TICK: u32 = 1;
 
-    fn about(&self, kind: Kind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> Event {
+    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> ReviewMessage {
         let review = self.written(&mut rng);
-        let late = if kind == Kind::Late { living.late } else { 0 };
+        let late = if kind == SyntheticKind::Late { living.late } else { 0 };
         let opinion = review.opinion(living.revision, late);
-        let deleted = kind == Kind::Deleted;
+        let deleted = kind == SyntheticKind::Deleted;
         let (event_type, rank) = match kind {
-            Kind::Created => ("review.created", 0),
-            Kind::Deleted => ("review.deleted", 2),
+            SyntheticKind::Created => ("review.created", 0),
+            SyntheticKind::Deleted => ("review.deleted", 2),
             _ => ("review.updated", 1),
         };
         let data = if deleted { review.deletion() } else { review.data(&opinion, living.created, micros) };
-        let state = Review {
+        let state = ExpectedReview {
             version: micros * 4 + rank,
             deleted,
             creator_id: review.creator,
@@ -116,16 +116,16 @@ impl Source for Reviews {
         };
         let payload = envelope(event_type, &data, micros).to_string();
         let (id, key) = (review.id.clone(), review.id);
-        Event { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
+        ReviewMessage { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
     }
 
-    fn useless(&self, kind: Kind, micros: i64, rng: &mut ChaCha8Rng) -> Event {
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> ReviewMessage {
         let review = self.written(rng);
-        let payload = (kind == Kind::Malformed).then(|| malformed(&review, micros, rng));
-        Event { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
+        let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&review, micros, rng));
+        ReviewMessage { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
     }
 
-    fn repeated(event: &Event) -> Event {
+    fn repeated(event: &ReviewMessage) -> ReviewMessage {
         event.repeated()
     }
 }
@@ -138,7 +138,7 @@ fn envelope(event_type: &str, data: &Value, micros: i64) -> Value {
 }
 
 /// A message that no consumer can make a document of.
-fn malformed(review: &Written, micros: i64, rng: &mut ChaCha8Rng) -> String {
+fn malformed(review: &ReviewConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
     let mut good = envelope("review.created", &review.data(&review.opinion(0, 0), micros, micros), micros);
     let (place, wrong) = match rng.random_range(0..6_u8) {
         0 => return good.to_string().trim_end_matches('}').to_owned(),

@@ -3,26 +3,26 @@ use std::collections::HashSet;
 use enrichers::review::decode;
 
 use super::super::tests::{options, rich, tally, until};
-use super::super::{Kind, Options};
+use super::super::{GeneratorOptions, SyntheticKind};
 use super::*;
 
-fn all(options: &Options) -> Vec<Event> {
+fn all(options: &GeneratorOptions) -> Vec<ReviewMessage> {
     events(options).unwrap().collect()
 }
 
-fn decoded(payload: &str) -> enrichers::review::Event<'_> {
+fn decoded(payload: &str) -> enrichers::review::ReviewEvent<'_> {
     decode(payload.as_bytes(), Some(until().timestamp_millis())).unwrap()
 }
 
 #[test]
 fn the_same_options_give_the_same_bytes() {
     assert_eq!(all(&rich(500)), all(&rich(500)));
-    assert_ne!(all(&rich(500)), all(&Options { seed: 8, ..rich(500) }));
+    assert_ne!(all(&rich(500)), all(&GeneratorOptions { seed: 8, ..rich(500) }));
 }
 
 #[test]
 fn the_counts_are_exact() {
-    for options in [options(0), options(1), rich(3000), Options { delete_ratio: 1.0, ..rich(300) }] {
+    for options in [options(0), options(1), rich(3000), GeneratorOptions { delete_ratio: 1.0, ..rich(300) }] {
         let counts = options.counts().unwrap();
         assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
         let expected = expected(&options).unwrap();
@@ -37,11 +37,11 @@ fn an_event_decodes_as_its_kind_says() {
     let mut classes = HashSet::new();
     for event in all(&rich(3000)) {
         let Some(payload) = event.payload.as_deref() else {
-            assert_eq!((event.kind, event.state), (Kind::Null, None));
+            assert_eq!((event.kind, event.state), (SyntheticKind::Null, None));
             continue;
         };
         let Some(state) = event.state else {
-            assert_eq!(event.kind, Kind::Malformed);
+            assert_eq!(event.kind, SyntheticKind::Malformed);
             classes.insert(decode(payload.as_bytes(), None).unwrap_err().class);
             continue;
         };
@@ -49,9 +49,9 @@ fn an_event_decodes_as_its_kind_says() {
         assert_eq!((message.id.as_ref(), message.time_micros), (event.id.as_str(), event.micros));
         assert_eq!((message.version(), event.key), (state.version, event.id.clone()));
         match event.kind {
-            Kind::Created => assert_eq!(message.kind, enrichers::Kind::Created),
-            Kind::Deleted => assert_eq!(message.kind, enrichers::Kind::Deleted),
-            _ => assert_eq!(message.kind, enrichers::Kind::Updated),
+            SyntheticKind::Created => assert_eq!(message.kind, enrichers::TransactionKind::Created),
+            SyntheticKind::Deleted => assert_eq!(message.kind, enrichers::TransactionKind::Deleted),
+            _ => assert_eq!(message.kind, enrichers::TransactionKind::Updated),
         }
     }
     let known = ["not_json", "unknown_event_type", "missing_id", "bad_stars", "missing_field", "bad_timestamp"];
@@ -60,10 +60,10 @@ fn an_event_decodes_as_its_kind_says() {
 
 #[test]
 fn the_model_is_what_the_decoded_events_come_to() {
-    for options in [options(200), rich(3000), Options { late_ratio: 1.0, delete_ratio: 1.0, ..rich(500) }] {
+    for options in [options(200), rich(3000), GeneratorOptions { late_ratio: 1.0, delete_ratio: 1.0, ..rich(500) }] {
         let mut reviews: HashMap<String, (i64, Option<enrichers::review::Review>)> = HashMap::new();
         for event in all(&options) {
-            let Some(payload) = event.payload.filter(|_| event.kind != Kind::Malformed) else { continue };
+            let Some(payload) = event.payload.filter(|_| event.kind != SyntheticKind::Malformed) else { continue };
             let message = decoded(&payload);
             let known = reviews.entry(message.id.to_string()).or_default();
             if message.version() >= known.0 {
@@ -102,16 +102,16 @@ fn few_creators_have_most_reviews_and_most_are_good() {
     let good: u64 = ratings.values().map(|rating| rating.histogram[3] + rating.histogram[4]).sum();
     assert!((7_500..8_100).contains(&good), "{good}");
     assert!(ratings.values().map(|rating| rating.histogram[0]).sum::<u64>() > 500);
-    assert_eq!(expected(&Options { users: Some(3), ..options(200) }).unwrap().ratings.len(), 3);
+    assert_eq!(expected(&GeneratorOptions { users: Some(3), ..options(200) }).unwrap().ratings.len(), 3);
 }
 
 #[test]
 fn a_late_event_is_older() {
-    let mut newest: HashMap<String, Review> = HashMap::new();
+    let mut newest: HashMap<String, ExpectedReview> = HashMap::new();
     let mut of_deleted = 0;
     for event in all(&rich(3000)).into_iter().filter(|event| !event.duplicate) {
         let Some(state) = event.state else { continue };
-        if event.kind == Kind::Late {
+        if event.kind == SyntheticKind::Late {
             assert!(newest[&event.id].version > state.version);
             of_deleted += u64::from(newest[&event.id].deleted);
         } else {

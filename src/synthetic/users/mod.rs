@@ -12,14 +12,14 @@ mod tests;
 
 use std::collections::HashMap;
 
-use super::Options;
+use super::GeneratorOptions;
 use super::duplicates::Duplicated;
 use super::message::newest;
-pub use model::Expected;
-use source::Users;
+pub use model::ExpectedPerson;
+use source::UserTemplate;
 
 /// One message; its key is the user.
-pub type Event = super::Message<Expected>;
+pub type UserMessage = super::Message<ExpectedPerson>;
 
 /// Fewer than are no sessions, so that there is always one left to delete.
 const MOST_DELETES: f64 = 0.8;
@@ -28,19 +28,19 @@ const MOST_DELETES: f64 = 0.8;
 ///
 /// # Errors
 /// As [`Options::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
-pub fn events(options: &Options) -> Result<impl Iterator<Item = Event> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMessage> + use<>, String> {
     let counts = options.counts()?;
     if options.delete_ratio > MOST_DELETES {
         return Err(format!("--delete-ratio is at most {MOST_DELETES} here: sessions are not deleted"));
     }
-    Ok(Duplicated::new(Users::new(options), options, counts))
+    Ok(Duplicated::new(UserTemplate::new(options), options, counts))
 }
 
 /// What the collections must hold when everything has been read, by document id; deleted ones are marked.
 ///
 /// # Errors
 /// As [`events`].
-pub fn expected(options: &Options) -> Result<HashMap<String, Expected>, String> {
+pub fn expected(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, String> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     Ok(newest(states, |state| state.version))
 }

@@ -1,13 +1,13 @@
 //! What a document must say in the end; reckoned without the program's own decoder.
 
-use super::super::Kind;
+use super::super::SyntheticKind;
 
 /// Above the version of whatever is no deletion.
 const FINAL: i64 = 1 << 60;
 
 /// The final state of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedPerson {
     /// Of the last event: its time in microseconds, times four, plus the rank of its type; a deletion is last.
     pub version: i64,
     pub deleted: bool,
@@ -28,14 +28,14 @@ pub struct Expected {
     pub status: Option<String>,
 }
 
-impl Expected {
+impl ExpectedPerson {
     /// A state without content, as an event of this kind and time leaves it.
-    pub(super) fn at(collection: &'static str, kind: Kind, micros: i64) -> Self {
+    pub(super) fn at(collection: &'static str, kind: SyntheticKind, micros: i64) -> Self {
         let rank = match kind {
-            Kind::Created => 0,
-            Kind::Deleted => FINAL + 2,
+            SyntheticKind::Created => 0,
+            SyntheticKind::Deleted => FINAL + 2,
             _ => 1,
         };
-        Self { version: micros * 4 + rank, deleted: kind == Kind::Deleted, collection, ..Self::default() }
+        Self { version: micros * 4 + rank, deleted: kind == SyntheticKind::Deleted, collection, ..Self::default() }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::message::alphanumeric;
 use super::catalogue::{DOMAINS, FIRST_NAMES, LAST_NAMES};
-use super::model::Expected;
+use super::model::ExpectedPerson;
 
 #[derive(Debug)]
 pub(super) struct Person {
@@ -37,7 +37,7 @@ impl Person {
     }
 
     /// Fills in what is expected of it after so many updates; `late` tells late events apart.
-    pub(super) fn describe(&self, state: &mut Expected, revision: u8, late: u8) {
+    pub(super) fn describe(&self, state: &mut ExpectedPerson, revision: u8, late: u8) {
         state.email = (!self.phone_only).then(|| self.address(revision / 3));
         state.email_verified = !self.phone_only && (self.verified || revision > 0);
         state.first_name = Some(self.first.0.to_owned());
@@ -47,7 +47,7 @@ impl Person {
     }
 
     /// The `data` of a webhook that says so.
-    pub(super) fn data(&self, state: &Expected, revision: u8, created: i64, millis: i64) -> Value {
+    pub(super) fn data(&self, state: &ExpectedPerson, revision: u8, created: i64, millis: i64) -> Value {
         let newest = revision / 3;
         // The former address stands before the one that counts.
         let addresses: Vec<Value> = (newest.saturating_sub(1)..=newest)

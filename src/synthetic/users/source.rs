@@ -7,11 +7,11 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 use super::super::message::alphanumeric;
-use super::super::plan::{Living, Source, stream};
-use super::super::{Kind, Options};
+use super::super::plan::{EventTemplate, Living, stream};
+use super::super::{GeneratorOptions, SyntheticKind};
 use super::catalogue::{ENDS, ORGANIZATIONS, ROLES};
 use super::person::Person;
-use super::{Event, Expected};
+use super::{ExpectedPerson, UserMessage};
 
 /// How far back the user of a membership or session may have been created, in subjects.
 const REACH: u64 = 4096;
@@ -19,7 +19,7 @@ const DAY_MS: i64 = 86_400_000;
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
 #[derive(Debug)]
-pub(super) struct Users {
+pub(super) struct UserTemplate {
     seeded: ChaCha8Rng,
 }
 
@@ -44,7 +44,7 @@ impl Class {
 /// One event's place in its subject's life.
 #[derive(Clone, Copy)]
 struct Moment {
-    kind: Kind,
+    kind: SyntheticKind,
     living: Living,
     micros: i64,
 }
@@ -60,45 +60,45 @@ impl Moment {
 
     /// Which late event of its subject it is.
     fn late(self) -> u8 {
-        if self.kind == Kind::Late { self.living.late } else { 0 }
+        if self.kind == SyntheticKind::Late { self.living.late } else { 0 }
     }
 
     /// One of several, another after each update, and another again in a late event.
     fn one_of<T: Copy + Default>(self, several: &[T], first: usize) -> T {
-        let place = first + usize::from(self.living.revision) + usize::from(self.kind == Kind::Late);
+        let place = first + usize::from(self.living.revision) + usize::from(self.kind == SyntheticKind::Late);
         several.get(place % several.len().max(1)).copied().unwrap_or_default()
     }
 
-    fn state(self, collection: &'static str) -> Expected {
-        Expected::at(collection, self.kind, self.micros)
+    fn state(self, collection: &'static str) -> ExpectedPerson {
+        ExpectedPerson::at(collection, self.kind, self.micros)
     }
 
-    fn event(self, id: String, key: String, verb: &str, data: &Value, state: Expected) -> Event {
+    fn event(self, id: String, key: String, verb: &str, data: &Value, state: ExpectedPerson) -> UserMessage {
         let of = data.get("object").and_then(Value::as_str).unwrap_or_default();
         let of = if of == "organization_membership" { "organizationMembership" } else { of };
         let payload = webhook(&format!("{of}.{verb}"), data, self.millis()).to_string();
         let Self { kind, micros, .. } = self;
-        Event { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
+        UserMessage { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
     }
 
     fn verb(self) -> &'static str {
         match self.kind {
-            Kind::Created => "created",
-            Kind::Deleted => "deleted",
+            SyntheticKind::Created => "created",
+            SyntheticKind::Deleted => "deleted",
             _ => "updated",
         }
     }
 }
 
-impl Users {
-    pub(super) fn new(options: &Options) -> Self {
+impl UserTemplate {
+    pub(super) fn new(options: &GeneratorOptions) -> Self {
         Self { seeded: ChaCha8Rng::seed_from_u64(options.seed) }
     }
 
-    fn user(moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn user(moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
         let mut state = moment.state("users");
-        let data = if moment.kind == Kind::Deleted {
+        let data = if moment.kind == SyntheticKind::Deleted {
             json!({"object": "user", "id": person.id, "deleted": true})
         } else {
             person.describe(&mut state, moment.living.revision, moment.late());
@@ -107,14 +107,14 @@ impl Users {
         moment.event(person.id.clone(), person.id, moment.verb(), &data, state)
     }
 
-    fn membership(&self, moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn membership(&self, moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let id = format!("orgmem_2{}", alphanumeric(rng, 26));
         let owner = self.owner(moment.living.number, rng);
         let (name, slug) = ORGANIZATIONS.choose(rng).copied().unwrap_or_default();
         let organization = format!("org_2{:0>26}", slug.replace('-', ""));
         let (role, role_name) = moment.one_of(ROLES, rng.random_range(0..ROLES.len()));
         let mut state = moment.state("organizationMemberships");
-        if moment.kind != Kind::Deleted {
+        if moment.kind != SyntheticKind::Deleted {
             state.user_id = Some(owner.id.clone());
             state.organization_id = Some(organization.clone());
             state.organization_name = Some(name.to_owned());
@@ -137,12 +137,12 @@ impl Users {
         moment.event(id, owner.id, moment.verb(), &data, state)
     }
 
-    fn session(&self, moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn session(&self, moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let id = format!("sess_2{}", alphanumeric(rng, 26));
         let client = format!("client_2{}", alphanumeric(rng, 26));
         let owner = self.owner(moment.living.number, rng);
         let end = moment.one_of(ENDS, rng.random_range(0..ENDS.len()));
-        let (verb, status) = if moment.kind == Kind::Created { ("created", "active") } else { (end, end) };
+        let (verb, status) = if moment.kind == SyntheticKind::Created { ("created", "active") } else { (end, end) };
         let mut state = moment.state("userSessions");
         state.user_id = Some(owner.id.clone());
         state.status = Some(status.to_owned());
@@ -165,11 +165,11 @@ impl Users {
     }
 }
 
-impl Source for Users {
-    type Event = Event;
+impl EventTemplate for UserTemplate {
+    type Event = UserMessage;
     const TICK: u32 = 1_000;
 
-    fn about(&self, kind: Kind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> Event {
+    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> UserMessage {
         let moment = Moment { kind, living, micros };
         match Class::of(living.number) {
             Class::User => Self::user(moment, &mut rng),
@@ -178,17 +178,17 @@ impl Source for Users {
         }
     }
 
-    fn useless(&self, kind: Kind, micros: i64, rng: &mut ChaCha8Rng) -> Event {
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
-        let payload = (kind == Kind::Malformed).then(|| malformed(&person, micros / 1_000, rng));
-        Event { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
+        let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&person, micros / 1_000, rng));
+        UserMessage { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
     }
 
     fn deletable(number: u64) -> bool {
         Class::of(number) != Class::Session
     }
 
-    fn repeated(event: &Event) -> Event {
+    fn repeated(event: &UserMessage) -> UserMessage {
         event.repeated()
     }
 }
@@ -203,7 +203,7 @@ fn webhook(event_type: &str, data: &Value, millis: i64) -> Value {
 
 /// A message that no consumer can make a document of.
 fn malformed(person: &Person, millis: i64, rng: &mut ChaCha8Rng) -> String {
-    let mut state = Expected::default();
+    let mut state = ExpectedPerson::default();
     person.describe(&mut state, 0, 0);
     let mut good = webhook("user.created", &person.data(&state, 0, millis, millis), millis);
     let (place, wrong) = match rng.random_range(0..6_u8) {

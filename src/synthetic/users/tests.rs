@@ -1,26 +1,27 @@
 use std::collections::{HashMap, HashSet};
 
-use enrichers::clerk::{Decoded, Subject, decode};
+use enrichers::clerk::{ClerkRecord, Subject, decode};
 use serde_json::Value;
 
 use super::super::tests::{options, rich, tally, until};
-use super::super::{Kind, Options};
+use super::super::{GeneratorOptions, SyntheticKind};
 use super::*;
 
-fn all(options: &Options) -> Vec<Event> {
+fn all(options: &GeneratorOptions) -> Vec<UserMessage> {
     events(options).unwrap().collect()
 }
 
-fn decoded(payload: &str) -> enrichers::clerk::Event<'_> {
+fn decoded(payload: &str) -> enrichers::clerk::ClerkEvent<'_> {
     match decode(payload.as_bytes(), Some(until().timestamp_millis())).unwrap() {
-        Decoded::Event(event) => *event,
-        Decoded::Ignored => panic!("ignored: {payload}"),
+        ClerkRecord::Event(event) => *event,
+        ClerkRecord::Ignored => panic!("ignored: {payload}"),
     }
 }
 
 /// What the program's decoder makes of an event, in the model's words.
-fn as_expected(event: &enrichers::clerk::Event<'_>) -> Expected {
-    let mut state = Expected { version: event.version(), deleted: event.is_delete(), ..Expected::default() };
+fn as_expected(event: &enrichers::clerk::ClerkEvent<'_>) -> ExpectedPerson {
+    let mut state =
+        ExpectedPerson { version: event.version(), deleted: event.is_delete(), ..ExpectedPerson::default() };
     match event.subject.clone() {
         Subject::User(user) => {
             state.collection = "users";
@@ -47,24 +48,26 @@ fn as_expected(event: &enrichers::clerk::Event<'_>) -> Expected {
 #[test]
 fn the_same_options_give_the_same_bytes() {
     assert_eq!(all(&rich(500)), all(&rich(500)));
-    assert_ne!(all(&rich(500)), all(&Options { seed: 8, ..rich(500) }));
-    let later = Options { until: until() + chrono::Duration::hours(1), ..rich(500) };
-    let ids = |options: &Options| all(options).into_iter().map(|event| event.id).collect::<Vec<_>>();
+    assert_ne!(all(&rich(500)), all(&GeneratorOptions { seed: 8, ..rich(500) }));
+    let later = GeneratorOptions { until: until() + chrono::Duration::hours(1), ..rich(500) };
+    let ids = |options: &GeneratorOptions| all(options).into_iter().map(|event| event.id).collect::<Vec<_>>();
     assert_eq!(ids(&rich(500)), ids(&later));
 }
 
 #[test]
 fn the_counts_are_exact() {
-    let many_deletes = |count| Options { delete_ratio: 0.8, ..options(count) };
+    let many_deletes = |count| GeneratorOptions { delete_ratio: 0.8, ..options(count) };
     let many = [0, 1, 7, 20, 999, 12_000].map(many_deletes);
-    for options in many.into_iter().chain([rich(3000), Options { update_ratio: 3.0, ..rich(100) }]) {
+    for options in many.into_iter().chain([rich(3000), GeneratorOptions { update_ratio: 3.0, ..rich(100) }]) {
         let counts = options.counts().unwrap();
         assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
         let expected = expected(&options).unwrap();
         assert_eq!(expected.len() as u64, counts.creates);
         assert_eq!(expected.values().filter(|state| !state.deleted).count() as u64, counts.documents());
     }
-    assert!(events(&Options { delete_ratio: 0.81, ..options(9) }).is_err_and(|why| why.contains("--delete-ratio")));
+    assert!(
+        events(&GeneratorOptions { delete_ratio: 0.81, ..options(9) }).is_err_and(|why| why.contains("--delete-ratio"))
+    );
 }
 
 #[test]
@@ -72,11 +75,11 @@ fn an_event_decodes_as_its_kind_says() {
     let mut types = HashMap::new();
     for event in all(&rich(3000)) {
         let Some(payload) = event.payload.as_deref() else {
-            assert_eq!((event.kind, event.state), (Kind::Null, None));
+            assert_eq!((event.kind, event.state), (SyntheticKind::Null, None));
             continue;
         };
         let Some(state) = event.state else {
-            assert_eq!(event.kind, Kind::Malformed);
+            assert_eq!(event.kind, SyntheticKind::Malformed);
             *types.entry(decode(payload.as_bytes(), None).unwrap_err().class.to_owned()).or_insert(0) += 1;
             continue;
         };
@@ -88,8 +91,8 @@ fn an_event_decodes_as_its_kind_says() {
         assert_eq!(user.into_iter().flatten().next().unwrap(), &event.key);
         let kind = value["type"].as_str().unwrap().split_once('.').unwrap().1;
         match event.kind {
-            Kind::Created => assert_eq!(kind, "created"),
-            Kind::Deleted => assert_eq!(kind, "deleted"),
+            SyntheticKind::Created => assert_eq!(kind, "created"),
+            SyntheticKind::Deleted => assert_eq!(kind, "deleted"),
             _ => assert!(["updated", "ended", "removed", "revoked"].contains(&kind)),
         }
         *types.entry(value["type"].as_str().unwrap().to_owned()).or_insert(0) += 1;
@@ -101,10 +104,10 @@ fn an_event_decodes_as_its_kind_says() {
 
 #[test]
 fn the_model_is_what_the_decoded_events_come_to() {
-    for options in [options(200), rich(3000), Options { late_ratio: 1.0, delete_ratio: 0.8, ..rich(800) }] {
-        let mut folded: HashMap<String, Expected> = HashMap::new();
+    for options in [options(200), rich(3000), GeneratorOptions { late_ratio: 1.0, delete_ratio: 0.8, ..rich(800) }] {
+        let mut folded: HashMap<String, ExpectedPerson> = HashMap::new();
         for event in all(&options) {
-            let Some(payload) = event.payload.filter(|_| event.kind != Kind::Malformed) else { continue };
+            let Some(payload) = event.payload.filter(|_| event.kind != SyntheticKind::Malformed) else { continue };
             let message = decoded(&payload);
             let known = folded.entry(message.id.to_string()).or_default();
             if message.version() >= known.version {
@@ -126,7 +129,7 @@ fn users_memberships_and_sessions_have_their_shares() {
 #[test]
 fn a_membership_or_session_is_of_a_user_created_before() {
     let mut users = HashSet::new();
-    for event in all(&options(2000)).into_iter().filter(|event| event.kind == Kind::Created) {
+    for event in all(&options(2000)).into_iter().filter(|event| event.kind == SyntheticKind::Created) {
         match event.state.unwrap().user_id {
             None => assert!(users.insert(event.id)),
             Some(user) => assert!(users.contains(&user) && event.key == user),
@@ -136,15 +139,15 @@ fn a_membership_or_session_is_of_a_user_created_before() {
 
 #[test]
 fn a_late_event_is_older_and_says_something_else() {
-    let mut newest: HashMap<String, Expected> = HashMap::new();
+    let mut newest: HashMap<String, ExpectedPerson> = HashMap::new();
     let mut of_deleted = 0;
     for event in all(&rich(3000)).into_iter().filter(|event| !event.duplicate) {
         let Some(state) = event.state else { continue };
-        if event.kind == Kind::Late {
+        if event.kind == SyntheticKind::Late {
             let known = &newest[&event.id];
             assert!(known.version > state.version);
             of_deleted += u64::from(known.deleted);
-            let same = Expected { version: known.version, ..state };
+            let same = ExpectedPerson { version: known.version, ..state };
             assert!(known.deleted || *known != same);
         } else {
             assert!(newest.insert(event.id, state.clone()).is_none_or(|known| known.version < state.version));

@@ -8,29 +8,29 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::state::{Change, State};
+use super::state::{Change, FakeState};
 
 /// A status and a JSON body.
-pub(super) struct Answer(u16, Value);
+pub(super) struct FakeAnswer(u16, Value);
 
-impl Answer {
+impl FakeAnswer {
     pub(super) fn ok(body: Value) -> Self {
         Self(200, body)
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for FakeAnswer {
     fn into_response(self) -> Response {
         (StatusCode::from_u16(self.0).unwrap(), Json(self.1)).into_response()
     }
 }
 
 /// An error, in the API's form.
-pub(super) fn refuse(status: u16, message: impl Into<String>) -> Answer {
-    Answer(status, json!({"message": message.into(), "status": status}))
+pub(super) fn refuse(status: u16, message: impl Into<String>) -> FakeAnswer {
+    FakeAnswer(status, json!({"message": message.into(), "status": status}))
 }
 
-fn no_index(index: &str) -> Answer {
+fn no_index(index: &str) -> FakeAnswer {
     refuse(404, format!("Index {index} does not exist"))
 }
 
@@ -40,7 +40,7 @@ const WHEN: &str = "2023-07-04T12:49:15Z";
 const MOST: u64 = 1_000;
 
 /// Attributes that the double does not know it does not ignore.
-fn only(body: &Value, known: &[&str]) -> Result<(), Answer> {
+fn only(body: &Value, known: &[&str]) -> Result<(), FakeAnswer> {
     let unknown = body.as_object().into_iter().flatten().find(|(name, _)| !known.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| Err(refuse(400, format!("Unexpected attribute: {name}"))))
 }
@@ -55,7 +55,12 @@ fn id_of(object: &Value) -> Option<String> {
 }
 
 /// What is saved under an id, which is in it; or why it is not.
-fn record(state: &State, id: Option<String>, mut body: Value, position: usize) -> Result<(String, Value), Answer> {
+fn record(
+    state: &FakeState,
+    id: Option<String>,
+    mut body: Value,
+    position: usize,
+) -> Result<(String, Value), FakeAnswer> {
     let limit = state.options.record_limit;
     let size = body.to_string().len();
     let id = id.or_else(|| id_of(&body)).unwrap_or_else(|| state.new_id());
@@ -64,13 +69,13 @@ fn record(state: &State, id: Option<String>, mut body: Value, position: usize) -
             "Record at the position {position} objectID={id} is too big size={size}/{limit} bytes. Please have a look at \
              https://www.algolia.com/doc/guides/sending-and-managing-data/prepare-your-data/in-depth/index-and-records-size-and-usage-limitations/#record-size-limits"
         );
-        return Err(Answer(400, json!({"message": message, "position": position, "objectID": id, "status": 400})));
+        return Err(FakeAnswer(400, json!({"message": message, "position": position, "objectID": id, "status": 400})));
     }
     body["objectID"] = Value::String(id.clone());
     Ok((id, body))
 }
 
-fn change(state: &State, request: &Value, position: usize) -> Result<(String, Change), Answer> {
+fn change(state: &FakeState, request: &Value, position: usize) -> Result<(String, Change), FakeAnswer> {
     only(request, &["action", "body"])?;
     let body = &request["body"];
     if !body.is_object() {
@@ -94,56 +99,56 @@ fn change(state: &State, request: &Value, position: usize) -> Result<(String, Ch
     }
 }
 
-fn changes(state: &State, body: &Value) -> Result<Vec<(String, Change)>, Answer> {
+fn changes(state: &FakeState, body: &Value) -> Result<Vec<(String, Change)>, FakeAnswer> {
     only(body, &["requests"])?;
     let requests = body["requests"].as_array().ok_or_else(|| refuse(400, "Expecting an array in requests"))?;
     requests.iter().enumerate().map(|(position, request)| change(state, request, position)).collect()
 }
 
 /// All or nothing: one operation that cannot be taken refuses the batch.
-pub(super) fn batch(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn batch(state: &FakeState, index: &str, body: &Value) -> FakeAnswer {
     match changes(state, body) {
         Ok(changes) => {
             let (ids, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
-            Answer::ok(json!({"taskID": state.enqueue(index, changes), "objectIDs": ids}))
+            FakeAnswer::ok(json!({"taskID": state.enqueue(index, changes), "objectIDs": ids}))
         }
         Err(refusal) => refusal,
     }
 }
 
-pub(super) fn save_new(state: &State, index: &str, body: Value) -> Answer {
+pub(super) fn save_new(state: &FakeState, index: &str, body: Value) -> FakeAnswer {
     match record(state, None, body, 0) {
         Ok((id, object)) => {
             let task = state.enqueue(index, vec![Change::Save(id.clone(), object)]);
-            Answer(201, json!({"createdAt": WHEN, "taskID": task, "objectID": id}))
+            FakeAnswer(201, json!({"createdAt": WHEN, "taskID": task, "objectID": id}))
         }
         Err(refusal) => refusal,
     }
 }
 
-pub(super) fn save(state: &State, index: &str, id: &str, body: Value) -> Answer {
+pub(super) fn save(state: &FakeState, index: &str, id: &str, body: Value) -> FakeAnswer {
     match record(state, Some(id.to_owned()), body, 0) {
         Ok((id, object)) => {
             let task = state.enqueue(index, vec![Change::Save(id.clone(), object)]);
-            Answer::ok(json!({"updatedAt": WHEN, "taskID": task, "objectID": id}))
+            FakeAnswer::ok(json!({"updatedAt": WHEN, "taskID": task, "objectID": id}))
         }
         Err(refusal) => refusal,
     }
 }
 
-pub(super) fn delete(state: &State, index: &str, id: String) -> Answer {
-    Answer::ok(json!({"taskID": state.enqueue(index, vec![Change::Delete(id)]), "deletedAt": WHEN}))
+pub(super) fn delete(state: &FakeState, index: &str, id: String) -> FakeAnswer {
+    FakeAnswer::ok(json!({"taskID": state.enqueue(index, vec![Change::Delete(id)]), "deletedAt": WHEN}))
 }
 
-pub(super) fn clear(state: &State, index: &str) -> Answer {
-    Answer::ok(json!({"taskID": state.enqueue(index, vec![Change::Clear]), "updatedAt": WHEN}))
+pub(super) fn clear(state: &FakeState, index: &str) -> FakeAnswer {
+    FakeAnswer::ok(json!({"taskID": state.enqueue(index, vec![Change::Clear]), "updatedAt": WHEN}))
 }
 
-pub(super) fn object(state: &State, index: &str, id: &str) -> Answer {
+pub(super) fn object(state: &FakeState, index: &str, id: &str) -> FakeAnswer {
     match state.with_index(index, |objects| objects.get(id).cloned()) {
         None => no_index(index),
         Some(None) => refuse(404, "ObjectID does not exist"),
-        Some(Some(object)) => Answer::ok(object),
+        Some(Some(object)) => FakeAnswer::ok(object),
     }
 }
 
@@ -155,7 +160,7 @@ fn shown(object: &Value, wanted: &Value) -> Value {
     kept.map(|(name, value)| (name.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
-pub(super) fn objects(state: &State, body: &Value) -> Answer {
+pub(super) fn objects(state: &FakeState, body: &Value) -> FakeAnswer {
     let read = || {
         only(body, &["requests"])?;
         let requests = body["requests"].as_array().ok_or_else(|| refuse(400, "Expecting an array in requests"))?;
@@ -173,11 +178,11 @@ pub(super) fn objects(state: &State, body: &Value) -> Answer {
         });
         found.collect::<Result<Vec<_>, _>>()
     };
-    read().map_or_else(|refusal| refusal, |results| Answer::ok(json!({"results": results})))
+    read().map_or_else(|refusal| refusal, |results| FakeAnswer::ok(json!({"results": results})))
 }
 
 /// The size of a page, as the index settings limit it.
-fn page_size(body: &Value, default: u64) -> Result<u64, Answer> {
+fn page_size(body: &Value, default: u64) -> Result<u64, FakeAnswer> {
     match &body["hitsPerPage"] {
         Value::Null => Ok(default),
         size => size
@@ -196,7 +201,7 @@ fn listing(objects: &BTreeMap<String, Value>, hits: Vec<Value>, size: u64) -> Va
 }
 
 /// A cursor is the last id of a page.
-pub(super) fn browse(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn browse(state: &FakeState, index: &str, body: &Value) -> FakeAnswer {
     let read = || {
         only(body, &["cursor", "hitsPerPage", "attributesToRetrieve"])?;
         let size = page_size(body, MOST)?;
@@ -217,7 +222,7 @@ pub(super) fn browse(state: &State, index: &str, body: &Value) -> Answer {
         });
         page.ok_or_else(|| no_index(index))
     };
-    read().map_or_else(|refusal| refusal, Answer::ok)
+    read().map_or_else(|refusal| refusal, FakeAnswer::ok)
 }
 
 fn closed(id: &str) -> String {
@@ -231,7 +236,7 @@ fn opened(cursor: &str) -> Option<String> {
 }
 
 /// Finds everything: a query of words it does not take.
-pub(super) fn query(state: &State, index: &str, body: &Value) -> Answer {
+pub(super) fn query(state: &FakeState, index: &str, body: &Value) -> FakeAnswer {
     let read = || {
         only(body, &["query", "hitsPerPage", "attributesToRetrieve"])?;
         if !matches!(body["query"].as_str(), None | Some("")) {
@@ -245,5 +250,5 @@ pub(super) fn query(state: &State, index: &str, body: &Value) -> Answer {
         });
         page.ok_or_else(|| no_index(index))
     };
-    read().map_or_else(|refusal| refusal, Answer::ok)
+    read().map_or_else(|refusal| refusal, FakeAnswer::ok)
 }

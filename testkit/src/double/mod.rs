@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use state::State;
+use state::FakeState;
 
 /// How a host misbehaves.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub enum Fault {
 
 /// What it is like.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct FakeOptions {
     pub app_id: String,
     pub api_key: String,
     pub hosts: usize,
@@ -49,7 +49,7 @@ pub struct Options {
     pub body_limit: usize,
 }
 
-impl Default for Options {
+impl Default for FakeOptions {
     fn default() -> Self {
         Self {
             app_id: "TESTINGAPP".to_owned(),
@@ -63,29 +63,29 @@ impl Default for Options {
 }
 
 /// The server, until it is dropped.
-pub struct Double {
-    options: Options,
-    state: Arc<State>,
+pub struct FakeAlgolia {
+    options: FakeOptions,
+    state: Arc<FakeState>,
     ports: Vec<u16>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Double {
+impl FakeAlgolia {
     pub fn start() -> Self {
-        Self::with(Options::default())
+        Self::with(FakeOptions::default())
     }
 
     pub fn with_hosts(hosts: usize) -> Self {
-        Self::with(Options { hosts, ..Options::default() })
+        Self::with(FakeOptions { hosts, ..FakeOptions::default() })
     }
 
-    pub fn with(options: Options) -> Self {
+    pub fn with(options: FakeOptions) -> Self {
         let port = |host| if host == 0 { options.port } else { 0 };
         let listeners: Vec<_> =
             (0..options.hosts).map(|host| TcpListener::bind(("127.0.0.1", port(host))).unwrap()).collect();
         let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let (state, tasks) = State::new(options.clone());
+        let (state, tasks) = FakeState::new(options.clone());
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
@@ -163,9 +163,9 @@ impl Double {
     }
 
     /// Applies no write until what this gives is dropped.
-    pub fn hold(&self) -> Held<'_> {
+    pub fn hold(&self) -> HoldGuard<'_> {
         self.state.hold(true);
-        Held(&self.state)
+        HoldGuard(&self.state)
     }
 
     /// Waits until every write that was taken can be read.
@@ -175,15 +175,15 @@ impl Double {
 }
 
 /// While it lives, writes are taken and not applied.
-pub struct Held<'a>(&'a State);
+pub struct HoldGuard<'a>(&'a FakeState);
 
-impl Drop for Held<'_> {
+impl Drop for HoldGuard<'_> {
     fn drop(&mut self) {
         self.0.hold(false);
     }
 }
 
-impl Drop for Double {
+impl Drop for FakeAlgolia {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -12,12 +12,12 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::Fault;
-use super::answers::{self, Answer, refuse};
-use super::state::State;
+use super::answers::{self, FakeAnswer, refuse};
+use super::state::FakeState;
 
-type Double = Shared<Arc<State>>;
+type SharedState = Shared<Arc<FakeState>>;
 
-pub(super) fn router(host: usize, state: Arc<State>) -> Router {
+pub(super) fn router(host: usize, state: Arc<FakeState>) -> Router {
     let shared = Arc::clone(&state);
     Router::new()
         .route("/1/indexes/{index}", post(save_new))
@@ -35,7 +35,7 @@ pub(super) fn router(host: usize, state: Arc<State>) -> Router {
 }
 
 /// Counts, misbehaves, and lets nobody in without application and key.
-async fn guard(host: usize, state: Arc<State>, request: Request, next: Next) -> Response {
+async fn guard(host: usize, state: Arc<FakeState>, request: Request, next: Next) -> Response {
     let fault = state.arrived(host, kind(request.method(), request.uri().path()));
     match fault {
         Some(Fault::Status(status)) => return refuse(status, "A fault that was asked for").into_response(),
@@ -67,7 +67,7 @@ fn kind(method: &Method, path: &str) -> &'static str {
     }
 }
 
-fn refusal(state: &State, headers: &HeaderMap) -> Option<Answer> {
+fn refusal(state: &FakeState, headers: &HeaderMap) -> Option<FakeAnswer> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let known = header("x-algolia-application-id") == state.options.app_id
         && header("x-algolia-api-key") == state.options.api_key;
@@ -90,10 +90,10 @@ fn cut() -> Response {
 /// A body that is a JSON object, or nothing.
 struct Json(Value);
 
-impl FromRequest<Arc<State>> for Json {
+impl FromRequest<Arc<FakeState>> for Json {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &Arc<State>) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &Arc<FakeState>) -> Result<Self, Response> {
         let too_large = || refuse(413, "Request entity too large").into_response();
         // Read whole: an answer that comes before the request was sent is lost with the connection.
         let body = to_bytes(request.into_body(), usize::MAX).await.map_err(|_| too_large())?;
@@ -108,46 +108,46 @@ impl FromRequest<Arc<State>> for Json {
     }
 }
 
-async fn batch(Shared(state): Double, Path(index): Path<String>, Json(body): Json) -> Answer {
+async fn batch(Shared(state): SharedState, Path(index): Path<String>, Json(body): Json) -> FakeAnswer {
     answers::batch(&state, &index, &body)
 }
 
-async fn objects(Shared(state): Double, Path(index): Path<String>, Json(body): Json) -> Answer {
+async fn objects(Shared(state): SharedState, Path(index): Path<String>, Json(body): Json) -> FakeAnswer {
     if index == "*" { answers::objects(&state, &body) } else { refuse(404, "Path not supported by this API version") }
 }
 
-async fn browse(Shared(state): Double, Path(index): Path<String>, Json(body): Json) -> Answer {
+async fn browse(Shared(state): SharedState, Path(index): Path<String>, Json(body): Json) -> FakeAnswer {
     answers::browse(&state, &index, &body)
 }
 
-async fn query(Shared(state): Double, Path(index): Path<String>, Json(body): Json) -> Answer {
+async fn query(Shared(state): SharedState, Path(index): Path<String>, Json(body): Json) -> FakeAnswer {
     answers::query(&state, &index, &body)
 }
 
-async fn clear(Shared(state): Double, Path(index): Path<String>) -> Answer {
+async fn clear(Shared(state): SharedState, Path(index): Path<String>) -> FakeAnswer {
     answers::clear(&state, &index)
 }
 
-async fn task(Shared(state): Double, Path((_, task)): Path<(String, i64)>) -> Answer {
+async fn task(Shared(state): SharedState, Path((_, task)): Path<(String, i64)>) -> FakeAnswer {
     match state.is_published(task) {
-        Some(true) => Answer::ok(json!({"status": "published"})),
-        Some(false) => Answer::ok(json!({"status": "notPublished"})),
+        Some(true) => FakeAnswer::ok(json!({"status": "published"})),
+        Some(false) => FakeAnswer::ok(json!({"status": "notPublished"})),
         None => refuse(404, "Task does not exist"),
     }
 }
 
-async fn object(Shared(state): Double, Path((index, id)): Path<(String, String)>) -> Answer {
+async fn object(Shared(state): SharedState, Path((index, id)): Path<(String, String)>) -> FakeAnswer {
     answers::object(&state, &index, &id)
 }
 
-async fn save_new(Shared(state): Double, Path(index): Path<String>, Json(body): Json) -> Answer {
+async fn save_new(Shared(state): SharedState, Path(index): Path<String>, Json(body): Json) -> FakeAnswer {
     answers::save_new(&state, &index, body)
 }
 
-async fn save(Shared(state): Double, Path((index, id)): Path<(String, String)>, Json(body): Json) -> Answer {
+async fn save(Shared(state): SharedState, Path((index, id)): Path<(String, String)>, Json(body): Json) -> FakeAnswer {
     answers::save(&state, &index, &id, body)
 }
 
-async fn delete(Shared(state): Double, Path((index, id)): Path<(String, String)>) -> Answer {
+async fn delete(Shared(state): SharedState, Path((index, id)): Path<(String, String)>) -> FakeAnswer {
     answers::delete(&state, &index, id)
 }

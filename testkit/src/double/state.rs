@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 
-use super::{Fault, Options};
+use super::{FakeOptions, Fault};
 
 /// One change of an index.
 #[derive(Debug)]
@@ -21,15 +21,15 @@ pub(super) enum Change {
 
 /// A write that was taken.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct FakeTask {
     id: i64,
     index: String,
     changes: Vec<Change>,
 }
 
-pub(super) struct State {
-    pub(super) options: Options,
-    tasks: mpsc::UnboundedSender<Task>,
+pub(super) struct FakeState {
+    pub(super) options: FakeOptions,
+    tasks: mpsc::UnboundedSender<FakeTask>,
     inner: Mutex<Inner>,
     quiet: Condvar,
     held: watch::Sender<bool>,
@@ -48,8 +48,8 @@ struct Inner {
 /// Of the first task; real ones are times in milliseconds with three digits behind.
 const FIRST_TASK: i64 = 1_514_562_690_001;
 
-impl State {
-    pub(super) fn new(options: Options) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
+impl FakeState {
+    pub(super) fn new(options: FakeOptions) -> (Arc<Self>, mpsc::UnboundedReceiver<FakeTask>) {
         let (tasks, queue) = mpsc::unbounded_channel();
         let inner = Inner { last_task: FIRST_TASK - 1, ..Inner::default() };
         (
@@ -75,7 +75,7 @@ impl State {
         let id = inner.last_task;
         inner.pending.insert(id);
         // Under the lock: tasks are applied in the order of their numbers.
-        self.tasks.send(Task { id, index: index.to_owned(), changes }).ok();
+        self.tasks.send(FakeTask { id, index: index.to_owned(), changes }).ok();
         id
     }
 
@@ -136,7 +136,7 @@ impl State {
 }
 
 impl Inner {
-    fn apply(&mut self, task: Task) {
+    fn apply(&mut self, task: FakeTask) {
         let index = self.indexes.entry(task.index).or_default();
         for change in task.changes {
             match change {
@@ -155,7 +155,7 @@ impl Inner {
 }
 
 /// Applies what was taken, in order, each time a little late.
-pub(super) async fn apply(state: Arc<State>, mut tasks: mpsc::UnboundedReceiver<Task>) {
+pub(super) async fn apply(state: Arc<FakeState>, mut tasks: mpsc::UnboundedReceiver<FakeTask>) {
     let mut taken = Vec::new();
     while tasks.recv_many(&mut taken, 1_000).await > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=20))).await;

@@ -6,8 +6,8 @@ pub mod nemesis;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use millrace::synthetic::reviews::{self, Rating};
-use millrace::synthetic::{self, Kind, Options, users};
+use millrace::synthetic::reviews::{self, ExpectedRating};
+use millrace::synthetic::{self, GeneratorOptions, SyntheticKind, users};
 use pipeline::mutants::Mutant;
 use serde_json::json;
 use testkit::model::histogram;
@@ -34,7 +34,7 @@ pub struct Family {
     /// What was done, how often.
     pub done: BTreeMap<&'static str, u64>,
     /// What was sent to all topics.
-    streams: Vec<Options>,
+    streams: Vec<GeneratorOptions>,
     /// Payloads that have to be dead-lettered.
     poison: HashSet<Vec<u8>>,
     /// Redis was made to forget.
@@ -43,16 +43,16 @@ pub struct Family {
 
 /// What the stores must hold in the end.
 pub struct Expected {
-    pub transactions: HashMap<String, synthetic::Expected>,
-    pub people: HashMap<String, users::Expected>,
-    pub reviews: reviews::Expected,
+    pub transactions: HashMap<String, synthetic::ExpectedDocument>,
+    pub people: HashMap<String, users::ExpectedPerson>,
+    pub reviews: reviews::ExpectedReviews,
 }
 
 /// A stream with everything in it.
-fn options(seed: u64, count: u64) -> Options {
+fn options(seed: u64, count: u64) -> GeneratorOptions {
     // Fixed, so that a seed gives the same records every day.
     let until: DateTime<Utc> = "2026-06-01T00:00:00Z".parse().unwrap();
-    let mut options = Options::new(seed, until);
+    let mut options = GeneratorOptions::new(seed, until);
     options.count = count;
     options.users = Some(40);
     (options.update_ratio, options.delete_ratio, options.late_ratio) = (0.4, 0.15, 0.1);
@@ -104,11 +104,11 @@ impl Family {
     /// Sends a stream of so many creates to each topic, past every link.
     pub fn send(&mut self, seed: u64, count: u64) {
         let options = options(seed, count);
-        let of = |event: synthetic::Event| (event.kind, event.key, event.payload);
+        let of = |event: synthetic::SyntheticEvent| (event.kind, event.key, event.payload);
         self.deliver("transactions-mongo", options.events().unwrap().map(of));
-        let of = |event: users::Event| (event.kind, event.key, event.payload);
+        let of = |event: users::UserMessage| (event.kind, event.key, event.payload);
         self.deliver("users", users::events(&options).unwrap().map(of));
-        let of = |event: reviews::Event| (event.kind, event.key, event.payload);
+        let of = |event: reviews::ReviewMessage| (event.kind, event.key, event.payload);
         self.deliver("reviews", reviews::events(&options).unwrap().map(of));
         self.streams.push(options);
     }
@@ -119,14 +119,17 @@ impl Family {
         let data = json!({"id": "by-hand", "creatorId": "by-hand", "userId": "u", "stars": stars, "title": "t",
             "content": "x".repeat(bytes), "updatedAt": time});
         let event = json!({"id": format!("by-hand-{minute}"), "type": format!("review.{kind}"), "timestamp": time, "data": data});
-        self.deliver("reviews", std::iter::once((Kind::Created, "by-hand".to_owned(), Some(event.to_string()))));
+        self.deliver(
+            "reviews",
+            std::iter::once((SyntheticKind::Created, "by-hand".to_owned(), Some(event.to_string()))),
+        );
     }
 
-    fn deliver(&mut self, system: &str, events: impl Iterator<Item = (Kind, String, Option<String>)>) {
+    fn deliver(&mut self, system: &str, events: impl Iterator<Item = (SyntheticKind, String, Option<String>)>) {
         let events: Vec<_> = events.collect();
         let records = events.iter().map(|(_, key, payload)| (key.as_str(), payload.as_deref()));
         deliver(&self.siblings.world, &self.siblings.topic(system), records);
-        let poison = events.into_iter().filter(|(kind, ..)| *kind == Kind::Malformed);
+        let poison = events.into_iter().filter(|(kind, ..)| *kind == SyntheticKind::Malformed);
         self.poison.extend(poison.filter_map(|(.., payload)| payload.map(String::into_bytes)));
     }
 
@@ -137,7 +140,7 @@ impl Family {
 
     /// By the models of the generators, not by the program's own reckoning. Streams share creators and nothing else.
     pub fn expected(&self) -> Expected {
-        let mut all = reviews::Expected::default();
+        let mut all = reviews::ExpectedReviews::default();
         for one in self.streams.iter().map(|options| reviews::expected(options).unwrap()) {
             all.reviews.extend(one.reviews);
             for (creator, rating) in one.ratings {
@@ -173,7 +176,7 @@ impl Family {
         self.siblings.reset(system);
     }
 
-    /// Rows of the ledger of reviews that the index does not show as they are.
+    /// Rows of the version store of reviews that the index does not show as they are.
     pub fn not_pushed(&self) -> usize {
         let rows = self.siblings.collection("algoliaReviews", "_id");
         let shown = self.siblings.objects("reviews");
@@ -213,7 +216,7 @@ impl Family {
     }
 }
 
-fn add(all: &mut Rating, one: Rating) {
+fn add(all: &mut ExpectedRating, one: ExpectedRating) {
     all.count += one.count;
     all.sum += one.sum;
     all.histogram.iter_mut().zip(one.histogram).for_each(|(all, one)| *all += one);

@@ -1,0 +1,228 @@
+//! The log: its ends, its records as what they say of documents, its dead letters.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pipeline::dead_letters::topic_of;
+use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::system::Decoded;
+use pipeline::{Binding, Record};
+use rdkafka::ClientConfig;
+
+use super::compare::LogPosition;
+use super::reading::Reading;
+use super::spill::Buckets;
+use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
+use crate::maintenance::dead_letters::StoredDeadLetter;
+
+/// Records that are enriched together.
+const CHUNK: usize = 1_000;
+/// How often the group is asked how far it is.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The coordinates of dead letters.
+pub(super) type Letters = HashSet<(String, i32, i64)>;
+
+/// The topics of a system, up to an end that was seen.
+pub(super) struct VerifyLog {
+    client: ClientConfig,
+    group: String,
+    topics: Vec<(Topic, Ranges)>,
+    whole: bool,
+}
+
+/// Runs what blocks its thread.
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
+) -> Result<T, VerifyError> {
+    // The task does not panic, so it only fails at the end of the program.
+    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(VerifyError::Kafka(error.to_string())))
+}
+
+impl VerifyLog {
+    /// Takes the ends of the topics.
+    pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
+        blocking(move || {
+            let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
+            let mut topics = Vec::new();
+            for (topic, name) in found.into_iter().zip(names) {
+                let topic = topic.ok_or(VerifyError::NoTopic(name))?;
+                let ranges = ranges(&client, &topic.name)?;
+                topics.push((topic, ranges));
+            }
+            let begins = topics.iter().flat_map(|(_, ranges)| ranges.values()).all(|(from, _)| *from == 0);
+            let whole = begins && topics.iter().all(|(topic, _)| !topic.compacted);
+            Ok(Self { client, group, topics, whole })
+        })
+        .await
+    }
+
+    /// Whether every event that ever was is still there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    pub(super) fn offsets(&self) -> u64 {
+        let lengths = self.topics.iter().flat_map(|(_, ranges)| ranges.values()).map(|(from, to)| to - from);
+        lengths.sum::<i64>().unsigned_abs()
+    }
+
+    /// Waits until the group has committed up to the ends.
+    pub(super) async fn await_committed(&self, wait: Duration) -> Result<(), VerifyError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            // The brokers may have to find the group's coordinator first.
+            let behind = match self.lag().await {
+                Ok(0) => return Ok(()),
+                Ok(lag) => VerifyError::Behind { group: self.group.clone(), lag },
+                Err(error) => error,
+            };
+            if Instant::now() > deadline {
+                return Err(behind);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Records below the ends that the group has not committed.
+    async fn lag(&self) -> Result<i64, VerifyError> {
+        let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
+        blocking(move || {
+            let mut lag = 0;
+            for (topic, ranges) in &topics {
+                for standing in standings(&client, topic, &group).map_err(VerifyError::Kafka)? {
+                    let (from, to) = ranges.get(&standing.at.partition).copied().unwrap_or_default();
+                    lag += (to - standing.committed.unwrap_or(from).max(from)).max(0);
+                }
+            }
+            Ok(lag)
+        })
+        .await
+    }
+
+    /// Goes on from the ends to where they are now.
+    pub(super) async fn go_on(&mut self) -> Result<(), VerifyError> {
+        let (client, mut topics) = (self.client.clone(), self.topics.clone());
+        let begins;
+        (self.topics, begins) = blocking(move || {
+            let mut begins = true;
+            for (topic, known) in &mut topics {
+                let now = ranges(&client, &topic.name)?;
+                begins &= now.values().all(|(from, _)| *from == 0);
+                let later =
+                    |(id, (from, to)): (i32, (i64, i64))| (id, (known.get(&id).map_or(from, |(_, end)| *end), to));
+                *known = now.into_iter().map(later).collect();
+            }
+            Ok((topics, begins))
+        })
+        .await?;
+        // Retention goes on while this reads.
+        self.whole &= begins;
+        Ok(())
+    }
+
+    /// The coordinates of the system's dead letters.
+    pub(super) async fn letters(&self, system: &'static str) -> Result<Letters, VerifyError> {
+        let (client, group) = (self.client.clone(), self.group.clone());
+        let topics: Vec<String> = self.topics.iter().map(|(topic, _)| topic_of(&topic.name)).collect();
+        blocking(move || {
+            let mut letters = Letters::new();
+            for topic in topics {
+                read_topic(&client, &topic, |letter| {
+                    let ours = |letter: &StoredDeadLetter| letter.system == system && letter.group == group;
+                    let letter = StoredDeadLetter::read(letter).filter(ours).map(|letter| letter.record);
+                    letters.extend(letter.map(|dead| (dead.at.topic.to_string(), dead.at.partition, dead.offset)));
+                })?;
+            }
+            Ok(letters)
+        })
+        .await
+    }
+
+    /// Reads what lies in the ranges, puts what it says of documents into the buckets, and reports what is misread; gives the
+    /// number of records.
+    pub(super) async fn read(
+        &self,
+        reading: &Reading<'_>,
+        buckets: &mut Buckets,
+        report: &mut VerifyReport,
+        listener: &mut dyn Listener,
+    ) -> Result<u64, VerifyError> {
+        let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        let fetching = tokio::task::spawn_blocking(move || {
+            for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                read_ranges(&client, &topic.name, ranges, |record| {
+                    chunk.push(record);
+                    if chunk.len() == CHUNK {
+                        // Nobody listens any more: the other end says why.
+                        sender.blocking_send((number, std::mem::take(&mut chunk))).ok();
+                    }
+                })?;
+                sender.blocking_send((number, chunk)).ok();
+            }
+            Ok::<_, VerifyError>(())
+        });
+        let mut records = 0;
+        while let Some((topic, chunk)) = chunks.recv().await {
+            records += chunk.len() as u64;
+            for misread in reading.put(topic, &chunk, buckets).await? {
+                note(report, listener, misread);
+            }
+            if !reading.optional {
+                listener.at(VerifyStep::Log(records, self.offsets()));
+            }
+        }
+        fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
+        Ok(records)
+    }
+
+    /// The records in the ranges that are about these documents: document, version, and where each stands, in their order.
+    pub(super) async fn about(
+        &self,
+        binding: Arc<dyn Binding>,
+        documents: Arc<HashSet<String>>,
+    ) -> Result<Vec<(String, i64, LogPosition)>, VerifyError> {
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        blocking(move || {
+            let mut found = Vec::new();
+            for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
+                read_ranges(&client, &topic.name, ranges, |record| {
+                    let at = LogPosition { topic: number, partition: record.at.partition, offset: record.offset };
+                    let events = binding.decode(std::slice::from_ref(&record));
+                    if let [Decoded::Event(identity, ())] = events.decoded()
+                        && documents.contains(&*identity.document)
+                    {
+                        found.push((identity.document.clone().into_owned(), identity.version, at));
+                    }
+                })?;
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The records at these places.
+    pub(super) async fn fetch(&self, places: HashSet<(u8, i32, i64)>) -> Result<Vec<Record>, VerifyError> {
+        let (client, topics) = (self.client.clone(), self.topics.clone());
+        blocking(move || {
+            let mut records = Vec::with_capacity(places.len());
+            for (number, (topic, _)) in (0_u8..).zip(&topics) {
+                let mut wanted: Ranges = BTreeMap::new();
+                for (_, partition, offset) in places.iter().filter(|(topic, ..)| *topic == number) {
+                    let range = wanted.entry(*partition).or_insert((*offset, offset + 1));
+                    *range = (range.0.min(*offset), range.1.max(offset + 1));
+                }
+                read_ranges(&client, &topic.name, &wanted, |record| {
+                    if places.contains(&(number, record.at.partition, record.offset)) {
+                        records.push(record);
+                    }
+                })?;
+            }
+            Ok(records)
+        })
+        .await
+    }
+}

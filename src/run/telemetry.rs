@@ -1,0 +1,303 @@
+//! Logs and metrics: how the program says what it does.
+//!
+//! One JSON object a line on stderr, flat, with the fields of the enclosing spans; on a terminal a form for people. It
+//! waits for nothing and guarantees that a line is whole: it is written in one piece.
+
+mod repeats;
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber, span};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogFormat, LogSettings};
+use repeats::Repeats;
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("LOG_LEVEL is no filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("logging is set up already: {0}")]
+    Logging(#[from] tracing_subscriber::util::TryInitError),
+    #[error("metrics cannot be set up: {0}")]
+    Metrics(#[from] BuildError),
+}
+
+/// Starts logging for the whole process; once.
+pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
+    let terminal = std::io::stderr().is_terminal();
+    let registry = tracing_subscriber::registry().with(filter(&log.level)?).with(Repeats::default());
+    match log.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json }) {
+        LogFormat::Json => registry.with(JsonLines::new(std::io::stderr)).try_init()?,
+        LogFormat::Pretty => {
+            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+            registry.with(lines).try_init()?;
+        }
+    }
+    Ok(())
+}
+
+// librdkafka and sqlx are talkative at info; whoever wants that names their targets. What the binding of librdkafka says on its own
+// repeats what librdkafka says.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    let quieter = level.trim().parse::<LevelFilter>().is_ok_and(|plain| plain < LevelFilter::WARN);
+    let chatter = if quieter { "" } else { "librdkafka=warn,sqlx=warn," };
+    let directives = format!("rdkafka=off,{chatter}{level}");
+    EnvFilter::builder().parse(directives)
+}
+
+/// Name and value of fields, in the order in which they were first seen.
+#[derive(Debug, Default)]
+struct LogFields(Vec<(&'static str, Value)>);
+
+impl LogFields {
+    /// The text of a field; empty where there is none.
+    fn text(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    fn set(&mut self, name: &'static str, value: Value) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, slot)) => *slot = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+impl Visit for LogFields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field.name(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field.name(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field.name(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field.name(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field.name(), value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        while let Some(inner) = source {
+            text.push_str(&format!(": {inner}"));
+            source = inner.source();
+        }
+        self.set(field.name(), text.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field.name(), format!("{value:?}").into());
+    }
+}
+
+/// Writes one JSON object a line.
+struct JsonLines<W> {
+    writer: W,
+}
+
+impl<W> JsonLines<W> {
+    fn new(writer: W) -> Self {
+        Self { writer }
+    }
+}
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = LogFields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<LogFields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = LogFields::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(outer) = span.extensions().get::<LogFields>() {
+                outer.0.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+            }
+        }
+        event.record(&mut fields);
+        let line = json_line(event.metadata(), fields);
+        // Nowhere is left to tell that stderr is gone.
+        drop(self.writer.make_writer_for(event.metadata()).write_all(&line));
+    }
+}
+
+fn json_line(metadata: &tracing::Metadata<'_>, fields: LogFields) -> Vec<u8> {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let level = metadata.level().as_str().to_ascii_lowercase();
+    let (message, fields): (Vec<_>, Vec<_>) = fields.0.into_iter().partition(|(name, _)| *name == "message");
+    let message = message.into_iter().next().map_or_else(|| metadata.name().into(), |(_, value)| value);
+    let mut line = Vec::with_capacity(256);
+    line.push(b'{');
+    member(&mut line, "timestamp", &time.into());
+    member(&mut line, "level", &level.into());
+    member(&mut line, "event", &message);
+    let target = metadata.target().split("::").next().unwrap_or_default();
+    if !["millrace", "pipeline", "enrichers"].contains(&target) {
+        member(&mut line, "target", &metadata.target().into());
+    }
+    for (name, value) in &fields {
+        match *name {
+            // A key stands once in an object.
+            "timestamp" | "level" | "event" | "target" => member(&mut line, &format!("{name}_"), value),
+            name => member(&mut line, name.strip_prefix("r#").unwrap_or(name), value),
+        }
+    }
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+fn member(line: &mut Vec<u8>, name: &str, value: &Value) {
+    if line.last() != Some(&b'{') {
+        line.push(b',');
+    }
+    line.extend_from_slice(Value::from(name).to_string().as_bytes());
+    line.push(b':');
+    line.extend_from_slice(value.to_string().as_bytes());
+}
+
+const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const RECORDS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
+
+/// The recorder of metrics, installed at the first call.
+pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("millrace_batch_records".to_owned()), &RECORDS)?
+        // What is not measured any more (the lag of a partition that went elsewhere) is left out, not frozen.
+        .idle_timeout(MetricKindMask::GAUGE, Some(Duration::from_secs(15)));
+    let handle = builder.install_recorder()?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Folds what histograms collect, so that it does not grow while nobody scrapes; until the token is cancelled.
+pub async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
+        handle.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: &str, log: impl FnOnce()) -> Vec<String> {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let lines = JsonLines::new(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(filter(level).unwrap()).with(lines);
+        tracing::subscriber::with_default(subscriber, log);
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_line_is_flat_json_with_the_fields_of_its_spans() {
+        let lines = logged("info", || {
+            let outer = tracing::info_span!("run", system = "transactions", group = "g", late = tracing::field::Empty);
+            let _outer = outer.enter();
+            let inner = tracing::info_span!("batch", seq = 7_u64, group = "inner");
+            let _inner = inner.enter();
+            outer.record("late", true);
+            tracing::info!(records = 10, share = 0.5, text = "a \"b\"\nc", shown = %"x", level = "mine", "Batch indexed");
+        });
+        assert_eq!(lines.len(), 1);
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok() && time.ends_with('Z') && time.len() == 24);
+        let mut expected = json!({
+            "level": "info", "event": "Batch indexed", "system": "transactions", "group": "inner", "late": true, "seq": 7,
+            "records": 10, "share": 0.5, "text": "a \"b\"\nc", "shown": "x", "level_": "mine",
+        });
+        expected["timestamp"] = time.into();
+        assert_eq!(line, expected);
+        assert!(lines[0].starts_with("{\"timestamp\":\""));
+        assert!(lines[0].contains("\"level\":\"info\",\"event\":\"Batch indexed\",\"system\":"));
+    }
+
+    #[test]
+    fn foreign_lines_name_their_target_and_librdkafka_is_quiet() {
+        let log = || {
+            tracing::info!(target: "librdkafka", "chatter");
+            tracing::warn!(target: "librdkafka", "trouble");
+            tracing::error!(target: "librdkafka", "end");
+        };
+        let lines = logged("info", log);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(serde_json::from_str::<Value>(&lines[0]).unwrap()["target"], "librdkafka");
+        assert_eq!(logged("error", log).len(), 1);
+        assert_eq!(logged("info,librdkafka=debug", log).len(), 3);
+    }
+
+    #[test]
+    fn metrics_are_rendered_with_their_buckets() {
+        let handle = metrics().unwrap();
+        metrics().unwrap();
+        metrics::histogram!("millrace_batch_duration_seconds").record(0.2);
+        metrics::histogram!("millrace_batch_records").record(10.0);
+        let text = handle.render();
+        assert!(text.contains("millrace_batch_duration_seconds_bucket{le=\"0.25\"} 1"), "{text}");
+        assert!(text.contains("millrace_batch_records_bucket{le=\"10\"} 1"), "{text}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The stores, a folder each: `client` connects, `install` puts in place, `document` is what is written, `sink` writes,
+//! `reader` reads back, `errors` judges what a store answers.
+
+pub mod algolia;
+pub mod audit;
+pub mod elasticsearch;
+pub mod follow_up;
+mod halves;
+pub mod mongodb;
+pub mod postgres;
+pub mod ratings;
+pub mod reader;
+mod sql;
+pub mod sqlite;
+pub mod target;

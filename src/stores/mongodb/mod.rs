@@ -1,0 +1,22 @@
+//! MongoDB.
+
+mod bson;
+mod client;
+mod document;
+pub(super) mod erase;
+mod errors;
+mod reader;
+mod refusals;
+mod sink;
+
+pub use bson::document_of;
+pub(crate) use client::{DUPLICATE_KEY, number};
+pub use client::{Mongo, MongoServer};
+pub(crate) use document::VERSION;
+pub use document::{Collection, OwnedFields, Upsert};
+pub use erase::People;
+pub(crate) use errors::judge_write;
+pub use reader::MongoReader;
+pub use refusals::MongoRefusals;
+pub use sink::MongoSink;
+pub(crate) use sink::errors;

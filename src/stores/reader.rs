@@ -1,0 +1,199 @@
+//! A store as it is read back: everything it holds, tombstones too, for whoever compares it with the log.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use pipeline::sink::{BoxFuture, Failure};
+use pipeline::{Record, TopicPartition};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::stores::follow_up::FollowUps;
+
+/// The field that differs each time a document is made.
+const ENRICHED_AT: &str = "_enriched_at";
+
+/// What a store holds under an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredVersion {
+    pub version: i64,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    pub content: u64,
+    /// Of the fields that pass through, by the plain walk; none of a tombstone, and where the store does not keep them.
+    pub passed: Option<u64>,
+}
+
+/// A document as it was seen in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedVersion {
+    pub id: String,
+    pub version: i64,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+}
+
+/// What a store holds under an id, and its text: the document, or the raw event in an audit; none of a tombstone there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredDocument {
+    pub version: StoredVersion,
+    pub text: Option<String>,
+}
+
+/// A column of a table that may be empty.
+pub(crate) type Column = Option<String>;
+
+/// Takes what a store holds, one by one.
+pub type Visit<'a> = &'a mut (dyn FnMut(&str, StoredVersion) -> Result<(), Failure> + Send);
+
+/// Reads a store.
+pub trait StoreReader: Send + Sync + 'static {
+    /// As the sink is called.
+    fn name(&self) -> &'static str;
+
+    /// Gives everything it holds, in any order.
+    ///
+    /// # Errors
+    /// Why it cannot be read, or what the visitor says.
+    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Looks documents up, tombstones too: one answer an id, in order.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>>;
+
+    /// Every event of a document that it keeps, as a record without key and time; `None` where it keeps no history.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn history<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Removes documents that are still as they were seen, leaving no tombstone; returns how many.
+    ///
+    /// # Errors
+    /// Why they cannot be removed.
+    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
+
+    /// The documents that hold values of a person, tombstones too where something is kept beside them; `None` where no document
+    /// says whose it is.
+    ///
+    /// # Errors
+    /// Why they cannot be looked for.
+    fn of_person<'a>(&'a self, _person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Takes out what a deletion leaves of a person: fields of a deleted document, what was held before, a history. Of these
+    /// documents, and of what names the person itself; returns how many places there were, which stay where it only looks.
+    ///
+    /// # Errors
+    /// Why it cannot be taken out.
+    fn forget<'a>(
+        &'a self,
+        _person: &'a str,
+        _seen: &'a [ObservedVersion],
+        _only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// Names what follows from the documents (a rating, what another store shows of it) and is not as it should be; with
+    /// `mend` it is made so.
+    ///
+    /// # Errors
+    /// Why it cannot be read or mended.
+    fn derived(&self, _mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// What is done after records were stored, with the list of what was refused of it; none where nothing is.
+    fn follow_ups(&self) -> Option<Arc<FollowUps>> {
+        None
+    }
+
+    /// Whether a write of the version that it holds already shows the document anew, so that it mends what is shown otherwise.
+    fn shows_anew(&self) -> bool {
+        false
+    }
+
+    /// Below which version tombstones may have been purged; `None` where none ever was.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
+
+    /// Notes that tombstones below this version may be purged; never lowers what was noted before.
+    ///
+    /// # Errors
+    /// Why it cannot be noted.
+    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>>;
+}
+
+/// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.
+pub(crate) fn document_content(source: &str) -> u64 {
+    let Ok(fields) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(source) else { return u64::MAX };
+    if fields.get("_deleted").is_some_and(|raw| raw.get() == "true") {
+        return 0;
+    }
+    let mut hash = Sha256::new();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != ENRICHED_AT) {
+        for part in [name.as_bytes(), value.get().as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    first_bytes(&hash.finalize())
+}
+
+/// What was found for these ids, in their order; of several under one id the newest.
+pub(crate) fn in_order(
+    ids: &[String],
+    found: impl IntoIterator<Item = (String, StoredDocument)>,
+) -> Vec<Option<StoredDocument>> {
+    let mut by_id: HashMap<String, StoredDocument> = HashMap::new();
+    for (id, one) in found {
+        if by_id.get(&id).is_none_or(|known| known.version.version < one.version.version) {
+            by_id.insert(id, one);
+        }
+    }
+    ids.iter().map(|id| by_id.get(id).cloned()).collect()
+}
+
+/// An event as an audit keeps it: its payload, and where it stood.
+pub(crate) fn record_of_history((topic, partition, offset, payload): (String, i32, i64, String)) -> Record {
+    Record {
+        at: TopicPartition::new(topic, partition),
+        offset,
+        timestamp_ms: None,
+        key: None,
+        payload: Some(payload.into()),
+        headers: Vec::new(),
+    }
+}
+
+/// Of a text: all its bytes.
+pub(crate) fn text_content(text: &[u8]) -> u64 {
+    first_bytes(&Sha256::digest(text))
+}
+
+pub(crate) fn first_bytes(digest: &[u8]) -> u64 {
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_leaves_out_the_time_of_enrichment_and_nothing_else() {
+        let one = document_content(r#"{"id":"a","amount":1.50,"_enriched_at":"2026-01-01"}"#);
+        assert_eq!(one, document_content(r#"{"_enriched_at":"2027-01-01","amount":1.50,"id":"a"}"#));
+        assert_ne!(one, document_content(r#"{"id":"a","amount":1.5}"#));
+        assert_ne!(one, document_content(r#"{"id":"a","amount":1.50,"x":null}"#));
+        assert_eq!(document_content(r#"{"id":"a","_deleted":true,"_updated_at":"x"}"#), 0);
+    }
+}
