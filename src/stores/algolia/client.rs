@@ -112,7 +112,7 @@ impl AlgoliaClient {
         Ok(Self { http, hosts, prefix: settings.index_prefix.clone(), timeouts })
     }
 
-    /// Applies the operations, in their order, all or none (`batch`). They can be read after [`Client::wait`].
+    /// Applies the operations, in their order, all or none (`batch`). They can be read after [`AlgoliaClient::wait`].
     ///
     /// # Errors
     /// A failure of the batch as a whole; refused (400, 413) when one of its operations cannot be taken.

@@ -53,7 +53,7 @@ pub struct ExpectedReviews {
 /// The events, in the order in which they are to be sent.
 ///
 /// # Errors
-/// As [`Options::counts`].
+/// As [`GeneratorOptions::counts`].
 pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, String> {
     let counts = options.counts()?;
     Ok(Duplicated::new(ReviewTemplate::new(options), options, counts))

@@ -27,7 +27,7 @@ const MOST_DELETES: f64 = 0.8;
 /// The events, in the order in which they are to be sent.
 ///
 /// # Errors
-/// As [`Options::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
+/// As [`GeneratorOptions::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
 pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMessage> + use<>, String> {
     let counts = options.counts()?;
     if options.delete_ratio > MOST_DELETES {
