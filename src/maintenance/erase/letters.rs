@@ -18,7 +18,7 @@ use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::person::{Whose, whose};
+use super::whose::{Whose, whose};
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 

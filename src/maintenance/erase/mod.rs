@@ -6,7 +6,7 @@
 //! is looked for again.
 
 mod letters;
-pub mod person;
+pub mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
 

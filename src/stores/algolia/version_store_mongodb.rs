@@ -7,7 +7,7 @@ use mongodb::options::FindOptions;
 use pipeline::sink::{BoxFuture, Failure, Order, Sink, Verdict};
 
 use super::version_store::{IndexEntry, VersionRow, VersionStore};
-use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, erase, number};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, number, persons_collections};
 use crate::stores::ratings::{STARS, SUBJECT, SUBJECTS};
 use crate::stores::reader::{ObservedVersion, StoreReader};
 
@@ -149,7 +149,7 @@ impl VersionStore for MongoVersionStore {
     }
 
     fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>> {
-        Box::pin(erase::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person))
+        Box::pin(persons_collections::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person))
     }
 
     fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>> {

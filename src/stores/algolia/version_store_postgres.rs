@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pipeline::sink::{BoxFuture, Failure, Order, Reject, Verdict};
 
 use super::version_store::{IndexEntry, VersionRow, VersionStore};
-use crate::stores::postgres::{Postgres, erase};
+use crate::stores::postgres::{Postgres, persons_rows};
 use crate::stores::reader::ObservedVersion;
 use crate::stores::sql::verdicts::verdicts;
 
@@ -218,11 +218,11 @@ impl VersionStore for PostgresVersionStore {
     }
 
     fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>> {
-        Box::pin(erase::rows(&self.postgres, self.index, person))
+        Box::pin(persons_rows::rows(&self.postgres, self.index, person))
     }
 
     fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(async move { erase::previous(&self.postgres, self.index, &possible(ids)).await })
+        Box::pin(async move { persons_rows::previous(&self.postgres, self.index, &possible(ids)).await })
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

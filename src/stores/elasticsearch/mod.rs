@@ -2,11 +2,11 @@
 
 mod client;
 pub mod document;
-mod erase;
 mod errors;
 mod inspect;
 mod install;
 mod nodes;
+mod persons_documents;
 mod reader;
 mod sink;
 

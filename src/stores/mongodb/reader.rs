@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{BoxFuture, Failure};
 
 use super::document::{VERSION, content};
-use super::{Collection, Mongo, OwnedFields, People, erase, number};
+use super::{Collection, Mongo, OwnedFields, People, number, persons_collections};
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order};
 use crate::walk::fields;
 use crate::walk::transactions::of_document;
@@ -40,7 +40,7 @@ impl MongoReader {
         let Some(people) = self.people else { return Ok(None) };
         let mut all = Vec::new();
         for collection in self.collections {
-            all.extend(erase::theirs(&self.mongo, collection, people, person).await?);
+            all.extend(persons_collections::theirs(&self.mongo, collection, people, person).await?);
         }
         Ok(Some(all))
     }
@@ -50,10 +50,10 @@ impl MongoReader {
         let mut emptied = 0;
         for collection in self.collections {
             let people = People { field, erased: Some(erased) };
-            let theirs = erase::theirs(&self.mongo, collection, people, person).await?;
+            let theirs = persons_collections::theirs(&self.mongo, collection, people, person).await?;
             emptied += match only_look {
                 true => theirs.len() as u64,
-                false => erase::emptied(&self.mongo, collection, erased, &theirs).await?,
+                false => persons_collections::emptied(&self.mongo, collection, erased, &theirs).await?,
             };
         }
         Ok(emptied)

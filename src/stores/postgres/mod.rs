@@ -1,8 +1,8 @@
 //! PostgreSQL.
 
 mod client;
-pub(super) mod erase;
 mod errors;
+pub(super) mod persons_rows;
 mod reader;
 mod refusals;
 mod sink;

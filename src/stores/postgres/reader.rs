@@ -3,7 +3,7 @@
 use pipeline::Record;
 use pipeline::sink::{BoxFuture, Failure};
 
-use super::{Postgres, erase};
+use super::{Postgres, persons_rows};
 use crate::maintenance::erase::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
@@ -130,7 +130,7 @@ impl StoreReader for PostgresReader {
     }
 
     fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(async move { erase::states(&self.0, person).await.map(Some) })
+        Box::pin(async move { persons_rows::states(&self.0, person).await.map(Some) })
     }
 
     fn forget<'a>(
@@ -139,7 +139,7 @@ impl StoreReader for PostgresReader {
         seen: &'a [ObservedVersion],
         only_look: bool,
     ) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(erase::history(&self.0, person, seen, only_look))
+        Box::pin(persons_rows::history(&self.0, person, seen, only_look))
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

@@ -3,7 +3,7 @@
 mod audit;
 mod client;
 mod documents;
-mod erase;
+mod persons_tables;
 mod reader;
 
 pub use audit::SqliteAudit;

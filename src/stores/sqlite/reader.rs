@@ -4,7 +4,7 @@ use pipeline::Record;
 use pipeline::sink::{BoxFuture, Failure};
 use serde_json::json;
 
-use super::{Sqlite, erase};
+use super::{Sqlite, persons_tables};
 use crate::maintenance::erase::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
@@ -200,7 +200,7 @@ impl StoreReader for SqliteReader {
                 "SELECT id, version FROM transaction_state WHERE NOT deleted AND user_id = ?1 ORDER BY rowid"
             }
         };
-        Box::pin(async move { erase::living(&self.sqlite, query, person).await.map(Some) })
+        Box::pin(async move { persons_tables::living(&self.sqlite, query, person).await.map(Some) })
     }
 
     fn forget<'a>(
@@ -211,7 +211,7 @@ impl StoreReader for SqliteReader {
     ) -> BoxFuture<'a, Result<u64, Failure>> {
         match self.table {
             Table::Documents => Box::pin(std::future::ready(Ok(0))),
-            Table::State => Box::pin(erase::history(&self.sqlite, person, seen, only_look)),
+            Table::State => Box::pin(persons_tables::history(&self.sqlite, person, seen, only_look)),
         }
     }
 

@@ -4,7 +4,7 @@ use pipeline::sink::Failure;
 use serde_json::json;
 
 use super::Sqlite;
-use crate::maintenance::erase::person::{Whose, whose};
+use crate::maintenance::erase::whose::{Whose, whose};
 use crate::maintenance::erase::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::ObservedVersion;
 

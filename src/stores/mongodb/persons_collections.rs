@@ -6,7 +6,7 @@ use pipeline::sink::Failure;
 
 use super::document::VERSION;
 use super::{Collection, Mongo, OwnedFields, number};
-use crate::maintenance::erase::person::{Whose, whose};
+use crate::maintenance::erase::whose::{Whose, whose};
 use crate::stores::reader::ObservedVersion;
 
 /// Fields of ours that a deleted document keeps: they are times.

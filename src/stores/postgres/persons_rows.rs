@@ -3,7 +3,7 @@
 use pipeline::sink::Failure;
 
 use super::Postgres;
-use crate::maintenance::erase::person::{Whose, whose};
+use crate::maintenance::erase::whose::{Whose, whose};
 use crate::maintenance::erase::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::{Column, ObservedVersion};
 
