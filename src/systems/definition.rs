@@ -3,6 +3,7 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
+use crate::maintenance::erase::Deletion;
 use crate::stores::target::{BoundSystem, Needed, SetupError};
 use crate::synthetic;
 use crate::walk::Walk;
@@ -21,6 +22,8 @@ pub struct Definition {
     pub group: fn(&Config) -> String,
     pub versions: Versions,
     pub deletes: Deletes,
+    /// Makes an event that deletes a document, to erase what it holds; none where the store empties documents in their place.
+    pub deletion: Option<Deletion>,
     /// What its records say, by code that is not the system's.
     pub walk: Walk,
     /// Makes events for it; none of a projection, whose events are its primary's.

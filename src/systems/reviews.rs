@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ratings;
 use super::transactions;
 use crate::config::Config;
+use crate::maintenance::erase;
 use crate::stores::algolia::version_store::{Contribution, IndexEntry};
 use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
@@ -49,6 +50,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: Some(erase::review),
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),

@@ -13,6 +13,7 @@ use pipeline::{Record, System};
 use serde_json::value::RawValue;
 
 use crate::config::{Config, IndexStore};
+use crate::maintenance::erase;
 use crate::stores::elasticsearch::document::{Document, Documents};
 use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, ElasticsearchSink, install};
 use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
@@ -35,6 +36,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
+    deletion: Some(erase::transaction),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],

@@ -52,6 +52,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),

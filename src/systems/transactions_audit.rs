@@ -31,6 +31,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],
