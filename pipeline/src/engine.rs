@@ -19,13 +19,13 @@ use crate::climb::climb;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
+use crate::finished_batch::{FinishedBatch, report};
 use crate::inflight::InFlight;
 use crate::mutants::{self, Mutant};
 use crate::offset_tracker::{Frontier, OffsetTracker, Seq};
 use crate::outcome::Tally;
 use crate::park::Park;
 use crate::record::TopicPartition;
-use crate::report::{FinishedBatch, report};
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
 

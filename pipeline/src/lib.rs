@@ -14,6 +14,7 @@ pub mod dead_letters;
 pub mod dedupe;
 mod engine;
 pub mod feed;
+mod finished_batch;
 mod group;
 mod inflight;
 mod judge;
@@ -27,7 +28,7 @@ mod outcome;
 mod park;
 mod record;
 mod redis_marks;
-mod report;
+
 pub mod settled;
 pub mod sink;
 pub mod state;
