@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::batcher::{Batch, Span};
 use crate::binding::{Binding, DecodedBatch, Enriched};
+use crate::climb::{leave, queued};
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
 use crate::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
@@ -19,7 +20,6 @@ use crate::mutants::{self, Mutant};
 use crate::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
 use crate::park::Park;
-use crate::record::Record;
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
 use crate::system::{Decoded, Identity};
@@ -95,7 +95,7 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
             cx.dedupe.store_marks(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
         write(cx, seq, spans, &*events, &fresh, &mut ends).await;
-        park(cx, batch, &*events, &fresh, &mut ends);
+        leave(cx, batch, &*events, &fresh, &mut ends);
         cx.dedupe
             .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
@@ -134,41 +134,6 @@ pub(crate) fn register<'a, 'r>(
     }
     let keys = |item: &BatchItem<'_, '_>| (hashes(|each| events.keys(item.record, each)), item.candidate.span);
     in_flight.register(seq, apart, items.iter().map(keys))
-}
-
-pub(crate) fn keys_of(events: &dyn DecodedBatch<'_>, record: usize) -> Vec<String> {
-    let mut keys = Vec::new();
-    events.keys(record, &mut |key| keys.push(key.to_owned()));
-    keys
-}
-
-/// What stands for a record where it may wait: its span, and itself.
-fn place<'b>(batch: &'b Batch, item: &BatchItem<'_, '_>) -> Option<(&'b Span, &'b Record)> {
-    Some((batch.spans.get(item.candidate.span)?, batch.records.get(item.record)?))
-}
-
-/// Whether a record has to wait behind one of its keys that waits, and was left there.
-fn queued(cx: &BatchContext, batch: &Batch, events: &dyn DecodedBatch<'_>, item: &BatchItem<'_, '_>) -> bool {
-    let (Some(park), Some((span, record))) = (&cx.park, place(batch, item)) else { return false };
-    park.queue(span, record, || keys_of(events, item.record))
-}
-
-/// Parks what may pass later.
-fn park(
-    cx: &BatchContext,
-    batch: &Batch,
-    events: &dyn DecodedBatch<'_>,
-    fresh: &[&BatchItem<'_, '_>],
-    ends: &mut [End],
-) {
-    let Some(park) = &cx.park else { return };
-    for item in fresh {
-        let (Some(End::Later(why)), Some((span, record))) = (ends.get(item.record), place(batch, item)) else {
-            continue;
-        };
-        let parked = park.park(span, record, &keys_of(events, item.record), why);
-        set(ends, item.record, if parked { End::Parked } else { End::Abandoned });
-    }
 }
 
 pub(crate) fn set(ends: &mut [End], record: usize, end: End) {

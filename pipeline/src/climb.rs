@@ -1,20 +1,59 @@
-//! A run of what is parked: it goes the way of a batch, and what may still pass later stays where it is.
+//! What a batch leaves to the park, and a run of what is there: it goes the way of a batch, and what may still pass later stays.
 //!
-//! It owns its records until the run ends, and waits for what a batch waits for, but for other batches: nothing else that is on
+//! A run owns its records until it ends, and waits for what a batch waits for, but for other batches: nothing else that is on
 //! its way holds one of its keys. It guarantees that a record is only tried when those before it on its keys have their
 //! outcome, the broker's word on a dead letter among it.
 
 use rustc_hash::FxHashSet;
 
-use crate::batch::{
-    BatchContext, BatchItem, End, items, keys_of, register, send_dead_letters, set, succeeded, waves, write,
-};
-use crate::batcher::Batch;
+use crate::batch::{BatchContext, BatchItem, End, items, register, send_dead_letters, set, succeeded, waves, write};
+use crate::batcher::{Batch, Span};
 use crate::binding::DecodedBatch;
 use crate::inflight::InFlight;
 use crate::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
 use crate::park::Park;
+use crate::record::Record;
+
+fn keys_of(events: &dyn DecodedBatch<'_>, record: usize) -> Vec<String> {
+    let mut keys = Vec::new();
+    events.keys(record, &mut |key| keys.push(key.to_owned()));
+    keys
+}
+
+/// What stands for a record where it may wait: its span, and itself.
+fn place<'b>(batch: &'b Batch, item: &BatchItem<'_, '_>) -> Option<(&'b Span, &'b Record)> {
+    Some((batch.spans.get(item.candidate.span)?, batch.records.get(item.record)?))
+}
+
+/// Whether a record has to wait behind one of its keys that waits, and was left there.
+pub(crate) fn queued(
+    cx: &BatchContext,
+    batch: &Batch,
+    events: &dyn DecodedBatch<'_>,
+    item: &BatchItem<'_, '_>,
+) -> bool {
+    let (Some(park), Some((span, record))) = (&cx.park, place(batch, item)) else { return false };
+    park.queue(span, record, || keys_of(events, item.record))
+}
+
+/// Parks what may pass later.
+pub(crate) fn leave(
+    cx: &BatchContext,
+    batch: &Batch,
+    events: &dyn DecodedBatch<'_>,
+    fresh: &[&BatchItem<'_, '_>],
+    ends: &mut [End],
+) {
+    let Some(park) = &cx.park else { return };
+    for item in fresh {
+        let (Some(End::Later(why)), Some((span, record))) = (ends.get(item.record), place(batch, item)) else {
+            continue;
+        };
+        let parked = park.park(span, record, &keys_of(events, item.record), why);
+        set(ends, item.record, if parked { End::Parked } else { End::Abandoned });
+    }
+}
 
 /// Tries what is due of a partition. Gives the counts of what does not wait any more.
 pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batch) -> Tally {

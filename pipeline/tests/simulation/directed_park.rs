@@ -210,6 +210,40 @@ async fn nothing_parked_is_tried_of_a_partition_that_is_being_revoked() {
     finish(&world, member).await;
 }
 
+/// A key whose second try, after 5 s, takes so long; the test goes on a second into it.
+async fn tried_slowly(slow: Duration) -> (Arc<World>, Member, Instant) {
+    let mut log = Log::default();
+    ["late", "k", "late"].into_iter().for_each(|document| good(&mut log, 0, document, 1));
+    let world = world(log, &[("late", 3 * SECOND)]);
+    let begun = Instant::now();
+    let mut setup = laddered();
+    setup.sink.ordered = false;
+    let mut member = start(&world, 1, setup).await;
+    member.disturbed = true;
+    sleep(4 * SECOND).await;
+    world.store.lock().unwrap().delays.insert("late".into(), slow);
+    sleep(2 * SECOND).await;
+    (world, member, begun)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_waits_for_what_is_being_tried_and_commits_it() {
+    let (world, member, _) = tried_slowly(3 * SECOND).await;
+    member.tell(Command::Revoke(vec![at(0)])).await;
+    assert_eq!((applied(&world), world.committed(&at(0))), (3, 3));
+    member.tell(Command::Assign(vec![at(0)])).await;
+    finish(&world, member).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_returns_waits_for_what_was_being_tried_when_it_was_lost() {
+    let (world, member, begun) = tried_slowly(20 * SECOND).await;
+    member.tell(Command::Lose(vec![at(0)])).await;
+    member.tell(Command::Assign(vec![at(0)])).await;
+    finish(&world, member).await;
+    assert!(taken(&world, 0, begun) > 24 * SECOND, "nobody else wrote it before: {:?}", taken(&world, 0, begun));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_no_step_of_the_ladder() {
     for class in [Class::Unavailable, Class::Misconfigured] {
