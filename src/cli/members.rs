@@ -78,7 +78,7 @@ pub(super) fn consumers(
         let (config, options) = (config.clone(), options.clone());
         let make = move || {
             let setup = system.setup(&config, Order::Log).map_err(CommandFailure::config)?;
-            Consumer::new(setup, &config, &options).map_err(CommandFailure::config)
+            Consumer::new(setup, &(system.tuned)(&config), &options).map_err(CommandFailure::config)
         };
         let consumer = make()?;
         let current = Current::new(consumer.shown.clone());

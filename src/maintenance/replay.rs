@@ -65,7 +65,7 @@ pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>)
 /// As [`replay`].
 pub async fn replay_letters(system: &Definition, config: &Config, records: Vec<Record>) -> Result<Replayed, String> {
     let setup = system.setup(config, Order::Any)?;
-    let options = engine_options(config, &setup.group);
+    let options = engine_options(&(system.tuned)(config), &setup.group);
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {

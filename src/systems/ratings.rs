@@ -47,6 +47,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],

@@ -48,6 +48,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),

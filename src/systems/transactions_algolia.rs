@@ -45,6 +45,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),

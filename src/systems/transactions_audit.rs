@@ -30,6 +30,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],

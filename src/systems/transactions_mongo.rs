@@ -44,6 +44,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],

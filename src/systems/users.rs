@@ -87,6 +87,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
     deletes: Deletes::Kept,
+    documents: true,
+    tuned: Config::clone,
     walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::MongoDb],

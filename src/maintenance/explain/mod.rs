@@ -65,6 +65,7 @@ pub async fn explain(
     id: String,
     progress: Progress,
 ) -> Result<ExplainReport, ExplainError> {
+    system.has_documents().map_err(ExplainError::Setup)?;
     let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
     let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;

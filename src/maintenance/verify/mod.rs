@@ -148,6 +148,7 @@ pub async fn verify(
     options: VerifyOptions,
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
+    system.has_documents().map_err(VerifyError::Setup)?;
     let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
     let (shelf, topics) = (setup.bound.shelf.clone(), setup.topics.clone());
