@@ -131,7 +131,10 @@ fn metadata(raw: Option<&RawValue>) -> Result<OperationMetadata<'_>, DecodeError
     let unreadable = || DecodeError::new("bad_timestamp", format!("`metadata.timestamp` is none of {FORMS}"));
     let time_micros = match present(fields.get("timestamp")) {
         None => None,
-        Some(raw) => Some(Timestamp::read(raw).ok_or_else(unreadable)?.0.micros()),
+        Some(raw) => {
+            let time = Timestamp::read(raw).and_then(|(time, _)| time.micros_since_year_one());
+            Some(time.ok_or_else(unreadable)?)
+        }
     };
     let word = |name| {
         text(&fields, name, &format!("metadata.{name}")).map_err(|error| DecodeError { class: "bad_metadata", ..error })

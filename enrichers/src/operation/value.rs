@@ -124,13 +124,13 @@ impl ColumnKind {
                 _ => Err(wrong("true or false")),
             },
             Self::Date => {
-                let micros = Timestamp::read(raw).map(|(time, _)| time.micros());
+                let micros = time_of(raw);
                 let date = micros.or_else(|| date_of(&json::string(raw)?)).and_then(DateTime::from_timestamp_micros);
                 Ok(SqlValue::Text(date.ok_or_else(|| wrong("a date"))?.format("%Y-%m-%d").to_string()))
             }
             Self::DateTime { digits } => {
                 let micros =
-                    Timestamp::read(raw).map(|(time, _)| time.micros()).or_else(|| date_of(&json::string(raw)?));
+                    time_of(raw).or_else(|| date_of(&json::string(raw)?));
                 Ok(SqlValue::Text(date_time(micros.ok_or_else(|| wrong("a point in time"))?, *digits)))
             }
             Self::Json => Ok(SqlValue::Text(json::well_formed(raw.get()).into_owned())),
@@ -163,6 +163,11 @@ fn whole(raw: &RawValue) -> Option<i128> {
         return is_number.then(|| text.parse().ok()).flatten();
     }
     json::whole(raw)?.parse().ok()
+}
+
+/// A point in time, in microseconds since 1970.
+fn time_of(raw: &RawValue) -> Option<i64> {
+    Timestamp::read(raw).and_then(|(time, _)| time.micros_since_year_one())
 }
 
 /// Midnight of a date without a time, in UTC.

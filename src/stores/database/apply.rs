@@ -22,7 +22,11 @@ const FEW: usize = 4;
 pub(super) enum Applied {
     Done,
     /// It failed alone; the row is that of a bulk. What it `waits` for may still come.
-    Failed { why: OperationError, row: Option<usize>, waits: bool },
+    Failed {
+        why: OperationError,
+        row: Option<usize>,
+        waits: bool,
+    },
     /// An earlier one of the same row failed, so it was not tried.
     Behind,
 }
