@@ -82,7 +82,10 @@ fn what_is_published_is_what_the_tables_hold(engine: Engine) {
         wanted.sort_by_key(|row| row[0].as_ref().unwrap().parse::<u64>().unwrap());
         buffer.assert_rows(table, columns, &wanted);
     }
-    assert_eq!(summary["dead_lettered"], json!(counts.malformed), "{:?}", buffer.letters());
+    // A copy of what cannot be applied is a letter again.
+    let malformed = millrace::synthetic::operations::events(&options).unwrap();
+    let malformed = malformed.filter(|event| event.kind == millrace::synthetic::SyntheticKind::Malformed).count();
+    assert_eq!(summary["dead_lettered"], json!(malformed), "{:?}", buffer.letters());
 }
 
 fn the_tables_equal_a_model(engine: Engine) {

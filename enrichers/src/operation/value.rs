@@ -129,8 +129,7 @@ impl ColumnKind {
                 Ok(SqlValue::Text(date.ok_or_else(|| wrong("a date"))?.format("%Y-%m-%d").to_string()))
             }
             Self::DateTime { digits } => {
-                let micros =
-                    time_of(raw).or_else(|| date_of(&json::string(raw)?));
+                let micros = time_of(raw).or_else(|| date_of(&json::string(raw)?));
                 Ok(SqlValue::Text(date_time(micros.ok_or_else(|| wrong("a point in time"))?, *digits)))
             }
             Self::Json => Ok(SqlValue::Text(json::well_formed(raw.get()).into_owned())),

@@ -102,11 +102,11 @@ const MYSQL_BOUND: &str = "SELECT CAST(TABLE_NAME AS CHAR), CAST(REFERENCED_TABL
 const MARIADB_CHECKS: &str = "SELECT CAST(CHECK_CLAUSE AS CHAR) FROM information_schema.CHECK_CONSTRAINTS \
     WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 
-const POSTGRES_COLUMNS: &str = "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, NULL), a.atttypmod::text, \
+const POSTGRES_COLUMNS: &str = "SELECT a.attname::text, t.typname::text, quote_ident(n.nspname) || '.' || quote_ident(t.typname), a.atttypmod::text, \
     t.typtype::text, CASE WHEN NOT c.collisdeterministic THEN '1' END, \
     CASE WHEN a.atthasdef OR a.attidentity <> '' THEN '1' END, \
     (SELECT string_agg(e.enumlabel, chr(10)) FROM pg_enum AS e WHERE e.enumtypid = a.atttypid) \
-    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_collation AS c ON c.oid = a.attcollation \
+    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid JOIN pg_namespace AS n ON n.oid = t.typnamespace LEFT JOIN pg_collation AS c ON c.oid = a.attcollation \
     WHERE a.attrelid = (SELECT r.oid FROM pg_class AS r WHERE r.relname = ($1::text[])[1] AND r.relnamespace = \
     current_schema()::regnamespace AND r.relkind IN ('r', 'p')) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 const POSTGRES_INDEXES: &str = "SELECT CASE WHEN i.indisprimary THEN 'PRIMARY' ELSE i.indexrelid::text END, a.attname::text \

@@ -81,7 +81,7 @@ fn listed(whole: &str) -> Vec<String> {
     values
 }
 
-/// Name, type, the type's name in full, modifier, kind of type, whether its collation folds, default, values of an enum.
+/// Name, type, the type's name with its schema (a type's other names, such as `character`, may mean a length), modifier, kind of type, whether its collation folds, default, values of an enum.
 pub(super) fn of_postgres(row: &[Option<String>]) -> Option<TableColumn> {
     let [Some(name), Some(data_type), Some(full), modifier, kind_of_type, folds, default, values] = row else {
         return None;

@@ -31,8 +31,9 @@ const PREPARED: usize = 512;
 /// What a packet is taken to hold until the server has said it.
 const PACKET: usize = 1 << 20;
 
+/// With NO_AUTO_VALUE_ON_ZERO, or a row with the id 0 would get another.
 const PIN_MYSQL: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,\
-    NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10";
+    NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', innodb_lock_wait_timeout = 10";
 const ISOLATE_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 const PIN_POSTGRES: &str = "SET TIME ZONE 'UTC'; SET lock_timeout = '10s'; SET client_encoding = 'UTF8'; \
     SET standard_conforming_strings = on; SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
