@@ -24,11 +24,10 @@ use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
-/// The systems with a profile of their own name.
+/// The services of systems that have a profile of the same name: all but the first, which always runs.
 static SYSTEMS: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    let names = millrace::systems::SYSTEMS.iter().map(|system| system.name);
-    // The consumer runs the first and brings the second along.
-    names.filter(|name| !["transactions", "transactions-audit"].contains(name)).collect()
+    let services = millrace::systems::SYSTEMS.iter().filter_map(|system| system.service);
+    services.filter(|service| *service != "consumer").collect()
 });
 
 /// Those that run the program.

@@ -24,16 +24,20 @@ const LINES_OF_A_FUNCTION: usize = 60;
 
 const LONG_FILES: &[&str] = &["pipeline/src/write.rs"];
 const LONG_FUNCTIONS: &[&str] = &["tests/faults/liar.rs: answer", "tests/faults/scenarios/log.rs: retention_running"];
-/// Names that more than one type has.
+/// Names of files that may stand in several folders: what every store has, and what is called after a system or a service.
 #[rustfmt::skip]
-const NAMED_TWICE: &[&str] = &[
-    "Answer", "Batch", "Bound", "Call", "Cause", "Client", "Context", "Decoded", "Document", "Documents",
-    "Double", "Entry", "Envelope", "Event", "Events", "Expected", "Facts", "Failure", "Fate", "Fields",
-    "Finding", "Finished", "Found", "Health", "Held", "Hits", "Index", "Item", "Judge", "Kind", "Ledger",
-    "Letter", "Log", "Loss", "Membership", "Name", "Of", "Options", "Page", "Parts", "Place", "Rating",
-    "Reason", "Reject", "Report", "Review", "Reviews", "Row", "Server", "Shown", "Source", "Standing",
-    "State", "Step", "Store", "Tally", "Task", "Told", "Transactions", "Users", "What", "Written",
+const FILE_VOCABULARY: &[&str] = &[
+    "client", "document", "errors", "inspect", "install", "lib", "main", "mod", "reader", "sink", "tests",
+    "kafka", "mongodb", "postgres", "redis", "reviews", "transactions", "users",
 ];
+/// Names of files that stand in several folders all the same.
+#[rustfmt::skip]
+const FILES_TWICE: &[&str] = &[
+    "audit", "catalogue", "consumer", "dead_letters", "decode", "documents", "json", "losses", "model", "purge", "refusals",
+    "settings", "source", "state", "stores", "topic_log", "unindexed",
+];
+/// Names that more than one type has.
+const NAMED_TWICE: &[&str] = &[];
 
 struct Source {
     path: String,
@@ -142,13 +146,32 @@ fn types(items: &[syn::Item], path: &str, found: &mut BTreeMap<String, BTreeSet<
     }
 }
 
+/// Whether a file is a part of the program, and not of its tests.
+fn is_program(source: &Source) -> bool {
+    let path = &source.path;
+    !path.starts_with("tests/") && !path.starts_with("pipeline/tests/") && !path.contains("/tests")
+}
+
+#[test]
+fn no_file_is_called_as_another() {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Source { path, .. } in sources().into_iter().filter(is_program) {
+        let name = Path::new(&path).file_stem().unwrap().to_str().unwrap().to_owned();
+        if !FILE_VOCABULARY.contains(&name.as_str()) {
+            found.entry(name).or_default().push(path);
+        }
+    }
+    let twice = found.into_iter().filter(|(_, paths)| paths.len() > 1);
+    only(
+        &twice.map(|(name, paths)| (name, paths.join(" "))).collect(),
+        FILES_TWICE,
+        "a name tells a file from all others",
+    );
+}
+
 #[test]
 fn no_name_means_two_types() {
     let mut found = BTreeMap::new();
-    let is_program = |source: &Source| {
-        let path = &source.path;
-        !path.starts_with("tests/") && !path.starts_with("pipeline/tests/") && !path.contains("/tests")
-    };
     for source in sources().into_iter().filter(is_program) {
         types(&source.parsed.items, &source.path, &mut found);
     }

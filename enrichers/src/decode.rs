@@ -27,7 +27,7 @@ const MAX_AHEAD_MS: i64 = 24 * 60 * 60 * 1_000;
 /// writes it) events from the future pass.
 ///
 /// # Errors
-/// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
+/// A [`DecodeError`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
 /// `missing_id`, `id_too_long`, `missing_field`, `duplicate_field`, `bad_amount`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<TransactionEvent<'_>, DecodeError> {

@@ -18,7 +18,7 @@ impl<'a> ProducerFields<'_, 'a> {
         self.find(names, json::scalar)
     }
 
-    /// As [`Facts::text`], and a nested object counts by its `name`.
+    /// As [`ProducerFields::text`], and a nested object counts by its `name`.
     pub(crate) fn name(&self, names: &[&str]) -> Option<Cow<'a, str>> {
         self.find(names, |raw| json::scalar(raw).or_else(|| Self::nested_name(raw)))
     }

@@ -14,8 +14,8 @@ use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
 use crate::inflight::{Apart, InFlight, WriteSlot};
 use crate::leases::Leases;
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
 use crate::sink::{Failure, Reject};
 use crate::status::Status;
@@ -70,29 +70,30 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
     turn.next.send(()).ok();
 
     let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate).collect();
-    let copies = cx.dedupe.look_up(spans, &candidates).await;
+    let copies = cx.dedupe.fetch_marks(spans, &candidates).await;
     for wave in waves(&places) {
         earlier_batches(wave.iter().filter_map(|&item| places.get(item))).await;
         let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
-            if *copy || cx.dedupe.seen(spans, &item.candidate) {
+            if *copy || cx.dedupe.contains(spans, &item.candidate) {
                 set(&mut ends, item.record, End::Is(Outcome::Duplicate));
             } else {
                 fresh.push(item);
             }
         }
         if mutants::on(Mutant::RememberBeforeSuccess) {
-            cx.dedupe.learn(spans, fresh.iter().map(|item| &item.candidate));
-            cx.dedupe.remember(spans, fresh.iter().map(|item| &item.candidate)).await;
+            cx.dedupe.insert_local(spans, fresh.iter().map(|item| &item.candidate));
+            cx.dedupe.store_marks(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
         write(cx, seq, spans, &*events, &fresh, &mut ends).await;
-        cx.dedupe.learn(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
+        cx.dedupe
+            .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
     }
 
-    bury(cx, seq, batch, &mut ends).await;
+    send_dead_letters(cx, seq, batch, &mut ends).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
     let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
-    cx.dedupe.remember(spans, known.map(|item| &item.candidate)).await;
+    cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     tally(&ends)
 }
@@ -198,7 +199,7 @@ async fn write<'r>(
 }
 
 /// Sends the dead letters and waits until the broker has each.
-async fn bury(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
+async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);

@@ -106,7 +106,7 @@ impl Dedupe {
     }
 
     /// Asks the store about a whole batch, in one round trip: which candidates it knows as copies of earlier records.
-    pub(crate) async fn look_up(&self, spans: &[Span], candidates: &[Candidate]) -> Vec<bool> {
+    pub(crate) async fn fetch_marks(&self, spans: &[Span], candidates: &[Candidate]) -> Vec<bool> {
         let mut copies = vec![false; candidates.len()];
         let Some(store) = &self.store else { return copies };
         let asked = by_partition(spans, candidates.iter());
@@ -144,7 +144,7 @@ impl Dedupe {
     }
 
     /// Whether memory knows the candidate as a copy of a record of the same assignment.
-    pub(crate) fn seen(&self, spans: &[Span], candidate: &Candidate) -> bool {
+    pub(crate) fn contains(&self, spans: &[Span], candidate: &Candidate) -> bool {
         let Some(span) = spans.get(candidate.span) else { return false };
         let mut window = self.window();
         let before = window.horizons.get(&span.at).filter(|h| h.epoch == span.epoch).map_or(-1, |h| h.before);
@@ -152,7 +152,7 @@ impl Dedupe {
     }
 
     /// Remembers successes in memory, so that later records of the same batch can be told.
-    pub(crate) fn learn<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
+    pub(crate) fn insert_local<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
         let mut window = self.window();
         for candidate in successes {
             if let Some(span) = spans.get(candidate.span) {
@@ -162,7 +162,7 @@ impl Dedupe {
     }
 
     /// Makes the marks of a finished batch's successes in the store, in one round trip.
-    pub(crate) async fn remember<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
+    pub(crate) async fn store_marks<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
         let Some(store) = &self.store else { return };
         let made = by_partition(spans, successes);
         if made.is_empty() {
@@ -287,9 +287,9 @@ mod tests {
         let span = Span { at: TopicPartition::new("t", 0), epoch: Epoch(1), first: 0, next: 2 };
         let (spans, mark) = ([span], Mark::of(&[7; 32], b"payload"));
         let dedupe = Dedupe::new(NonZeroUsize::new(10).unwrap(), None);
-        dedupe.learn(&spans, [Candidate { mark, span: 0, offset: 0 }].iter());
+        dedupe.insert_local(&spans, [Candidate { mark, span: 0, offset: 0 }].iter());
         tokio::time::advance(std::time::Duration::from_secs(24 * 60 * 60)).await;
-        assert!(dedupe.seen(&spans, &Candidate { mark, span: 0, offset: 1 }));
-        assert!(!dedupe.seen(&spans, &Candidate { mark: Mark([0; 16]), span: 0, offset: 1 }));
+        assert!(dedupe.contains(&spans, &Candidate { mark, span: 0, offset: 1 }));
+        assert!(!dedupe.contains(&spans, &Candidate { mark: Mark([0; 16]), span: 0, offset: 1 }));
     }
 }

@@ -1,6 +1,6 @@
 //! The engine: opens a slot for each batch, runs a few of them at once, and publishes how far the log is finished.
 //!
-//! It owns the ledger and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
+//! It owns the offset tracker and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
 //! passes an unfinished batch, that at most the byte budget is in flight, and that a revocation is answered in time.
 
 use std::num::NonZeroUsize;
@@ -19,8 +19,8 @@ use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::inflight::InFlight;
-use crate::ledger::{OffsetTracker, Seq};
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::{OffsetTracker, Seq};
 use crate::outcome::{Outcome, Tally};
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
@@ -61,7 +61,7 @@ pub struct Engine {
     cx: Arc<BatchContext>,
     feed: Feed,
     options: EngineOptions,
-    ledger: OffsetTracker,
+    offsets: OffsetTracker,
     tasks: JoinSet<FinishedBatch>,
     bytes: usize,
     /// Records in flight.
@@ -118,7 +118,7 @@ impl Engine {
             cx: Arc::new(cx),
             feed,
             options,
-            ledger: OffsetTracker::default(),
+            offsets: OffsetTracker::default(),
             tasks: JoinSet::new(),
             bytes: 0,
             records: 0,
@@ -188,7 +188,7 @@ impl Engine {
         let fits = self.tasks.len() < self.options.max_in_flight.get()
             && self.bytes.saturating_add(batch.bytes) <= self.options.max_bytes;
         let ordered = self.cx.binding.limits().ordered;
-        (idle || fits) && !(ordered && self.ledger.busy(&batch.spans))
+        (idle || fits) && !(ordered && self.offsets.busy(&batch.spans))
     }
 
     /// Opens a slot for a batch and starts it; what is being revoked is left out.
@@ -197,7 +197,7 @@ impl Engine {
         if batch.is_empty() {
             return;
         }
-        let seq = self.ledger.open(batch.spans.clone());
+        let seq = self.offsets.open(batch.spans.clone());
         if mutants::on(Mutant::CommitBeforeWrite) {
             self.settled(seq);
         }
@@ -225,21 +225,21 @@ impl Engine {
     }
 
     fn settled(&mut self, seq: Seq) {
-        if self.ledger.settle(seq) {
+        if self.offsets.settle(seq) {
             self.publish();
         }
-        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.ledger.holds(&revocation.partitions)) {
+        if self.revoking.as_ref().is_some_and(|(revocation, _)| !self.offsets.holds(&revocation.partitions)) {
             self.finish_revocation();
         }
     }
 
     fn publish(&self) {
-        self.feed.frontier.send_replace(self.ledger.frontier().clone());
+        self.feed.frontier.send_replace(self.offsets.frontier().clone());
     }
 
     fn revoke(&mut self, revocation: Revocation) {
         let deadline = Instant::now() + revocation.grace;
-        let idle = !self.ledger.holds(&revocation.partitions);
+        let idle = !self.offsets.holds(&revocation.partitions);
         self.revoking = Some((revocation, deadline));
         if idle {
             self.finish_revocation();
@@ -249,8 +249,8 @@ impl Engine {
     /// Hands the feed what it may commit for the last time, and forgets the partitions.
     fn finish_revocation(&mut self) {
         let Some((revocation, _)) = self.revoking.take() else { return };
-        let last = self.ledger.frontier().clone();
-        self.ledger.forget(&revocation.partitions);
+        let last = self.offsets.frontier().clone();
+        self.offsets.forget(&revocation.partitions);
         revocation.done.send(last).ok();
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::batcher::Batch;
 use crate::leases::Leases;
-use crate::ledger::Frontier;
+use crate::offset_tracker::Frontier;
 use crate::record::TopicPartition;
 
 /// Partitions that are being taken away.

@@ -89,10 +89,10 @@ pub(crate) fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut V
     }
 }
 
-pub(crate) fn reject(group: &Group, reject: Reject, fates: &mut [Option<WriteResult>]) {
+pub(crate) fn reject(group: &Group, reject: Reject, results: &mut [Option<WriteResult>]) {
     let attempts = group.suspect.as_ref().map_or(1, |suspect| suspect.attempts.max(1));
     for &item in &group.items {
-        if let Some(slot) = fates.get_mut(item) {
+        if let Some(slot) = results.get_mut(item) {
             *slot = Some(WriteResult::Rejected { reject: reject.clone(), attempts });
         }
     }

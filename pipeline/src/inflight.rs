@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHasher};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Seq;
 use crate::sink::SinkLimits;
 use crate::system::Identity;
 

@@ -1,6 +1,6 @@
 //! The engine of millrace. One batch goes through it in a straight line:
 //!
-//! poll → batch → decode → dedupe → enrich → write → dead-letter → remember → ledger → commit.
+//! poll → batch → decode → dedupe → enrich → write → dead-letter → remember → settle → commit.
 //!
 //! It knows Kafka, dedupe marks in Redis and dead letters, and nothing of what the records mean: that is a [`System`],
 //! and where they go is a [`Sink`]. ARCHITECTURE.md has the map.
@@ -18,8 +18,8 @@ mod inflight;
 mod judge;
 pub mod kafka;
 mod leases;
-pub mod ledger;
 pub mod mutants;
+pub mod offset_tracker;
 mod ongoing;
 mod outcome;
 mod record;

@@ -31,7 +31,7 @@ pub enum Mutant {
     LettersNotAwaited,
     /// What follows from a record that is superseded is left out: its push, the ratings.
     FollowUpSkipped,
-    /// What is pushed to Algolia is not compared with the ledger again.
+    /// What is pushed to Algolia is not compared with the version store again.
     PushedOnce,
     /// Two records of one document and version do not wait for each other.
     EqualVersionsRace,
@@ -53,7 +53,7 @@ pub enum Mutant {
     ValueLost,
     /// A dead letter of an event that is older than what was purged creates its document.
     PurgeHorizonIgnored,
-    /// What a ledger took stays there when the index refuses it.
+    /// What a version store took stays there when the index refuses it.
     GiveBackSkipped,
     /// The cache takes a rating whatever it holds.
     CacheUnconditional,

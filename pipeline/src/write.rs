@@ -18,8 +18,8 @@ use crate::breaker::WINDOW;
 use crate::group::{Group, Suspicion, abandon, halve, next, reject, requests};
 use crate::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
 use crate::leases::Leases;
-use crate::ledger::Seq;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Seq;
 use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
 
@@ -74,7 +74,7 @@ struct WriteRun<'a> {
     queue: VecDeque<Group>,
     /// Writes that another document stood in the way of: they go once more, alone, when all others have their fates.
     conflicts: Vec<usize>,
-    fates: Vec<Option<WriteResult>>,
+    results: Vec<Option<WriteResult>>,
 }
 
 impl Writer {
@@ -105,13 +105,13 @@ impl Writer {
     ) -> Vec<WriteResult> {
         let queue = requests(self.store.limits(), writes);
         let fates = vec![None; writes.len()];
-        let mut run = WriteRun { seq, spans, writes, sources, queue, conflicts: Vec::new(), fates };
+        let mut run = WriteRun { seq, spans, writes, sources, queue, conflicts: Vec::new(), results: fates };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
             if let Some(pause) = group.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
                 leases.sleep(pause).await;
             }
             if !leases.confirm(spans).await {
-                abandon(&mut group, leases, spans, sources, &mut run.fates);
+                abandon(&mut group, leases, spans, sources, &mut run.results);
             }
             if group.items.is_empty() {
                 group.suspect.iter().for_each(|suspect| self.judge.clear(&suspect.record));
@@ -121,7 +121,7 @@ impl Writer {
         }
         self.status.clear_by(seq.0, self.store.store());
         // Every group leaves the queue only when its items have fates, so nothing is left to default.
-        run.fates.into_iter().map(|fate| fate.unwrap_or(WriteResult::Abandoned)).collect()
+        run.results.into_iter().map(|fate| fate.unwrap_or(WriteResult::Abandoned)).collect()
     }
 
     /// Sends a group, or the no-op whose turn it is.
@@ -185,7 +185,7 @@ impl Writer {
             if let Some(record) = run.sources.get(item).and_then(|source| source.coordinate(run.spans)) {
                 self.judge.clear(&record);
             }
-            if let Some(slot) = run.fates.get_mut(item) {
+            if let Some(slot) = run.results.get_mut(item) {
                 *slot = Some(fate);
             }
         }
@@ -206,7 +206,7 @@ impl Writer {
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
                 Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
-                Ok(()) if !self.judge.note(std::iter::once(true)) => return self.bury(&group, why, run),
+                Ok(()) if !self.judge.note(std::iter::once(true)) => return self.reject_group(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
                     Failure::misconfigured(format!("{}, and an empty write fails as well: {}", why.why, probe.why))
@@ -243,7 +243,7 @@ impl Writer {
         if let (true, Some(record)) = (alone && group.waits >= LONG_WAITS, run.record(&group)) {
             if self.judge.pardoned(&record) {
                 let why = format!("given up on by hand: {}", failure.why);
-                return self.bury(&group, Reject::new("given_up", why), run);
+                return self.reject_group(&group, Reject::new("given_up", why), run);
             }
             if self.probe_of(run, &group).await {
                 self.judge.waits(&record);
@@ -274,7 +274,7 @@ impl Writer {
             let why =
                 failed.map_or_else(|| "it fails alone while a write that changes nothing passes".into(), |f| f.why);
             if exhausted && self.judge.may_bury(&suspect.record) {
-                return self.bury(&group, Reject::new("attempts_exhausted", why), run);
+                return self.reject_group(&group, Reject::new("attempts_exhausted", why), run);
             }
             let mut why = of(&suspect.record, &why);
             if exhausted {
@@ -291,8 +291,8 @@ impl Writer {
         run.queue.push_back(group);
     }
 
-    fn bury(&self, group: &Group, why: Reject, run: &mut WriteRun<'_>) {
-        reject(group, why, &mut run.fates);
+    fn reject_group(&self, group: &Group, why: Reject, run: &mut WriteRun<'_>) {
+        reject(group, why, &mut run.results);
         if let Some(record) = run.record(group) {
             self.judge.clear(&record);
         }

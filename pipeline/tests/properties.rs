@@ -1,4 +1,4 @@
-//! Properties of the pure parts: the batcher against what was pushed, the ledger against a naive model.
+//! Properties of the pure parts: the batcher against what was pushed, the offsets against a naive model.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test program")]
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pipeline::batcher::{Batch, BatchLimits, Batcher, Span};
-use pipeline::ledger::{OffsetTracker, Seq};
+use pipeline::offset_tracker::{OffsetTracker, Seq};
 use pipeline::{Epoch, Record, TopicPartition};
 use proptest::prelude::*;
 
@@ -197,7 +197,7 @@ proptest! {
 
     #[test]
     fn the_ledger_never_passes_a_batch_that_is_not_settled(moves in prop::collection::vec(moves(), 1..150)) {
-        let mut ledger = OffsetTracker::default();
+        let mut offsets = OffsetTracker::default();
         let mut opened: Vec<Opened> = Vec::new();
         let mut epochs = [1u64; 3];
         let mut next = [0i64; 3];
@@ -211,41 +211,41 @@ proptest! {
                         let (epoch, next) = (Epoch(epochs[partition]), next[partition]);
                         spans.push(Span { at: at(partition), epoch, first, next });
                     }
-                    let seq = ledger.open(spans.clone());
+                    let seq = offsets.open(spans.clone());
                     assert!(opened.last().is_none_or(|last| last.seq < seq));
                     opened.push(Opened { seq, spans, settled: false });
                 }
                 Move::Settle(which) if !opened.is_empty() => {
                     let index = which % opened.len();
-                    let before = ledger.frontier().clone();
-                    let moved = ledger.settle(opened[index].seq);
+                    let before = offsets.frontier().clone();
+                    let moved = offsets.settle(opened[index].seq);
                     opened[index].settled = true;
-                    assert!(moved || before == *ledger.frontier());
+                    assert!(moved || before == *offsets.frontier());
                 }
                 Move::Settle(_) => {}
                 Move::Forget(partitions) => {
                     let gone: Vec<TopicPartition> = partitions.iter().map(|partition| at(*partition)).collect();
-                    ledger.forget(&gone);
+                    offsets.forget(&gone);
                     for partition in partitions {
                         next[partition] = naive(&opened, partition, epochs[partition]).unwrap_or(0);
                         epochs[partition] += 1;
                     }
-                    assert!(!ledger.holds(&gone));
+                    assert!(!offsets.holds(&gone));
                 }
             }
             for (partition, epoch) in epochs.into_iter().enumerate() {
-                let position = ledger.frontier().get(&at(partition));
+                let position = offsets.frontier().get(&at(partition));
                 assert_eq!(position.map(|p| p.next), naive(&opened, partition, epoch));
                 assert!(position.is_none_or(|p| p.epoch == Epoch(epoch)), "a position of an older assignment");
                 let busy = opened.iter().filter(|b| !b.settled).flat_map(|b| &b.spans).any(|s| s.at == at(partition));
                 let span = Span { at: at(partition), epoch: Epoch(epoch), first: 0, next: 0 };
-                assert_eq!(ledger.busy(&[span]), busy);
+                assert_eq!(offsets.busy(&[span]), busy);
             }
         }
         for batch in &mut opened {
-            ledger.settle(batch.seq);
+            offsets.settle(batch.seq);
             batch.settled = true;
         }
-        assert!(ledger.is_empty());
+        assert!(offsets.is_empty());
     }
 }

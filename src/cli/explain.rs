@@ -44,7 +44,7 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let story = explain::explain(system, &config, systems::besides(system, &config), args.id, progress).await;
+    let story = explain::explain(system, &config, systems::projection_stores(system, &config), args.id, progress).await;
     bar.finish_and_clear();
     let story = story.map_err(failure)?;
     if args.json {
@@ -73,13 +73,13 @@ fn tell(story: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
     let version = |event: &LoggedEvent| event.version().map_or_else(|| "-".to_owned(), |version| version.to_string());
     let places: Vec<String> = (0..facts.events.len()).map(|number| facts.place(number)).collect();
     let width = places.iter().map(String::len).max().unwrap_or(0);
-    for ((event, fate), place) in facts.events.iter().zip(&story.fates).zip(&places) {
+    for ((event, fate), place) in facts.events.iter().zip(&story.outcomes).zip(&places) {
         let source = match event.source {
             EventSource::Topic => "",
             EventSource::History => "  (no longer in the topic; from the audit's history)",
             EventSource::Letter => "  (no longer in the topic; from its dead letter)",
         };
-        let (kind, version, fate) = (event.kind(), version(event), story.fate(fate));
+        let (kind, version, fate) = (event.kind(), version(event), story.outcome_text(fate));
         print(&format!("{place:<width$}  {kind:<7}  {version:<16}  {fate}{source}"))?;
     }
     for store in &facts.stores {
@@ -96,7 +96,7 @@ fn tell(story: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
 fn holds(store: &StoreState) -> String {
     let state = match &store.found {
         None => "nothing".to_owned(),
-        Some(found) => format!("version {}, {}", found.held.version, state(store)),
+        Some(found) => format!("version {}, {}", found.version.version, state(store)),
     };
     let kept = match unindexed(store).as_slice() {
         [] => String::new(),
@@ -134,7 +134,7 @@ fn unindexed(store: &StoreState) -> Vec<String> {
 fn state(store: &StoreState) -> &'static str {
     match &store.found {
         None => "nothing",
-        Some(found) if found.held.deleted => "tombstone",
+        Some(found) if found.version.deleted => "tombstone",
         Some(_) => "living",
     }
 }
@@ -174,7 +174,7 @@ fn as_json(story: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, C
             store: store.name,
             system: store.system,
             state: state(store),
-            version: store.found.as_ref().map(|found| found.held.version),
+            version: store.found.as_ref().map(|found| found.version.version),
             history: store.history,
             unindexed: unindexed(store),
             document: document
@@ -184,7 +184,12 @@ fn as_json(story: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, C
     Ok(ExplainOutput {
         id: &facts.id,
         system: facts.system,
-        events: facts.events.iter().zip(&story.fates).map(|(event, fate)| event_as_json(story, event, fate)).collect(),
+        events: facts
+            .events
+            .iter()
+            .zip(&story.outcomes)
+            .map(|(event, fate)| event_as_json(story, event, fate))
+            .collect(),
         stores: stores.collect::<Result<_, CommandFailure>>()?,
         why: &story.why,
         finding: story.finding.map(DifferenceName::name),

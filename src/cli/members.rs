@@ -76,9 +76,8 @@ pub(super) fn consumers(
     let config = Arc::new(config.shared_by(chosen.len()));
     let made = |Chosen { system, brought_along }: Chosen| {
         let (config, options) = (config.clone(), options.clone());
-        let make = move || {
-            let setup = system.setup(&config, Order::Log).map_err(CommandFailure::config)?;
-            Consumer::new(setup, &(system.tuned)(&config), &options).map_err(CommandFailure::config)
+        let make = move || -> Result<Consumer, CommandFailure> {
+            Ok(Consumer::new(system.setup(&config, Order::Log)?, &(system.tuned)(&config), &options)?)
         };
         let consumer = make()?;
         let current = Current::new(consumer.shown.clone());

@@ -24,8 +24,10 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Override};
+use crate::maintenance::replay::ReplayError;
 use crate::run::http::HttpError;
 use crate::run::telemetry::{self, TelemetryError};
+use crate::stores::target::SetupError;
 
 /// Why a command did not succeed: an exit code and one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +78,25 @@ impl From<ConfigError> for CommandFailure {
     fn from(error: ConfigError) -> Self {
         let message = error.to_string();
         if error.of_command_line { Self::usage(message) } else { Self::config(message) }
+    }
+}
+
+impl From<SetupError> for CommandFailure {
+    fn from(error: SetupError) -> Self {
+        let message = error.to_string();
+        match error {
+            SetupError::Missing(_) | SetupError::Unusable(_) => Self::config(message),
+            SetupError::Store(_) => Self::unavailable(message),
+        }
+    }
+}
+
+impl From<ReplayError> for CommandFailure {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Setup(error) => error.into(),
+            ReplayError::Engine(error) => Self::unavailable(error.to_string()),
+        }
     }
 }
 

@@ -169,7 +169,7 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = BatchSettings::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let (mut ignored, mut unheard) = (Vec::new(), settings.unheard());
+        let (mut ignored, mut unheard) = (Vec::new(), settings.shadowed());
         let database = Database::read(settings, &mut ignored)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {

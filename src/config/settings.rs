@@ -76,7 +76,7 @@ impl Settings {
     }
 
     /// Settings that another one hides: names of one thing in the same place.
-    pub(super) fn unheard(&self) -> Vec<String> {
+    pub(super) fn shadowed(&self) -> Vec<String> {
         let mut unheard = Vec::new();
         for layer in &self.layers {
             let set = |name: &str| layer.values.get(name).is_some_and(|value| !value.is_empty());

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::config::values::shown_age;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
+use crate::stores::target::SetupError;
 use crate::systems::definition::{Definition, Deletes};
 
 /// Tombstones that are found before they are removed, so that they fit into memory.
@@ -36,7 +37,7 @@ pub struct PurgeOptions {
 #[derive(Debug, Error)]
 pub enum PurgeError {
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
     #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
     Kafka(String),
     #[error("the topic {0} does not exist, so it is not known how long it keeps records: check its name")]
@@ -79,7 +80,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
     if system.deletes == Deletes::Kept {
         return Err(PurgeError::Kept(system.name));
     }
-    let setup = system.setup(config, Order::Any).map_err(PurgeError::Setup)?;
+    let setup = system.setup(config, Order::Any)?;
     let (client, topics) = (config.kafka.client_config(), setup.topics);
     // The task does not panic, so it only fails at the end of the program.
     let asked = tokio::task::spawn_blocking(move || {
@@ -94,7 +95,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
         Ok(())
     });
     asked.await.unwrap_or_else(|error| Err(PurgeError::Kafka(error.to_string())))?;
-    below(&*setup.bound.shelf, options.cut_off, options.dry_run, PASS).await.map_err(PurgeError::Store)
+    below(&*setup.bound.reader, options.cut_off, options.dry_run, PASS).await.map_err(PurgeError::Store)
 }
 
 /// Whether a tombstone of this age outlives every record of the topic.
@@ -111,8 +112,8 @@ fn outlives(age: Duration, topic: &Topic) -> Result<(), PurgeError> {
 }
 
 /// Removes the tombstones below a version, so many in a pass.
-async fn below(shelf: &dyn StoreReader, cut_off: i64, dry_run: bool, pass: usize) -> Result<PurgeReport, Failure> {
-    let mut report = PurgeReport { store: shelf.name(), ..PurgeReport::default() };
+async fn below(reader: &dyn StoreReader, cut_off: i64, dry_run: bool, pass: usize) -> Result<PurgeReport, Failure> {
+    let mut report = PurgeReport { store: reader.name(), ..PurgeReport::default() };
     let mut first = true;
     loop {
         let mut old: Vec<ObservedVersion> = Vec::new();
@@ -128,9 +129,9 @@ async fn below(shelf: &dyn StoreReader, cut_off: i64, dry_run: bool, pass: usize
             }
             Ok(())
         };
-        shelf.read(&mut visit).await?;
+        reader.read(&mut visit).await?;
         first = false;
-        let removed = remove(shelf, &old, cut_off).await?;
+        let removed = remove(reader, &old, cut_off).await?;
         report.removed += removed;
         // A full pass of which nothing could be removed would be found again.
         if old.len() < pass || removed == 0 {
@@ -139,22 +140,22 @@ async fn below(shelf: &dyn StoreReader, cut_off: i64, dry_run: bool, pass: usize
     }
     if report.removed > 0 {
         // Where a purge with another cut-off noted its own at the same time.
-        shelf.note_horizon(cut_off).await?;
+        reader.note_horizon(cut_off).await?;
     }
-    report.horizon = shelf.horizon().await?;
+    report.horizon = reader.horizon().await?;
     Ok(report)
 }
 
 /// Removes these, after the store noted that it may.
-async fn remove(shelf: &dyn StoreReader, old: &[ObservedVersion], cut_off: i64) -> Result<u64, Failure> {
+async fn remove(reader: &dyn StoreReader, old: &[ObservedVersion], cut_off: i64) -> Result<u64, Failure> {
     if old.is_empty() {
         return Ok(0);
     }
-    shelf.note_horizon(cut_off).await?;
+    reader.note_horizon(cut_off).await?;
     let mut removed = 0;
     for some in old.chunks(REMOVED_AT_ONCE) {
-        removed += shelf.remove(some).await?;
-        tracing::info!(store = shelf.name(), removed, of = old.len(), "Tombstones removed");
+        removed += reader.remove(some).await?;
+        tracing::info!(store = reader.name(), removed, of = old.len(), "Tombstones removed");
     }
     Ok(removed)
 }
@@ -201,12 +202,12 @@ mod tests {
         let documents = documents.finish();
         let documents: Vec<&Document> = documents.iter().collect();
         SqliteDocuments::new(sqlite.clone(), Order::Log).write(&documents).await.unwrap();
-        let shelf = SqliteReader::documents(sqlite);
+        let reader = SqliteReader::documents(sqlite);
         let report =
             |removed, horizon| PurgeReport { store: "sqlite", looked_at: 12, tombstones: 6, old: 5, removed, horizon };
-        assert_eq!(below(&shelf, 10, true, 2).await.unwrap(), report(0, None));
-        assert_eq!(below(&shelf, 10, false, 2).await.unwrap(), report(5, Some(10)));
-        let again = below(&shelf, 9, false, 2).await.unwrap();
+        assert_eq!(below(&reader, 10, true, 2).await.unwrap(), report(0, None));
+        assert_eq!(below(&reader, 10, false, 2).await.unwrap(), report(5, Some(10)));
+        let again = below(&reader, 9, false, 2).await.unwrap();
         assert_eq!((again.looked_at, again.tombstones, again.removed, again.horizon), (7, 1, 0, Some(10)));
     }
 }

@@ -10,17 +10,28 @@ use pipeline::dead_letters::{DeadLetter, DeadLetters};
 use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{BoxFuture, Failure, Order, Reject};
 use pipeline::system::Decoded;
-use pipeline::{Engine, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
+use pipeline::{Engine, EngineError, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
+use thiserror::Error;
 
 use crate::config::Config;
 use crate::run::consumer::engine_options;
 use crate::stores::reader::StoredVersion;
+use crate::stores::target::SetupError;
 use crate::systems::{Definition, Setup};
 
 /// Letters replayed by one engine. Its breaker would stop at as many rejects, which here are findings and no disaster.
 const CHUNK: usize = 500;
 /// No group watches over a replay, so its session never ends.
 const SESSION: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Why records could not be written again.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
 
 /// What a replay came to.
 #[derive(Debug, Default)]
@@ -49,7 +60,7 @@ impl DeadLetters for Findings {
 ///
 /// # Errors
 /// A sentence about the configuration or the store.
-pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>) -> Result<Replayed, String> {
+pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>) -> Result<Replayed, ReplayError> {
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
@@ -63,13 +74,17 @@ pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>)
 ///
 /// # Errors
 /// As [`replay`].
-pub async fn replay_letters(system: &Definition, config: &Config, records: Vec<Record>) -> Result<Replayed, String> {
+pub async fn replay_letters(
+    system: &Definition,
+    config: &Config,
+    records: Vec<Record>,
+) -> Result<Replayed, ReplayError> {
     let setup = system.setup(config, Order::Any)?;
     let options = engine_options(&(system.tuned)(config), &setup.group);
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
-        let allowed = allowed(&setup, chunk).await.map_err(|failure| failure.why.into_owned())?;
+        let allowed = allowed(&setup, chunk).await.map_err(|failure| SetupError::Store(failure.why.into_owned()))?;
         let place = |record: &Record| (record.at.clone(), record.offset);
         let kept: HashSet<_> = allowed.iter().map(place).collect();
         let below = chunk.iter().map(place).filter(|place| !kept.contains(place));
@@ -92,8 +107,8 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
         setup.bound.binding.decode(records).decoded().iter().map(identity).collect();
     let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
-    let mut found = setup.bound.shelf.find(&ids).await?.into_iter();
-    let horizon = setup.bound.shelf.horizon().await?.unwrap_or(i64::MIN);
+    let mut found = setup.bound.reader.find(&ids).await?.into_iter();
+    let horizon = setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
     let may_create = |version: i64, held: Option<StoredVersion>| match held {
         // As good as gone: a purge may be on its way to it.
         Some(held) if held.deleted && held.version >= version => false,
@@ -103,7 +118,7 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
     let allow = |identity: &Option<(String, i64)>| {
         identity
             .as_ref()
-            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.held)))
+            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.version)))
     };
     let allow: Vec<bool> = identities.iter().map(allow).collect();
     Ok(records.iter().zip(allow).filter(|(_, allow)| *allow).map(|(record, _)| record.clone()).collect())
@@ -115,7 +130,7 @@ async fn write(
     options: &EngineOptions,
     records: &[Record],
     replayed: &mut Replayed,
-) -> Result<(), String> {
+) -> Result<(), ReplayError> {
     let findings = Arc::new(Findings::default());
     let (intake, engine_end) = feed::channel(SESSION);
     let batches = batches(records, |at| intake.leases.grant(at));
@@ -131,7 +146,7 @@ async fn write(
         intake.batches.send(batch).await.ok();
     }
     drop(intake);
-    let tally = engine.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let tally = engine.await.map_err(EngineError::Panicked)??;
     replayed.tally.merge(tally);
     replayed.rejected.append(&mut findings.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())

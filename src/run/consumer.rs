@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
-use crate::stores::target::{Prepare, StaticFuture};
+use crate::stores::target::{Prepare, SetupError, StaticFuture};
 use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
@@ -87,7 +87,7 @@ impl Consumer {
     ///
     /// # Errors
     /// A sentence about the configuration.
-    pub fn new(setup: Setup, config: &Config, run: &RunOptions) -> Result<Self, String> {
+    pub fn new(setup: Setup, config: &Config, run: &RunOptions) -> Result<Self, SetupError> {
         let client = config.kafka.client_config();
         let name = setup.bound.binding.system();
         let status = Arc::new(Status::of(name));
@@ -95,7 +95,9 @@ impl Consumer {
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
         let parts = EngineParts {
             binding: setup.bound.binding,
-            dead_letters: Arc::new(KafkaDeadLetters::new(&client).map_err(|error| format!("Kafka: {error}"))?),
+            dead_letters: Arc::new(
+                KafkaDeadLetters::new(&client).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?,
+            ),
             marks: marks(config, &setup.group, &setup.bound.target)?,
             status: status.clone(),
         };
@@ -104,11 +106,11 @@ impl Consumer {
         let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
-        let follow_ups = setup.bound.shelf.follow_ups();
+        let follow_ups = setup.bound.reader.follow_ups();
         let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
             tokio::select! {
-                () = prepared(&client, &feed_options, replication, &prepare, &shared) => {}
+                () = prepare_all(&client, &feed_options, replication, &prepare, &shared) => {}
                 () = stop.cancelled() => return Ok(RunSummary::default()),
             }
             let client = fitted(client, &feed_options.topics).await;
@@ -161,7 +163,7 @@ async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
 }
 
 /// Waits until the state topic, the dead-letter topics and the store are in place.
-async fn prepared(
+async fn prepare_all(
     client: &ClientConfig,
     options: &FeedOptions,
     replication: Option<i32>,
@@ -181,7 +183,7 @@ async fn prepared(
         }
         match prepare().await {
             Ok(()) => status.clear("store"),
-            Err(why) => status.raise("store", why),
+            Err(why) => status.raise("store", why.to_string()),
         }
         if status.standing().iter().all(|reason| reason.source == "start") {
             return;
@@ -190,15 +192,15 @@ async fn prepared(
     }
 }
 
-fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, String> {
+fn marks(config: &Config, group: &str, target: &str) -> Result<Option<Arc<dyn MarkStore>>, SetupError> {
     Ok(redis(config, group, target)?.map(|marks| Arc::new(marks) as Arc<dyn MarkStore>))
 }
 
-pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option<RedisMarks>, String> {
+pub(crate) fn redis(config: &Config, group: &str, target: &str) -> Result<Option<RedisMarks>, SetupError> {
     let Some(redis) = &config.redis else { return Ok(None) };
     let marks = RedisMarks::new(redis.url.expose_secret(), redis.ca_cert.as_deref(), group, target);
     // The error may quote the URL, and with it a password.
-    let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", redis.address);
+    let unusable = |_| SetupError::unusable_redis(&redis.address);
     marks.map(Some).map_err(unusable)
 }
 

@@ -37,7 +37,7 @@ pub struct ObservedVersion {
 /// What a store holds under an id, and its text: the document, or the raw event in an audit; none of a tombstone there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDocument {
-    pub held: StoredVersion,
+    pub version: StoredVersion,
     pub text: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn in_order(
 ) -> Vec<Option<StoredDocument>> {
     let mut by_id: HashMap<String, StoredDocument> = HashMap::new();
     for (id, one) in found {
-        if by_id.get(&id).is_none_or(|known| known.held.version < one.held.version) {
+        if by_id.get(&id).is_none_or(|known| known.version.version < one.version.version) {
             by_id.insert(id, one);
         }
     }
@@ -141,7 +141,7 @@ pub(crate) fn in_order(
 }
 
 /// An event as an audit keeps it: its payload, and where it stood.
-pub(crate) fn kept((topic, partition, offset, payload): (String, i32, i64, String)) -> Record {
+pub(crate) fn record_of_history((topic, partition, offset, payload): (String, i32, i64, String)) -> Record {
     Record {
         at: TopicPartition::new(topic, partition),
         offset,

@@ -6,20 +6,42 @@ use std::sync::Arc;
 
 use pipeline::sink::{Failure, Write};
 use pipeline::{Binding, Sink, System, bind};
+use thiserror::Error;
 
 use crate::stores::reader::StoreReader;
 
 /// A future that can be kept.
 pub type StaticFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Why a system cannot be put together with its store, in a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SetupError {
+    /// A setting that the system needs is missing.
+    #[error("{0}")]
+    Missing(String),
+    /// A setting cannot be used; never holds its value.
+    #[error("{0}")]
+    Unusable(String),
+    /// The store is not in place.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl SetupError {
+    /// Of a Redis whose address or certificate cannot be used; the client's own error may quote the password.
+    pub(crate) fn unusable_redis(address: &str) -> Self {
+        Self::Unusable(format!("Redis at {address} cannot be used: check REDIS_URL and REDIS_CA_CERT"))
+    }
+}
+
 /// Puts in place what a store needs; called until it succeeds.
-pub type Prepare = Box<dyn Fn() -> StaticFuture<Result<(), String>> + Send + Sync>;
+pub type Prepare = Box<dyn Fn() -> StaticFuture<Result<(), SetupError>> + Send + Sync>;
 
 /// A store, and what goes with it.
 pub struct Target<W: Write> {
     pub sink: Arc<dyn Sink<W>>,
     /// The same store, read back.
-    pub shelf: Arc<dyn StoreReader>,
+    pub reader: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub name: String,
@@ -29,7 +51,7 @@ pub struct Target<W: Write> {
 pub struct BoundSystem {
     pub binding: Arc<dyn Binding>,
     /// The same store, read back.
-    pub shelf: Arc<dyn StoreReader>,
+    pub reader: Arc<dyn StoreReader>,
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub target: String,
@@ -52,7 +74,7 @@ pub enum Needed {
 impl<W: Write> Target<W> {
     /// Binds a system to it.
     pub fn bound_to<S: System<Write = W>>(self, system: S) -> BoundSystem {
-        BoundSystem { binding: bind(system, self.sink), shelf: self.shelf, prepare: self.prepare, target: self.name }
+        BoundSystem { binding: bind(system, self.sink), reader: self.reader, prepare: self.prepare, target: self.name }
     }
 }
 
@@ -64,6 +86,6 @@ where
 {
     Box::new(move || {
         let put = put(store.clone());
-        Box::pin(async move { put.await.map_err(|failure| failure.why.into_owned()) })
+        Box::pin(async move { put.await.map_err(|failure| SetupError::Store(failure.why.into_owned())) })
     })
 }

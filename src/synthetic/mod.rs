@@ -1,7 +1,7 @@
 //! Synthetic events: what the publisher sends and what tests compare the stores with; here those of transactions, in
 //! [`users`] and [`reviews`] those of the systems called so, in [`operations`] those of `database`.
 //!
-//! Pure: the same [`Options`] give the same events, byte for byte. Memory is bounded whatever the count: a subject is
+//! Pure: the same [`GeneratorOptions`] give the same events, byte for byte. Memory is bounded whatever the count: a subject is
 //! derived from seed and number, and only a window of recent ones is kept to pick updates and deletes from.
 
 mod catalogue;
@@ -104,7 +104,7 @@ impl GeneratorOptions {
     /// The events, in the order in which they are to be sent.
     ///
     /// # Errors
-    /// As [`Options::counts`].
+    /// As [`GeneratorOptions::counts`].
     pub fn events(&self) -> Result<SyntheticEvents, String> {
         let counts = self.counts()?;
         Ok(SyntheticEvents(Duplicated::new(TransactionTemplate::new(self), self, counts)))
@@ -113,7 +113,7 @@ impl GeneratorOptions {
     /// What the stores must hold when everything has been indexed, by document id; deleted ones are marked.
     ///
     /// # Errors
-    /// As [`Options::counts`].
+    /// As [`GeneratorOptions::counts`].
     pub fn expected(&self) -> Result<HashMap<String, ExpectedDocument>, String> {
         let documents = self.events()?.filter_map(|event| Some((event.id.to_string(), event.document()?)));
         Ok(newest(documents, |document| document.version))

@@ -11,8 +11,8 @@ use pipeline::{Record, System};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Retries};
-use crate::stores::database::{Health, OperationReader, OperationSink, OperationStore, OperationWrite};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::database::{DatabaseHealth, OperationReader, OperationSink, OperationStore, OperationWrite};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 
@@ -26,6 +26,7 @@ const VERSIONS: i64 = 1 << 20;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.operations.topic.clone()],
     group: |config| config.operations.group.clone(),
     versions: Versions { at: |micros| version(micros, 0), micros: |version| version / VERSIONS * 1_000 },
@@ -52,19 +53,19 @@ fn tuned(config: &Config) -> Config {
     tuned
 }
 
-fn bound(config: &Config, _order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, _order: Order) -> Result<BoundSystem, SetupError> {
     let settings = config.operations.clone();
     // One connection a batch, and one for health and probes.
     let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-    let store = OperationStore::new(&settings.server, connections)?;
+    let store = OperationStore::new(&settings.server, connections).map_err(SetupError::Unusable)?;
     let name = format!("database/{}", store.address());
-    let health = Health::new(settings.health, settings.reconnect);
+    let health = DatabaseHealth::new(settings.health, settings.reconnect);
     let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone()));
     let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
         health.watch(store.clone());
         store.install(&settings).await
     });
-    Ok(Target { sink, shelf: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))
+    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))
 }
 
 /// Reads operations.

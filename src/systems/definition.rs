@@ -3,7 +3,7 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::stores::target::{BoundSystem, Needed};
+use crate::stores::target::{BoundSystem, Needed, SetupError};
 use crate::synthetic;
 use crate::walk::Walk;
 
@@ -14,6 +14,8 @@ pub struct Definition {
     pub name: &'static str,
     /// Of which system it is a projection.
     pub projection: Option<Projection>,
+    /// Its service in `docker-compose.yml`; none where its primary's service brings it along.
+    pub service: Option<&'static str>,
     pub topics: fn(&Config) -> Vec<String>,
     /// The consumer group.
     pub group: fn(&Config) -> String,
@@ -31,7 +33,7 @@ pub struct Definition {
     pub stores: fn(&Config) -> Vec<Needed>,
     /// The system with its store, which is not connected to yet; `order` says which versions the store accepts. Its error is
     /// a sentence about the configuration.
-    pub bind: fn(&Config, Order) -> Result<BoundSystem, String>,
+    pub bind: fn(&Config, Order) -> Result<BoundSystem, SetupError>,
 }
 
 /// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
@@ -79,16 +81,16 @@ pub struct Setup {
 impl Definition {
     /// # Errors
     /// A sentence, where the store of the system holds no documents.
-    pub fn has_documents(&self) -> Result<(), String> {
+    pub fn has_documents(&self) -> Result<(), SetupError> {
         let why = || format!("the rows of {} come of operations, and are not compared with the log", self.name);
-        self.documents.then_some(()).ok_or_else(why)
+        self.documents.then_some(()).ok_or_else(|| SetupError::Unusable(why()))
     }
 
     /// Puts the system together with its store; connects nowhere yet.
     ///
     /// # Errors
     /// A sentence about the configuration.
-    pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, String> {
+    pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, SetupError> {
         let bound = (self.bind)(config, order)?;
         Ok(Setup { bound, topics: (self.topics)(config), group: (self.group)(config), walk: self.walk })
     }

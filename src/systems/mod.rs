@@ -95,13 +95,13 @@ fn group_setting(system: &Definition) -> String {
 }
 
 /// The stores of a system's projections, of those that are on.
-pub fn besides(system: &Definition, config: &Config) -> Vec<ProjectionStore> {
+pub fn projection_stores(system: &Definition, config: &Config) -> Vec<ProjectionStore> {
     let on = |projection: &definition::Projection| projection.of == system.name && (projection.on)(config);
     let projections = SYSTEMS.iter().filter(|other| other.projection.as_ref().is_some_and(on));
     projections
         .map(|other| ProjectionStore {
             system: other.name,
-            shelf: other.setup(config, Order::Any).map(|setup| setup.bound.shelf),
+            reader: other.setup(config, Order::Any).map(|setup| setup.bound.reader),
         })
         .collect()
 }

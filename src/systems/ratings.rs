@@ -17,7 +17,7 @@ use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, Mong
 use crate::stores::ratings::redis::RatingCache;
 use crate::stores::ratings::sink::{Counted, RatingsReader, RatingsSink};
 use crate::stores::ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Messages};
 use crate::walk;
@@ -43,6 +43,7 @@ pub struct RatingsSystem;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.reviews.topic.clone()],
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
@@ -55,7 +56,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
     let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);
@@ -66,9 +67,9 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     let follow_ups = Arc::new(FollowUps::new(NAME, counted.clone(), refusals));
     let sink = MongoSink::new(mongo.clone(), &CONTRIBUTIONS, order, true);
     let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
-    let shelf = Arc::new(RatingsReader { shelf: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
+    let reader = Arc::new(RatingsReader { reader: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(RatingsSystem))
+    Ok(Target { sink, reader, prepare, name }.bound_to(RatingsSystem))
 }
 
 impl System for RatingsSystem {

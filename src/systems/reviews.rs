@@ -13,14 +13,14 @@ use crate::stores::algolia::version_store::{Contribution, IndexEntry};
 use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::ratings::SUBJECT;
-use crate::stores::target::BoundSystem;
+use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reviews";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaReviews",
     key: "_id",
     deleted: "_deleted",
@@ -30,8 +30,8 @@ static LEDGER: Collection = Collection {
 static KEPT: IndexSpec = IndexSpec {
     system: NAME,
     index: "reviews",
-    ledger: &LEDGER,
-    only: &[&LEDGER],
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
     rated: Some(RatingIndexSpec { index: "creators", subjects: "algoliaCreators" }),
     ordered: true,
 };
@@ -44,6 +44,7 @@ pub struct Reviews;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.reviews.topic.clone()],
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
@@ -56,7 +57,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(Reviews))
 }
 

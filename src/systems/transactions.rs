@@ -16,7 +16,7 @@ use crate::config::{Config, IndexStore};
 use crate::stores::elasticsearch::document::{Document, Documents};
 use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, ElasticsearchSink, install};
 use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
 
@@ -30,6 +30,7 @@ pub const TEMPLATE: &str = include_str!("../../index-templates/transactions.json
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some("consumer"),
     topics: |config| vec![config.transactions.topic.clone()],
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
@@ -42,7 +43,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let target = match &config.transactions.store {
         IndexStore::Elasticsearch => elasticsearch(config)?,
         IndexStore::Sqlite(path) => sqlite(Sqlite::new(path), order),
@@ -50,24 +51,24 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
     Ok(target.bound_to(Transactions::new(order)))
 }
 
-fn elasticsearch(config: &Config) -> Result<Target<Document>, String> {
+fn elasticsearch(config: &Config) -> Result<Target<Document>, SetupError> {
     let alias = config.elasticsearch.index.clone();
     let client = ElasticsearchClient::new(&config.elasticsearch)?;
     let sink = Arc::new(ElasticsearchSink::new(client.clone(), &alias));
-    let shelf = Arc::new(ElasticsearchReader::new(client.clone(), &alias));
+    let reader = Arc::new(ElasticsearchReader::new(client.clone(), &alias));
     let name = format!("elasticsearch/{alias}");
     let prepare = prepare((client, alias), |(client, alias)| async move {
         install(&client, &alias, TEMPLATE).await.map_err(|error| Failure::misconfigured(error.to_string()))
     });
-    Ok(Target { sink, shelf, prepare, name })
+    Ok(Target { sink, reader, prepare, name })
 }
 
 fn sqlite(sqlite: Sqlite, order: Order) -> Target<Document> {
     let sink = Arc::new(SqliteDocuments::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteReader::documents(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::documents(sqlite.clone()));
     let name = format!("sqlite/{}", sqlite.path().display());
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads a transaction event for one of the systems that have them.

@@ -16,22 +16,28 @@ use crate::config::Config;
 use crate::stores::algolia::version_store::IndexEntry;
 use crate::stores::algolia::{IndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
-use crate::stores::target::BoundSystem;
+use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions-algolia";
 
-static LEDGER: Collection = Collection {
+static VERSIONS: Collection = Collection {
     name: "algoliaTransactions",
     key: "_id",
     deleted: "_deleted",
     fields: OwnedFields::Only(&["object"]),
     indexes: &[],
 };
-static KEPT: IndexSpec =
-    IndexSpec { system: NAME, index: "transactions", ledger: &LEDGER, only: &[&LEDGER], rated: None, ordered: false };
+static KEPT: IndexSpec = IndexSpec {
+    system: NAME,
+    index: "transactions",
+    versions: &VERSIONS,
+    only: &[&VERSIONS],
+    rated: None,
+    ordered: false,
+};
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]
@@ -41,6 +47,7 @@ pub struct TransactionsAlgolia;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
+    service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -53,7 +60,7 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
 }
 

@@ -15,7 +15,7 @@ use crate::config::{Config, Database};
 use crate::stores::audit::AuditRow;
 use crate::stores::postgres::{Postgres, PostgresAudit, PostgresReader};
 use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteReader};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
@@ -26,6 +26,7 @@ pub const NAME: &str = "transactions-audit";
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
+    service: None,
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -38,8 +39,9 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
-    let database = config.database.as_ref().ok_or("transactions-audit needs a database: set DATABASE_URL")?;
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+    let missing = || SetupError::Missing("transactions-audit needs a database: set DATABASE_URL".to_owned());
+    let database = config.database.as_ref().ok_or_else(missing)?;
     let name = database.target();
     let target = match database {
         Database::Postgres { url, address } => {
@@ -54,16 +56,16 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
 
 fn postgres(postgres: Postgres, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(PostgresAudit::new(postgres.clone(), order));
-    let shelf = Arc::new(PostgresReader(postgres.clone()));
+    let reader = Arc::new(PostgresReader(postgres.clone()));
     let prepare = prepare(postgres, |postgres| async move { postgres.install_audit().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
     let sink = Arc::new(SqliteAudit::new(sqlite.clone(), order));
-    let shelf = Arc::new(SqliteReader::audit(sqlite.clone()));
+    let reader = Arc::new(SqliteReader::audit(sqlite.clone()));
     let prepare = prepare(sqlite, |sqlite| async move { sqlite.install().await });
-    Target { sink, shelf, prepare, name }
+    Target { sink, reader, prepare, name }
 }
 
 /// Reads transaction events and keeps them as they are.

@@ -15,7 +15,7 @@ use pipeline::{Record, System};
 use super::transactions;
 use crate::config::Config;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
 
@@ -40,6 +40,7 @@ pub struct TransactionsMongo;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
+    service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
@@ -52,13 +53,13 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-    let shelf = Arc::new(MongoReader::new(mongo.clone(), ALL));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(TransactionsMongo))
+    Ok(Target { sink, reader, prepare, name }.bound_to(TransactionsMongo))
 }
 
 impl System for TransactionsMongo {

@@ -12,7 +12,7 @@ use pipeline::{Record, System};
 
 use crate::config::Config;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
-use crate::stores::target::{BoundSystem, Needed, Target, prepare};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 use crate::walk;
@@ -83,6 +83,7 @@ pub struct Users;
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
+    service: Some(NAME),
     topics: |config| vec![config.users.topic.clone()],
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
@@ -95,13 +96,13 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, String> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
-    let shelf = Arc::new(MongoReader::new(mongo.clone(), ALL));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, shelf, prepare, name }.bound_to(Users))
+    Ok(Target { sink, reader, prepare, name }.bound_to(Users))
 }
 
 impl System for Users {

@@ -192,11 +192,11 @@ fn the_audit_is_purged_likewise() {
     assert_eq!(audited.ask("SELECT count(*) FROM transactions WHERE id = 'living' AND status = 'bad'"), 1);
 }
 
-/// Holds a store that has the living `alive` and the tombstone `dead` to what a shelf promises.
-async fn keeps_its_word(shelf: &dyn StoreReader) {
+/// Holds a store that has the living `alive` and the tombstone `dead` to what a reader promises.
+async fn keeps_its_word(reader: &dyn StoreReader) {
     let ids = ["alive", "dead"].map(str::to_owned);
-    let found = shelf.find(&ids).await.unwrap();
-    let (alive, dead) = (found[0].as_ref().unwrap().held, found[1].as_ref().unwrap().held);
+    let found = reader.find(&ids).await.unwrap();
+    let (alive, dead) = (found[0].as_ref().unwrap().version, found[1].as_ref().unwrap().version);
     assert!(!alive.deleted && dead.deleted);
     let seen = |id: &str, version, deleted| ObservedVersion { id: id.to_owned(), version, deleted };
     let changed = [
@@ -206,14 +206,14 @@ async fn keeps_its_word(shelf: &dyn StoreReader) {
         seen("dead", dead.version, false),
         seen("never", 4, true),
     ];
-    assert_eq!(shelf.remove(&changed).await.unwrap(), 0, "{}", shelf.name());
-    assert_eq!(shelf.remove(&[seen("never", 4, true), seen("dead", dead.version, true)]).await.unwrap(), 1);
-    let left = shelf.find(&ids).await.unwrap();
-    assert!(left[0].is_some() && left[1].is_none(), "{}", shelf.name());
-    assert_eq!(shelf.horizon().await.unwrap(), None);
+    assert_eq!(reader.remove(&changed).await.unwrap(), 0, "{}", reader.name());
+    assert_eq!(reader.remove(&[seen("never", 4, true), seen("dead", dead.version, true)]).await.unwrap(), 1);
+    let left = reader.find(&ids).await.unwrap();
+    assert!(left[0].is_some() && left[1].is_none(), "{}", reader.name());
+    assert_eq!(reader.horizon().await.unwrap(), None);
     for version in [8, 4] {
-        shelf.note_horizon(version).await.unwrap();
-        assert_eq!(shelf.horizon().await.unwrap(), Some(8), "{}", shelf.name());
+        reader.note_horizon(version).await.unwrap();
+        assert_eq!(reader.horizon().await.unwrap(), Some(8), "{}", reader.name());
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use millrace::stores::algolia::version_store::IndexEntry;
-use millrace::stores::ratings::recompute::{Rated, Rating, Ratings, astray, rate};
+use millrace::stores::ratings::recompute::{Rated, Rating, Ratings, rate, wrong_subjects};
 use pipeline::sink::Order;
 
-use crate::ledger::{APPLIED, Place, SUPERSEDED, deleted, entry, in_each, review, take, texts};
+use crate::version_store::{APPLIED, Place, SUPERSEDED, deleted, entry, in_each, review, take, texts};
 
 in_each! {
     a_contribution_that_moves_counts_once
@@ -18,7 +18,7 @@ in_each! {
 
 /// As sorted text.
 async fn off(ratings: &dyn Ratings) -> String {
-    let mut subjects = astray(ratings).await.unwrap();
+    let mut subjects = wrong_subjects(ratings).await.unwrap();
     subjects.sort();
     subjects.join(" ")
 }
@@ -29,9 +29,9 @@ async fn histograms(ratings: &dyn Ratings, subjects: &[String]) -> Vec<[u64; 5]>
 }
 
 async fn a_contribution_that_moves_counts_once(place: Arc<Place>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let both = texts(&["x", "y"]);
-    take(&*ledger, &[review("r1", 1, "x", 4), review("r2", 1, "x", 5)]).await;
+    take(&*versions, &[review("r1", 1, "x", 4), review("r2", 1, "x", 5)]).await;
     assert_eq!(ratings.held(&both).await.unwrap(), [None, None]);
     assert_eq!(off(&*ratings).await, "x");
     let subjects = ratings.subjects(&texts(&["r1", "r2", "none"])).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_contribution_that_moves_counts_once(place: Arc<Place>) {
     assert_eq!(off(&*ratings).await, "");
     assert_eq!(histograms(&*ratings, &both).await, [[0, 0, 0, 1, 1], [0; 5]]);
 
-    take(&*ledger, &[review("r1", 2, "y", 2)]).await;
+    take(&*versions, &[review("r1", 2, "y", 2)]).await;
     let subjects = ratings.subjects(&texts(&["r1"])).await.unwrap();
     assert_eq!(subjects, ["x", "y"]);
     assert_eq!(off(&*ratings).await, "x y");
@@ -49,43 +49,43 @@ async fn a_contribution_that_moves_counts_once(place: Arc<Place>) {
     assert_eq!(histograms(&*ratings, &both).await, [[0, 0, 0, 0, 1], [0, 1, 0, 0, 0]]);
 
     // The last one leaves.
-    take(&*ledger, &[review("r2", 2, "y", 2)]).await;
+    take(&*versions, &[review("r2", 2, "y", 2)]).await;
     assert_eq!(off(&*ratings).await, "x y");
     rate(&*ratings, &both).await.unwrap();
     assert_eq!(histograms(&*ratings, &both).await, [[0; 5], [0, 2, 0, 0, 0]]);
 }
 
 async fn a_contribution_that_is_withdrawn_counts_no_more(place: Arc<Place>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let x = texts(&["x"]);
     let count = async || ratings.count(&x).await.unwrap()[0].histogram;
-    take(&*ledger, &[review("r1", 1, "x", 1), review("r2", 1, "x", 2)]).await;
+    take(&*versions, &[review("r1", 1, "x", 1), review("r2", 1, "x", 2)]).await;
     rate(&*ratings, &x).await.unwrap();
-    take(&*ledger, &[deleted("r1", 2), entry("r2", 2)]).await;
+    take(&*versions, &[deleted("r1", 2), entry("r2", 2)]).await;
     assert_eq!(off(&*ratings).await, "x");
     assert_eq!(count().await, [0; 5]);
     rate(&*ratings, &x).await.unwrap();
     assert_eq!(off(&*ratings).await, "");
     for entry in [deleted("r1", 2), entry("r2", 2)] {
-        ledger.give_back(&entry).await.unwrap();
+        versions.give_back(&entry).await.unwrap();
     }
     assert_eq!(count().await, [1, 1, 0, 0, 0], "what was given back counts again");
 
-    take(&*ledger, &[entry("r3", 1)]).await;
-    take(&*ledger, &[review("r3", 2, "x", 3)]).await;
+    take(&*versions, &[entry("r3", 1)]).await;
+    take(&*versions, &[review("r3", 2, "x", 3)]).await;
     assert_eq!(count().await, [1, 1, 1, 0, 0]);
-    ledger.give_back(&review("r3", 2, "x", 3)).await.unwrap();
+    versions.give_back(&review("r3", 2, "x", 3)).await.unwrap();
     assert_eq!(count().await, [1, 1, 0, 0, 0], "what was given back never counted");
     assert_eq!(ratings.subjects(&texts(&["r1", "r2"])).await.unwrap(), ["x"]);
 }
 
 async fn a_late_count_overwrites_nothing(place: Arc<Place>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let x = texts(&["x"]);
-    take(&*ledger, &[review("r1", 1, "x", 1)]).await;
+    take(&*versions, &[review("r1", 1, "x", 1)]).await;
     let seq = ratings.raise(&x).await.unwrap().remove(0).unwrap();
     let rating = ratings.count(&x).await.unwrap()[0];
-    take(&*ledger, &[review("r2", 1, "x", 2)]).await;
+    take(&*versions, &[review("r2", 1, "x", 2)]).await;
     rate(&*ratings, &x).await.unwrap();
     assert!(ratings.held(&x).await.unwrap()[0].as_ref().unwrap().seq > seq);
     ratings.put(&[Rated { subject: "x".to_owned(), seq, rating }]).await.unwrap();
@@ -103,11 +103,11 @@ fn raced(writer: usize, n: usize, version: i64) -> IndexEntry {
 
 /// Looks after each write whether the ratings hold all that was known before the look.
 async fn write_and_look(place: Arc<Place>, writer: usize, known: Arc<Known>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let all = texts(&["x", "y", "z"]);
     for n in 0..500 {
         let entry = raced(writer, n, 2);
-        assert_eq!(take(&*ledger, std::slice::from_ref(&entry)).await, [APPLIED]);
+        assert_eq!(take(&*versions, std::slice::from_ref(&entry)).await, [APPLIED]);
         let subjects = ratings.subjects(std::slice::from_ref(&entry.id)).await.unwrap();
         rate(&*ratings, &subjects).await.unwrap();
         let contribution = entry.contribution.unwrap();
@@ -130,7 +130,7 @@ async fn racing_writers_leave_the_rating_of_all(place: Arc<Place>) {
     let (one, other) = (write(0), write(1));
     one.await.unwrap();
     other.await.unwrap();
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let all = texts(&["x", "y", "z"]);
     let known = known.lock().unwrap().clone();
     let expected: Vec<[u64; 5]> = all.iter().map(|subject| known[subject]).collect();
@@ -139,9 +139,9 @@ async fn racing_writers_leave_the_rating_of_all(place: Arc<Place>) {
     // Once more, in another order, with older ones that count for others.
     for n in (0..500).rev() {
         let again = [raced(0, n, 2), raced(1, n, 2)];
-        assert_eq!(take(&*ledger, &again).await, [APPLIED, APPLIED]);
+        assert_eq!(take(&*versions, &again).await, [APPLIED, APPLIED]);
         let older = again.map(|again| review(&again.id, 1, "w", 1));
-        assert_eq!(take(&*ledger, &older).await, [SUPERSEDED, SUPERSEDED]);
+        assert_eq!(take(&*versions, &older).await, [SUPERSEDED, SUPERSEDED]);
         let subjects = ratings.subjects(&older.map(|older| older.id)).await.unwrap();
         rate(&*ratings, &subjects).await.unwrap();
     }

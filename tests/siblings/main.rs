@@ -14,7 +14,6 @@
 )]
 
 mod contributions;
-mod ledger;
 mod outage;
 mod payloads;
 mod refused;
@@ -22,6 +21,7 @@ mod reviews;
 mod transactions;
 mod users;
 mod values;
+mod version_store;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

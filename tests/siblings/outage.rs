@@ -112,7 +112,7 @@ fn answers_that_are_lost_lose_nothing() {
     assert!(running.terminate().success());
     let expected = reviews::expected(&options).unwrap();
     assert_eq!(siblings.objects("reviews").len(), expected.reviews.values().filter(|one| !one.deleted).count());
-    let ledger: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
-    assert_eq!(ledger.len(), expected.reviews.len());
+    let versions: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
+    assert_eq!(versions.len(), expected.reviews.len());
     siblings.verified("reviews");
 }

@@ -11,8 +11,8 @@ use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
 
 use crate::PROGRAM;
-use crate::ledger::{Place, in_each, review as contribution, take, texts};
 use crate::reviews::review;
+use crate::version_store::{Place, in_each, review as contribution, take, texts};
 
 in_each! {
     a_subject_that_refuses_is_listed_until_it_is_mended
@@ -27,10 +27,10 @@ impl FollowUp for Rates {
 }
 
 async fn a_subject_that_refuses_is_listed_until_it_is_mended(place: Arc<Place>) {
-    let (ledger, ratings) = (place.ledger(Order::Log), place.ratings());
+    let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let subjects = texts(&["a", "b", "c", "d", "e"]);
     let contributions = ["a", "b", "c", "d", "e"].map(|subject| contribution(subject, 1, subject, 5));
-    take(&*ledger, &contributions).await;
+    take(&*versions, &contributions).await;
     place.spoil("c").await;
     let work = Arc::new(Rates(ratings.clone()));
     let here = FollowUps::new("here", work.clone(), place.refusals());

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 90;
 /// writes it) events from the future pass.
 ///
 /// # Errors
-/// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type` (no
+/// A [`DecodeError`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type` (no
 /// type at all), `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`,
 /// `bad_timestamp`, `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ClerkRecord<'_>, DecodeError> {

@@ -16,7 +16,7 @@ use crate::{DecodeError, Fields, TransactionKind, json};
 /// writes it) events from the future pass.
 ///
 /// # Errors
-/// A [`Reject`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
+/// A [`DecodeError`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `unknown_event_type`,
 /// `missing_id`, `id_too_long`, `missing_field`, `bad_field`, `duplicate_field`, `bad_stars`, `bad_timestamp`,
 /// `timestamp_out_of_range`.
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ReviewEvent<'_>, DecodeError> {

@@ -7,8 +7,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::gaps::Gaps;
 use super::offsets::PartitionOffsets;
-use crate::ledger::Frontier;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Frontier;
 use crate::record::{Epoch, TopicPartition};
 
 /// One assigned partition.
@@ -249,7 +249,7 @@ pub(super) fn partitions_of(list: &TopicPartitionList, topics: &[Arc<str>]) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Position;
+    use crate::offset_tracker::Position;
 
     const EPOCH: Epoch = Epoch(1);
 

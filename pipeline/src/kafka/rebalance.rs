@@ -15,8 +15,8 @@ use super::context::Rebalance;
 use super::poll::KafkaFeed;
 use super::starts::{Opening, Starts, begin};
 use crate::feed::Revocation;
-use crate::ledger::Frontier;
 use crate::mutants::{self, Mutant};
+use crate::offset_tracker::Frontier;
 use crate::record::TopicPartition;
 
 impl KafkaFeed {

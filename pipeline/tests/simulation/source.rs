@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::feed::{Intake, Revocation};
-use pipeline::ledger::Frontier;
+use pipeline::offset_tracker::Frontier;
 use pipeline::{Epoch, TopicPartition};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;

@@ -70,7 +70,7 @@ pub(super) async fn send(
 
 /// Whether the system takes it for an event; what its store says of it, the consumer will hear.
 fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), CommandFailure> {
-    let setup = system.setup(config, Order::Any).map_err(CommandFailure::config)?;
+    let setup = system.setup(config, Order::Any)?;
     let events = setup.bound.binding.decode(std::slice::from_ref(mended));
     match events.decoded() {
         [Decoded::Event(..)] => Ok(()),

@@ -267,7 +267,7 @@ async fn replay(
         records.iter().try_for_each(|record| print(&coordinates(record)))?;
         return print(&json!({"system": system.name, "would_replay": records.len()}).to_string());
     }
-    let replayed = replay_letters(system, config, records).await.map_err(CommandFailure::unavailable)?;
+    let replayed = replay_letters(system, config, records).await?;
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }

@@ -50,7 +50,7 @@ async fn database(config: &Config) -> Diagnosis {
         Some(Database::Postgres { url, address }) => {
             let looked = match Postgres::new(url, address, 1) {
                 Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
-                Err(why) => Err(why),
+                Err(why) => Err(why.to_string()),
             };
             looked.map_or_else(|why| Diagnosis::failed(POSTGRES, why), |server| postgres(&server, address))
         }
@@ -87,7 +87,7 @@ async fn objects(config: &Config, index: &str) -> Diagnosis {
     };
     let asked = match algolia::AlgoliaClient::new(settings) {
         Ok(client) => client.probe(index).await.map_err(|failure| failure.why.into_owned()),
-        Err(why) => Err(why),
+        Err(why) => Err(why.to_string()),
     };
     let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
     asked.map_or_else(|why| Diagnosis::failed(ALGOLIA, why), |_| Diagnosis::ok(ALGOLIA, known))
@@ -97,7 +97,7 @@ async fn elasticsearch(config: &Config) -> Vec<Diagnosis> {
     let alias = &config.elasticsearch.index;
     let client = match ElasticsearchClient::new(&config.elasticsearch) {
         Ok(client) => client,
-        Err(why) => return vec![Diagnosis::failed(ELASTICSEARCH, why)],
+        Err(why) => return vec![Diagnosis::failed(ELASTICSEARCH, why.to_string())],
     };
     let cluster = match inspect(&client, alias).await {
         Ok(cluster) => cluster,
@@ -223,7 +223,7 @@ async fn marks(config: &Config) -> Diagnosis {
     let server = match redis(config, "doctor", "doctor") {
         Ok(Some(marks)) => marks.server().await,
         Ok(None) => return Diagnosis::ok(REDIS, "switched off"),
-        Err(why) => Err(why),
+        Err(why) => Err(why.to_string()),
     };
     match server {
         Err(why) => Diagnosis::fault(

@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::stores::reader::StoreReader;
+use crate::stores::target::SetupError;
 use crate::systems::Definition;
 use outcomes::{EventContent, EventSource, LoggedEvent, RejectCause};
 use report::{Evidence, ExplainReport, StoreState};
@@ -32,7 +33,7 @@ pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
 /// The store of a projection, beside the system's own.
 pub struct ProjectionStore {
     pub system: &'static str,
-    pub shelf: Result<Arc<dyn StoreReader>, String>,
+    pub reader: Result<Arc<dyn StoreReader>, SetupError>,
 }
 
 /// Why it could not be told.
@@ -45,7 +46,7 @@ pub enum ExplainError {
     #[error("{}", .0.why)]
     Store(StoreFailure),
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
 }
 
 impl From<StoreFailure> for ExplainError {
@@ -65,18 +66,18 @@ pub async fn explain(
     id: String,
     progress: Progress,
 ) -> Result<ExplainReport, ExplainError> {
-    system.has_documents().map_err(ExplainError::Setup)?;
-    let setup = system.setup(config, Order::Any).map_err(ExplainError::Setup)?;
+    system.has_documents()?;
+    let setup = system.setup(config, Order::Any)?;
     let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;
     let committed = log.committed().await?;
-    let (store, history) = look(&*setup.bound.shelf, system, &id).await?;
+    let (store, history) = look(&*setup.bound.reader, system, &id).await?;
     let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
     let mut notes = Vec::new();
-    for ProjectionStore { system, shelf } in besides {
-        let looked = match shelf {
-            Ok(shelf) => look(&*shelf, system, &id).await.map_err(|failure| failure.why.into_owned()),
-            Err(why) => Err(why),
+    for ProjectionStore { system, reader } in besides {
+        let looked = match reader {
+            Ok(reader) => look(&*reader, system, &id).await.map_err(|failure| failure.why.into_owned()),
+            Err(why) => Err(why.to_string()),
         };
         match looked {
             Ok((store, events)) => {
@@ -106,9 +107,9 @@ pub async fn explain(
     let gone: Vec<Record> = history.into_iter().filter(gone).collect();
     records.extend(gone.into_iter().map(|record| (EventSource::History, record, None)));
     records.sort_by(|(_, one, _), (_, other, _)| at(one).cmp(&at(other)));
-    let events = judged(&*setup.bound.binding, &id, &records, &committed).await;
+    let events = judge_events(&*setup.bound.binding, &id, &records, &committed).await;
     let whole = log.is_whole();
-    let horizon = if whole { None } else { setup.bound.shelf.horizon().await? };
+    let horizon = if whole { None } else { setup.bound.reader.horizon().await? };
     Ok(ExplainReport::new(Evidence { id, system, group: setup.group, events, stores, whole, horizon, notes }))
 }
 
@@ -130,17 +131,17 @@ fn at(record: &Record) -> (&str, i32, i64) {
 
 /// What a store holds of the document, and the events that it keeps.
 async fn look(
-    shelf: &dyn StoreReader,
+    reader: &dyn StoreReader,
     system: &'static str,
     id: &str,
 ) -> Result<(StoreState, Option<Vec<Record>>), StoreFailure> {
-    let found = shelf.find(&[id.to_owned()]).await?.into_iter().next().flatten();
-    let history = shelf.history(id).await?;
-    Ok((StoreState { system, name: shelf.name(), found, history: history.as_ref().map(Vec::len) }, history))
+    let found = reader.find(&[id.to_owned()]).await?.into_iter().next().flatten();
+    let history = reader.history(id).await?;
+    Ok((StoreState { system, name: reader.name(), found, history: history.as_ref().map(Vec::len) }, history))
 }
 
 /// Decodes and enriches as the consumer does.
-async fn judged(
+async fn judge_events(
     binding: &dyn Binding,
     id: &str,
     records: &[(EventSource, Record, Option<RejectCause>)],
@@ -148,7 +149,7 @@ async fn judged(
 ) -> Vec<LoggedEvent> {
     let mut events = Vec::with_capacity(records.len());
     for (source, record, letter) in records {
-        let Some(what) = told(binding, id, record).await else { continue };
+        let Some(what) = content_of(binding, id, record).await else { continue };
         let partition = (record.at.topic.to_string(), record.at.partition);
         let behind = committed.get(&partition).is_some_and(|committed| record.offset < *committed);
         events.push(LoggedEvent {
@@ -165,7 +166,7 @@ async fn judged(
 }
 
 /// What a record says; `None` where it is about another document.
-async fn told(binding: &dyn Binding, id: &str, record: &Record) -> Option<EventContent> {
+async fn content_of(binding: &dyn Binding, id: &str, record: &Record) -> Option<EventContent> {
     let events = binding.decode(std::slice::from_ref(record));
     let identity = match events.decoded().first() {
         Some(Decoded::Event(identity, ())) if identity.document != id => return None,

@@ -49,7 +49,7 @@ pub struct Evidence {
 pub struct ExplainReport {
     pub facts: Evidence,
     /// One an event.
-    pub fates: Vec<EventOutcome>,
+    pub outcomes: Vec<EventOutcome>,
     /// What differs, as `verify` calls it.
     pub finding: Option<DifferenceName>,
     /// Why the store holds what it holds.
@@ -59,7 +59,7 @@ pub struct ExplainReport {
 
 impl ExplainReport {
     pub fn new(mut facts: Evidence) -> Self {
-        let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.held);
+        let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         let judge = OutcomeJudge::new(&facts.events, held);
         let (fates, holder, difference) = (judge.fates(), judge.holder, judge.difference());
         let (kind, expected) = difference.map(|(difference, expected)| (difference.kind, expected)).unzip();
@@ -80,11 +80,11 @@ impl ExplainReport {
             None => Confidence::Right,
         };
         facts.note(&fates);
-        Self { facts, fates, finding: named, why, standing }
+        Self { facts, outcomes: fates, finding: named, why, standing }
     }
 
     /// What became of an event, in words.
-    pub fn fate(&self, fate: &EventOutcome) -> String {
+    pub fn outcome_text(&self, fate: &EventOutcome) -> String {
         let facts = &self.facts;
         let store = facts.store();
         let cause = |cause: &super::outcomes::RejectCause| format!("{}, {}", cause.class, cause.reason);
@@ -189,7 +189,7 @@ impl Evidence {
 
     fn wrong(&self, kind: DifferenceKind, expected: Option<usize>) -> String {
         let (store, system) = (self.store(), self.system);
-        let held = self.stores.first().and_then(|store| store.found.as_ref()).map_or(0, |found| found.held.version);
+        let held = self.stores.first().and_then(|store| store.found.as_ref()).map_or(0, |found| found.version.version);
         let from = |number: usize| format!("expected version {} from {}", self.version(number), self.place(number));
         let expects = expected.map(from).unwrap_or_else(|| "expected nothing".to_owned());
         let gone =
@@ -238,7 +238,7 @@ impl Evidence {
         if pending > 0 {
             self.notes.push(format!("the group {} has {pending} of its events to go, so this may change", self.group));
         }
-        let held = self.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.held);
+        let held = self.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         for (number, fate) in fates.iter().enumerate() {
             let newer = self.events.get(number).and_then(LoggedEvent::version) > held.map(|held| held.version);
             if newer && matches!(fate, EventOutcome::DeadLettered { replayed: false, .. }) {
@@ -247,7 +247,8 @@ impl Evidence {
                 self.notes.push(format!("the dead letter {place} would be newer (version {version}): {replay}"));
             }
         }
-        let state = |store: &StoreState| store.found.as_ref().map(|found| (found.held.version, found.held.deleted));
+        let state =
+            |store: &StoreState| store.found.as_ref().map(|found| (found.version.version, found.version.deleted));
         let Some((own, others)) = self.stores.split_first() else { return };
         let differ = others.iter().filter(|other| state(other) != state(own));
         let tell = |other: &StoreState| {
@@ -269,84 +270,4 @@ fn noun(kind: &'static str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use pipeline::dedupe::Mark;
-
-    use super::*;
-    use crate::maintenance::explain::outcomes::{EventContent, RejectCause};
-    use crate::stores::reader::StoredVersion;
-
-    fn event(offset: i64, version: i64, content: u64) -> LoggedEvent {
-        let kind = if content == 0 { "deleted" } else { "updated" };
-        let what =
-            EventContent::Told { version, deleted: content == 0, content, kind, mark: Mark([content as u8; 16]) };
-        LoggedEvent {
-            topic: "t".into(),
-            partition: 0,
-            offset,
-            source: EventSource::Topic,
-            what,
-            letter: None,
-            committed: true,
-        }
-    }
-
-    fn story(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) -> ExplainReport {
-        let found = held.map(|(version, content)| StoredDocument {
-            held: StoredVersion { version, deleted: content == 0, content, passed: None },
-            text: None,
-        });
-        let stores = vec![StoreState { system: "transactions", name: "elasticsearch", found, history: None }];
-        let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
-        ExplainReport::new(Evidence { id, system: "transactions", group, events, stores, whole, horizon: None, notes })
-    }
-
-    #[test]
-    fn each_difference_says_what_to_do_and_whether_it_is_certain() {
-        let log = || vec![event(0, 5, 1), event(1, 7, 2)];
-        let cases = [
-            (
-                log(),
-                None,
-                true,
-                Confidence::Wrong,
-                "but elasticsearch holds nothing: run millrace verify transactions --repair",
-            ),
-            (log(), Some((5, 1)), true, Confidence::Wrong, "holds the older version 5: run millrace verify"),
-            (log(), Some((7, 9)), true, Confidence::Wrong, "with another content"),
-            (log(), Some((8, 9)), true, Confidence::Wrong, "version 8, which no event has"),
-            (log(), Some((8, 9)), false, Confidence::Open, "no longer in the log"),
-            (
-                vec![event(0, 5, 0)],
-                Some((4, 1)),
-                true,
-                Confidence::Wrong,
-                "a delete, but elasticsearch holds version 4 alive",
-            ),
-            (Vec::new(), Some((4, 1)), true, Confidence::Wrong, "--delete-phantoms"),
-            (Vec::new(), Some((4, 1)), false, Confidence::Open, "no longer in the log"),
-            (Vec::new(), None, true, Confidence::Right, "no event is about it"),
-        ];
-        for (events, held, whole, standing, says) in cases {
-            let story = story(events, held, whole);
-            assert!(story.why.contains(says) && story.standing == standing, "{says}: {story:?}");
-        }
-    }
-
-    #[test]
-    fn a_repair_is_not_advised_where_the_topic_has_nothing_to_repair_from() {
-        let gone = LoggedEvent { source: EventSource::History, ..event(0, 5, 1) };
-        assert!(story(vec![gone], None, false).why.contains("cannot write it anew"));
-    }
-
-    #[test]
-    fn a_newer_dead_letter_and_what_is_to_come_are_noted() {
-        let cause = RejectCause { class: "c".into(), reason: "r".into() };
-        let letter = LoggedEvent { letter: Some(cause), ..event(1, 9, 3) };
-        let pending = LoggedEvent { committed: false, ..event(2, 10, 4) };
-        let story = story(vec![event(0, 5, 1), letter, pending], Some((5, 1)), true);
-        assert_eq!((story.standing, story.why.as_str()), (Confidence::Open, "updated by t/0/0 (version 5)"));
-        assert!(story.facts.notes[0].contains("1 of its events to go"), "{:?}", story.facts.notes);
-        assert!(story.facts.notes[1].ends_with("millrace dlq replay --system transactions --at t/0/1"));
-    }
-}
+mod tests;

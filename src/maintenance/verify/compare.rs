@@ -49,7 +49,7 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// The event that the store should hold.
     pub expected: Option<LoggedVersion>,
-    pub held: Option<StoredVersion>,
+    pub stored: Option<StoredVersion>,
 }
 
 /// Compares one document. `told` is in log order within each partition.
@@ -63,7 +63,7 @@ pub fn compare(told: &[LoggedVersion], held: Option<StoredVersion>) -> Option<Di
         (None, Some(_)) if told.is_empty() => DifferenceKind::Unknown,
         (expected, Some(held)) => judge(told, expected, held)?,
     };
-    Some(Difference { kind, expected, held })
+    Some(Difference { kind, expected, stored: held })
 }
 
 /// The event that the store must hold: the newest version, of equal ones the last that is no copy of an earlier one.

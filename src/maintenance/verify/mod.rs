@@ -22,10 +22,11 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::maintenance::replay::replay;
+use crate::maintenance::replay::{ReplayError, replay};
 use crate::run::consumer::engine_options;
 use crate::stores::follow_up::Refusal;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
+use crate::stores::target::SetupError;
 use crate::systems::{Definition, Setup};
 use compare::{Difference, LogPosition, LoggedVersion, compare};
 pub use name::DifferenceName;
@@ -63,9 +64,9 @@ pub enum VerifyError {
     #[error("the temporary folder cannot be used: {0}")]
     Disk(#[from] io::Error),
     #[error("{0}")]
-    Setup(String),
+    Setup(#[from] SetupError),
     #[error("the repair failed: {0}")]
-    Repair(String),
+    Repair(#[from] ReplayError),
 }
 
 impl From<KafkaError> for VerifyError {
@@ -148,19 +149,19 @@ pub async fn verify(
     options: VerifyOptions,
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
-    system.has_documents().map_err(VerifyError::Setup)?;
-    let setup = system.setup(config, Order::Any).map_err(VerifyError::Setup)?;
+    system.has_documents()?;
+    let setup = system.setup(config, Order::Any)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
-    let (shelf, topics) = (setup.bound.shelf.clone(), setup.topics.clone());
+    let (reader, topics) = (setup.bound.reader.clone(), setup.topics.clone());
     let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.clone()).await?;
     log.await_committed(options.wait).await?;
     let letters = log.letters(system.name).await?;
-    let mut report = VerifyReport { store: shelf.name(), letters: letters.len() as u64, ..VerifyReport::default() };
+    let mut report = VerifyReport { store: reader.name(), letters: letters.len() as u64, ..VerifyReport::default() };
 
     let mut buckets = Buckets::new(log.offsets() * 2, options.memory)?;
     let mut reading = Reading { binding: &*setup.bound.binding, walk: setup.walk, letters: &letters, optional: false };
     report.records = log.read(&reading, &mut buckets, &mut report, listener).await?;
-    read(&*shelf, &mut buckets, &mut report, listener).await?;
+    read(&*reader, &mut buckets, &mut report, listener).await?;
     // What was written while the store was read may be in it, and need not.
     log.go_on().await?;
     reading.optional = true;
@@ -168,61 +169,78 @@ pub async fn verify(
 
     listener.at(VerifyStep::Compare);
     let whole = log.is_whole();
-    let horizon = if whole { None } else { shelf.horizon().await? };
-    let mut wanted: Vec<LogPosition> = Vec::new();
-    let mut equal = WantedVersions::new();
-    let mut phantoms: Vec<ObservedVersion> = Vec::new();
-    let repair = options.repair;
+    let horizon = if whole { None } else { reader.horizon().await? };
+    let mut repairs = Repairs::default();
     buckets.each(|id, document| {
         report.documents += 1;
         if document.twice {
             note(&mut report, listener, finding(DifferenceName::Twice, id, &topics, None));
         }
-        let Some(difference) = compare(&document.told, document.held) else { return };
+        let Some(difference) = compare(&document.logged, document.stored) else { return };
         let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
-        match (name, difference.expected, difference.held) {
-            (DifferenceName::Missing | DifferenceName::Stale | DifferenceName::Resurrected, Some(expected), _)
-                if repair =>
-            {
-                wanted.push(expected.at)
+        if options.repair {
+            repairs.add(id, name, &difference, &*reader, &options);
+        }
+    })?;
+    if options.repair {
+        report.repaired = repaired(&setup, &log, &engine, repairs.replayed).await?;
+        let setup = system.setup(config, Order::Log)?;
+        report.repaired += rewritten(&setup, &mut log, &engine, repairs.rewritten).await?;
+        report.removed = reader.remove(&repairs.phantoms).await?;
+    }
+    follow(&*reader, options.repair, &mut report, listener).await?;
+    Ok(report)
+}
+
+/// What mends the differences that were found.
+#[derive(Default)]
+struct Repairs {
+    /// Records that are written again.
+    replayed: Vec<LogPosition>,
+    /// Documents that are rewritten at the version that they have.
+    rewritten: WantedVersions,
+    phantoms: Vec<ObservedVersion>,
+}
+
+impl Repairs {
+    /// Notes what mends a difference, if anything does.
+    fn add(
+        &mut self,
+        id: &str,
+        name: DifferenceName,
+        difference: &Difference,
+        reader: &dyn StoreReader,
+        options: &VerifyOptions,
+    ) {
+        use DifferenceName::{Altered, Different, Missing, Phantom, Resurrected, Stale};
+        match (name, difference.expected, difference.stored) {
+            (Missing | Stale | Resurrected, Some(expected), _) => self.replayed.push(expected.at),
+            (Different | Altered, Some(expected), _) if reader.shows_anew() => self.replayed.push(expected.at),
+            (Different | Altered, Some(expected), _) => {
+                self.rewritten.insert(id.to_owned(), (expected.version, expected.at));
             }
-            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _)
-                if repair && shelf.shows_anew() =>
-            {
-                wanted.push(expected.at)
-            }
-            (DifferenceName::Different | DifferenceName::Altered, Some(expected), _) if repair => {
-                equal.insert(id.to_owned(), (expected.version, expected.at));
-            }
-            (DifferenceName::Phantom, _, Some(held)) if repair && options.delete_phantoms => {
-                phantoms.push(ObservedVersion { id: id.to_owned(), version: held.version, deleted: held.deleted });
+            (Phantom, _, Some(stored)) if options.delete_phantoms => {
+                let (version, deleted) = (stored.version, stored.deleted);
+                self.phantoms.push(ObservedVersion { id: id.to_owned(), version, deleted });
             }
             _ => {}
         }
-    })?;
-    if repair {
-        report.repaired = repaired(&setup, &log, &engine, wanted).await?;
-        let setup = system.setup(config, Order::Log).map_err(VerifyError::Setup)?;
-        report.repaired += rewritten(&setup, &mut log, &engine, equal).await?;
-        report.removed = shelf.remove(&phantoms).await?;
     }
-    follow(&*shelf, repair, &mut report, listener).await?;
-    Ok(report)
 }
 
 /// Names what follows from the documents and is not as it should be, and mends it where asked to.
 async fn follow(
-    shelf: &dyn StoreReader,
+    reader: &dyn StoreReader,
     repair: bool,
     report: &mut VerifyReport,
     listener: &mut dyn Listener,
 ) -> Result<(), VerifyError> {
-    for id in shelf.derived(repair).await? {
+    for id in reader.derived(repair).await? {
         note(report, listener, finding(DifferenceName::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
-    if let Some(follow_ups) = shelf.follow_ups() {
+    if let Some(follow_ups) = reader.follow_ups() {
         // A repair tries what is listed, too.
         if repair {
             follow_ups.retry().await?;
@@ -237,7 +255,7 @@ async fn follow(
 
 /// Reads the store, and puts what it holds into the buckets.
 async fn read(
-    shelf: &dyn StoreReader,
+    reader: &dyn StoreReader,
     buckets: &mut Buckets,
     report: &mut VerifyReport,
     listener: &mut dyn Listener,
@@ -249,12 +267,12 @@ async fn read(
         if report.held.is_multiple_of(5_000) {
             listener.at(VerifyStep::Store(report.held));
         }
-        if let Err(error) = buckets.held(id, &one) {
+        if let Err(error) = buckets.add_stored(id, &one) {
             broken = Some(error);
         }
         Ok(())
     };
-    shelf.read(&mut visit).await?;
+    reader.read(&mut visit).await?;
     Ok(broken.map_or(Ok(()), Err)?)
 }
 
@@ -274,7 +292,7 @@ fn finding(name: DifferenceName, id: &str, topics: &[String], difference: Option
         id: id.to_owned(),
         at: expected.map(coordinates),
         expected: expected.map(|told| told.version),
-        held: difference.and_then(|difference| difference.held).map(|held| held.version),
+        held: difference.and_then(|difference| difference.stored).map(|held| held.version),
         reason: None,
     }
 }
@@ -291,8 +309,8 @@ async fn repaired(
     for places in wanted.chunks(REPAIRED_AT_ONCE) {
         let places: HashSet<(u8, i32, i64)> = places.iter().map(|at| (at.topic, at.partition, at.offset)).collect();
         let records: Vec<Record> = log.fetch(places).await?;
-        let replayed = replay(setup, engine.clone(), records).await.map_err(VerifyError::Repair)?;
-        let shown = if setup.bound.shelf.shows_anew() { replayed.tally.superseded } else { 0 };
+        let replayed = replay(setup, engine.clone(), records).await?;
+        let shown = if setup.bound.reader.shows_anew() { replayed.tally.superseded } else { 0 };
         repaired += replayed.tally.applied + shown;
     }
     Ok(repaired)

@@ -57,7 +57,7 @@ impl Reading<'_> {
                 let at = LogPosition { topic, partition: record.at.partition, offset: record.offset };
                 let passed = walked.and_then(|walked| walked.passed).filter(|_| !mutants::on(Mutant::VerifyBlind));
                 let told = LoggedVersion { at, version: identity.version, deleted, content: digest, passed, optional };
-                buckets.told(&identity.document, &told)?;
+                buckets.add_logged(&identity.document, &told)?;
             }
         }
         Ok(wrong)
@@ -185,7 +185,7 @@ mod tests {
 
         let mut passed = Vec::new();
         buckets
-            .each(|_, document| passed.extend(document.told.iter().map(|told| (told.content, told.passed))))
+            .each(|_, document| passed.extend(document.logged.iter().map(|told| (told.content, told.passed))))
             .unwrap();
         let of = |amount: &str| {
             of_source(&format!(r#"{{"id":"a","user_id":"u","transaction_type":"card","amount":{amount}}}"#))

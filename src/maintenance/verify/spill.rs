@@ -27,8 +27,8 @@ pub struct Buckets {
 /// Everything about one document.
 #[derive(Debug, Default)]
 pub struct DocumentHistory {
-    pub told: Vec<LoggedVersion>,
-    pub held: Option<StoredVersion>,
+    pub logged: Vec<LoggedVersion>,
+    pub stored: Option<StoredVersion>,
     /// Other copies of it that the store holds, in another index.
     pub twice: bool,
 }
@@ -47,7 +47,7 @@ impl Buckets {
         Ok(Self { told: open("log")?, held: open("store")?, _folder: folder })
     }
 
-    pub fn told(&mut self, id: &str, told: &LoggedVersion) -> io::Result<()> {
+    pub fn add_logged(&mut self, id: &str, told: &LoggedVersion) -> io::Result<()> {
         let mut entry = Vec::with_capacity(id.len() + 40);
         entry.push(told.at.topic);
         entry.extend_from_slice(&told.at.partition.to_le_bytes());
@@ -57,7 +57,7 @@ impl Buckets {
         put(&mut self.told, id, Common { version, deleted, content, passed }, &entry)
     }
 
-    pub fn held(&mut self, id: &str, held: &StoredVersion) -> io::Result<()> {
+    pub fn add_stored(&mut self, id: &str, held: &StoredVersion) -> io::Result<()> {
         let StoredVersion { version, deleted, content, passed } = *held;
         put(&mut self.held, id, Common { version, deleted, content, passed }, &[])
     }
@@ -78,16 +78,16 @@ impl Buckets {
                 };
                 let Common { version, deleted, content, passed } = common;
                 let told = LoggedVersion { at, version, deleted, content, passed, optional: optional != 0 };
-                documents.entry(id).or_default().told.push(told);
+                documents.entry(id).or_default().logged.push(told);
             }
             let mut held = reader(held)?;
             while let Some((id, Common { version, deleted, content, passed })) = take(&mut held)? {
                 let document = documents.entry(id).or_default();
-                document.twice |= document.held.is_some();
-                document.held = Some(StoredVersion { version, deleted, content, passed });
+                document.twice |= document.stored.is_some();
+                document.stored = Some(StoredVersion { version, deleted, content, passed });
             }
             for (id, document) in &mut documents {
-                document.told.sort_by_key(|told| told.at);
+                document.logged.sort_by_key(|told| told.at);
                 each(id, document);
             }
         }
@@ -173,17 +173,22 @@ mod tests {
                 passed: (n % 5 > 0).then_some(n as u64),
                 optional: n % 3 == 0,
             };
-            buckets.told(&format!("id-{}", n % 500), &told).unwrap();
+            buckets.add_logged(&format!("id-{}", n % 500), &told).unwrap();
         }
         for n in 250..750 {
             buckets
-                .held(&format!("id-{n}"), &StoredVersion { version: n, deleted: false, content: 7, passed: Some(9) })
+                .add_stored(
+                    &format!("id-{n}"),
+                    &StoredVersion { version: n, deleted: false, content: 7, passed: Some(9) },
+                )
                 .unwrap();
         }
-        buckets.held("id-300", &StoredVersion { version: 1, deleted: false, content: 7, passed: Some(9) }).unwrap();
+        buckets
+            .add_stored("id-300", &StoredVersion { version: 1, deleted: false, content: 7, passed: Some(9) })
+            .unwrap();
         let mut seen = BTreeMap::new();
         let each = |id: &str, document: &DocumentHistory| {
-            seen.insert(id.to_owned(), (document.told.clone(), document.held, document.twice));
+            seen.insert(id.to_owned(), (document.logged.clone(), document.stored, document.twice));
         };
         buckets.each(each).unwrap();
         assert_eq!(seen.len(), 750);

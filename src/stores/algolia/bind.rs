@@ -1,4 +1,4 @@
-//! Puts an index together with its ledger.
+//! Puts an index together with its version store.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::stores::mongodb::{Collection, Mongo, MongoRefusals};
 use crate::stores::postgres::{Postgres, PostgresRefusals};
 use crate::stores::ratings::recompute::Ratings;
 use crate::stores::ratings::{MongoRatings, PostgresRatings};
-use crate::stores::target::{Needed, Prepare, Target, prepare};
+use crate::stores::target::{Needed, Prepare, SetupError, Target, prepare};
 
 /// What a system keeps in Algolia.
 pub struct IndexSpec {
     pub system: &'static str,
     pub index: &'static str,
-    /// The ledger's collection; its key is `_id`.
-    pub ledger: &'static Collection,
+    /// The version store's collection; its key is `_id`.
+    pub versions: &'static Collection,
     /// The same, alone in a list.
     pub only: &'static [&'static Collection],
     pub rated: Option<RatingIndexSpec>,
@@ -36,21 +36,22 @@ pub struct RatingIndexSpec {
     pub subjects: &'static str,
 }
 
-/// A ledger, the ratings that it keeps for whoever shows them with the list of those that are refused, and what puts it in place.
+/// A version store, the ratings that it keeps for whoever shows them with the list of those that are refused, and what puts it in place.
 type IndexParts = (Arc<dyn VersionStore>, Option<Rates>, Prepare);
 
 /// Ratings, and the list of those that are refused.
 type Rates = (Arc<dyn Ratings>, Arc<dyn Refusals>);
 
-/// The index with its ledger: in MongoDB, or in PostgreSQL when that alone is configured.
+/// The index with its version store: in MongoDB, or in PostgreSQL when that alone is configured.
 ///
 /// # Errors
 /// A sentence that names the variable that is missing.
-pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result<Target<IndexEntry>, String> {
-    let missing = || format!("{} needs Algolia: set ALGOLIA_APP_ID and ALGOLIA_API_KEY", kept.system);
+pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result<Target<IndexEntry>, SetupError> {
+    let missing =
+        || SetupError::Missing(format!("{} needs Algolia: set ALGOLIA_APP_ID and ALGOLIA_API_KEY", kept.system));
     let settings = config.algolia.as_ref().ok_or_else(missing)?;
     let client = AlgoliaClient::new(settings)?;
-    let (ledger, rated, prepare) = match (&config.mongodb, &config.database) {
+    let (versions, rated, prepare) = match (&config.mongodb, &config.database) {
         (Some(settings), _) => in_mongodb(kept, Mongo::new(settings), order),
         (None, Some(Database::Postgres { url, address })) => {
             // One connection a batch, and one for probes.
@@ -58,7 +59,10 @@ pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result
             in_postgres(kept, Postgres::new(url, address, connections)?, order)
         }
         (None, _) => {
-            return Err(format!("{} keeps a ledger: set MONGODB_URL, or DATABASE_URL to PostgreSQL", kept.system));
+            return Err(SetupError::Missing(format!(
+                "{} keeps versions apart: set MONGODB_URL, or DATABASE_URL to PostgreSQL",
+                kept.system
+            )));
         }
     };
     let name = format!("algolia/{}/{}{}", settings.app_id, settings.index_prefix, kept.index);
@@ -67,12 +71,12 @@ pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result
         ShownRatings { follow_ups: Arc::new(FollowUps::new(kept.system, shown.clone(), refusals)), shown }
     };
     let rated = kept.rated.as_ref().zip(rated).map(rating);
-    let index = Arc::new(AlgoliaIndex { client, name: kept.index, ledger, rated });
-    let shelf = Arc::new(AlgoliaReader(index.clone()));
-    Ok(Target { sink: Arc::new(AlgoliaSink { index, ordered: kept.ordered }), shelf, prepare, name })
+    let index = Arc::new(AlgoliaIndex { client, name: kept.index, versions, rated });
+    let reader = Arc::new(AlgoliaReader(index.clone()));
+    Ok(Target { sink: Arc::new(AlgoliaSink { index, ordered: kept.ordered }), reader, prepare, name })
 }
 
-/// The stores that this needs: the index, and MongoDB where the ledger is there.
+/// The stores that this needs: the index, and MongoDB where the version store is there.
 pub fn needed(kept: &IndexSpec, config: &Config) -> Vec<Needed> {
     let in_postgres = config.mongodb.is_none() && matches!(config.database, Some(Database::Postgres { .. }));
     let index = Needed::Algolia(kept.index);
@@ -81,12 +85,12 @@ pub fn needed(kept: &IndexSpec, config: &Config) -> Vec<Needed> {
 
 fn in_mongodb(kept: &'static IndexSpec, mongo: Mongo, order: Order) -> IndexParts {
     let rated = kept.rated.as_ref().map(|rated| {
-        let ratings: Arc<dyn Ratings> = Arc::new(MongoRatings::new(mongo.clone(), kept.ledger, rated.subjects));
+        let ratings: Arc<dyn Ratings> = Arc::new(MongoRatings::new(mongo.clone(), kept.versions, rated.subjects));
         let refusals: Arc<dyn Refusals> = Arc::new(MongoRefusals::new(mongo.clone(), kept.system));
         (ratings, refusals)
     });
-    let ledger = Arc::new(MongoVersionStore::new(mongo.clone(), kept.ledger, kept.only, order));
-    (ledger, rated, prepare(mongo, move |mongo| async move { mongo.install(kept.only).await }))
+    let versions = Arc::new(MongoVersionStore::new(mongo.clone(), kept.versions, kept.only, order));
+    (versions, rated, prepare(mongo, move |mongo| async move { mongo.install(kept.only).await }))
 }
 
 fn in_postgres(kept: &'static IndexSpec, postgres: Postgres, order: Order) -> IndexParts {
@@ -95,6 +99,6 @@ fn in_postgres(kept: &'static IndexSpec, postgres: Postgres, order: Order) -> In
         let refusals: Arc<dyn Refusals> = Arc::new(PostgresRefusals::new(postgres.clone(), kept.system));
         (ratings, refusals)
     });
-    let ledger = Arc::new(PostgresVersionStore::new(postgres.clone(), kept.index, order));
-    (ledger, rated, prepare(postgres, |postgres| async move { postgres.install_ledger().await }))
+    let versions = Arc::new(PostgresVersionStore::new(postgres.clone(), kept.index, order));
+    (versions, rated, prepare(postgres, |postgres| async move { postgres.install_version_store().await }))
 }

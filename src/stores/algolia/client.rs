@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::errors::{CallKind, Response};
+use super::errors::{AlgoliaResponse, CallKind};
 use super::hosts::{Access, Host, Hosts};
 use super::request::{Operation, body_of, json};
 use crate::config::Algolia;
+use crate::stores::target::SetupError;
 
 /// Objects in one answer of the API (`hitsPerPage` in `specs/common/schemas/IndexSettings.yml`); more ids go in several requests.
 pub const MOST_OBJECTS: usize = 1_000;
@@ -78,7 +79,7 @@ impl AlgoliaClient {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn new(settings: &Algolia) -> Result<Self, String> {
+    pub fn new(settings: &Algolia) -> Result<Self, SetupError> {
         Self::with_timeouts(settings, Timeouts::default())
     }
 
@@ -86,8 +87,8 @@ impl AlgoliaClient {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn with_timeouts(settings: &Algolia, timeouts: Timeouts) -> Result<Self, String> {
-        let wrong = |name: &str| format!("{name} holds characters that no HTTP header can carry");
+    pub fn with_timeouts(settings: &Algolia, timeouts: Timeouts) -> Result<Self, SetupError> {
+        let wrong = |name: &str| SetupError::Unusable(format!("{name} holds characters that no HTTP header can carry"));
         let app = HeaderValue::from_str(&settings.app_id).map_err(|_| wrong("ALGOLIA_APP_ID"))?;
         let mut key = HeaderValue::from_str(settings.api_key.expose_secret()).map_err(|_| wrong("ALGOLIA_API_KEY"))?;
         key.set_sensitive(true);
@@ -104,12 +105,14 @@ impl AlgoliaClient {
         if !settings.urls.is_empty() {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| format!("the Algolia client could not be made: {error}"))?;
+        let http = builder
+            .build()
+            .map_err(|error| SetupError::Unusable(format!("the Algolia client could not be made: {error}")))?;
         let hosts = Arc::new(Hosts::of(settings));
         Ok(Self { http, hosts, prefix: settings.index_prefix.clone(), timeouts })
     }
 
-    /// Applies the operations, in their order, all or none (`batch`). They can be read after [`Client::wait`].
+    /// Applies the operations, in their order, all or none (`batch`). They can be read after [`AlgoliaClient::wait`].
     ///
     /// # Errors
     /// A failure of the batch as a whole; refused (400, 413) when one of its operations cannot be taken.
@@ -232,17 +235,23 @@ impl AlgoliaClient {
         format!("/1/indexes/{prefix}{index}/{call}")
     }
 
-    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<Response, Failure> {
+    async fn post(&self, path: &str, body: Bytes, access: Access) -> Result<AlgoliaResponse, Failure> {
         self.send(Method::POST, path, Some(body), access).await
     }
 
     /// Asks the hosts in turn. The failure is that of the last host that was reached, for what broke there may be the
     /// request's own doing; when none was, there is no connection.
-    async fn send(&self, method: Method, path: &str, body: Option<Bytes>, access: Access) -> Result<Response, Failure> {
-        let mut failure: Option<Result<Response, Failure>> = None;
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        access: Access,
+    ) -> Result<AlgoliaResponse, Failure> {
+        let mut failure: Option<Result<AlgoliaResponse, Failure>> = None;
         for host in self.hosts.in_order(access) {
             let tried = self.ask(host, method.clone(), path, body.clone(), access).await;
-            let done = tried.as_ref().is_ok_and(Response::is_final);
+            let done = tried.as_ref().is_ok_and(AlgoliaResponse::is_final);
             host.note(!done);
             if done {
                 return tried;
@@ -262,7 +271,7 @@ impl AlgoliaClient {
         path: &str,
         body: Option<Bytes>,
         access: Access,
-    ) -> Result<Response, Failure> {
+    ) -> Result<AlgoliaResponse, Failure> {
         let timeout = match access {
             Access::Read => self.timeouts.read,
             Access::Write => self.timeouts.write,
@@ -274,7 +283,7 @@ impl AlgoliaClient {
         let response = request.send().await.map_err(|error| failed(host, &error))?;
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| failed(host, &error))?;
-        Ok(Response { status, body })
+        Ok(AlgoliaResponse { status, body })
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(super) struct AlgoliaResponse {
     pub status: u16,
     pub body: Bytes,
 }
@@ -47,7 +47,7 @@ impl CallKind {
     }
 }
 
-impl Response {
+impl AlgoliaResponse {
     /// Whether it is one that another host would give as well: clients try elsewhere unless the status is 2xx or 4xx
     /// (`isRetryable` of the official clients).
     pub(super) fn is_final(&self) -> bool {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn judge(status: u16, body: &'static str, call: CallKind) -> Option<Failure> {
-        Response { status, body: Bytes::from_static(body.as_bytes()) }.judge(call)
+        AlgoliaResponse { status, body: Bytes::from_static(body.as_bytes()) }.judge(call)
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn half_a_body_is_broken() {
-        let answer = Response { status: 200, body: Bytes::from_static(b"{\"taskID\":") };
+        let answer = AlgoliaResponse { status: 200, body: Bytes::from_static(b"{\"taskID\":") };
         assert_eq!(answer.read::<serde_json::Value>(CallKind::Batch).unwrap_err().kind, FailureKind::Broken);
     }
 }

@@ -1,4 +1,4 @@
-//! An index read back: versions from the ledger, contents from the index itself.
+//! An index read back: versions from the version store, contents from the index itself.
 
 use std::sync::Arc;
 
@@ -10,30 +10,30 @@ use super::sink::{AlgoliaIndex, RatedIndex};
 use super::{MOST_OBJECTS, Operation};
 use crate::stores::algolia::version_store::{VersionRow, object_content};
 use crate::stores::follow_up::FollowUps;
-use crate::stores::ratings::recompute::{LOOKS, Rated, astray};
+use crate::stores::ratings::recompute::{LOOKS, Rated, wrong_subjects};
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit};
 
-/// Reads an index and its ledger.
+/// Reads an index and its version store.
 pub(super) struct AlgoliaReader(pub(super) Arc<AlgoliaIndex>);
 
 type Object = Option<Box<RawValue>>;
 
 impl AlgoliaReader {
     /// Waits until whatever was written before can be read: the tasks of an index are done in order.
-    async fn still(&self, index: &str) -> Result<(), Failure> {
+    async fn unchanged(&self, index: &str) -> Result<(), Failure> {
         let task = self.0.client.probe(index).await?;
         self.0.client.wait(index, task).await
     }
 
     async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
-        let AlgoliaIndex { client, name, ledger, .. } = &*self.0;
-        self.still(name).await?;
+        let AlgoliaIndex { client, name, versions, .. } = &*self.0;
+        self.unchanged(name).await?;
         let mut after: Option<String> = None;
         loop {
-            let page = ledger.page(after.as_deref()).await?;
+            let page = versions.page(after.as_deref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());
-            for (row, object) in self.beside(page).await? {
+            for (row, object) in self.with_objects(page).await? {
                 if let Some(held) = held(&row, object.as_deref()) {
                     visit(&row.id, held)?;
                 }
@@ -43,7 +43,7 @@ impl AlgoliaReader {
         loop {
             let page = client.browse(name, cursor.as_deref()).await?;
             let ids: Vec<String> = page.objects.iter().map(|(id, _)| id.clone()).collect();
-            let rows = ledger.rows(&ids).await?;
+            let rows = versions.rows(&ids).await?;
             for ((id, object), _) in page.objects.iter().zip(rows).filter(|(_, row)| row.is_none()) {
                 visit(id, unknown(object))?;
             }
@@ -55,7 +55,7 @@ impl AlgoliaReader {
     }
 
     /// The objects of these rows; those that differ are looked at once more, for writers may be at work.
-    async fn beside(&self, mut rows: Vec<VersionRow>) -> Result<Vec<(VersionRow, Object)>, Failure> {
+    async fn with_objects(&self, mut rows: Vec<VersionRow>) -> Result<Vec<(VersionRow, Object)>, Failure> {
         let mut all = Vec::with_capacity(rows.len());
         for last in [false, true] {
             let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
@@ -70,9 +70,9 @@ impl AlgoliaReader {
             if wrong.is_empty() {
                 break;
             }
-            self.still(self.0.name).await?;
+            self.unchanged(self.0.name).await?;
             let ids: Vec<String> = wrong.iter().map(|(row, _)| row.id.clone()).collect();
-            rows = self.0.ledger.rows(&ids).await?.into_iter().flatten().collect();
+            rows = self.0.versions.rows(&ids).await?.into_iter().flatten().collect();
         }
         Ok(all)
     }
@@ -80,21 +80,21 @@ impl AlgoliaReader {
     async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(MOST_OBJECTS) {
-            let rows = self.0.ledger.rows(ids).await?;
+            let rows = self.0.versions.rows(ids).await?;
             let objects = self.0.client.objects(self.0.name, ids).await?;
             found.extend(rows.into_iter().zip(objects).map(|(row, object)| {
                 let held = match (row, &object) {
                     (Some(row), object) => held(&row, object.as_deref())?,
                     (None, object) => unknown(object.as_deref()?),
                 };
-                Some(StoredDocument { held, text: object.map(|object| object.get().to_owned()) })
+                Some(StoredDocument { version: held, text: object.map(|object| object.get().to_owned()) })
             }));
         }
         Ok(found)
     }
 
     async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
-        let mut removed = self.0.ledger.remove(seen).await?;
+        let mut removed = self.0.versions.remove(seen).await?;
         let living: Vec<&ObservedVersion> = seen.iter().filter(|seen| !seen.deleted).collect();
         for living in living.chunks(MOST_OBJECTS) {
             let deletes: Vec<Operation<'_>> = living.iter().map(|seen| Operation::Delete { id: &seen.id }).collect();
@@ -102,7 +102,7 @@ impl AlgoliaReader {
             // One may have become real meanwhile.
             let ids: Vec<String> = living.iter().map(|seen| seen.id.clone()).collect();
             self.0.push(&ids).await?;
-            // What the ledger knew was counted.
+            // What the version store knew was counted.
             removed += living.iter().filter(|seen| seen.version == i64::MIN).count() as u64;
         }
         Ok(removed)
@@ -110,7 +110,7 @@ impl AlgoliaReader {
 
     async fn ratings(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
-        let mut wrong = astray(&*rated.shown.ratings).await?;
+        let mut wrong = wrong_subjects(&*rated.shown.ratings).await?;
         wrong.extend(self.shown_otherwise(&rated.shown).await?);
         wrong.sort();
         wrong.dedup();
@@ -125,7 +125,7 @@ impl AlgoliaReader {
         let mut suspects = rated.ratings.all().await?;
         for look in LOOKS {
             look.begin(&suspects).await;
-            self.still(rated.name).await?;
+            self.unchanged(rated.name).await?;
             let mut wrong = Vec::new();
             for subjects in suspects.chunks(MOST_OBJECTS) {
                 let objects = self.0.client.objects(rated.name, subjects).await?;
@@ -152,7 +152,7 @@ fn shows(object: Option<&RawValue>, rated: &Rated) -> bool {
     shown == rated.rating.json().get("histogram")
 }
 
-/// What the index shows, at the version of the ledger; `None` for what is to be there and is not.
+/// What the index shows, at the version of the version store; `None` for what is to be there and is not.
 fn held(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
     match (object, &row.object) {
         (Some(object), _) => Some(StoredVersion {
@@ -196,10 +196,10 @@ impl StoreReader for AlgoliaReader {
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.0.ledger.horizon()
+        self.0.versions.horizon()
     }
 
     fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.0.ledger.note_horizon(version)
+        self.0.versions.note_horizon(version)
     }
 }

@@ -1,7 +1,7 @@
-//! The sink: the ledger takes version and object, what it holds is pushed, and pushed again when it moved meanwhile.
+//! The sink: the version store takes version and object, what it holds is pushed, and pushed again when it moved meanwhile.
 //!
 //! Both halves are one write, of records that are applied or superseded: a crash in between leaves records that are not
-//! committed, and their redelivery pushes what the ledger holds by then. A rating that its index refuses is no matter of the
+//! committed, and their redelivery pushes what the version store holds by then. A rating that its index refuses is no matter of the
 //! record: its subject is listed.
 
 use std::collections::HashSet;
@@ -16,23 +16,23 @@ use crate::stores::algolia::version_store::{IndexEntry, VersionRow, VersionStore
 use crate::stores::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
 use crate::stores::halves::Halves;
 use crate::stores::ratings::recompute::{Rated, Ratings, rate};
-use crate::stores::ratings::sink::settled;
+use crate::stores::ratings::sink::written_ids;
 
-/// How often a push is repeated because the ledger moved.
+/// How often a push is repeated because the version store moved.
 const PUSHES: usize = 10;
 
-/// Writes objects into an index by way of a ledger.
+/// Writes objects into an index by way of a version store.
 pub(super) struct AlgoliaSink {
     pub index: Arc<AlgoliaIndex>,
     /// No two batches in flight hold records of one partition.
     pub ordered: bool,
 }
 
-/// An index, its ledger, and the ratings that follow from its objects.
+/// An index, its version store, and the ratings that follow from its objects.
 pub(super) struct AlgoliaIndex {
     pub client: AlgoliaClient,
     pub name: &'static str,
-    pub ledger: Arc<dyn VersionStore>,
+    pub versions: Arc<dyn VersionStore>,
     pub rated: Option<ShownRatings>,
 }
 
@@ -68,14 +68,14 @@ enum ShownContent {
 /// Where what is to be shown is held.
 #[derive(Clone, Copy)]
 enum ContentSource<'a> {
-    Ledger(&'a dyn VersionStore),
+    Versions(&'a dyn VersionStore),
     Ratings(&'a dyn Ratings),
 }
 
 impl ContentSource<'_> {
     async fn look(self, ids: &[String]) -> Result<Vec<ShownObject>, Failure> {
         Ok(match self {
-            Self::Ledger(ledger) => ledger.rows(ids).await?.into_iter().flatten().map(ShownObject::row).collect(),
+            Self::Versions(versions) => versions.rows(ids).await?.into_iter().flatten().map(ShownObject::row).collect(),
             Self::Ratings(ratings) => ratings.held(ids).await?.iter().flatten().map(ShownObject::rated).collect(),
         })
     }
@@ -106,7 +106,7 @@ impl RatedIndex {
         let mut halves = Halves::of(subjects);
         while let Some(some) = halves.due() {
             let ratings = ContentSource::Ratings(&*self.ratings);
-            if let Err(failure) = push_until_still(&self.client, self.name, some, ratings).await {
+            if let Err(failure) = push_until_stable(&self.client, self.name, some, ratings).await {
                 halves.failed(some, failure)?;
             }
         }
@@ -127,9 +127,9 @@ impl FollowUp for RatedIndex {
 }
 
 impl AlgoliaIndex {
-    /// Pushes what the ledger holds of these objects.
+    /// Pushes what the version store holds of these objects.
     pub(super) async fn push(&self, ids: &[String]) -> Result<(), Failure> {
-        push_until_still(&self.client, self.name, ids, ContentSource::Ledger(&*self.ledger)).await
+        push_until_stable(&self.client, self.name, ids, ContentSource::Versions(&*self.versions)).await
     }
 
     /// Counts the ratings that these objects count for, and pushes them.
@@ -156,7 +156,7 @@ impl AlgoliaIndex {
     /// Gives back a write that is refused, unless something newer is held by now; then it was superseded.
     async fn refused(&self, entry: &IndexEntry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
         let ids = std::slice::from_ref(&entry.id);
-        let held = self.ledger.rows(ids).await.map_err(nobodys_fault)?.into_iter().next().flatten();
+        let held = self.versions.rows(ids).await.map_err(nobodys_fault)?.into_iter().next().flatten();
         if held.is_some_and(|held| held.version > entry.version) {
             self.follow_up(ids).await?;
             return Ok(vec![Verdict::Superseded]);
@@ -165,14 +165,14 @@ impl AlgoliaIndex {
             return Err(failure);
         }
         let subjects = self.subjects(ids).await?;
-        self.ledger.give_back(entry).await.map_err(nobodys_fault)?;
+        self.versions.give_back(entry).await.map_err(nobodys_fault)?;
         // While it was held it may have been counted.
         self.rate(&subjects).await?;
         Err(failure)
     }
 }
 
-async fn push_until_still(
+async fn push_until_stable(
     client: &AlgoliaClient,
     index: &str,
     ids: &[String],
@@ -217,8 +217,8 @@ fn parts(shown: &[ShownObject]) -> Vec<&[ShownObject]> {
 impl AlgoliaSink {
     async fn take(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         let index = &self.index;
-        let verdicts = index.ledger.take(entries).await?;
-        let ids = settled(entries, &verdicts, IndexEntry::id);
+        let verdicts = index.versions.take(entries).await?;
+        let ids = written_ids(entries, &verdicts, IndexEntry::id);
         match (index.push(&ids).await, entries) {
             (Ok(()), _) => {}
             (Err(failure), [entry]) if failure.kind == FailureKind::Refused => {
@@ -231,7 +231,7 @@ impl AlgoliaSink {
     }
 
     async fn take_nothing(&self) -> Result<(), Failure> {
-        self.index.ledger.probe().await?;
+        self.index.versions.probe().await?;
         self.index.client.probe(self.index.name).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger of a store that keeps no versions: it takes version and object first, and what it holds is then pushed.
+//! The version store of a store that keeps no versions: it takes version and object first, and what it holds is then pushed.
 //!
 //! It guarantees that of two writes the newer stays, and that a write which the store refused can be given back.
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::stores::reader::{ObservedVersion, first_bytes};
 
-/// An object on its way into a store, by way of its ledger.
+/// An object on its way into a store, by way of its version store.
 #[derive(Clone, Debug)]
 pub struct IndexEntry {
     pub id: String,
@@ -29,7 +29,7 @@ pub struct Contribution {
     pub stars: u8,
 }
 
-/// What a ledger holds.
+/// What a version store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRow {
     pub id: String,
@@ -70,13 +70,13 @@ pub trait VersionStore: Send + Sync + 'static {
     /// Why not.
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
 
-    /// As [`crate::stores::reader::Shelf::horizon`].
+    /// As [`crate::stores::reader::StoreReader::horizon`].
     ///
     /// # Errors
     /// Why it cannot be read.
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
 
-    /// As [`crate::stores::reader::Shelf::note_horizon`].
+    /// As [`crate::stores::reader::StoreReader::note_horizon`].
     ///
     /// # Errors
     /// Why it cannot be noted.

@@ -1,4 +1,4 @@
-//! A ledger in MongoDB.
+//! A version store in MongoDB.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub struct MongoVersionStore {
     mongo: Mongo,
     collection: &'static Collection,
     sink: MongoSink,
-    shelf: MongoReader,
+    reader: MongoReader,
 }
 
 impl MongoVersionStore {
@@ -37,8 +37,8 @@ impl MongoVersionStore {
         order: Order,
     ) -> Self {
         let sink = MongoSink::new(mongo.clone(), collection, order, false);
-        let shelf = MongoReader::new(mongo.clone(), only);
-        Self { mongo, collection, sink, shelf }
+        let reader = MongoReader::new(mongo.clone(), only);
+        Self { mongo, collection, sink, reader }
     }
 
     async fn taken(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
@@ -145,15 +145,15 @@ impl VersionStore for MongoVersionStore {
     }
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        self.shelf.remove(seen)
+        self.reader.remove(seen)
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.shelf.horizon()
+        self.reader.horizon()
     }
 
     fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.shelf.note_horizon(version)
+        self.reader.note_horizon(version)
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {

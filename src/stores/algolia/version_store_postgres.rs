@@ -1,4 +1,4 @@
-//! A ledger in PostgreSQL: each call is one statement, and so one transaction.
+//! A version store in PostgreSQL: each call is one statement, and so one transaction.
 
 use std::collections::HashMap;
 
@@ -79,7 +79,7 @@ pub struct PostgresVersionStore {
 }
 
 impl PostgresVersionStore {
-    /// Needs the tables of [`Postgres::install_ledger`].
+    /// Needs the tables of [`Postgres::install_version_store`].
     pub fn new(postgres: Postgres, index: &'static str, order: Order) -> Self {
         let take = match order {
             Order::Log => take!("<="),

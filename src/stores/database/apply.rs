@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 
 use enrichers::operation::SqlValue;
 
+use super::dialect::{RowParts, Statement};
 use super::errors::{ErrorMeaning, SqlError};
+use super::grouping::{StatementGroup, plan};
 use super::marks;
 use super::operation::{ResolvedOperation, RowVerb};
-use super::plan::{StatementGroup, plan};
 use super::session::{OperationStore, SqlTransaction};
-use super::statement::{RowParts, Statement};
 
 /// So few operations are redone one by one.
 const FEW: usize = 4;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use enrichers::operation::{ColumnKind, SqlValue};
 
+use super::dialect::{BoundColumn, BoundValues, Dialect, Statement};
 use super::errors::SqlError;
 use super::kinds;
 use super::session::OperationStore;
-use super::statement::{BoundColumn, BoundValues, Dialect, Statement};
 use crate::config::EntityTable;
 
 /// A table.

@@ -9,7 +9,7 @@ use super::session::OperationStore;
 
 /// What is known of the database's health.
 #[derive(Debug)]
-pub struct Health {
+pub struct DatabaseHealth {
     healthy: AtomicBool,
     watched: AtomicBool,
     /// Between two looks.
@@ -18,7 +18,7 @@ pub struct Health {
     reconnect: Duration,
 }
 
-impl Health {
+impl DatabaseHealth {
     /// `check` is the time between two looks, `reconnect` the same while the database is not well.
     pub fn new(check: Duration, reconnect: Duration) -> Arc<Self> {
         Arc::new(Self { healthy: AtomicBool::new(true), watched: AtomicBool::new(false), check, reconnect })
@@ -55,7 +55,7 @@ impl Health {
     }
 }
 
-async fn watched(health: Weak<Health>, store: OperationStore) {
+async fn watched(health: Weak<DatabaseHealth>, store: OperationStore) {
     while let Some(pause) =
         health.upgrade().map(|known| if known.healthy.load(Ordering::Relaxed) { known.check } else { known.reconnect })
     {

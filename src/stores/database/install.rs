@@ -3,9 +3,9 @@
 use pipeline::sink::Failure;
 
 use super::catalogue::Catalogue;
+use super::dialect::{BoundValues, Dialect, Statement};
 use super::errors::SqlError;
 use super::session::OperationStore;
-use super::statement::{BoundValues, Dialect, Statement};
 use crate::config::DatabaseSettings;
 use crate::stores::sql::migrations::Migration;
 

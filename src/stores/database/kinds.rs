@@ -3,7 +3,7 @@
 use enrichers::operation::ColumnKind;
 
 use super::catalogue::TableColumn;
-use super::statement::{BoundColumn, Cast};
+use super::dialect::{BoundColumn, Cast};
 
 /// Whole numbers of so many bits.
 fn integer(bits: u32, signed: bool) -> ColumnKind {

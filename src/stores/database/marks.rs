@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use enrichers::operation::SqlValue;
 
+use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
 use super::operation::{ResolvedOperation, hex};
 use super::session::SqlTransaction;
-use super::statement::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 
 pub(super) const TABLE: &str = "millrace_operations";
 /// Marks that are looked up at once; a shorter list is filled up, so that the statement is found again.

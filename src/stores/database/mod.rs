@@ -2,21 +2,21 @@
 
 mod apply;
 mod catalogue;
+mod dialect;
 mod errors;
+mod grouping;
 mod health;
 mod install;
 mod kinds;
 mod ladder;
 mod marks;
 mod operation;
-mod plan;
 mod reader;
 mod session;
 mod sink;
-mod statement;
 
 pub use errors::{ErrorCode, ErrorMeaning, MYSQL, POSTGRES};
-pub use health::Health;
+pub use health::DatabaseHealth;
 pub use install::OperationServer;
 pub use operation::OperationWrite;
 pub use reader::OperationReader;

@@ -16,9 +16,9 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row, Transaction};
 use tokio::time::timeout;
 
+use super::dialect::{BoundValues, Dialect, Statement};
 use super::errors::SqlError;
 use super::install;
-use super::statement::{BoundValues, Dialect, Statement};
 use crate::config::{DatabaseServer, MysqlServer, MysqlTls};
 use crate::stores::sql::migrations;
 

@@ -10,7 +10,7 @@ use tokio::time;
 use super::apply::{Applied, OperationError, apply};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
-use super::health::Health;
+use super::health::DatabaseHealth;
 use super::ladder::{Ladder, Rung};
 use super::marks;
 use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, hex, resolve};
@@ -27,14 +27,14 @@ pub struct OperationSink {
     store: OperationStore,
     catalogue: Catalogue,
     ladder: Ladder,
-    health: Arc<Health>,
+    health: Arc<DatabaseHealth>,
 }
 
 /// What is known of the operations of a request so far.
 type Verdicts = Vec<Option<Verdict>>;
 
 impl OperationSink {
-    pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<Health>) -> Self {
+    pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<DatabaseHealth>) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
         let ladder = Ladder::new(settings.retries.attempts, settings.retries.delay);
         Self { store, catalogue, ladder, health }

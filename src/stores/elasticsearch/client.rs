@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::nodes::Nodes;
 use crate::config::{Elasticsearch, ElasticsearchAuth};
+use crate::stores::target::SetupError;
 
 /// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
 pub(super) const BULK_TIMEOUT: Duration = Duration::from_secs(75);
@@ -61,7 +62,8 @@ impl ElasticsearchClient {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn new(settings: &Elasticsearch) -> Result<Self, String> {
+    pub fn new(settings: &Elasticsearch) -> Result<Self, SetupError> {
+        let wrong = SetupError::Unusable;
         let mut nodes = Vec::new();
         for url in &settings.urls {
             let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone())).disable_proxy();
@@ -69,12 +71,14 @@ impl ElasticsearchClient {
                 builder = builder.auth(credentials);
             }
             if let Some(pem) = &settings.ca_cert {
-                let certificate = Certificate::from_pem(pem.as_bytes())
-                    .map_err(|error| format!("ELASTICSEARCH_CA_CERT holds no certificate in PEM form: {error}"))?;
+                let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|error| {
+                    wrong(format!("ELASTICSEARCH_CA_CERT holds no certificate in PEM form: {error}"))
+                })?;
                 builder = builder.cert_validation(CertificateValidation::Full(certificate));
             }
-            let transport =
-                builder.build().map_err(|error| format!("the Elasticsearch client could not be made: {error}"))?;
+            let transport = builder
+                .build()
+                .map_err(|error| wrong(format!("the Elasticsearch client could not be made: {error}")))?;
             nodes.push((transport, url.to_string()));
         }
         Ok(Self { nodes: Arc::new(Nodes::new(nodes)), gzip: settings.gzip })

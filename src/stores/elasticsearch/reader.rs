@@ -148,8 +148,10 @@ impl ElasticsearchReader {
                         return Err(partial());
                     }
                     if let (Some(version), Some(source)) = (document.version, document.source) {
-                        let found_of =
-                            StoredDocument { held: held(version, source.get()), text: Some(source.get().to_owned()) };
+                        let found_of = StoredDocument {
+                            version: held(version, source.get()),
+                            text: Some(source.get().to_owned()),
+                        };
                         found.push((document.id.to_string(), found_of));
                     }
                 }

@@ -18,6 +18,7 @@ use super::document::Collection;
 use super::errors::{judge, judge_code};
 use super::sink;
 use crate::config::{Config, Mongodb};
+use crate::stores::target::SetupError;
 
 /// How long a server may take to be found and connected to.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -45,8 +46,9 @@ impl Mongo {
     ///
     /// # Errors
     /// A sentence that names the variable that is missing.
-    pub fn of(config: &Config, system: &str) -> Result<Self, String> {
-        let settings = config.mongodb.as_ref().ok_or_else(|| format!("{system} needs MongoDB: set MONGODB_URL"))?;
+    pub fn of(config: &Config, system: &str) -> Result<Self, SetupError> {
+        let missing = || SetupError::Missing(format!("{system} needs MongoDB: set MONGODB_URL"));
+        let settings = config.mongodb.as_ref().ok_or_else(missing)?;
         Ok(Self::new(settings))
     }
 

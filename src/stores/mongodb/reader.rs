@@ -61,7 +61,10 @@ impl MongoReader {
             let wanted = doc! {collection.key: {"$in": ids}, VERSION: {"$exists": true}};
             let found = |id: &str, document: Document| {
                 let held = held(collection, &document);
-                all.push((id.to_owned(), StoredDocument { held, text: serde_json::to_string(&document).ok() }));
+                all.push((
+                    id.to_owned(),
+                    StoredDocument { version: held, text: serde_json::to_string(&document).ok() },
+                ));
                 Ok(())
             };
             self.each(collection, wanted, found).await?;

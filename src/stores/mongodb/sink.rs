@@ -16,7 +16,7 @@ use super::{Collection, DUPLICATE_KEY, Mongo, Upsert, number};
 
 /// Updates in one command; the server takes 100,000.
 const MAX_ITEMS: usize = 1_000;
-/// Bytes in one command; the server takes 16 MiB, and a ledger adds what it takes the place of.
+/// Bytes in one command; the server takes 16 MiB, and a version store adds what it takes the place of.
 const MAX_BYTES: usize = 6 << 20;
 /// The key of no document.
 const PROBE: &str = "millrace.probe";

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::errors::judge;
 use super::statement;
 use crate::stores::sql::migrations::{self, Migration};
+use crate::stores::target::SetupError;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -82,10 +83,12 @@ impl Postgres {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn new(url: &SecretString, address: &str, connections: u32) -> Result<Self, String> {
+    pub fn new(url: &SecretString, address: &str, connections: u32) -> Result<Self, SetupError> {
         let options = PgConnectOptions::from_str(url.expose_secret())
             // The error may quote the URL, and with it a password.
-            .map_err(|_| format!("DATABASE_URL for {address} cannot be used: check its parameters"))?
+            .map_err(|_| {
+                SetupError::Unusable(format!("DATABASE_URL for {address} cannot be used: check its parameters"))
+            })?
             .application_name("millrace")
             // For numbers that no table of ours has; a pooler in between would not take it.
             .extra_float_digits(None)
@@ -102,11 +105,11 @@ impl Postgres {
         self.install(AUDIT, "millrace_audit_migrations").await
     }
 
-    /// Connects, and makes the tables of ledgers and ratings where they are missing or old.
+    /// Connects, and makes the tables of version stores and ratings where they are missing or old.
     ///
     /// # Errors
     /// Why not, and what to do.
-    pub async fn install_ledger(&self) -> Result<(), Failure> {
+    pub async fn install_version_store(&self) -> Result<(), Failure> {
         self.install(LEDGER, "millrace_ledger_migrations").await
     }
 

@@ -5,7 +5,8 @@ use pipeline::sink::{BoxFuture, Failure};
 
 use super::Postgres;
 use crate::stores::reader::{
-    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, kept, text_content,
+    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
+    text_content,
 };
 use crate::walk::transactions::of_row;
 
@@ -50,7 +51,10 @@ impl PostgresReader {
         // PostgreSQL has no text with a NUL in it, and does not even let one be asked for.
         let possible: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !id.contains('\0')).collect();
         let rows = postgres.rows(rows.bind(possible)).await?;
-        Ok(in_order(ids, rows.into_iter().map(|row| (row.0.clone(), StoredDocument { held: held(&row), text: row.3 }))))
+        Ok(in_order(
+            ids,
+            rows.into_iter().map(|row| (row.0.clone(), StoredDocument { version: held(&row), text: row.3 })),
+        ))
     }
 
     async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
@@ -60,7 +64,7 @@ impl PostgresReader {
              WHERE transaction_id = $1",
         );
         let rows = postgres.rows(rows.bind(id)).await?;
-        Ok(Some(rows.into_iter().map(kept).collect()))
+        Ok(Some(rows.into_iter().map(record_of_history).collect()))
     }
 
     async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {

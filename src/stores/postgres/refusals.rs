@@ -32,7 +32,7 @@ pub struct PostgresRefusals {
 }
 
 impl PostgresRefusals {
-    /// Needs the tables of [`Postgres::install_ledger`].
+    /// Needs the tables of [`Postgres::install_version_store`].
     pub fn new(postgres: Postgres, system: &'static str) -> Self {
         Self { postgres, system }
     }

@@ -1,4 +1,4 @@
-//! Ratings in PostgreSQL: the contributions are the rows of a ledger.
+//! Ratings in PostgreSQL: the contributions are the rows of a version store.
 //!
 //! Each call is a statement of its own that sees what was committed before it began (READ COMMITTED), and subjects are
 //! locked in their order: so the count that follows a raised number sees the contributions of all lower numbers.
@@ -35,7 +35,7 @@ const HELD: &str = "SELECT subject, rating_seq, histogram FROM algolia_ratings
 /// Those that a contribution has left too, for their ratings have to follow.
 const ALL: &str = "SELECT DISTINCT unnest(subjects) FROM algolia_ledger WHERE index_name = $1";
 
-/// The contributions in the ledger of an index, and the ratings of their subjects.
+/// The contributions in the version store of an index, and the ratings of their subjects.
 #[derive(Clone, Debug)]
 pub struct PostgresRatings {
     postgres: Postgres,
@@ -43,7 +43,7 @@ pub struct PostgresRatings {
 }
 
 impl PostgresRatings {
-    /// Needs the tables of [`Postgres::install_ledger`].
+    /// Needs the tables of [`Postgres::install_version_store`].
     pub fn new(postgres: Postgres, index: &'static str) -> Self {
         Self { postgres, index }
     }

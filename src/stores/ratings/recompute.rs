@@ -168,7 +168,7 @@ impl Look {
 ///
 /// # Errors
 /// Why they cannot be read.
-pub async fn astray(ratings: &dyn Ratings) -> Result<Vec<String>, Failure> {
+pub async fn wrong_subjects(ratings: &dyn Ratings) -> Result<Vec<String>, Failure> {
     let mut suspects = ratings.all().await?;
     for look in LOOKS {
         look.begin(&suspects).await;

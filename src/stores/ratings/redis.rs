@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use crate::config::Redis;
 use crate::stores::follow_up::Refusal;
 use crate::stores::ratings::recompute::{Rated, Rating};
+use crate::stores::target::SetupError;
 
 /// Ratings in one round trip.
 const AT_ONCE: usize = 500;
@@ -48,9 +49,9 @@ impl RatingCache {
     ///
     /// # Errors
     /// A sentence that names the variables at fault.
-    pub fn new(settings: &Redis, prefix: &str) -> Result<Self, String> {
+    pub fn new(settings: &Redis, prefix: &str) -> Result<Self, SetupError> {
         // The error may quote the URL, and with it a password.
-        let unusable = |_| format!("Redis at {} cannot be used: check REDIS_URL and REDIS_CA_CERT", settings.address);
+        let unusable = |_| SetupError::unusable_redis(&settings.address);
         let client = redis_client(settings.url.expose_secret(), settings.ca_cert.as_deref()).map_err(unusable)?;
         Ok(Self { client, connection: OnceCell::new(), address: settings.address.clone(), prefix: prefix.to_owned() })
     }
@@ -93,7 +94,7 @@ impl RatingCache {
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub async fn astray(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
+    pub async fn wrong_subjects(&self, rated: &[Rated]) -> Result<Vec<String>, Failure> {
         let mut pipeline = redis::pipe();
         rated.iter().for_each(|rated| {
             pipeline.cmd("GET").arg(self.key(&rated.subject));

@@ -10,7 +10,7 @@ use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{BoxFuture, Failure, Sink, SinkLimits, Verdict};
 
 use super::MongoRatings;
-use super::recompute::{LOOKS, Rated, Ratings, astray, rate};
+use super::recompute::{LOOKS, Rated, Ratings, rate, wrong_subjects};
 use super::redis::RatingCache;
 use crate::stores::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
 use crate::stores::mongodb::{MongoReader, MongoSink, Upsert};
@@ -35,7 +35,7 @@ pub struct Counted {
 
 /// Contributions and ratings, read back.
 pub struct RatingsReader {
-    pub shelf: MongoReader,
+    pub reader: MongoReader,
     pub follow_ups: Arc<FollowUps>,
     pub counted: Arc<Counted>,
 }
@@ -60,7 +60,7 @@ impl Counted {
             look.begin(&suspects).await;
             let mut wrong = Vec::new();
             for subjects in suspects.chunks(AT_ONCE) {
-                wrong.extend(cache.astray(&self.held(subjects).await?).await?);
+                wrong.extend(cache.wrong_subjects(&self.held(subjects).await?).await?);
             }
             suspects = wrong;
         }
@@ -75,8 +75,8 @@ impl FollowUp for Counted {
 }
 
 impl RatingsReader {
-    async fn astray(&self, mend: bool) -> Result<Vec<String>, Failure> {
-        let mut wrong = astray(&self.counted.ratings).await?;
+    async fn wrong_subjects(&self, mend: bool) -> Result<Vec<String>, Failure> {
+        let mut wrong = wrong_subjects(&self.counted.ratings).await?;
         if let Some(cache) = &self.counted.cache {
             let cached = self.counted.cached_otherwise(cache).await?;
             if mend {
@@ -95,7 +95,7 @@ impl RatingsReader {
 }
 
 /// The writes that the store holds now, or something newer.
-pub(crate) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
+pub(crate) fn written_ids<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
     let all = writes.iter().zip(verdicts);
     let settled = all.filter(|(_, verdict)| match verdict {
         Verdict::Applied => true,
@@ -108,7 +108,7 @@ pub(crate) fn settled<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn
 impl RatingsSink {
     async fn take(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
         let verdicts = self.sink.upsert(writes).await?;
-        let settled = settled(writes, &verdicts, Upsert::id);
+        let settled = written_ids(writes, &verdicts, Upsert::id);
         let subjects = self.counted.ratings.subjects(&settled).await.map_err(nobodys_fault)?;
         self.follow_ups.run(&subjects).await?;
         Ok(verdicts)
@@ -139,23 +139,23 @@ impl Sink<Upsert> for RatingsSink {
 
 impl StoreReader for RatingsReader {
     fn name(&self) -> &'static str {
-        self.shelf.name()
+        self.reader.name()
     }
 
     fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        self.shelf.read(visit)
+        self.reader.read(visit)
     }
 
     fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        self.shelf.find(ids)
+        self.reader.find(ids)
     }
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        self.shelf.remove(seen)
+        self.reader.remove(seen)
     }
 
     fn derived(&self, mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.astray(mend))
+        Box::pin(self.wrong_subjects(mend))
     }
 
     fn follow_ups(&self) -> Option<Arc<FollowUps>> {
@@ -163,10 +163,10 @@ impl StoreReader for RatingsReader {
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.shelf.horizon()
+        self.reader.horizon()
     }
 
     fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.shelf.note_horizon(version)
+        self.reader.note_horizon(version)
     }
 }

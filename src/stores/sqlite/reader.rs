@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Sqlite;
 use crate::stores::reader::{
-    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order, kept,
-    text_content,
+    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
+    record_of_history, text_content,
 };
 use crate::walk::transactions::{of_row, of_source};
 
@@ -107,7 +107,7 @@ impl SqliteReader {
         let asked = json!(ids).to_string();
         let rows = sqlx::query_as::<_, Row>(query).bind(asked).fetch_all(&self.sqlite.pool).await;
         let rows = rows.map_err(|error| self.sqlite.judge(&error))?;
-        let found = |row: Row| (row.1.clone(), StoredDocument { held: self.table.held(&row), text: row.4 });
+        let found = |row: Row| (row.1.clone(), StoredDocument { version: self.table.held(&row), text: row.4 });
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
@@ -120,7 +120,7 @@ impl SqliteReader {
              WHERE transaction_id = ?1",
         );
         let rows: Result<Vec<_>, _> = rows.bind(id).fetch_all(&self.sqlite.pool).await;
-        Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(kept).collect()))
+        Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(record_of_history).collect()))
     }
 
     async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
@@ -222,9 +222,9 @@ mod tests {
         sqlx::raw_sql(rows).execute(&sqlite.pool).await.unwrap();
         let seen: Vec<ObservedVersion> =
             ["a", "b", "c", "d"].map(|id| ObservedVersion { id: id.to_owned(), version: 6, deleted: true }).into();
-        for shelf in [SqliteReader::documents(sqlite.clone()), SqliteReader::audit(sqlite)] {
-            assert_eq!(shelf.remove(&seen).await.unwrap(), 1);
-            let left = shelf.find(&["a".to_owned(), "b".to_owned(), "c".to_owned()]).await.unwrap();
+        for reader in [SqliteReader::documents(sqlite.clone()), SqliteReader::audit(sqlite)] {
+            assert_eq!(reader.remove(&seen).await.unwrap(), 1);
+            let left = reader.find(&["a".to_owned(), "b".to_owned(), "c".to_owned()]).await.unwrap();
             assert_eq!(left.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
         }
     }

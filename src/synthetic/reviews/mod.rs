@@ -15,7 +15,7 @@ use super::message::newest;
 use source::ReviewTemplate;
 
 /// One message; its key is the review.
-pub type Event = super::Message<ExpectedReview>;
+pub type ReviewMessage = super::Message<ExpectedReview>;
 
 /// The final state of one review.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub struct ExpectedReviews {
 /// The events, in the order in which they are to be sent.
 ///
 /// # Errors
-/// As [`Options::counts`].
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Event> + use<>, String> {
+/// As [`GeneratorOptions::counts`].
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, String> {
     let counts = options.counts()?;
     Ok(Duplicated::new(ReviewTemplate::new(options), options, counts))
 }

@@ -11,7 +11,7 @@ use super::super::plan::{EventTemplate, Living};
 use super::super::transaction::time;
 use super::super::{GeneratorOptions, SyntheticKind};
 use super::catalogue::{SENTENCES, TITLES};
-use super::{Event, ExpectedReview};
+use super::{ExpectedReview, ReviewMessage};
 
 /// Creators, unless it is said how many.
 const CREATORS: u32 = 100;
@@ -93,10 +93,10 @@ impl ReviewConstants {
 }
 
 impl EventTemplate for ReviewTemplate {
-    type Event = Event;
+    type Event = ReviewMessage;
     const TICK: u32 = 1;
 
-    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> Event {
+    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> ReviewMessage {
         let review = self.written(&mut rng);
         let late = if kind == SyntheticKind::Late { living.late } else { 0 };
         let opinion = review.opinion(living.revision, late);
@@ -116,16 +116,16 @@ impl EventTemplate for ReviewTemplate {
         };
         let payload = envelope(event_type, &data, micros).to_string();
         let (id, key) = (review.id.clone(), review.id);
-        Event { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
+        ReviewMessage { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
     }
 
-    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> Event {
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> ReviewMessage {
         let review = self.written(rng);
         let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&review, micros, rng));
-        Event { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
+        ReviewMessage { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
     }
 
-    fn repeated(event: &Event) -> Event {
+    fn repeated(event: &ReviewMessage) -> ReviewMessage {
         event.repeated()
     }
 }

@@ -19,7 +19,7 @@ pub use model::ExpectedPerson;
 use source::UserTemplate;
 
 /// One message; its key is the user.
-pub type Event = super::Message<ExpectedPerson>;
+pub type UserMessage = super::Message<ExpectedPerson>;
 
 /// Fewer than are no sessions, so that there is always one left to delete.
 const MOST_DELETES: f64 = 0.8;
@@ -27,8 +27,8 @@ const MOST_DELETES: f64 = 0.8;
 /// The events, in the order in which they are to be sent.
 ///
 /// # Errors
-/// As [`Options::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Event> + use<>, String> {
+/// As [`GeneratorOptions::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMessage> + use<>, String> {
     let counts = options.counts()?;
     if options.delete_ratio > MOST_DELETES {
         return Err(format!("--delete-ratio is at most {MOST_DELETES} here: sessions are not deleted"));

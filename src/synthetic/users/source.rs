@@ -11,7 +11,7 @@ use super::super::plan::{EventTemplate, Living, stream};
 use super::super::{GeneratorOptions, SyntheticKind};
 use super::catalogue::{ENDS, ORGANIZATIONS, ROLES};
 use super::person::Person;
-use super::{Event, ExpectedPerson};
+use super::{ExpectedPerson, UserMessage};
 
 /// How far back the user of a membership or session may have been created, in subjects.
 const REACH: u64 = 4096;
@@ -73,12 +73,12 @@ impl Moment {
         ExpectedPerson::at(collection, self.kind, self.micros)
     }
 
-    fn event(self, id: String, key: String, verb: &str, data: &Value, state: ExpectedPerson) -> Event {
+    fn event(self, id: String, key: String, verb: &str, data: &Value, state: ExpectedPerson) -> UserMessage {
         let of = data.get("object").and_then(Value::as_str).unwrap_or_default();
         let of = if of == "organization_membership" { "organizationMembership" } else { of };
         let payload = webhook(&format!("{of}.{verb}"), data, self.millis()).to_string();
         let Self { kind, micros, .. } = self;
-        Event { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
+        UserMessage { kind, id, key, payload: Some(payload), micros, state: Some(state), duplicate: false }
     }
 
     fn verb(self) -> &'static str {
@@ -95,7 +95,7 @@ impl UserTemplate {
         Self { seeded: ChaCha8Rng::seed_from_u64(options.seed) }
     }
 
-    fn user(moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn user(moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
         let mut state = moment.state("users");
         let data = if moment.kind == SyntheticKind::Deleted {
@@ -107,7 +107,7 @@ impl UserTemplate {
         moment.event(person.id.clone(), person.id, moment.verb(), &data, state)
     }
 
-    fn membership(&self, moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn membership(&self, moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let id = format!("orgmem_2{}", alphanumeric(rng, 26));
         let owner = self.owner(moment.living.number, rng);
         let (name, slug) = ORGANIZATIONS.choose(rng).copied().unwrap_or_default();
@@ -137,7 +137,7 @@ impl UserTemplate {
         moment.event(id, owner.id, moment.verb(), &data, state)
     }
 
-    fn session(&self, moment: Moment, rng: &mut ChaCha8Rng) -> Event {
+    fn session(&self, moment: Moment, rng: &mut ChaCha8Rng) -> UserMessage {
         let id = format!("sess_2{}", alphanumeric(rng, 26));
         let client = format!("client_2{}", alphanumeric(rng, 26));
         let owner = self.owner(moment.living.number, rng);
@@ -166,10 +166,10 @@ impl UserTemplate {
 }
 
 impl EventTemplate for UserTemplate {
-    type Event = Event;
+    type Event = UserMessage;
     const TICK: u32 = 1_000;
 
-    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> Event {
+    fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> UserMessage {
         let moment = Moment { kind, living, micros };
         match Class::of(living.number) {
             Class::User => Self::user(moment, &mut rng),
@@ -178,17 +178,17 @@ impl EventTemplate for UserTemplate {
         }
     }
 
-    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> Event {
+    fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
         let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&person, micros / 1_000, rng));
-        Event { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
+        UserMessage { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
     }
 
     fn deletable(number: u64) -> bool {
         Class::of(number) != Class::Session
     }
 
-    fn repeated(event: &Event) -> Event {
+    fn repeated(event: &UserMessage) -> UserMessage {
         event.repeated()
     }
 }

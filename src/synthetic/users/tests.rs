@@ -7,7 +7,7 @@ use super::super::tests::{options, rich, tally, until};
 use super::super::{GeneratorOptions, SyntheticKind};
 use super::*;
 
-fn all(options: &GeneratorOptions) -> Vec<Event> {
+fn all(options: &GeneratorOptions) -> Vec<UserMessage> {
     events(options).unwrap().collect()
 }
 

@@ -106,9 +106,9 @@ impl Family {
         let options = options(seed, count);
         let of = |event: synthetic::SyntheticEvent| (event.kind, event.key, event.payload);
         self.deliver("transactions-mongo", options.events().unwrap().map(of));
-        let of = |event: users::Event| (event.kind, event.key, event.payload);
+        let of = |event: users::UserMessage| (event.kind, event.key, event.payload);
         self.deliver("users", users::events(&options).unwrap().map(of));
-        let of = |event: reviews::Event| (event.kind, event.key, event.payload);
+        let of = |event: reviews::ReviewMessage| (event.kind, event.key, event.payload);
         self.deliver("reviews", reviews::events(&options).unwrap().map(of));
         self.streams.push(options);
     }
@@ -176,7 +176,7 @@ impl Family {
         self.siblings.reset(system);
     }
 
-    /// Rows of the ledger of reviews that the index does not show as they are.
+    /// Rows of the version store of reviews that the index does not show as they are.
     pub fn not_pushed(&self) -> usize {
         let rows = self.siblings.collection("algoliaReviews", "_id");
         let shown = self.siblings.objects("reviews");

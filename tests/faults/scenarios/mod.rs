@@ -78,7 +78,7 @@ scenarios! {
     "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";
     "shard-away" nodes::shard_away, "one document in five fails with 500, as those of a shard that is away";
     "balancer" nodes::balancer, "one address whose every second answer is 502";
-    "siblings-halves" siblings::halves, "kill -9 between ledger and push, and between contribution and rating";
+    "siblings-halves" siblings::halves, "kill -9 between version store and push, and between contribution and rating";
     "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
     "siblings-late-push" siblings::late_push, "a push that comes when another member has pushed something newer";

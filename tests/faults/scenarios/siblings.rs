@@ -35,7 +35,7 @@ pub fn halves(mutant: Option<Mutant>) -> Judged<Report> {
     family.heal();
     let report = judge(&mut family)?;
     println!("{not_pushed} objects were taken and not pushed, {not_rated} ratings were not counted yet");
-    happened("a kill between ledger and push", not_pushed > 0)?;
+    happened("a kill between version store and push", not_pushed > 0)?;
     happened("a kill between contribution and rating", not_rated > 0)?;
     happened("something was redelivered", report.redelivered > 0)?;
     Ok(report)
@@ -148,7 +148,7 @@ pub fn repair(mutant: Option<Mutant>) -> Judged<Report> {
     judge(&mut family)
 }
 
-/// An object that the index refuses leaves the one before it in the ledger and in the index.
+/// An object that the index refuses leaves the one before it in the version store and in the index.
 pub fn refused_object(mutant: Option<Mutant>) -> Judged<Report> {
     let mut family = Family::new("refused", mutant);
     family.start();

@@ -1,4 +1,4 @@
-//! The ledger: which batches are open, and how far each partition may be committed.
+//! The offset tracker: which batches are open, and how far each partition may be committed.
 //!
 //! It owns one slot a batch, in the order the batches were cut, and waits for nothing. It guarantees that the frontier
 //! never passes a batch that is not settled: an unfinished batch is a hole that stops the commit.

@@ -1,4 +1,4 @@
-//! Ledgers: the same cases in MongoDB and in PostgreSQL.
+//! Version stores: the same cases in MongoDB and in PostgreSQL.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use testkit::services::{Hold, variable};
 use testkit::world::block_on;
 use uuid::Uuid;
 
-static LEDGER: Collection =
-    Collection { name: "ledger", key: "_id", deleted: "deleted", fields: OwnedFields::All, indexes: &[SUBJECT] };
-static ONLY: &[&Collection] = &[&LEDGER];
+static VERSIONS: Collection =
+    Collection { name: "versions", key: "_id", deleted: "deleted", fields: OwnedFields::All, indexes: &[SUBJECT] };
+static ONLY: &[&Collection] = &[&VERSIONS];
 
 pub const APPLIED: Verdict = Verdict::Applied;
 pub const SUPERSEDED: Verdict = Verdict::Superseded;
 
-/// A ledger and its ratings that no other test uses.
+/// A version store and its ratings that no other test uses.
 pub enum Place {
     Mongodb(Mongodb),
     Postgres { database: Database, index: &'static str },
@@ -52,14 +52,14 @@ impl Place {
     async fn install(&self) {
         match self {
             Self::Mongodb(settings) => Mongo::new(settings).install(ONLY).await.unwrap(),
-            Self::Postgres { database, .. } => postgres(database).install_ledger().await.unwrap(),
+            Self::Postgres { database, .. } => postgres(database).install_version_store().await.unwrap(),
         }
     }
 
     /// Over connections of its own.
-    pub fn ledger(&self, order: Order) -> Arc<dyn VersionStore> {
+    pub fn versions(&self, order: Order) -> Arc<dyn VersionStore> {
         match self {
-            Self::Mongodb(settings) => Arc::new(MongoVersionStore::new(Mongo::new(settings), &LEDGER, ONLY, order)),
+            Self::Mongodb(settings) => Arc::new(MongoVersionStore::new(Mongo::new(settings), &VERSIONS, ONLY, order)),
             Self::Postgres { database, index } => Arc::new(PostgresVersionStore::new(postgres(database), index, order)),
         }
     }
@@ -67,7 +67,7 @@ impl Place {
     /// Over connections of its own.
     pub fn ratings(&self) -> Arc<dyn Ratings> {
         match self {
-            Self::Mongodb(settings) => Arc::new(MongoRatings::new(Mongo::new(settings), &LEDGER, "subjects")),
+            Self::Mongodb(settings) => Arc::new(MongoRatings::new(Mongo::new(settings), &VERSIONS, "subjects")),
             Self::Postgres { database, index } => Arc::new(PostgresRatings::new(postgres(database), index)),
         }
     }
@@ -110,7 +110,7 @@ impl Place {
 }
 
 fn name() -> String {
-    format!("e2e-ledger-{}", Uuid::new_v4().simple())
+    format!("e2e-versions-{}", Uuid::new_v4().simple())
 }
 
 fn config(name: &str) -> Config {
@@ -140,13 +140,13 @@ pub fn run<F: Future<Output = ()>>(place: Place, case: impl FnOnce(Arc<Place>) -
 macro_rules! in_each {
     ($($case:ident)*) => {
         mod in_mongodb {
-            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::mongodb(), super::$case); })*
+            $(#[test] fn $case() { $crate::version_store::run($crate::version_store::Place::mongodb(), super::$case); })*
         }
         mod in_postgres {
-            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::postgres(), super::$case); })*
+            $(#[test] fn $case() { $crate::version_store::run($crate::version_store::Place::postgres(), super::$case); })*
         }
         mod in_a_pool {
-            $(#[test] fn $case() { $crate::ledger::run($crate::ledger::Place::pooled(), super::$case); })*
+            $(#[test] fn $case() { $crate::version_store::run($crate::version_store::Place::pooled(), super::$case); })*
         }
     };
 }
@@ -183,25 +183,25 @@ pub fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-pub async fn take(ledger: &dyn VersionStore, entries: &[IndexEntry]) -> Vec<Verdict> {
-    ledger.take(&entries.iter().collect::<Vec<_>>()).await.unwrap()
+pub async fn take(versions: &dyn VersionStore, entries: &[IndexEntry]) -> Vec<Verdict> {
+    versions.take(&entries.iter().collect::<Vec<_>>()).await.unwrap()
 }
 
-async fn held(ledger: &dyn VersionStore, id: &str) -> Option<VersionRow> {
-    ledger.rows(&texts(&[id])).await.unwrap().remove(0)
+async fn held(versions: &dyn VersionStore, id: &str) -> Option<VersionRow> {
+    versions.rows(&texts(&[id])).await.unwrap().remove(0)
 }
 
 async fn the_newer_stays(place: Arc<Place>) {
-    let (log, any) = (place.ledger(Order::Log), place.ledger(Order::Any));
+    let (log, any) = (place.versions(Order::Log), place.versions(Order::Any));
     log.probe().await.unwrap();
     assert_eq!(log.rows(&texts(&["a", "n\0"])).await.unwrap(), [None, None]);
-    for ledger in [&log, &any] {
-        let id = if Arc::ptr_eq(ledger, &log) { "a" } else { "b" };
-        assert_eq!(take(&**ledger, &[entry(id, 5)]).await, [APPLIED]);
-        assert_eq!(take(&**ledger, &[entry(id, 4)]).await, [SUPERSEDED]);
-        assert_eq!(held(&**ledger, id).await, Some(row(&entry(id, 5))));
-        assert_eq!(take(&**ledger, &[entry(id, 7)]).await, [APPLIED]);
-        assert_eq!(held(&**ledger, id).await, Some(row(&entry(id, 7))));
+    for versions in [&log, &any] {
+        let id = if Arc::ptr_eq(versions, &log) { "a" } else { "b" };
+        assert_eq!(take(&**versions, &[entry(id, 5)]).await, [APPLIED]);
+        assert_eq!(take(&**versions, &[entry(id, 4)]).await, [SUPERSEDED]);
+        assert_eq!(held(&**versions, id).await, Some(row(&entry(id, 5))));
+        assert_eq!(take(&**versions, &[entry(id, 7)]).await, [APPLIED]);
+        assert_eq!(held(&**versions, id).await, Some(row(&entry(id, 7))));
     }
     let same = IndexEntry { object: Some("{}".to_owned()), ..entry("a", 7) };
     assert_eq!(take(&*any, std::slice::from_ref(&same)).await, [SUPERSEDED]);
@@ -212,44 +212,44 @@ async fn the_newer_stays(place: Arc<Place>) {
 }
 
 async fn a_late_update_brings_nothing_back(place: Arc<Place>) {
-    let ledger = place.ledger(Order::Log);
-    assert_eq!(take(&*ledger, &[deleted("first", 3), entry("a", 5)]).await, [APPLIED, APPLIED]);
-    assert_eq!(take(&*ledger, &[deleted("a", 7)]).await, [APPLIED]);
-    assert_eq!(take(&*ledger, &[entry("a", 6), entry("first", 2)]).await, [SUPERSEDED, SUPERSEDED]);
-    assert_eq!(held(&*ledger, "a").await, Some(row(&deleted("a", 7))));
-    assert_eq!(take(&*ledger, &[entry("a", 8)]).await, [APPLIED]);
-    assert_eq!(held(&*ledger, "a").await, Some(row(&entry("a", 8))));
+    let versions = place.versions(Order::Log);
+    assert_eq!(take(&*versions, &[deleted("first", 3), entry("a", 5)]).await, [APPLIED, APPLIED]);
+    assert_eq!(take(&*versions, &[deleted("a", 7)]).await, [APPLIED]);
+    assert_eq!(take(&*versions, &[entry("a", 6), entry("first", 2)]).await, [SUPERSEDED, SUPERSEDED]);
+    assert_eq!(held(&*versions, "a").await, Some(row(&deleted("a", 7))));
+    assert_eq!(take(&*versions, &[entry("a", 8)]).await, [APPLIED]);
+    assert_eq!(held(&*versions, "a").await, Some(row(&entry("a", 8))));
 }
 
 async fn what_was_refused_is_given_back(place: Arc<Place>) {
-    let ledger = place.ledger(Order::Log);
+    let versions = place.versions(Order::Log);
     let (one, two, three) = (entry("a", 1), entry("a", 2), entry("a", 3));
     for refused in [&one, &two, &two] {
         // The same version, taken twice, keeps what was before.
-        take(&*ledger, std::slice::from_ref(refused)).await;
+        take(&*versions, std::slice::from_ref(refused)).await;
     }
-    ledger.give_back(&two).await.unwrap();
-    assert_eq!(held(&*ledger, "a").await, Some(row(&one)));
-    take(&*ledger, std::slice::from_ref(&two)).await;
-    take(&*ledger, std::slice::from_ref(&three)).await;
-    ledger.give_back(&two).await.unwrap();
-    assert_eq!(held(&*ledger, "a").await, Some(row(&three)), "another was taken since");
-    ledger.give_back(&three).await.unwrap();
-    assert_eq!(held(&*ledger, "a").await, Some(row(&two)));
+    versions.give_back(&two).await.unwrap();
+    assert_eq!(held(&*versions, "a").await, Some(row(&one)));
+    take(&*versions, std::slice::from_ref(&two)).await;
+    take(&*versions, std::slice::from_ref(&three)).await;
+    versions.give_back(&two).await.unwrap();
+    assert_eq!(held(&*versions, "a").await, Some(row(&three)), "another was taken since");
+    versions.give_back(&three).await.unwrap();
+    assert_eq!(held(&*versions, "a").await, Some(row(&two)));
 
-    take(&*ledger, &[entry("b", 1), deleted("c", 1)]).await;
-    take(&*ledger, &[entry("c", 2)]).await;
+    take(&*versions, &[entry("b", 1), deleted("c", 1)]).await;
+    take(&*versions, &[entry("c", 2)]).await;
     for refused in [entry("b", 1), entry("c", 2), entry("none", 1)] {
-        ledger.give_back(&refused).await.unwrap();
+        versions.give_back(&refused).await.unwrap();
     }
-    let rows = ledger.rows(&texts(&["b", "c", "none"])).await.unwrap();
+    let rows = versions.rows(&texts(&["b", "c", "none"])).await.unwrap();
     assert_eq!(rows, [None, Some(row(&deleted("c", 1))), None]);
 }
 
 /// Whether it was applied; takes it until that is known.
-async fn applied(ledger: &dyn VersionStore, entry: &IndexEntry) -> bool {
+async fn applied(versions: &dyn VersionStore, entry: &IndexEntry) -> bool {
     loop {
-        match take(ledger, std::slice::from_ref(entry)).await.remove(0) {
+        match take(versions, std::slice::from_ref(entry)).await.remove(0) {
             Verdict::Retry(_) => {}
             verdict => return verdict == APPLIED,
         }
@@ -257,7 +257,7 @@ async fn applied(ledger: &dyn VersionStore, entry: &IndexEntry) -> bool {
 }
 
 async fn what_another_took_meanwhile_is_given_back(place: Arc<Place>) {
-    let (here, there) = (place.ledger(Order::Log), place.ledger(Order::Log));
+    let (here, there) = (place.versions(Order::Log), place.versions(Order::Log));
     for n in 0..100 {
         let id = n.to_string();
         // Of every other one nothing is there before.
@@ -274,16 +274,16 @@ async fn what_another_took_meanwhile_is_given_back(place: Arc<Place>) {
 }
 
 async fn a_page_follows_the_other(place: Arc<Place>) {
-    let ledger = place.ledger(Order::Log);
+    let versions = place.versions(Order::Log);
     let ids = (0..2_500).map(|n| format!("{}{n}", ["a", "B", "é", "_"][n % 4]));
     let entries: Vec<IndexEntry> = ids.map(|id| entry(&id, 1)).collect();
     for entries in entries.chunks(700) {
-        take(&*ledger, entries).await;
+        take(&*versions, entries).await;
     }
     let mut read: Vec<VersionRow> = Vec::new();
     let mut pages = 0;
     loop {
-        let page = ledger.page(read.last().map(|row| row.id.as_str())).await.unwrap();
+        let page = versions.page(read.last().map(|row| row.id.as_str())).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -297,39 +297,39 @@ async fn a_page_follows_the_other(place: Arc<Place>) {
 }
 
 async fn only_what_is_as_it_was_seen_is_removed(place: Arc<Place>) {
-    let ledger = place.ledger(Order::Log);
-    take(&*ledger, &[deleted("a", 1), deleted("b", 1), entry("c", 1), deleted("d", 1)]).await;
-    take(&*ledger, &[entry("b", 2)]).await;
+    let versions = place.versions(Order::Log);
+    take(&*versions, &[deleted("a", 1), deleted("b", 1), entry("c", 1), deleted("d", 1)]).await;
+    take(&*versions, &[entry("b", 2)]).await;
     let seen = |id: &str, deleted| ObservedVersion { id: id.to_owned(), version: 1, deleted };
     let all = [seen("d", false), seen("c", true), seen("b", true), seen("a", true), seen("none", true)];
-    assert_eq!(ledger.remove(&all).await.unwrap(), 1);
-    let left: Vec<String> = ledger.page(None).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(versions.remove(&all).await.unwrap(), 1);
+    let left: Vec<String> = versions.page(None).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(left, ["b", "c", "d"]);
 }
 
 async fn a_horizon_never_goes_down(place: Arc<Place>) {
-    let ledger = place.ledger(Order::Log);
-    assert_eq!(ledger.horizon().await.unwrap(), None);
+    let versions = place.versions(Order::Log);
+    assert_eq!(versions.horizon().await.unwrap(), None);
     for (noted, stands) in [(5, 5), (3, 5), (8, 8)] {
-        ledger.note_horizon(noted).await.unwrap();
-        assert_eq!(ledger.horizon().await.unwrap(), Some(stands));
+        versions.note_horizon(noted).await.unwrap();
+        assert_eq!(versions.horizon().await.unwrap(), Some(stands));
     }
 }
 
 #[test]
 fn postgresql_rejects_a_nul_alone() {
     let nul = async |place: Arc<Place>| {
-        let ledger = place.ledger(Order::Log);
+        let versions = place.versions(Order::Log);
         let (id, subject) = (entry("a\0", 1), review("b", 1, "x\0", 1));
-        let verdicts = take(&*ledger, &[entry("a", 1), id.clone(), subject, entry("c", 1)]).await;
+        let verdicts = take(&*versions, &[entry("a", 1), id.clone(), subject, entry("c", 1)]).await;
         let class = |verdict: &Verdict| match verdict {
             Verdict::Reject(reject) | Verdict::Conflict(reject) => reject.class.to_string(),
             verdict => format!("{verdict:?}"),
         };
         let classes: Vec<String> = verdicts.iter().map(class).collect();
         assert_eq!(classes, ["Applied", "nul_in_id", "nul_in_subject", "Applied"]);
-        ledger.give_back(&id).await.unwrap();
-        assert_eq!(ledger.page(None).await.unwrap(), [row(&entry("a", 1)), row(&entry("c", 1))]);
+        versions.give_back(&id).await.unwrap();
+        assert_eq!(versions.page(None).await.unwrap(), [row(&entry("a", 1)), row(&entry("c", 1))]);
     };
     run(Place::postgres(), nul);
 }
