@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use enrichers::operation::{self, Operation, RowChange};
+use enrichers::operation::{self, DatabaseOperation, RowChange};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
@@ -62,8 +62,9 @@ fn bound(config: &Config, _order: Order) -> Result<BoundSystem, SetupError> {
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
     let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone()));
     let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
-        health.watch(store.clone());
-        store.install(&settings).await
+        store.install(&settings).await?;
+        health.watch(store);
+        Ok(())
     });
     Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))
 }
@@ -73,7 +74,7 @@ fn bound(config: &Config, _order: Order) -> Result<BoundSystem, SetupError> {
 pub struct DatabaseSystem;
 
 impl System for DatabaseSystem {
-    type Event<'r> = (Operation<'r>, &'r Record);
+    type Event<'r> = (DatabaseOperation<'r>, &'r Record);
     type Write = OperationWrite;
 
     fn name(&self) -> &'static str {
@@ -129,7 +130,7 @@ fn message(record: &Record, payload: &[u8]) -> [u8; 32] {
 }
 
 /// Entity and id, as far as the operation itself names them.
-fn document(operation: &Operation<'_>) -> String {
+fn document(operation: &DatabaseOperation<'_>) -> String {
     let fields = match operation.rows.as_slice() {
         [RowChange::Whole(fields) | RowChange::Where { key: fields, .. }] => fields.text("id"),
         _ => None,

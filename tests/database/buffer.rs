@@ -1,5 +1,7 @@
 //! A topic of operations and a database of their own.
 
+use std::cell::RefCell;
+
 use rdkafka::admin::AdminOptions;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
@@ -21,6 +23,28 @@ pub struct Buffer {
     /// As whoever may do anything.
     admin: String,
     database: String,
+}
+
+/// A session of MariaDB.
+pub struct Session {
+    runtime: tokio::runtime::Runtime,
+    connection: RefCell<MySqlConnection>,
+}
+
+impl Session {
+    pub fn run(&self, sql: &'static str) {
+        let mut connection = self.connection.borrow_mut();
+        self.runtime.block_on(sqlx::raw_sql(sql).execute(&mut *connection)).unwrap();
+    }
+
+    /// Whether another transaction waits for a lock.
+    pub fn somebody_waits(&self) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        let ask = sqlx::query_scalar::<_, i64>(
+            "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'",
+        );
+        self.runtime.block_on(ask.fetch_one(&mut *connection)).unwrap() > 0
+    }
 }
 
 /// Rows of texts.
@@ -119,6 +143,28 @@ impl Buffer {
     /// Runs statements in the database, written for PostgreSQL: the quotes are those of each.
     pub fn execute(&self, sql: &str) {
         self.at(&self.admin, &self.quoted(sql));
+    }
+
+    /// Makes the database of the tests read-only, or writable again; of MariaDB the whole server.
+    pub fn read_only(&self, on: bool) {
+        match self.engine {
+            Engine::MariaDb => self.at(&self.admin, &format!("SET GLOBAL read_only = {}", i32::from(on))),
+            Engine::Postgres => {
+                let server = variable("DATABASE_URL");
+                let database = &self.database;
+                self.at(&server, &format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}"));
+                let end =
+                    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+                self.at(&server, &end);
+            }
+        }
+    }
+
+    /// A session of MariaDB that stays.
+    pub fn session(&self) -> Session {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(MySqlConnection::connect(&self.admin)).unwrap();
+        Session { runtime, connection: RefCell::new(connection) }
     }
 
     fn quoted(&self, sql: &str) -> String {

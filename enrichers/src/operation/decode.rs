@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Operation, OperationMetadata, RowChange, Verb};
+use super::{DatabaseOperation, OperationMetadata, RowChange, Verb};
 use crate::decode::{self, object, printable, unwrapped};
 use crate::depth::MAX_DEPTH;
 use crate::envelope::{present, text};
@@ -19,7 +19,7 @@ const MAX_OPERATION_ID_BYTES: usize = 512;
 /// # Errors
 /// A [`DecodeError`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`,
 /// `unknown_operation`, `bad_entity`, `bad_data`, `empty_bulk`, `bad_metadata`, `operation_id_too_long`, `bad_timestamp`.
-pub fn decode(payload: &[u8]) -> Result<Operation<'_>, DecodeError> {
+pub fn decode(payload: &[u8]) -> Result<DatabaseOperation<'_>, DecodeError> {
     let payload = decode::text(payload, MAX_DEPTH)?;
     let fields = object(payload)?;
     once(&fields, "operation")?;
@@ -42,7 +42,7 @@ pub fn decode(payload: &[u8]) -> Result<Operation<'_>, DecodeError> {
     if rows.is_empty() {
         return Err(DecodeError::new("empty_bulk", "`data` holds no row"));
     }
-    Ok(Operation { verb, entity, rows, shared, metadata: metadata(fields.get("metadata"))? })
+    Ok(DatabaseOperation { verb, entity, rows, shared, metadata: metadata(fields.get("metadata"))? })
 }
 
 type Rows<'a> = (Vec<RowChange<'a>>, Option<Fields<'a>>);

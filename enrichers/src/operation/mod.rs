@@ -53,7 +53,7 @@ impl Verb {
 
 /// An operation that was understood; borrows from the payload it was decoded from.
 #[derive(Debug)]
-pub struct Operation<'a> {
+pub struct DatabaseOperation<'a> {
     pub verb: Verb,
     /// 1 to 128 bytes.
     pub entity: Cow<'a, str>,
@@ -71,7 +71,7 @@ pub enum RowChange<'a> {
     Whole(Fields<'a>),
     /// The key apart from the values.
     Where { key: Fields<'a>, values: Fields<'a> },
-    /// A key of one column, or an object with all of its columns; the values are [`Operation::shared`].
+    /// A key of one column, or an object with all of its columns; the values are [`DatabaseOperation::shared`].
     Id(&'a RawValue),
 }
 

@@ -77,7 +77,7 @@ impl ColumnKind {
         if raw.get() == "null" {
             return Ok(SqlValue::Null);
         }
-        let wrong = |expected: &str| DecodeError::new("wrong_type", format!("`{name}` is not {expected}"));
+        let wrong = |expected: &str| wrong_type(name, expected);
         let fitting = |fits: bool| fits.then_some(()).ok_or_else(|| out_of_range(name));
         match self {
             Self::Integer { min, max } => {
@@ -100,19 +100,7 @@ impl ColumnKind {
                 fitting(text.parse::<f64>().is_ok_and(f64::is_finite))?;
                 Ok(SqlValue::Text(text.into_owned()))
             }
-            Self::Text { most, nul } => {
-                let text = json::string(raw).ok_or_else(|| wrong("a text"))?;
-                if !nul && text.contains('\0') {
-                    return Err(DecodeError::new(
-                        "bad_text",
-                        format!("`{name}` holds a NUL, which the database has not"),
-                    ));
-                }
-                if let Some(most) = most.filter(|most| text.chars().count() as u64 > *most) {
-                    return Err(DecodeError::new("too_long", format!("`{name}` has more than {most} characters")));
-                }
-                Ok(SqlValue::Text(text.into_owned()))
-            }
+            Self::Text { most, nul } => text(raw, name, *most, *nul),
             Self::OneOf(values) => {
                 let text = json::string(raw).ok_or_else(|| wrong("a text"))?;
                 fitting(values.iter().any(|value| *value == text))?;
@@ -144,6 +132,21 @@ impl ColumnKind {
             _ => None,
         }
     }
+}
+
+fn wrong_type(name: &str, expected: &str) -> DecodeError {
+    DecodeError::new("wrong_type", format!("`{name}` is not {expected}"))
+}
+
+fn text(raw: &RawValue, name: &str, most: Option<u64>, nul: bool) -> Result<SqlValue, DecodeError> {
+    let text = json::string(raw).ok_or_else(|| wrong_type(name, "a text"))?;
+    if !nul && text.contains('\0') {
+        return Err(DecodeError::new("bad_text", format!("`{name}` holds a NUL, which the database has not")));
+    }
+    if let Some(most) = most.filter(|most| text.chars().count() as u64 > *most) {
+        return Err(DecodeError::new("too_long", format!("`{name}` has more than {most} characters")));
+    }
+    Ok(SqlValue::Text(text.into_owned()))
 }
 
 fn out_of_range(name: &str) -> DecodeError {

@@ -204,6 +204,31 @@ mod tests {
         SqlError::by_code(table, code.to_owned(), "h:1/n").meaning
     }
 
+    /// The tables as the documentation shows them.
+    fn documented() -> String {
+        let mut text = String::new();
+        for (name, table) in [("MySQL and MariaDB", MYSQL), ("PostgreSQL", POSTGRES)] {
+            text.push_str(&format!("\n| {name} | meaning | what the database says |\n|---|---|---|\n"));
+            for ErrorCode { code, meaning, what } in table {
+                text.push_str(&format!("| {code} | {} | {what} |\n", format!("{meaning:?}").to_lowercase()));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_shows_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/database.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (kept, shown) =
+            page.split_at(page.find("database::errors -->\n").unwrap() + "database::errors -->\n".len());
+        if std::env::var_os("UPDATE_EXAMPLES").is_some() {
+            std::fs::write(path, format!("{kept}{}", documented())).unwrap();
+        } else {
+            assert_eq!(shown, documented(), "write it anew with UPDATE_EXAMPLES=1 cargo test --lib database::errors");
+        }
+    }
+
     #[test]
     fn no_code_stands_twice() {
         for table in [MYSQL, POSTGRES] {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use enrichers::operation::{Operation, RowChange, SqlValue, Verb, canonical, decode};
+use enrichers::operation::{DatabaseOperation, RowChange, SqlValue, Verb, canonical, decode};
 use enrichers::{DecodeError, Fields};
 use pipeline::sink::{Content, Reject, Write};
 use pipeline::{Record, TopicPartition};
@@ -29,7 +29,7 @@ pub struct OperationWrite {
 
 impl OperationWrite {
     /// Of a record that was decoded.
-    pub fn new(record: &Record, operation: &Operation<'_>) -> Self {
+    pub fn new(record: &Record, operation: &DatabaseOperation<'_>) -> Self {
         let payload = record.payload.clone().unwrap_or_default();
         let digest: [u8; 32] = Sha256::digest(&payload).into();
         let mark = match &operation.metadata.operation_id {
@@ -129,7 +129,7 @@ impl From<DecodeError> for Unresolved {
 }
 
 /// The entity of an operation that was decoded before.
-pub(super) fn entity_of(write: &OperationWrite) -> Result<Operation<'_>, Reject> {
+pub(super) fn entity_of(write: &OperationWrite) -> Result<DatabaseOperation<'_>, Reject> {
     decode(&write.payload).map_err(|error| Reject::new(error.class, error.reason))
 }
 
@@ -137,7 +137,7 @@ pub(super) fn entity_of(write: &OperationWrite) -> Result<Operation<'_>, Reject>
 pub(super) fn resolve<'w>(
     index: usize,
     write: &'w OperationWrite,
-    operation: &Operation<'_>,
+    operation: &DatabaseOperation<'_>,
     table: &Arc<TableShape>,
 ) -> Result<ResolvedOperation<'w>, Unresolved> {
     if table.key.is_empty() {
@@ -186,7 +186,7 @@ struct Resolver<'t> {
 type Values = Vec<(usize, SqlValue)>;
 
 impl Resolver<'_> {
-    fn row(&self, operation: &Operation<'_>, change: &RowChange<'_>) -> Result<RowWrite, Unresolved> {
+    fn row(&self, operation: &DatabaseOperation<'_>, change: &RowChange<'_>) -> Result<RowWrite, Unresolved> {
         match (operation.verb, change) {
             (Verb::Create | Verb::BulkCreate, RowChange::Whole(fields)) => self.insert(fields),
             (Verb::Delete, RowChange::Whole(fields)) => {

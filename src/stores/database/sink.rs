@@ -193,6 +193,7 @@ impl OperationSink {
                 }
                 Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => {
                     restarts += 1;
+                    tracing::warn!(code = error.code, reason = error.why, "Transaction restarted");
                     metrics::counter!("millrace_database_restarts_total", "code" => error.code).increment(1);
                 }
                 Err(error) if error.meaning == ErrorMeaning::Restart && operations.len() > 1 => break,
