@@ -29,7 +29,7 @@ fn deployments() -> Vec<Value> {
     let resources = kustomization["resources"].as_array().unwrap();
     let found: Vec<_> = resources.iter().map(|name| manifest(name.as_str().unwrap())).collect();
     let deployments: Vec<_> = found.into_iter().filter(|found| found["kind"] == "Deployment").collect();
-    assert_eq!(deployments.len(), 6);
+    assert_eq!(deployments.len(), 7);
     deployments
 }
 

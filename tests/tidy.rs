@@ -33,7 +33,7 @@ const FILE_VOCABULARY: &[&str] = &[
 /// Names of files that stand in several folders all the same.
 #[rustfmt::skip]
 const FILES_TWICE: &[&str] = &[
-    "audit", "catalogue", "consumer", "dead_letters", "decode", "documents", "json", "losses", "model", "purge", "refusals",
+    "audit", "catalogue", "consumer", "dead_letters", "decode", "json", "losses", "model", "purge", "refusals",
     "settings", "source", "state", "stores", "topic_log", "unindexed",
 ];
 /// Names that more than one type has.

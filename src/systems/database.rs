@@ -53,14 +53,14 @@ fn tuned(config: &Config) -> Config {
     tuned
 }
 
-fn bound(config: &Config, _order: Order) -> Result<BoundSystem, SetupError> {
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let settings = config.operations.clone();
     // One connection a batch, and one for health and probes.
     let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
     let store = OperationStore::new(&settings.server, connections).map_err(SetupError::Unusable)?;
     let name = format!("database/{}", store.address());
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
-    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone()));
+    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));
     let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
         store.install(&settings).await?;
         health.watch(store);

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use testkit::world::World;
+
 use crate::buffer::{Buffer, Engine, operation};
-use crate::on_each;
+use crate::{PROGRAM, on_each};
 
 on_each!(
     what_can_never_be_applied_is_a_letter_at_once,
@@ -13,7 +15,7 @@ on_each!(
     an_address_may_go_from_one_row_to_another_in_a_batch,
     sql_in_every_string_and_name_is_data,
     an_operation_without_an_id_is_applied_once,
-    a_large_operation_is_applied_and_one_above_the_packet_a_letter,
+    a_large_operation_is_applied,
     a_column_that_was_added_is_found,
     a_child_waits_for_its_parent,
     what_never_comes_is_a_letter_and_so_is_what_waited_behind_it,
@@ -186,7 +188,7 @@ fn an_operation_without_an_id_is_applied_once(engine: Engine) {
     assert_eq!(buffer.count("Ratings"), 2);
 }
 
-fn a_large_operation_is_applied_and_one_above_the_packet_a_letter(engine: Engine) {
+fn a_large_operation_is_applied(engine: Engine) {
     let mut buffer = Buffer::new(engine, "database-large");
     // What the topic takes is not what is tested here.
     buffer.world.set("CONSUMER_BATCH_BYTES", "64MiB");
@@ -199,6 +201,21 @@ fn a_large_operation_is_applied_and_one_above_the_packet_a_letter(engine: Engine
     buffer.send(&[operation("big", "CREATE", "Document", json!({"id": 1, "body": body})), ana()]);
     assert_eq!(buffer.run_once()["applied"], json!(2), "{:?}", buffer.letters());
     assert_eq!(buffer.rows("documents", &["id", "body"])[0][1].as_ref().map(String::len), Some(900_000));
+}
+
+#[test]
+fn a_row_above_the_packet_of_the_server_is_a_letter() {
+    let mut buffer = Buffer::in_world(Engine::MariaDb, World::alone(PROGRAM, "database-packet"));
+    buffer.execute("CREATE TABLE \"documents\" (\"id\" INT PRIMARY KEY, \"body\" LONGTEXT)");
+    buffer.world.set("DATABASE_ENTITIES", "Document=documents");
+    let document =
+        |id: u64, bytes| operation(&id.to_string(), "CREATE", "Document", json!({"id": id, "body": "x".repeat(bytes)}));
+    buffer.execute("SET GLOBAL max_allowed_packet = 524288");
+    buffer.send(&[document(1, 400_000), document(2, 600_000), document(3, 400_000)]);
+    let summary = buffer.run_once();
+    buffer.execute("SET GLOBAL max_allowed_packet = 16777216");
+    assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(2), &json!(1)));
+    assert_eq!(buffer.letters()[0].0, "too_large_for_server");
 }
 
 fn a_column_that_was_added_is_found(engine: Engine) {

@@ -37,12 +37,11 @@ impl Session {
         self.runtime.block_on(sqlx::raw_sql(sql).execute(&mut *connection)).unwrap();
     }
 
-    /// Whether another transaction waits for a lock.
+    /// Whether another session is at an update for a while: it waits for a lock.
     pub fn somebody_waits(&self) -> bool {
         let mut connection = self.connection.borrow_mut();
-        let ask = sqlx::query_scalar::<_, i64>(
-            "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'",
-        );
+        let ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND = 'Execute' AND STATE = 'Updating' AND TIME_MS > 300";
+        let ask = sqlx::query_scalar::<_, i64>(ask);
         self.runtime.block_on(ask.fetch_one(&mut *connection)).unwrap() > 0
     }
 }
@@ -202,6 +201,18 @@ impl Buffer {
         let differing = rows.iter().zip(wanted).find(|(row, wanted)| row != wanted);
         assert_eq!(differing, None, "the first of {table} that differs");
         assert_eq!(rows.len(), wanted.len(), "rows of {table}");
+    }
+
+    /// Operations that are marked as applied.
+    pub fn applied(&self) -> usize {
+        let marks = self.rows("millrace_operations", &["kafka_offset", "rejected"]);
+        marks.iter().filter(|mark| mark[1].is_none()).count()
+    }
+
+    /// Whether the program has made its tables.
+    pub fn has_marks(&self) -> bool {
+        let found = std::panic::AssertUnwindSafe(|| self.count("millrace_operations"));
+        std::panic::catch_unwind(found).is_ok()
     }
 
     pub fn count(&self, table: &str) -> usize {

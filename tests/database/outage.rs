@@ -27,6 +27,7 @@ fn an_outage_is_no_letter_and_its_backlog_is_worked_off() {
     running.await_events("Database is now HEALTHY", 1);
     drained(&buffer);
     running.await_ready();
+    assert!(running.log().contains("pending operations"), "the backlog is named");
     assert!(running.terminate().success());
     holds(&buffer, &model, 1_500);
 }
@@ -45,7 +46,7 @@ fn holds(buffer: &Buffer, model: &Model, operations: u64) {
     let letters = buffer.letters();
     let of_the_model = |class: &str| ["sql_1062", "sql_23505", "row_twice"].contains(&class);
     assert!(letters.iter().all(|(class, _)| of_the_model(class)), "{letters:?}");
-    assert_eq!(json!(buffer.count("millrace_operations")), json!(operations - model.letters));
+    assert_eq!(json!(buffer.applied()), json!(operations - model.letters));
     // A process that was killed may have buried what it had not committed yet, and the next buries it again.
     assert!(letters.len() as u64 >= model.letters, "{} letters, {} expected", letters.len(), model.letters);
 }
@@ -60,8 +61,7 @@ fn killed_again_and_again_each_operation_is_applied_once(engine: Engine) {
     for _ in 0..5 {
         let running = buffer.start();
         eventually("some operations more", || {
-            let now = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| buffer.count("millrace_operations")));
-            let now = now.unwrap_or(0);
+            let now = if buffer.has_marks() { buffer.applied() } else { 0 };
             (now > marked + 100 || now as u64 == 3_000 - model.letters).then(|| marked = now)
         });
         running.kill();
@@ -116,11 +116,11 @@ fn a_deadlock_begins_the_batch_anew() {
     other.run("UPDATE Users SET phone = '2' WHERE id = 1");
     other.run("COMMIT");
     let restarted = running.await_events("Transaction restarted", 1);
-    assert_eq!(restarted[0]["code"], json!("1213"));
+    assert!(restarted.iter().any(|one| one["code"] == "1213"), "{restarted:?}");
     drained(&buffer);
     assert!(running.terminate().success());
     let rows = buffer.rows("Users", &["id", "name", "phone"]);
     let applied = rows.iter().filter(|row| row[1].as_deref() == Some("m")).count();
     assert_eq!((applied, rows[0][2].as_deref(), rows[500][2].as_deref()), (200, Some("2"), Some("1")));
-    assert_eq!((buffer.letters().len(), buffer.count("millrace_operations")), (0, 201));
+    assert_eq!((buffer.letters().len(), buffer.applied()), (0, 201));
 }

@@ -1,4 +1,4 @@
--- Which operations were applied. Compared as bytes.
+-- Which operations were applied, or rejected by the database. Compared as bytes.
 CREATE TABLE IF NOT EXISTS millrace_operations (
     operation_id VARBINARY(512) NOT NULL PRIMARY KEY,
     payload_digest BINARY(32) NOT NULL,
@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS millrace_operations (
     user_id VARCHAR(191),
     source VARCHAR(191),
     action VARCHAR(191),
+    rejected TEXT,
     occurred_micros BIGINT NOT NULL,
     kafka_topic VARCHAR(249) NOT NULL,
     kafka_partition INT NOT NULL,

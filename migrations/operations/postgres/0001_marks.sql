@@ -1,4 +1,4 @@
--- Which operations were applied. Compared as bytes.
+-- Which operations were applied, or rejected by the database. Compared as bytes.
 CREATE TABLE IF NOT EXISTS millrace_operations (
     operation_id BYTEA NOT NULL PRIMARY KEY,
     payload_digest BYTEA NOT NULL,
@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS millrace_operations (
     user_id TEXT,
     source TEXT,
     action TEXT,
+    rejected TEXT,
     occurred_micros BIGINT NOT NULL,
     kafka_topic TEXT NOT NULL,
     kafka_partition INTEGER NOT NULL,

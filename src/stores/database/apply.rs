@@ -6,16 +6,19 @@
 use std::collections::{HashMap, HashSet};
 
 use enrichers::operation::SqlValue;
+use pipeline::sink::Reject;
 
 use super::dialect::{RowParts, Statement};
 use super::errors::{ErrorMeaning, SqlError};
 use super::grouping::{StatementGroup, plan};
-use super::marks;
+use super::marks::{self, MarkNote};
 use super::operation::{ResolvedOperation, RowVerb};
 use super::session::{OperationStore, SqlTransaction};
 
 /// So few operations are redone one by one.
 const FEW: usize = 4;
+/// Bytes of a statement beside its values, at most as far as is known.
+const STATEMENT: usize = 4_096;
 
 /// What became of an operation.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub(super) enum OperationError {
     Sql(SqlError),
     /// There is no row to change.
     NoRow,
+    /// A row is larger than the packet that the server takes; it would close the connection.
+    TooLarge,
 }
 
 impl From<SqlError> for OperationError {
@@ -48,7 +53,27 @@ impl From<SqlError> for OperationError {
 impl OperationError {
     /// Whether what it needs may still come.
     fn waits(&self) -> bool {
-        !matches!(self, Self::Sql(error) if error.meaning == ErrorMeaning::Poison)
+        match self {
+            Self::Sql(error) => error.meaning != ErrorMeaning::Poison,
+            Self::NoRow => true,
+            Self::TooLarge => false,
+        }
+    }
+
+    /// As a reason for a letter; `row` is that of a bulk.
+    pub(super) fn reject(&self, operation: &ResolvedOperation<'_>, row: Option<usize>) -> Reject {
+        let place = match row {
+            Some(row) => format!("{} of {}, row {row}", operation.verb.name(), operation.table.name),
+            None => format!("{} of {}", operation.verb.name(), operation.table.name),
+        };
+        match self {
+            Self::NoRow => Reject::new("no_such_row", format!("{place}: there is no such row")),
+            Self::TooLarge => {
+                let why = format!("{place}: the row is larger than the server takes (max_allowed_packet)");
+                Reject::new("too_large_for_server", why)
+            }
+            Self::Sql(error) => Reject::new(format!("sql_{}", error.code), format!("{place}: {}", error.why)),
+        }
     }
 
     fn is_taken(&self) -> bool {
@@ -78,6 +103,7 @@ pub(super) async fn apply(
         return Ok(Vec::new());
     }
     let mut transaction = store.begin().await?;
+    marks::forget(&mut transaction, store.dialect(), operations).await?;
     match attempt(store, &mut transaction, operations).await {
         Ok(()) => {
             transaction.commit().await?;
@@ -88,9 +114,28 @@ pub(super) async fn apply(
     drop(transaction);
     metrics::counter!("millrace_database_redone_total").increment(1);
     let mut transaction = store.begin().await?;
+    marks::forget(&mut transaction, store.dialect(), operations).await?;
     let applied = redo(store, &mut transaction, operations, parked).await?;
+    mark_rejected(store, &mut transaction, operations, &applied).await?;
     transaction.commit().await?;
     Ok(applied)
+}
+
+/// Marks what can never be applied, so that it is judged the same when it is read again.
+async fn mark_rejected(
+    store: &OperationStore,
+    transaction: &mut SqlTransaction,
+    operations: &[&ResolvedOperation<'_>],
+    applied: &[Applied],
+) -> Result<(), SqlError> {
+    let (mut rejected, mut notes) = (Vec::new(), HashMap::new());
+    for (operation, applied) in operations.iter().zip(applied) {
+        if let Applied::Failed { why, row, waits: false } = applied {
+            notes.insert(rejected.len(), MarkNote { made: None, rejected: Some(why.reject(operation, *row)) });
+            rejected.push(*operation);
+        }
+    }
+    marks::write(transaction, store.dialect(), store.packet(), &rejected, &notes).await
 }
 
 /// By halves, in the order of the log, down to those that fail alone.
@@ -200,12 +245,16 @@ async fn run(
     store: &OperationStore,
     transaction: &mut SqlTransaction,
     groups: &[StatementGroup<'_>],
-    made: &mut HashMap<usize, String>,
+    made: &mut HashMap<usize, MarkNote>,
 ) -> Result<(), OperationError> {
     for group in groups {
         let makes_key = group.rows.iter().any(|row| row.name.is_none());
         let places = group.columns.len() * (group.table.key.len() + 1) + group.table.key.len();
         let bytes = |values: &[SqlValue]| values.iter().map(SqlValue::bytes).sum::<usize>();
+        let largest = group.rows.iter().map(|row| bytes(&row.values) + bytes(&row.key)).max().unwrap_or_default();
+        if largest + STATEMENT > store.packet() {
+            return Err(OperationError::TooLarge);
+        }
         let row_bytes = group.rows.iter().map(|row| bytes(&row.values) + bytes(&row.key) * (row.columns.len() + 1));
         let row_bytes = row_bytes.max().unwrap_or_default() + 16 * (group.columns.len() + 1);
         let mut rest = group.rows.as_slice();
@@ -221,7 +270,7 @@ async fn run(
                 metrics::counter!("millrace_deletes_without_a_row_total").increment(missed);
             }
             if let (Some(id), Some(of)) = (done.made.filter(|_| makes_key), group.of.first()) {
-                made.insert(*of, id);
+                made.insert(*of, MarkNote { made: Some(id), rejected: None });
             }
             rest = later;
         }

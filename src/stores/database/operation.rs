@@ -99,6 +99,8 @@ pub(super) struct ResolvedOperation<'w> {
     pub(super) entity: String,
     pub(super) table: Arc<TableShape>,
     pub(super) rows: Vec<RowWrite>,
+    /// Whether it is marked as rejected, and tried again.
+    pub(super) rejected_before: bool,
     /// Who asked for it: user, source, action.
     pub(super) asked_by: [Option<String>; 3],
 }
@@ -162,6 +164,7 @@ pub(super) fn resolve<'w>(
         entity: operation.entity.clone().into_owned(),
         table: table.clone(),
         rows,
+        rejected_before: false,
         asked_by: [metadata.user_id.clone(), metadata.source.clone(), metadata.action.clone()],
     })
 }

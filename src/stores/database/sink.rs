@@ -4,15 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pipeline::sink::{BoxFuture, Failure, Reject, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict};
 use tokio::time;
 
-use super::apply::{Applied, OperationError, apply};
+use super::apply::{Applied, apply};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
 use super::ladder::{Ladder, Rung};
-use super::marks;
+use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, hex, resolve};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
@@ -28,16 +28,18 @@ pub struct OperationSink {
     catalogue: Catalogue,
     ladder: Ladder,
     health: Arc<DatabaseHealth>,
+    /// Whether letters are tried again by hand.
+    replays: bool,
 }
 
 /// What is known of the operations of a request so far.
 type Verdicts = Vec<Option<Verdict>>;
 
 impl OperationSink {
-    pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<DatabaseHealth>) -> Self {
+    pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<DatabaseHealth>, order: Order) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
         let ladder = Ladder::new(settings.retries.attempts, settings.retries.delay);
-        Self { store, catalogue, ladder, health }
+        Self { store, catalogue, ladder, health, replays: order == Order::Any }
     }
 
     async fn take(&self, writes: &[&OperationWrite]) -> Result<Vec<Verdict>, SqlError> {
@@ -127,27 +129,32 @@ impl OperationSink {
 
     /// One transaction of these; those whose mark is there already are not applied again.
     async fn batch(&self, operations: &[&ResolvedOperation<'_>], verdicts: &mut Verdicts) -> Result<(), SqlError> {
-        let mut open = operations.to_vec();
+        let mut open: Vec<ResolvedOperation<'_>> = operations.iter().map(|operation| (*operation).clone()).collect();
         while !open.is_empty() {
             let marked = self.marked(&open).await?;
             let mut fresh = Vec::with_capacity(open.len());
             let mut again = Vec::new();
             let mut here: HashSet<&[u8]> = HashSet::new();
-            for operation in open {
-                match marked.get(&hex(&operation.write.mark)) {
-                    Some(digest) => self.settle(operation, once_more(digest, operation), verdicts),
+            for mut operation in open {
+                let marked = marked.get(&hex(&operation.write.mark));
+                match marked.and_then(|marked| once_more(marked, &operation, self.replays)) {
+                    Some(verdict) => self.settle(&operation, verdict, verdicts),
                     // A copy in the same batch is judged by what became of the first.
                     None if !here.insert(&operation.write.mark) => again.push(operation),
-                    None => fresh.push(operation),
+                    None => {
+                        operation.rejected_before = marked.is_some();
+                        fresh.push(operation);
+                    }
                 }
             }
-            self.applied(&fresh, verdicts).await?;
-            open = self.copies(again, &fresh, verdicts);
+            let chosen: Vec<&ResolvedOperation<'_>> = fresh.iter().collect();
+            self.applied(&chosen, verdicts).await?;
+            open = self.copies(again, &chosen, verdicts);
         }
         Ok(())
     }
 
-    async fn marked(&self, operations: &[&ResolvedOperation<'_>]) -> Result<HashMap<String, String>, SqlError> {
+    async fn marked(&self, operations: &[ResolvedOperation<'_>]) -> Result<HashMap<String, Marked>, SqlError> {
         let marks: Vec<String> = operations.iter().map(|operation| hex(&operation.write.mark)).collect();
         let mut transaction = self.store.begin().await?;
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
@@ -156,25 +163,25 @@ impl OperationSink {
     }
 
     /// Copies whose first has no fate yet wait with it; copies of what was rejected are rejected as it was.
-    fn copies<'o, 'w>(
+    fn copies<'w>(
         &self,
-        again: Vec<&'o ResolvedOperation<'w>>,
+        again: Vec<ResolvedOperation<'w>>,
         fresh: &[&ResolvedOperation<'_>],
         verdicts: &mut Verdicts,
-    ) -> Vec<&'o ResolvedOperation<'w>> {
+    ) -> Vec<ResolvedOperation<'w>> {
         let mut open = Vec::new();
         for operation in again {
             let first = fresh.iter().find(|one| one.write.mark == operation.write.mark);
             let verdict = first.and_then(|first| verdicts.get(first.index)?.clone());
             match verdict {
                 Some(verdict @ Verdict::Retry(_)) => {
-                    self.ladder.behind(operation, time::Instant::now());
+                    self.ladder.behind(&operation, time::Instant::now());
                     set(verdicts, operation.index, verdict);
                 }
                 Some(verdict @ Verdict::Reject(_))
                     if first.is_some_and(|one| one.write.digest == operation.write.digest) =>
                 {
-                    self.settle(operation, verdict, verdicts);
+                    self.settle(&operation, verdict, verdicts);
                 }
                 _ => open.push(operation),
             }
@@ -234,16 +241,16 @@ impl OperationSink {
             }
             Applied::Failed { why, row, waits: true } => match self.ladder.failed(operation, now) {
                 Rung::Waits { tried, of } => {
-                    let Reject { why, .. } = reject(operation, why, row);
+                    let Reject { why, .. } = why.reject(operation, row);
                     let why = waits(format!("{why}; try {tried} of {of}"));
                     return set(verdicts, operation.index, Verdict::Retry(why));
                 }
                 Rung::Exhausted { tried } => {
-                    let Reject { class, why } = reject(operation, why, row);
+                    let Reject { class, why } = why.reject(operation, row);
                     Verdict::Reject(Reject { class, why: format!("{why}; tries: {tried}").into() })
                 }
             },
-            Applied::Failed { why, row, waits: false } => Verdict::Reject(reject(operation, why, row)),
+            Applied::Failed { why, row, waits: false } => Verdict::Reject(why.reject(operation, row)),
         };
         self.settle(operation, verdict, verdicts);
     }
@@ -265,23 +272,17 @@ fn waits(why: impl Into<pipeline::sink::Why>) -> Failure {
     Failure::misconfigured(why)
 }
 
-/// Of an operation that is marked.
-fn once_more(digest: &str, operation: &ResolvedOperation<'_>) -> Verdict {
-    if *digest == hex(&operation.write.digest) {
-        return Verdict::Superseded;
-    }
-    let why = "another operation was applied under the same `metadata.operationId`";
-    Verdict::Reject(Reject::new("operation_id_reused", why))
-}
-
-fn reject(operation: &ResolvedOperation<'_>, why: OperationError, row: Option<usize>) -> Reject {
-    let place = match row {
-        Some(row) => format!("{} of {}, row {row}", operation.verb.name(), operation.table.name),
-        None => format!("{} of {}", operation.verb.name(), operation.table.name),
-    };
-    match why {
-        OperationError::NoRow => Reject::new("no_such_row", format!("{place}: there is no such row")),
-        OperationError::Sql(error) => Reject::new(format!("sql_{}", error.code), format!("{place}: {}", error.why)),
+/// Of an operation that is marked; none of one that was rejected and may be tried again: mended, or replayed by hand.
+fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) -> Option<Verdict> {
+    let same = marked.digest == hex(&operation.write.digest);
+    match &marked.rejected {
+        Some((class, why)) if same && !replays => Some(Verdict::Reject(Reject::new(class.clone(), why.clone()))),
+        Some(_) => None,
+        None if same => Some(Verdict::Superseded),
+        None => {
+            let why = "another operation was applied under the same `metadata.operationId`";
+            Some(Verdict::Reject(Reject::new("operation_id_reused", why)))
+        }
     }
 }
 
@@ -297,6 +298,12 @@ impl Sink<OperationWrite> for OperationSink {
 
     fn write<'a>(&'a self, writes: &'a [&'a OperationWrite]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(async move {
+            let _held = self.health.holds(writes.len());
+            if !self.health.is_healthy() {
+                self.store.ask().await?;
+                self.health.heard(None);
+                tracing::info!("Processing {} pending operations", writes.len());
+            }
             let taken = self.take(writes).await;
             self.health.heard(taken.as_ref().err());
             taken.map_err(SqlError::failure)
