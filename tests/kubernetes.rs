@@ -118,6 +118,31 @@ fn environment(deployment: &Value, secret: &BTreeMap<&str, String>) -> Option<BT
     Some(variables)
 }
 
+/// A client's certificate and its key, as PEM text.
+fn client() -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=client",
+            "-keyout",
+            "key",
+            "-out",
+            "cert",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    (read("cert"), read("key"))
+}
+
 /// The program starts with what each container finds, whether the Secret has all keys or those alone that the system needs.
 #[test]
 fn the_program_starts_in_each_environment() {
@@ -130,14 +155,20 @@ fn the_program_starts_in_each_environment() {
         ("ALGOLIA_APP_ID", "APP"),
         ("ALGOLIA_API_KEY", "key"),
     ];
+    let (certificate, key) = client();
     let more = [
         ("KAFKA_USERNAME", "user"),
         ("KAFKA_PASSWORD", "password"),
         ("KAFKA_CA_CERT", &authority),
+        ("KAFKA_CLIENT_CERT", &certificate),
+        ("KAFKA_CLIENT_KEY", &key),
+        ("KAFKA_CLIENT_KEY_PASSWORD", "secret"),
         ("REDIS_URL", "rediss://127.0.0.1:1/0"),
         ("REDIS_CA_CERT", &authority),
         ("ELASTICSEARCH_API_KEY", "key"),
         ("ELASTICSEARCH_CA_CERT", &authority),
+        ("ELASTICSEARCH_CLIENT_CERT", &certificate),
+        ("ELASTICSEARCH_CLIENT_KEY", &key),
         ("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/x"),
         ("HTTP_TOKEN", "token"),
     ];

@@ -81,7 +81,7 @@ impl Timestamp {
 
     /// Reads RFC 3339 and its usual relatives: `T`, `t` or a space; the basic form without dashes and colons; seconds may be left
     /// out (Java does at :00); 0 to 9 fractional digits after a point or a comma; `Z`, `z`, `+hh:mm`, `+hhmm`, `+hh`, or no
-    /// zone, which is UTC; behind a zone its name in brackets. A leap second is the next second. Digits alone are read as an
+    /// zone, which is UTC; a space before the zone, or ` UTC`; behind a zone its name in brackets. A leap second is the next second. Digits alone are read as an
     /// epoch number.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         // A dash behind the year is the usual case, and no epoch number has one there.
@@ -211,9 +211,11 @@ impl Cursor<'_> {
 
     /// The zone at the end, in seconds east of UTC.
     fn offset(&mut self) -> Option<i64> {
-        if self.0.is_empty() {
+        if self.0.is_empty() || self.0 == b" UTC" {
             return Some(0);
         }
+        // As Ruby, Python's `%z` and databases write it.
+        self.eat(b" ");
         let sign = match self.eat(b"Zz+-")? {
             b'+' => 1,
             b'-' => -1,
@@ -256,6 +258,10 @@ mod tests {
             ("2024-01-01T12:00:00,5Z", "2024-01-01T12:00:00.500000Z"),
             ("2024-01-01T12:00:00+01:00[Europe/Rome]", "2024-01-01T11:00:00.000000Z"),
             ("2024-01-01T12:00Z[UTC]", "2024-01-01T12:00:00.000000Z"),
+            ("2024-01-01 12:00:00 +0100", "2024-01-01T11:00:00.000000Z"),
+            ("2024-01-01 12:00:00.5 -05:00", "2024-01-01T17:00:00.500000Z"),
+            ("2024-01-01 12:00:00 UTC", "2024-01-01T12:00:00.000000Z"),
+            ("20240101T120000 Z", "2024-01-01T12:00:00.000000Z"),
             ("20240101T120000Z", "2024-01-01T12:00:00.000000Z"),
             ("20240101T1200+0100", "2024-01-01T11:00:00.000000Z"),
             ("20240101T120000.123-08", "2024-01-01T20:00:00.123000Z"),

@@ -7,6 +7,7 @@
 //! - a name with dots that leads into a field which the mapping holds as a single value, such as `amount.usd`;
 //! - a name that begins with `$` (MongoDB takes it for an operator where it stands in a whole document);
 //! - a name with a NUL in it, at any depth (BSON ends a name there);
+//! - the name `objectID` (Algolia keeps the document's id there);
 //! - an object, also one in a list, under a name that the mapping holds as a single value;
 //! - a value with an object in which a name stands twice, at any depth;
 //! - a value with a number of more than 1,000 characters, at any depth (the limit of Elasticsearch's reader of JSON), or beyond
@@ -37,6 +38,9 @@ pub(crate) const SINGLE: [&str; 10] = [
     "updated_at",
     "search_content",
 ];
+
+/// Where Algolia keeps the id of a document.
+const OF_ALGOLIA: &[u8] = b"objectID";
 
 /// What was moved out of a document: members of `metadata` first, each in the producer's order.
 #[derive(Debug, Default)]
@@ -116,6 +120,9 @@ fn is_indexed(name: &str, value: &RawValue) -> bool {
 /// Whether a name is made of letters, digits and underscores, and some like them; never where it has to be looked at.
 #[inline]
 pub(crate) fn is_usual(name: &[u8]) -> bool {
+    if name == OF_ALGOLIA {
+        return false;
+    }
     // Eight bytes at a time, those at the end twice where they do not come out even.
     let odd = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
         (Some(first), Some(last)) if name.len() <= 16 => odd_bytes(*first) | odd_bytes(*last),
@@ -140,7 +147,11 @@ fn odd_bytes(bytes: [u8; 8]) -> u64 {
 fn is_name(name: &str) -> bool {
     let blank = |part: &str| part.chars().all(|c| c.is_whitespace() || c < ' ');
     let leads_into = name.split_once('.').is_some_and(|(first, _)| SINGLE.contains(&first));
-    !leads_into && !name.starts_with('$') && !name.contains('\0') && !name.split('.').any(blank)
+    !leads_into
+        && name.as_bytes() != OF_ALGOLIA
+        && !name.starts_with('$')
+        && !name.contains('\0')
+        && !name.split('.').any(blank)
 }
 
 /// Whether every store takes a member of `metadata` that stands there once.
@@ -166,7 +177,7 @@ pub(crate) fn is_number(digits: &str) -> bool {
 }
 
 /// Looks through valid JSON for what no store takes.
-fn is_sound(text: &str, may_hold_objects: bool) -> bool {
+pub(crate) fn is_sound(text: &str, may_hold_objects: bool) -> bool {
     let bytes = text.as_bytes();
     // The names of all objects that are open, and where those of each begin.
     let (mut names, mut open): (Vec<Cow<'_, str>>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -239,6 +250,7 @@ mod tests {
             "a\0",
             "metadata.",
             "metadata..x",
+            "objectID",
         ] {
             assert!(!is_indexed(name, value("1")), "{name:?}");
         }

@@ -52,8 +52,8 @@ require_free_ports() {
   local name=$1 port who
   port=$(port_of "$name")
   local ports=("$port")
-  # Kafka's controller and, of the open broker, the second listener are beside the first.
-  [[ $name == kafka_sasl ]] && ports+=("$((port + 1))")
+  # Kafka's controller and its other listeners are beside the first.
+  [[ $name == kafka_sasl ]] && ports+=("$((port + 1))" "$((port + 2))" "$((port + 3))")
   [[ $name == kafka || $name == kafka_broker? ]] && ports+=("$((port + 1))" "$((port + 2))")
   [[ $name == elasticsearch_node? ]] && ports+=("$(elasticsearch_transport "$name")")
   for port in "${ports[@]}"; do

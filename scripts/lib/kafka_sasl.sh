@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A second, small Kafka broker that takes nobody without TLS and a password, as managed Kafka does.
+# A second, small Kafka broker that takes nobody without TLS and a password, as managed Kafka does; beside the first port, and
+# the controller's, one that wants a client's certificate instead, and one that wants a token.
 
 readonly KAFKA_SASL_CLUSTER_ID=bWlsbHJhY2UtdGVzdHMwMg
 readonly KAFKA_SASL_LOGIN=org.apache.kafka.common.security
@@ -17,11 +18,21 @@ kafka_sasl_authority() {
     -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign' -keyout "$1-ca.key" -out "$1-ca.pem"
 }
 
-# Once a home: the password, an authority with the broker's certificate, and one that signed nothing.
+# The certificate of a client, `$1.crt` with its key, signed by the authority `$2-ca`.
+kafka_sasl_client() {
+  openssl req -newkey rsa:2048 -nodes -sha256 -subj "/CN=$1" -keyout "$1.key" -out "$1.csr"
+  openssl x509 -req -sha256 -days 3650 -in "$1.csr" -CA "$2-ca.pem" -CAkey "$2-ca.key" -CAcreateserial \
+    -extfile <(echo extendedKeyUsage=clientAuth) -out "$1.crt"
+}
+
+# Once a home: the password, an authority with the broker's certificate and a client's, and one that signed a client's alone.
 kafka_sasl_secrets() {
-  [[ -f password ]] && return
+  [[ -f password && -f client.crt ]] && return
   kafka_sasl_authority broker
   kafka_sasl_authority other
+  kafka_sasl_client client broker
+  kafka_sasl_client stranger other
+  openssl rsa -aes256 -in client.key -passout pass:secret -out client-locked.key
   openssl req -newkey rsa:2048 -nodes -sha256 -subj /CN=127.0.0.1 -keyout server.key -out server.csr
   openssl x509 -req -sha256 -days 3650 -in server.csr -CA broker-ca.pem -CAkey broker-ca.key -CAcreateserial \
     -extfile <(echo subjectAltName=IP:127.0.0.1,DNS:localhost) -out server.crt
@@ -40,9 +51,12 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$((port + 1))
 controller.listener.names=CONTROLLER
-listeners=SASL_SSL://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=SASL_SSL://127.0.0.1:$port
-listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+listeners=SASL_SSL://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1)),CERT://127.0.0.1:$((port + 2)),TOKEN://127.0.0.1:$((port + 3))
+advertised.listeners=SASL_SSL://127.0.0.1:$port,CERT://127.0.0.1:$((port + 2)),TOKEN://127.0.0.1:$((port + 3))
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT,CERT:SSL,TOKEN:SASL_SSL
+listener.name.cert.ssl.client.auth=required
+listener.name.token.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.token.oauthbearer.sasl.jaas.config=$KAFKA_SASL_LOGIN.oauthbearer.OAuthBearerLoginModule required;
 inter.broker.listener.name=SASL_SSL
 sasl.mechanism.inter.broker.protocol=PLAIN
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
@@ -113,6 +127,10 @@ kafka_sasl_env() {
     "--bootstrap-server 127.0.0.1:$(port_of kafka_sasl) --command-config $home/admin.properties"
   # The password is made at the first start.
   echo "SECURED_KAFKA_PASSWORD=$(cat "$home/password" 2>/dev/null)"
+  echo "SECURED_KAFKA_CERT_URI=127.0.0.1:$(($(port_of kafka_sasl) + 2))"
+  echo "SECURED_KAFKA_TOKEN_URI=127.0.0.1:$(($(port_of kafka_sasl) + 3))"
+  # With client.crt, client.key, client-locked.key (its password is "secret"), stranger.crt and stranger.key.
+  echo "SECURED_KAFKA_CLIENTS=$home"
   echo "SECURED_KAFKA_CA_CERT=$home/broker-ca.pem"
   echo "SECURED_KAFKA_OTHER_CA_CERT=$home/other-ca.pem"
 }

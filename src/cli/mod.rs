@@ -5,6 +5,7 @@
 pub mod demo;
 pub mod dlq;
 pub mod doctor;
+pub mod erase;
 pub mod explain;
 mod leaving;
 pub mod losses;
@@ -149,6 +150,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Tell the story of one document: its events, what became of each, and what the stores hold
     Explain(explain::ExplainArgs),
+    /// Take a person's values out of every store and the dead letters, and say what cannot be reached
+    Erase(erase::EraseArgs),
     /// Remove the tombstones of documents that were deleted long ago
     Purge(purge::PurgeArgs),
 }
@@ -184,6 +187,7 @@ impl Cli {
             Command::Demo(_)
             | Command::Dlq(_)
             | Command::Doctor(_)
+            | Command::Erase(_)
             | Command::Explain(_)
             | Command::Losses(_)
             | Command::Purge(_)
@@ -209,6 +213,7 @@ impl Cli {
             Command::Verify(args) => block_on(verify::verify(args, config)),
             Command::Losses(args) => block_on(losses::losses(args, config)),
             Command::Explain(args) => block_on(explain::explain(args, config)),
+            Command::Erase(args) => block_on(erase::erase(args, config)),
             Command::Purge(args) => block_on(purge::purge(args, config)),
             Command::Doctor(args) => block_on(doctor::doctor(args, config)),
         }

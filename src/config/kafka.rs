@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
-use secrecy::{ExposeSecret, SecretString};
 
-use super::found::FoundSetting;
+use super::security::Security;
 use super::settings::Settings;
 use super::{ConfigError, values};
 
@@ -44,29 +43,6 @@ impl fmt::Debug for Properties {
     }
 }
 
-/// How connections to the brokers are secured.
-#[derive(Clone, Debug)]
-pub struct Security {
-    /// librdkafka's name of it.
-    pub protocol: &'static str,
-    pub sasl: Option<Sasl>,
-    /// PEM text.
-    pub ca_cert: Option<String>,
-}
-
-/// Who we are to the brokers.
-#[derive(Clone, Debug)]
-pub struct Sasl {
-    pub mechanism: &'static str,
-    pub username: String,
-    pub password: SecretString,
-}
-
-const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
-/// What a protocol may have no use for.
-const OF_SECURITY: [&str; 4] = ["kafka.username", "kafka.password", "kafka.sasl_mechanism", "kafka.ca_cert"];
-const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-
 /// What users may not set, and why.
 #[rustfmt::skip]
 const REFUSED: &[(&str, &[&str])] = &[
@@ -79,6 +55,14 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("it has a variable of its own, KAFKA_USERNAME", &["sasl.username"]),
     ("it has a variable of its own, KAFKA_PASSWORD", &["sasl.password"]),
     ("it has a variable of its own, KAFKA_CA_CERT", &["ssl.ca.pem", "ssl.ca.location"]),
+    ("it has a variable of its own, KAFKA_CLIENT_CERT", &["ssl.certificate.pem", "ssl.certificate.location"]),
+    ("it has a variable of its own, KAFKA_CLIENT_KEY", &["ssl.key.pem", "ssl.key.location"]),
+    ("it has a variable of its own, KAFKA_CLIENT_KEY_PASSWORD", &["ssl.key.password"]),
+    ("it has a variable of its own, KAFKA_OAUTH_TOKEN_URL", &["sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.method"]),
+    ("it has a variable of its own, KAFKA_USERNAME", &["sasl.oauthbearer.client.id"]),
+    ("it has a variable of its own, KAFKA_PASSWORD", &["sasl.oauthbearer.client.secret"]),
+    ("it has a variable of its own, KAFKA_OAUTH_SCOPE", &["sasl.oauthbearer.scope"]),
+    ("it has a variable of its own, KAFKA_OAUTH_EXTENSIONS", &["sasl.oauthbearer.extensions"]),
     ("each system has its own group", &["group.id"]),
     ("an offset is committed only when everything below it is finished", &[
         "enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store", "auto.commit.interval.ms",
@@ -111,8 +95,12 @@ impl Kafka {
     /// What to check when the brokers cannot be reached, from librdkafka's account of why: the variables that matter.
     pub fn advice(&self, why: &str) -> &'static str {
         let why = why.to_ascii_lowercase();
-        if why.contains("authentication") {
+        if why.contains("oauthbearer") {
+            "check KAFKA_OAUTH_TOKEN_URL, KAFKA_USERNAME (the client's id) and KAFKA_PASSWORD (its secret)"
+        } else if why.contains("authentication") {
             "check KAFKA_USERNAME and KAFKA_PASSWORD"
+        } else if why.contains("certificate required") || why.contains("bad certificate") {
+            "the brokers want a client's certificate: set KAFKA_CLIENT_CERT and KAFKA_CLIENT_KEY to one that they trust"
         } else if !why.contains("certificate") {
             "is KAFKA_BOOTSTRAP_SERVERS right?"
         } else if self.security.ca_cert.is_some() {
@@ -167,15 +155,7 @@ impl Kafka {
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("client.id", &self.client_id);
-        config.set("security.protocol", self.security.protocol);
-        if let Some(sasl) = &self.security.sasl {
-            config.set("sasl.mechanism", sasl.mechanism);
-            config.set("sasl.username", &sasl.username);
-            config.set("sasl.password", sasl.password.expose_secret());
-        }
-        if let Some(pem) = &self.security.ca_cert {
-            config.set("ssl.ca.pem", pem);
-        }
+        self.security.apply(&mut config);
         config
     }
 
@@ -191,6 +171,12 @@ impl Kafka {
                 Err(ConfigError::new(format!(
                     "`kafka.properties.{name}` in {file}: librdkafka does not know the name, or does not take the value"
                 )))
+            }
+            KafkaError::ClientConfig(_, _, name, _)
+                if name.starts_with("sasl.oauthbearer.") && !cfg!(feature = "oidc") =>
+            {
+                let what = "KAFKA_SASL_MECHANISM is OAUTHBEARER, which this program was built without: build it with --features oidc";
+                Err(ConfigError::new(what.to_owned()))
             }
             KafkaError::ClientConfig(_, why, name, _) => {
                 Err(ConfigError::new(format!("the Kafka settings are not accepted: {name}: {why}")))
@@ -221,107 +207,4 @@ fn properties(settings: &Settings) -> Result<Properties, ConfigError> {
         return Err(ConfigError::new(format!("`kafka.properties.{RECEIVE}` in {file} has to be {expected}")));
     }
     Ok(Properties(properties.clone()))
-}
-
-impl Security {
-    fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Self, ConfigError> {
-        let said = settings.find("kafka.security_protocol")?;
-        let used = |key| Self::used(settings, said.as_ref(), key);
-        let (username, authority) = (used("kafka.username")?, used("kafka.ca_cert")?);
-        let ca_cert = if authority.is_some() { settings.certificate("kafka.ca_cert")? } else { None };
-        let protocol = match &said {
-            Some(found) => {
-                found.parse("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", |text| one_of(&PROTOCOLS, text))?
-            }
-            None if username.is_some() => "SASL_SSL",
-            None if ca_cert.is_some() => "SSL",
-            None => "PLAINTEXT",
-        };
-        let mechanism = settings.require("kafka.sasl_mechanism")?;
-        let mechanism = mechanism.parse("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", |text| one_of(&MECHANISMS, text))?;
-        let sasl = match (username, protocol.starts_with("SASL")) {
-            (None, false) => None,
-            (None, true) => {
-                let what =
-                    format!("KAFKA_SECURITY_PROTOCOL is {protocol}, so KAFKA_USERNAME and KAFKA_PASSWORD must be set");
-                return Err(ConfigError::new(what));
-            }
-            (Some(found), false) => {
-                let what = format!("a user name is of no use with KAFKA_SECURITY_PROTOCOL {protocol}: use SASL_SSL");
-                return Err(found.error(&what));
-            }
-            (Some(found), true) => {
-                let missing = || found.error("a user name needs a password: set KAFKA_PASSWORD");
-                let password = settings.secret("kafka.password")?.ok_or_else(missing)?;
-                Some(Sasl { mechanism, username: found.text, password })
-            }
-        };
-        let security = Self { protocol, sasl, ca_cert };
-        security.check(settings, said.as_ref())?;
-        if let Some(said) = &said {
-            for key in OF_SECURITY {
-                unheard.extend(
-                    settings
-                        .given(key)?
-                        .filter(|found| hidden(found, Some(said), key))
-                        .map(|found| found.not_read(said)),
-                );
-            }
-        }
-        Ok(security)
-    }
-
-    /// What is set, unless a protocol that has no use for it is said in a place that goes first.
-    fn used(settings: &Settings, said: Option<&FoundSetting>, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
-        Ok(settings.given(key)?.filter(|found| !hidden(found, said, key)))
-    }
-
-    /// Refuses what asks for security that the protocol does not give.
-    fn check(&self, settings: &Settings, said: Option<&FoundSetting>) -> Result<(), ConfigError> {
-        let used = |key| Self::used(settings, said, key);
-        let protocol = self.protocol;
-        let encrypted = protocol.ends_with("SSL");
-        let unused = |what: &str, instead: &str| {
-            format!("{what} is of no use with KAFKA_SECURITY_PROTOCOL {protocol}: use {instead}, or take it out")
-        };
-        if !encrypted && let Some(found) = used("kafka.ca_cert")? {
-            return Err(found.error(&unused("a certificate authority", "SSL or SASL_SSL")));
-        }
-        if self.sasl.is_none()
-            && let Some(found) = used("kafka.password")?
-        {
-            return Err(found.error("a password is of no use without a user name: set KAFKA_USERNAME, or take it out"));
-        }
-        if self.sasl.is_none()
-            && let Some(found) = used("kafka.sasl_mechanism")?
-        {
-            return Err(found.error("a mechanism is of no use without a user name: set KAFKA_USERNAME, or take it out"));
-        }
-        let (file, properties) = settings.properties();
-        let useless = |name: &str| {
-            (!encrypted && (name.starts_with("ssl.") || name == "enable.ssl.certificate.verification"))
-                || (self.sasl.is_none() && name.starts_with("sasl."))
-        };
-        match properties.keys().find(|name| useless(name)) {
-            Some(name) => {
-                let why = unused("it", if name.starts_with("sasl.") { "SASL_SSL" } else { "SSL or SASL_SSL" });
-                Err(ConfigError::new(format!("`kafka.properties.{name}` in {file}: {why}")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether a protocol that has no use for a setting is said in a place that goes before the setting's.
-fn hidden(found: &FoundSetting, said: Option<&FoundSetting>, key: &str) -> bool {
-    let Some((protocol, said)) = said.and_then(|said| Some((one_of(&PROTOCOLS, &said.text)?, said))) else {
-        return false;
-    };
-    let has_use = if key == "kafka.ca_cert" { protocol.ends_with("SSL") } else { protocol.starts_with("SASL") };
-    !has_use && found.is_below(said)
-}
-
-fn one_of<const N: usize>(names: &[&'static str; N], text: &str) -> Option<&'static str> {
-    let text = text.trim().replace('_', "-");
-    names.iter().copied().find(|name| name.replace('_', "-").eq_ignore_ascii_case(&text))
 }

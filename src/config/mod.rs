@@ -5,15 +5,18 @@
 
 mod address;
 mod algolia;
+mod client_cert;
 mod databases;
 mod file;
 mod found;
 mod kafka;
+mod meant;
 mod mongodb;
 mod operations;
 #[cfg(test)]
 mod places;
 mod redis;
+mod security;
 mod settings;
 mod sources;
 mod stores;
@@ -30,11 +33,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use algolia::Algolia;
+pub use client_cert::ClientCert;
 pub use databases::{Database, IndexStore};
-pub use kafka::{Kafka, Properties, Sasl, Security};
+pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use operations::{DatabaseServer, DatabaseSettings, EntityTable, MysqlServer, MysqlTls};
 pub use redis::Redis;
+pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth};
@@ -169,7 +174,7 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = BatchSettings::read(settings, "transactions")?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let (mut ignored, mut unheard) = (Vec::new(), settings.shadowed());
+        let (mut ignored, mut unheard) = (settings.ignored(), settings.shadowed());
         let database = Database::read(settings, &mut ignored)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {

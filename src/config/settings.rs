@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use super::file::File;
 use super::found::{DEFAULT, FoundSetting};
+use super::meant::meant;
 use super::sources::{dot_env, environment, secret_file};
 use super::table::{VARIABLES, Variable};
 use super::{ConfigError, values};
@@ -38,6 +39,8 @@ pub(super) struct Settings {
     flags: Vec<Override>,
     layers: Vec<Layer>,
     file: File,
+    /// Sentences about what the environment's values are not taken for.
+    ignored: Vec<String>,
 }
 
 impl Settings {
@@ -48,15 +51,18 @@ impl Settings {
             None if Path::new(super::FILE_NAME).exists() => File::read(Path::new(super::FILE_NAME))?,
             None => File::default(),
         };
-        let environment = Layer { suffix: "", values: environment()? };
+        let mut values = environment()?;
+        let ignored = meant(&mut values);
+        let environment = Layer { suffix: "", values };
         let dot_env = Layer { suffix: " in .env", values: dot_env(Path::new(".env"))? };
-        Ok(Self { flags, layers: vec![environment, dot_env], file })
+        Ok(Self { flags, layers: vec![environment, dot_env], file, ignored })
     }
 
     /// These variables and nothing else.
     pub(super) fn of_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let layer = Layer { suffix: "", values: variables.into_iter().collect() };
-        Self { layers: vec![layer], ..Self::default() }
+        let mut values = variables.into_iter().collect();
+        let ignored = meant(&mut values);
+        Self { layers: vec![Layer { suffix: "", values }], ignored, ..Self::default() }
     }
 
     /// This file and nothing else.
@@ -88,6 +94,11 @@ impl Settings {
             }
         }
         unheard
+    }
+
+    /// Sentences about what the environment's values are not taken for.
+    pub(super) fn ignored(&self) -> Vec<String> {
+        self.ignored.clone()
     }
 
     /// A variable that is not of the table, because it belongs to a library.
@@ -240,6 +251,7 @@ mod tests {
                 ),
             ],
             file,
+            ignored: Vec::new(),
         };
         assert_eq!(found(&settings, "batch.size"), pair("40", "--size"));
         assert_eq!(found(&settings, "batch.timeout"), pair("30", "CONSUMER_BATCH_TIMEOUT"));

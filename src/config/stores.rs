@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::client_cert::ClientCert;
 use super::found::FoundSetting;
 use super::settings::Settings;
 use super::{ConfigError, values};
@@ -20,6 +21,7 @@ pub struct Elasticsearch {
     pub auth: ElasticsearchAuth,
     /// PEM text.
     pub ca_cert: Option<String>,
+    pub client_cert: Option<ClientCert>,
     pub gzip: bool,
 }
 
@@ -52,6 +54,18 @@ impl Elasticsearch {
             }
             _ => settings.certificate("elasticsearch.ca_cert")?,
         };
+        let client_cert = match settings.find("elasticsearch.client_cert")? {
+            Some(unused) if plain && unused.is_below(&nodes) => {
+                unheard.push(unused.not_read(&nodes));
+                None
+            }
+            Some(unused) if plain => {
+                return Err(
+                    unused.error("a client's certificate is of no use with http://: write https://, or take it out")
+                );
+            }
+            _ => ClientCert::read(settings, "elasticsearch")?,
+        };
         let index = settings.require("elasticsearch.index")?;
         let index = index.parse("the name of an alias: lower case, without spaces, commas or wildcards", alias)?;
         Ok(Self {
@@ -59,6 +73,7 @@ impl Elasticsearch {
             index,
             auth: authentication(settings, &nodes, in_url, unheard)?,
             ca_cert,
+            client_cert,
             gzip: settings.require("elasticsearch.gzip")?.parse("true or false", values::switch)?,
         })
     }

@@ -24,6 +24,8 @@ pub struct TransactionsSettings {
 pub struct UsersSettings {
     pub topic: String,
     pub group: String,
+    /// Whether what is deleted keeps ids, times and its version alone.
+    pub erase_deleted: bool,
 }
 
 /// The systems that read reviews.
@@ -61,7 +63,9 @@ impl TransactionsSettings {
 
 impl UsersSettings {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        Ok(Self { topic: topic_of(settings, "users.topic")?, group: settings.require("users.group")?.text })
+        let erase_deleted = settings.require("users.erase_deleted")?.parse("true or false", values::switch)?;
+        let group = settings.require("users.group")?.text;
+        Ok(Self { topic: topic_of(settings, "users.topic")?, group, erase_deleted })
     }
 }
 

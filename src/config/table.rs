@@ -49,7 +49,7 @@ impl Variable {
 
     /// Connections are less secure where somebody sets it and it is not read; it has no file variant.
     pub(super) fn secures(&self) -> bool {
-        !self.secret && (self.key.ends_with(".ca_cert") || self.key.ends_with(".username"))
+        !self.secret && (self.key.ends_with("_cert") || self.key.ends_with(".username"))
     }
 
     /// The name that messages use for it.
@@ -69,10 +69,16 @@ pub const VARIABLES: &[Variable] = &[
 
     var("kafka.bootstrap_servers", &["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS", "KAFKA_SERVICE_URI"], "The brokers, host:port, separated by commas.").or("localhost:9092"),
     var("kafka.security_protocol", &["KAFKA_SECURITY_PROTOCOL"], "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL. Not set: SASL_SSL with a user name, SSL with a CA certificate, else PLAINTEXT."),
-    var("kafka.sasl_mechanism", &["KAFKA_SASL_MECHANISM"], "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.").or("PLAIN"),
-    var("kafka.username", &["KAFKA_USERNAME"], "The SASL user name."),
-    var("kafka.password", &["KAFKA_PASSWORD"], "The SASL password.").secret(),
+    var("kafka.sasl_mechanism", &["KAFKA_SASL_MECHANISM"], "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or OAUTHBEARER with tokens from KAFKA_OAUTH_TOKEN_URL.").or("PLAIN"),
+    var("kafka.username", &["KAFKA_USERNAME"], "The SASL user name; with OAUTHBEARER the client's id."),
+    var("kafka.password", &["KAFKA_PASSWORD"], "The SASL password; with OAUTHBEARER the client's secret.").secret(),
+    var("kafka.oauth_token_url", &["KAFKA_OAUTH_TOKEN_URL"], "Where OAUTHBEARER gets its tokens, by client credentials (OIDC)."),
+    var("kafka.oauth_scope", &["KAFKA_OAUTH_SCOPE"], "The scope of those tokens, where the endpoint wants one."),
+    var("kafka.oauth_extensions", &["KAFKA_OAUTH_EXTENSIONS"], "Extensions that the brokers want beside them: name=value, separated by commas."),
     var("kafka.ca_cert", &["KAFKA_CA_CERT"], "The certificate authority of the brokers: a path, or the PEM text itself."),
+    var("kafka.client_cert", &["KAFKA_CLIENT_CERT"], "The certificate, with its chain, by which the brokers know this client: a path, or the PEM text itself."),
+    var("kafka.client_key", &["KAFKA_CLIENT_KEY"], "Its private key: a path, or the PEM text itself.").secret(),
+    var("kafka.client_key_password", &["KAFKA_CLIENT_KEY_PASSWORD"], "The password of that key, where it has one.").secret(),
     var("kafka.client_id", &["KAFKA_CLIENT_ID"], "The client id that brokers see.").or("millrace"),
     var("kafka.session_timeout_ms", &["CONSUMER_SESSION_TIMEOUT"], "After this many milliseconds without a heartbeat a consumer loses its partitions.").or("30000"),
     var("kafka.heartbeat_interval_ms", &["CONSUMER_HEARTBEAT_INTERVAL"], "Milliseconds between heartbeats; less than the session timeout.").or("3000"),
@@ -96,6 +102,8 @@ pub const VARIABLES: &[Variable] = &[
     var("elasticsearch.password", &["ELASTICSEARCH_PASSWORD"], "The password, for basic authentication.").secret(),
     var("elasticsearch.api_key", &["ELASTICSEARCH_API_KEY"], "An encoded API key, instead of user name and password.").secret(),
     var("elasticsearch.ca_cert", &["ELASTICSEARCH_CA_CERT"], "The certificate authority of the nodes: a path, or the PEM text itself."),
+    var("elasticsearch.client_cert", &["ELASTICSEARCH_CLIENT_CERT"], "The certificate, with its chain, by which the nodes know this client: a path, or the PEM text itself."),
+    var("elasticsearch.client_key", &["ELASTICSEARCH_CLIENT_KEY"], "Its private key, without a password: a path, or the PEM text itself.").secret(),
     var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
 
     var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
@@ -138,6 +146,7 @@ pub const VARIABLES: &[Variable] = &[
 
     var("users.topic", &["KAFKA_USERS_TOPIC"], "The topic of Clerk's events.").or("clerk-user-events").of("users"),
     var("users.group", &["KAFKA_USERS_GROUP"], "The consumer group of users.").or("user-sync").of("users"),
+    var("users.erase_deleted", &["USERS_ERASE_DELETED"], "Whether a deleted user or membership keeps id, times and version alone, and not the values that were there, such as the address that a unique index then refuses to somebody who registers again.").or("false").of("users"),
 
     var("reviews.topic", &["KAFKA_REVIEWS_TOPIC"], "The topic of review events, which reviews and ratings read.").or("review-events").of("reviews"),
     var("reviews.group", &["KAFKA_REVIEWS_GROUP"], "The consumer group of reviews.").or("review-algolia-update").of("reviews"),

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+
 /// Units of an age, in seconds, the largest first.
 const AGES: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
@@ -69,7 +71,14 @@ pub(super) fn list(text: &str) -> Vec<String> {
 pub(super) fn pem(text: &str) -> Result<String, String> {
     const BEGIN: &str = "-----BEGIN";
     if text.contains(BEGIN) {
-        return Ok(text.replace("\\n", "\n"));
+        return Ok(in_lines(&text.replace("\\n", "\n")));
+    }
+    // As values of Kubernetes' secrets are written.
+    let decoded = BASE64_STANDARD.decode(text.split_whitespace().collect::<String>());
+    if let Some(decoded) = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        && decoded.contains(BEGIN)
+    {
+        return Ok(decoded);
     }
     match std::fs::read_to_string(text) {
         Ok(content) if content.contains(BEGIN) => Ok(content),
@@ -77,6 +86,16 @@ pub(super) fn pem(text: &str) -> Result<String, String> {
         Err(error) if looks_like_a_path(text) => Err(format!("cannot read the certificate {text}: {error}")),
         Err(error) => Err(format!("it is neither PEM text nor a path that can be read (not shown): {}", error.kind())),
     }
+}
+
+/// PEM text of which a tool made one line, with blanks for the ends of lines, in lines again.
+fn in_lines(text: &str) -> String {
+    if text.trim_end().contains('\n') {
+        return text.to_owned();
+    }
+    let lines = text.replace("----- ", "-----\n").replace(" -----", "\n-----");
+    let line = |line: &str| if line.starts_with("-----") { line.to_owned() } else { line.replace(' ', "\n") };
+    lines.lines().map(|one| line(one) + "\n").collect()
 }
 
 /// Anything else may be a key, or a password in the wrong place.
@@ -88,6 +107,22 @@ fn looks_like_a_path(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_may_be_written_in_base64() {
+        let pem_text = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n";
+        assert_eq!(pem(&BASE64_STANDARD.encode(pem_text)).as_deref(), Ok(pem_text));
+        assert!(pem(&BASE64_STANDARD.encode("abc")).is_err());
+    }
+
+    #[test]
+    fn a_certificate_may_be_one_line_with_blanks() {
+        let one = "-----BEGIN CERTIFICATE----- abc def -----END CERTIFICATE-----";
+        let lines = "-----BEGIN CERTIFICATE-----\nabc\ndef\n-----END CERTIFICATE-----\n";
+        assert_eq!(pem(one).as_deref(), Ok(lines));
+        assert_eq!(pem(&format!("{one} {one}")).as_deref(), Ok(&*format!("{lines}{lines}")));
+        assert_eq!(pem(lines).as_deref(), Ok(lines));
+    }
 
     #[test]
     fn sizes_have_units() {

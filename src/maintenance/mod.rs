@@ -1,6 +1,7 @@
 //! What is done about records and stores beside running: compare, explain, replay, purge.
 
 pub mod dead_letters;
+pub mod erase;
 pub mod explain;
 pub mod purge;
 pub mod replay;

@@ -78,6 +78,29 @@ pub trait StoreReader: Send + Sync + 'static {
     /// Why they cannot be removed.
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
 
+    /// The documents that hold values of a person, tombstones too where something is kept beside them; `None` where no document
+    /// says whose it is.
+    ///
+    /// # Errors
+    /// Why they cannot be looked for.
+    fn of_person<'a>(&'a self, _person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Takes out what a deletion leaves of a person: fields of a deleted document, what was held before, a history. Of these
+    /// documents, and of what names the person itself; returns how many places there were, which stay where it only looks.
+    ///
+    /// # Errors
+    /// Why it cannot be taken out.
+    fn forget<'a>(
+        &'a self,
+        _person: &'a str,
+        _seen: &'a [ObservedVersion],
+        _only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Names what follows from the documents (a rating, what another store shows of it) and is not as it should be; with
     /// `mend` it is made so.
     ///

@@ -31,6 +31,7 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.operations.group.clone(),
     versions: Versions { at: |micros| version(micros, 0), micros: |version| version / VERSIONS * 1_000 },
     deletes: Deletes::Kept,
+    deletion: None,
     documents: false,
     tuned,
     walk: |_| None,

@@ -3,6 +3,7 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
+use crate::maintenance::erase::Deletion;
 use crate::stores::target::{BoundSystem, Needed, SetupError};
 use crate::synthetic;
 use crate::walk::Walk;
@@ -25,6 +26,8 @@ pub struct Definition {
     pub documents: bool,
     /// The configuration as this system runs under it: what it has of its own goes before what all have.
     pub tuned: fn(&Config) -> Config,
+    /// Makes an event that deletes a document, to erase what it holds; none where the store empties documents in their place.
+    pub deletion: Option<Deletion>,
     /// What its records say, by code that is not the system's.
     pub walk: Walk,
     /// Makes events for it; none of a projection, whose events are its primary's.

@@ -12,6 +12,7 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
+use crate::maintenance::erase;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, MongoSink, OwnedFields, Upsert};
 use crate::stores::ratings::redis::RatingCache;
@@ -50,6 +51,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
+    deletion: Some(erase::review),
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],

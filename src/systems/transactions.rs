@@ -13,6 +13,7 @@ use pipeline::{Record, System};
 use serde_json::value::RawValue;
 
 use crate::config::{Config, IndexStore};
+use crate::maintenance::erase;
 use crate::stores::elasticsearch::document::{Document, Documents};
 use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, ElasticsearchSink, install};
 use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
@@ -37,6 +38,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
+    deletion: Some(erase::transaction),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],

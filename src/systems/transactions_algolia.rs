@@ -54,6 +54,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),

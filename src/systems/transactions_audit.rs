@@ -33,6 +33,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],

@@ -14,7 +14,7 @@ use pipeline::{Record, System};
 
 use super::transactions;
 use crate::config::Config;
-use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Projection};
 use crate::walk;
@@ -31,6 +31,8 @@ static TRANSACTIONS: Collection = Collection {
 };
 
 static ALL: &[&Collection] = &[&TRANSACTIONS];
+/// An event deletes a document.
+const PEOPLE: People = People { field: "user_id", erased: None };
 
 /// Reads transaction events and makes documents of them.
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
+    deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],
@@ -57,7 +60,7 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
-    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
     Ok(Target { sink, reader, prepare, name }.bound_to(TransactionsMongo))
 }

@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use enrichers::clerk::{self, ClerkEvent, OrganizationMembership, Session, Subject, User};
+use enrichers::clerk::{self, ClerkEvent, OrganizationMembership, Session, Subject, Unstorable, User};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 
+use super::transactions;
 use crate::config::Config;
-use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, Upsert, document_of};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
@@ -35,6 +36,7 @@ static USERS: Collection = Collection {
         "createdAt",
         "updatedAt",
         "webhookPayload",
+        "_unindexed",
     ]),
     indexes: &["email"],
 };
@@ -75,9 +77,15 @@ static SESSIONS: Collection = Collection {
 
 static ALL: &[&Collection] = &[&USERS, &MEMBERSHIPS, &SESSIONS];
 
+/// Sessions have no event that deletes them, so what is erased is emptied in its place.
+const PEOPLE: People = People { field: "clerkId", erased: Some(clerk::erased) };
+
 /// Reads Clerk's events and makes documents of them.
 #[derive(Clone, Debug)]
-pub struct Users;
+pub struct Users {
+    /// Whether what is deleted keeps ids, times and its version alone.
+    erase_deleted: bool,
+}
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
@@ -90,6 +98,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Kept,
     documents: true,
     tuned: Config::clone,
+    deletion: None,
     walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::MongoDb],
@@ -99,10 +108,12 @@ pub const DEFINITION: Definition = Definition {
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
-    let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true));
-    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL));
+    let hint = (!config.users.erase_deleted)
+        .then_some("it may be one of a deleted document, which keeps its values unless USERS_ERASE_DELETED is true");
+    let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true).hinting(hint));
+    let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, reader, prepare, name }.bound_to(Users))
+    Ok(Target { sink, reader, prepare, name }.bound_to(Users { erase_deleted: config.users.erase_deleted }))
 }
 
 impl System for Users {
@@ -135,11 +146,11 @@ impl System for Users {
         &'e self,
         events: Vec<(&'e Identity<'r>, &'e ClerkEvent<'r>)>,
     ) -> Vec<Result<Upsert, Reject>> {
-        events.into_iter().map(|(identity, event)| upsert(identity, event)).collect()
+        events.into_iter().map(|(identity, event)| upsert(identity, event, self.erase_deleted)).collect()
     }
 }
 
-fn upsert(identity: &Identity<'_>, event: &ClerkEvent<'_>) -> Result<Upsert, Reject> {
+fn upsert(identity: &Identity<'_>, event: &ClerkEvent<'_>, erase_deleted: bool) -> Result<Upsert, Reject> {
     let (collection, fields) = match &event.subject {
         Subject::User(user) => (&USERS, user.as_ref().map(|user| of_user(user, event)).transpose()?),
         Subject::Membership(membership) => (&MEMBERSHIPS, membership.as_ref().map(of_membership)),
@@ -150,12 +161,22 @@ fn upsert(identity: &Identity<'_>, event: &ClerkEvent<'_>) -> Result<Upsert, Rej
     // Clerk sends null for what a user does not have. A field with null would be a value to a sparse unique index of an
     // application, which then takes one user without a name and refuses the next.
     let (absent, present): (Vec<_>, Vec<_>) = fields.into_iter().partition(|(_, value)| *value == Bson::Null);
-    let absent: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
+    let mut absent: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
+    if gone && erase_deleted {
+        absent = collection.values();
+    }
     let upsert = Upsert::set(collection, &identity.document, identity.version, gone, present.into_iter().collect());
     Ok(if absent.is_empty() { upsert } else { upsert.and_unset(&absent) })
 }
 
 fn of_user(user: &User, event: &ClerkEvent<'_>) -> Result<Document, Reject> {
+    let (payload, moved) = clerk::storable(&event.payload);
+    transactions::count_unindexed(NAME, moved.len());
+    let apart = |Unstorable { pointer, json }: Unstorable| {
+        // The text of a pointer may hold the NUL that a name may not.
+        Bson::from(doc! {"field": "webhookPayload", "member": pointer, "json": json})
+    };
+    let unindexed = if moved.is_empty() { Bson::Null } else { moved.into_iter().map(apart).collect::<Vec<_>>().into() };
     Ok(doc! {
         "email": &user.email,
         "emailVerified": user.email_verified,
@@ -165,7 +186,8 @@ fn of_user(user: &User, event: &ClerkEvent<'_>) -> Result<Document, Reject> {
         "imageUrl": &user.image_url,
         "createdAt": date(user.created_at),
         "updatedAt": date(user.updated_at),
-        "webhookPayload": document_of(&event.payload)?,
+        "webhookPayload": document_of(&payload)?,
+        "_unindexed": unindexed,
     })
 }
 

@@ -2,12 +2,23 @@
 
 use mongodb::bson::{Bson, Document};
 
-use super::digest;
 use super::json::Plain;
+use super::{digest, unindexed};
+
+/// Where is kept what the store cannot hold.
+const UNINDEXED: &str = "_unindexed";
+/// More than any event has.
+const LEVELS: usize = 128;
 
 /// Of these fields of a document; those that are null say the same as those that are not there.
 pub(crate) fn fields(document: &Document, names: &[&str]) -> u64 {
-    digest::of(members(document).filter(|(name, _)| names.contains(&name.as_str())))
+    let told = |(name, value): (String, Plain)| {
+        // A text of JSON is what it says, however it is written.
+        let list = name == UNINDEXED && matches!(value, Plain::List(_));
+        let value = if list { Plain::List(unindexed::held(&value, LEVELS)) } else { value };
+        (name, value)
+    };
+    digest::of(members(document).filter(|(name, _)| names.contains(&name.as_str())).map(told))
 }
 
 pub(super) fn members(document: &Document) -> impl Iterator<Item = (String, Plain)> {

@@ -29,10 +29,22 @@ pub(super) fn of_record(ms: Option<i64>) -> Option<i64> {
 pub(super) fn of(value: &Plain) -> Option<i64> {
     match value {
         Plain::Text(text) if matches!(places_before_point(text), Some(9 | 10 | 13 | 16 | 19)) => of_number(text),
-        Plain::Text(text) => of_text(text).or_else(|| of_text(&spread(text)?)),
+        Plain::Text(text) => {
+            let text = joined(text);
+            of_text(&text).or_else(|| of_text(&spread(&text)?))
+        }
         Plain::Number(digits) => of_number(digits),
         Plain::List(parts) => of_list(parts),
         _ => None,
+    }
+}
+
+/// A time without the blank before its zone, and with `Z` for `UTC`.
+fn joined(text: &str) -> String {
+    match text.rsplit_once(' ') {
+        Some((time, "UTC")) => format!("{time}Z"),
+        Some((time, zone)) if time.len() > 10 && zone.starts_with(['Z', 'z', '+', '-']) => format!("{time}{zone}"),
+        _ => text.to_owned(),
     }
 }
 

@@ -35,6 +35,36 @@ pub(super) fn split(fields: Vec<(String, Plain)>) -> (Vec<(String, Plain)>, Vec<
     (kept, members_moved)
 }
 
+/// Splits an event in what MongoDB holds and a list of the members, at any depth, that it does not.
+pub(super) fn apart(field: &str, event: Plain) -> (Plain, Vec<Plain>) {
+    let mut moved = Vec::new();
+    let kept = without(field, event, String::new(), &mut moved);
+    (kept, moved)
+}
+
+fn without(field: &str, value: Plain, at: String, moved: &mut Vec<Plain>) -> Plain {
+    match value {
+        Plain::Object(members) => {
+            let names: Vec<String> = members.iter().map(|(name, _)| name.clone()).collect();
+            let mut kept = Vec::new();
+            for (name, value) in members {
+                let below = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+                if name.contains('\0') || names.iter().filter(|other| **other == name).count() > 1 {
+                    moved.push(entry(field, Plain::Text(below), value));
+                } else {
+                    kept.push((name, without(field, value, below, moved)));
+                }
+            }
+            Plain::Object(kept)
+        }
+        Plain::List(values) => {
+            let each = values.into_iter().enumerate();
+            Plain::List(each.map(|(index, value)| without(field, value, format!("{at}/{index}"), moved)).collect())
+        }
+        other => other,
+    }
+}
+
 /// The list that a document holds, as [`split`] makes it; a text that is no JSON stays one.
 pub(super) fn held(list: &Plain, levels: usize) -> Vec<Plain> {
     let Plain::List(entries) = list else { return Vec::new() };
@@ -58,7 +88,7 @@ fn entry(field: &str, member: Plain, value: Plain) -> Plain {
 fn is_usual(name: &str) -> bool {
     let mut parts = name.split('.').map(|part| part.trim_matches(|c: char| c < ' ' || c.is_whitespace()));
     let below = SINGLE.iter().any(|single| name.strip_prefix(single).is_some_and(|rest| rest.starts_with('.')));
-    !below && parts.all(|part| !part.is_empty()) && !name.starts_with('$') && !name.contains('\0')
+    !below && parts.all(|part| !part.is_empty()) && !name.starts_with('$') && !name.contains('\0') && name != "objectID"
 }
 
 /// Whether no name in it stands twice or has a NUL, and no number is too long.

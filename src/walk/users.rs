@@ -4,7 +4,7 @@ use pipeline::Record;
 
 use super::json::Plain;
 use super::number::in_mongodb;
-use super::{VERSIONS, Walked, digest, get, id, members, time, twice};
+use super::{VERSIONS, Walked, digest, get, id, members, time, twice, unindexed};
 
 /// The deepest nesting of an event.
 const LEVELS: usize = 90;
@@ -53,10 +53,12 @@ fn user(data: &[(String, Plain)], event: &[(String, Plain)]) -> Option<Named> {
     let email = text(inner(address, "email_address"))?;
     let verified = Plain::Text("verified".to_owned());
     let is_verified = email != Plain::Null && *inner(inner(address, "verification"), "status") == verified;
+    let (payload, moved) = unindexed::apart("webhookPayload", Plain::Object(event.to_vec()));
     let mut fields = vec![
         ("email".to_owned(), email),
         ("emailVerified".to_owned(), Plain::Bool(is_verified)),
-        ("webhookPayload".to_owned(), in_mongodb(Plain::Object(event.to_vec()))),
+        ("webhookPayload".to_owned(), in_mongodb(payload)),
+        ("_unindexed".to_owned(), if moved.is_empty() { Plain::Null } else { Plain::List(moved) }),
     ];
     let texts =
         [("firstName", "first_name"), ("lastName", "last_name"), ("username", "username"), ("imageUrl", "image_url")];

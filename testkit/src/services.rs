@@ -51,7 +51,9 @@ pub fn elasticsearch(method: &str, path: &str, body: Option<&Value>) -> (u16, Va
 
 /// The source of a document as the search engine keeps it, to the letter.
 pub fn source_of(index: &str, id: &str) -> String {
-    let url = format!("{}/{index}/_source/{id}", variable("ELASTICSEARCH_URL").trim_end_matches('/'));
+    let mut url: reqwest::Url = variable("ELASTICSEARCH_URL").parse().unwrap();
+    // As a part of the path, whatever is in it.
+    url.path_segments_mut().unwrap().pop_if_empty().extend([index, "_source", id]);
     reqwest::blocking::get(url).unwrap().error_for_status().unwrap().text().unwrap()
 }
 

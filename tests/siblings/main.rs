@@ -14,6 +14,7 @@
 )]
 
 mod contributions;
+mod erase;
 mod outage;
 mod payloads;
 mod refused;

@@ -90,6 +90,10 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
     let letters = siblings.world.letters_of(&siblings.topic("users"));
     let class = letters[0].headers.iter().find(|header| header.name == "millrace.error.class").unwrap();
     assert_eq!(class.value.as_deref(), Some(b"duplicate_key".as_slice()));
+    let reason = letters[0].headers.iter().find(|header| header.name == "millrace.error.reason").unwrap();
+    let reason = String::from_utf8(reason.value.as_ref().unwrap().to_vec()).unwrap();
+    assert!(reason.contains("users_username_key of users") && reason.contains("USERS_ERASE_DELETED"), "{reason}");
+    assert!(!reason.contains("ada"), "it quotes no value: {reason}");
     siblings.verified("users");
 }
 
@@ -149,4 +153,89 @@ fn what_is_absent_is_not_written() {
         }
     }
     siblings.verified("users");
+}
+
+/// Somebody deletes an account and registers again with the same address.
+#[test]
+fn who_was_deleted_may_register_again_where_the_deleted_keep_nothing() {
+    let mut siblings = Siblings::new(PROGRAM, "again");
+    siblings.world.set("USERS_ERASE_DELETED", "true");
+    siblings.create_topic("users");
+    siblings.ask(async |database| {
+        let index = doc! {"key": {"email": 1}, "name": "their_email", "unique": true, "sparse": true};
+        database.run_command(doc! {"createIndexes": "users", "indexes": [index]}).await.unwrap();
+    });
+    let user = |id: &'static str, time: i64| {
+        let address = json!([{"id": "a", "email_address": "ada@example.org"}]);
+        let data = json!({"id": id, "email_addresses": address, "primary_email_address_id": "a", "first_name": "Ada",
+            "created_at": time, "updated_at": time});
+        (id, json!({"type": "user.created", "timestamp": time, "data": data}))
+    };
+    let deleted =
+        json!({"type": "user.deleted", "timestamp": 1_700_000_500_000_i64, "data": {"id": "user_1", "deleted": true}});
+    siblings
+        .send("users", &[user("user_1", 1_700_000_000_000), ("user_1", deleted), user("user_2", 1_700_000_900_000)]);
+    let summary = &siblings.run_once(&["users"])["users"];
+    assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(3), &json!(0)), "{summary}");
+    let held = &siblings.collection("users", "clerkId")["user_1"];
+    let mut fields: Vec<&str> = held.keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["_id", "_version", "clerkId", "createdAt", "deletedAt", "isDeleted", "updatedAt"]);
+    siblings.verified("users");
+    siblings.reset("users");
+    let summary = &siblings.run_once(&["users"])["users"];
+    assert_eq!(summary["dead_lettered"], 0, "{summary}");
+    assert_eq!(siblings.collection("users", "clerkId")["user_1"].get("email"), None);
+}
+
+/// What a browser may write into a user, MongoDB cannot always hold: the member is kept as text, and the user is there.
+#[test]
+fn what_mongodb_cannot_hold_of_a_user_costs_that_member_alone() {
+    let siblings = Siblings::new(PROGRAM, "odd-users");
+    siblings.create_topic("users");
+    let metadata = [
+        ("nul", r#"{"a\u0000b":1.50,"good":1}"#, json!([["/data/unsafe_metadata/a\0b", "1.50"]])),
+        (
+            "twice",
+            r#"{"x":[{"y":1,"y":{"z" : 2},"good":1}]}"#,
+            json!([["/data/unsafe_metadata/x/0/y", "1"], ["/data/unsafe_metadata/x/0/y", "{\"z\" : 2}"]]),
+        ),
+        ("slash", r#"{"a/b~":{"\u0000":null},"good":1}"#, json!([["/data/unsafe_metadata/a~1b~0/\0", "null"]])),
+        ("dollar", r#"{"$set":{"$oid":"5"},"a.b":1,"":2,"n":1e400,"good":1}"#, json!([])),
+        ("none", r#"{"good":1}"#, json!([])),
+    ];
+    let event = |id: &str, metadata: &str| {
+        format!(
+            r#"{{"type":"user.created","timestamp":1700000000000,"data":{{"id":"{id}","first_name":"Ada","email_addresses":[],"unsafe_metadata":{metadata}}}}}"#
+        )
+    };
+    let events: Vec<(&str, String)> = metadata.iter().map(|(id, metadata, _)| (*id, event(id, metadata))).collect();
+    let records: Vec<(&str, &str)> = events.iter().map(|(id, event)| (*id, event.as_str())).collect();
+    siblings.world.send(&siblings.topic("users"), &records);
+    let running = siblings.start(&["users"]);
+    testkit::services::eventually("all users are there", || {
+        (siblings.collection("users", "clerkId").len() == metadata.len()).then_some(())
+    });
+    testkit::services::eventually("the members are counted", || {
+        (running.metric(r#"millrace_unindexed_fields_total{system="users"}"#) == Some(4.0)).then_some(())
+    });
+    assert!(running.terminate().success());
+    let held = siblings.collection("users", "clerkId");
+    for (id, _, expected) in &metadata {
+        let kept = held[*id].get_array("_unindexed").cloned().unwrap_or_default();
+        let kept: Vec<_> = kept
+            .iter()
+            .map(|kept| {
+                let kept = kept.as_document().unwrap();
+                assert_eq!(kept.get_str("field").unwrap(), "webhookPayload");
+                json!([kept.get_str("member").unwrap(), kept.get_str("json").unwrap()])
+            })
+            .collect();
+        assert_eq!(json!(kept), *expected, "{id}");
+        assert_eq!(held[*id].get_str("firstName").unwrap(), "Ada");
+        assert!(held[*id].get_document("webhookPayload").unwrap().to_string().contains("good"), "{id}");
+    }
+    siblings.verified("users");
+    let story = siblings.explained("users", "nul").to_string();
+    assert!(story.contains("unindexed"), "{story}");
 }

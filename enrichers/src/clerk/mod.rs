@@ -6,6 +6,7 @@
 mod decode;
 #[cfg(test)]
 mod tests;
+mod unindexed;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use crate::about::{Naming, names};
 
 pub use crate::event::version_at;
 pub use decode::decode;
+pub use unindexed::{Unstorable, storable};
 
 /// Added to a deletion's version, above that of any event before the year 10000.
 const FINAL: i64 = 1 << 60;
@@ -139,6 +141,12 @@ pub struct Session {
 /// The time of the events that have this version, deletions as well, in microseconds since 1970, UTC.
 pub fn micros_of(version: i64) -> i64 {
     crate::event::micros_of(if version >= FINAL { version - FINAL } else { version })
+}
+
+/// The version of what was erased at this one: that of a deletion of the same time, which is final. Nothing up to it, and no
+/// event that is no deletion, comes over it.
+pub fn erased(version: i64) -> i64 {
+    FINAL + version_at(micros_of(version)) + ClerkKind::Deleted.rank()
 }
 
 /// Whether a payload names this id in `data.id`. What follows may be broken.

@@ -26,9 +26,8 @@ pub fn decode(payload: &[u8]) -> Result<DatabaseOperation<'_>, DecodeError> {
     let verb = fields.get("type").and_then(json::string);
     let verb = verb.as_deref().and_then(Verb::parse).ok_or_else(|| {
         let known = "`type` is none of CREATE, UPDATE, DELETE, BULK_CREATE, BULK_UPDATE";
-        match unwrapped(DecodeError::new("unknown_event_type", known), payload) {
-            DecodeError { reason, .. } => DecodeError::new("unknown_operation", reason),
-        }
+        let DecodeError { reason, .. } = unwrapped(DecodeError::new("unknown_event_type", known), payload);
+        DecodeError::new("unknown_operation", reason)
     })?;
     let entity = fields.get("entity").and_then(json::string);
     let entity = entity.filter(|name| (1..=MAX_ENTITY_BYTES).contains(&name.len()));

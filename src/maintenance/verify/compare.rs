@@ -1,5 +1,8 @@
 //! What the log says of a document, against what the store holds of it. Pure.
 
+// Of versions that are final as well as of those that are not.
+use enrichers::clerk::micros_of;
+
 use crate::stores::reader::StoredVersion;
 
 /// Where a record stands. Topics are numbered in the order in which the system names them.
@@ -87,7 +90,7 @@ fn judge(told: &[LoggedVersion], expected: Option<LoggedVersion>, held: StoredVe
     }
     let mut same = told.iter().filter(|told| told.version == held.version).peekable();
     if same.peek().is_none() {
-        return Some(DifferenceKind::Ahead);
+        return if is_erased(told, held) { None } else { Some(DifferenceKind::Ahead) };
     }
     let fits = |told: &LoggedVersion| told.content == held.content && told.deleted == held.deleted;
     let right = expected.filter(|expected| expected.version == held.version).is_some_and(|expected| fits(&expected));
@@ -97,6 +100,12 @@ fn judge(told: &[LoggedVersion], expected: Option<LoggedVersion>, held: StoredVe
         () => Some(DifferenceKind::Different),
     };
     if is_altered(told, expected, held) { Some(DifferenceKind::Altered) } else { kind }
+}
+
+/// Whether the newest event was erased: its time stands with a deletion that no event of the log is.
+fn is_erased(told: &[LoggedVersion], held: StoredVersion) -> bool {
+    let newest = told.iter().map(|told| told.version).max();
+    held.deleted && newest.is_some_and(|newest| micros_of(newest) == micros_of(held.version))
 }
 
 /// Whether the fields that pass through are those of no event that may be held. It looks past the contents: those are made
@@ -167,6 +176,17 @@ mod tests {
             assert_eq!(kind(&log, alive), Some(DifferenceKind::Resurrected), "{alive:?}");
         }
         assert_eq!(kind(&log, held(8, 1)), Some(DifferenceKind::Ahead));
+    }
+
+    #[test]
+    fn what_was_erased_stands_as_a_deletion_at_the_time_of_the_newest_event() {
+        let log = [told(0, 8, 1), told(1, 13, 2)];
+        let gone = |version| Some(StoredVersion { version, deleted: true, content: 0, passed: None });
+        assert_eq!(kind(&log, gone(14)), None);
+        assert_eq!(kind(&log, gone(enrichers::clerk::erased(13))), None);
+        assert_eq!(kind(&log, gone(18)), Some(DifferenceKind::Ahead), "of another time");
+        assert_eq!(kind(&log, held(14, 0)), Some(DifferenceKind::Ahead), "alive");
+        assert_eq!(kind(&log, gone(10)), Some(DifferenceKind::Stale), "newer events came");
     }
 
     #[test]

@@ -195,6 +195,20 @@ impl StoreReader for AlgoliaReader {
         self.0.rated.as_ref().map(|rated| rated.follow_ups.clone())
     }
 
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(async move { self.0.versions.of_person(person).await.map(Some) })
+    }
+
+    fn forget<'a>(
+        &'a self,
+        _: &'a str,
+        seen: &'a [ObservedVersion],
+        only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        let ids: Vec<String> = seen.iter().map(|seen| seen.id.clone()).collect();
+        Box::pin(async move { if only_look { Ok(0) } else { self.0.versions.forget(&ids).await } })
+    }
+
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
         self.0.versions.horizon()
     }

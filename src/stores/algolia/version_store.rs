@@ -70,6 +70,18 @@ pub trait VersionStore: Send + Sync + 'static {
     /// Why not.
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
 
+    /// The rows that hold an object of a person, or held one before.
+    ///
+    /// # Errors
+    /// Why they cannot be looked for.
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>>;
+
+    /// Forgets what these rows, where they hold nothing now, held before; returns of how many.
+    ///
+    /// # Errors
+    /// Why not.
+    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>>;
+
     /// As [`crate::stores::reader::StoreReader::horizon`].
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use mongodb::options::FindOptions;
 use pipeline::sink::{BoxFuture, Failure, Order, Sink, Verdict};
 
 use super::version_store::{IndexEntry, VersionRow, VersionStore};
-use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, number};
+use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, number, persons_collections};
 use crate::stores::ratings::{STARS, SUBJECT, SUBJECTS};
 use crate::stores::reader::{ObservedVersion, StoreReader};
 
@@ -146,6 +146,20 @@ impl VersionStore for MongoVersionStore {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         self.reader.remove(seen)
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>> {
+        Box::pin(persons_collections::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person))
+    }
+
+    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>> {
+        let gone = doc! {"_id": {"$in": ids}, OBJECT: Bson::Null};
+        let update = doc! {"q": gone, "u": {"$set": {PREVIOUS: Bson::Null}}, "multi": true};
+        let command = doc! {"update": self.collection.name, "updates": [update]};
+        Box::pin(async move {
+            let answer = self.mongo.write_all(command).await?;
+            Ok(u64::try_from(number(&answer, "nModified")).unwrap_or_default())
+        })
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

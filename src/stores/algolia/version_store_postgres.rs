@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pipeline::sink::{BoxFuture, Failure, Order, Reject, Verdict};
 
 use super::version_store::{IndexEntry, VersionRow, VersionStore};
-use crate::stores::postgres::Postgres;
+use crate::stores::postgres::{Postgres, persons_rows};
 use crate::stores::reader::ObservedVersion;
 use crate::stores::sql::verdicts::verdicts;
 
@@ -215,6 +215,14 @@ impl VersionStore for PostgresVersionStore {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>> {
+        Box::pin(persons_rows::rows(&self.postgres, self.index, person))
+    }
+
+    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(async move { persons_rows::previous(&self.postgres, self.index, &possible(ids)).await })
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

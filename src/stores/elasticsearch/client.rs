@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use elasticsearch::auth::Credentials;
+use elasticsearch::auth::{ClientCertificate, Credentials};
 use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::nodes::Nodes;
-use crate::config::{Elasticsearch, ElasticsearchAuth};
+use crate::config::{ClientCert, Elasticsearch, ElasticsearchAuth};
 use crate::stores::target::SetupError;
 
 /// Longer than Elasticsearch's own waits (a bulk waits a minute for its shards).
@@ -67,8 +67,9 @@ impl ElasticsearchClient {
         let mut nodes = Vec::new();
         for url in &settings.urls {
             let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url.clone())).disable_proxy();
-            if let Some(credentials) = credentials(&settings.auth) {
-                builder = builder.auth(credentials);
+            if let Some(ClientCert { cert, key, .. }) = &settings.client_cert {
+                let pem = format!("{cert}\n{}\n", key.expose_secret());
+                builder = builder.auth(Credentials::Certificate(ClientCertificate::Pem(pem.into_bytes())));
             }
             if let Some(pem) = &settings.ca_cert {
                 let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|error| {
@@ -76,9 +77,16 @@ impl ElasticsearchClient {
                 })?;
                 builder = builder.cert_validation(CertificateValidation::Full(certificate));
             }
+            let of_client = settings.client_cert.as_ref().map_or("", |_| {
+                "; check ELASTICSEARCH_CLIENT_CERT and ELASTICSEARCH_CLIENT_KEY, which has to be without a password"
+            });
             let transport = builder
                 .build()
-                .map_err(|error| wrong(format!("the Elasticsearch client could not be made: {error}")))?;
+                .map_err(|error| wrong(format!("the Elasticsearch client could not be made: {error}{of_client}")))?;
+            // The certificate is in the connection by now; this goes into each request.
+            if let Some(credentials) = credentials(&settings.auth) {
+                transport.set_auth(credentials);
+            }
             nodes.push((transport, url.to_string()));
         }
         Ok(Self { nodes: Arc::new(Nodes::new(nodes)), gzip: settings.gzip })
@@ -136,7 +144,15 @@ fn failure(error: &elasticsearch::Error, url: &str) -> Failure {
         connected &= !inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
         cause = inner;
     }
-    if connected {
+    // TLS 1.3 tells it with the first answer, after the connection was made.
+    let refused = ["CertificateRequired", "BadCertificate", "UnknownCA", "CertificateUnknown", "AccessDenied"];
+    let said = cause.to_string();
+    if said.contains("fatal alert") && refused.iter().any(|alert| said.contains(alert)) {
+        Failure::misconfigured(format!(
+            "{url} wants a client's certificate that it trusts ({said}): check ELASTICSEARCH_CLIENT_CERT and \
+             ELASTICSEARCH_CLIENT_KEY"
+        ))
+    } else if connected {
         Failure::broken(format!("request to {url} failed: {cause}"))
     } else {
         Failure::unavailable(format!("no connection to {url}: {cause}; check ELASTICSEARCH_URL"))

@@ -6,6 +6,7 @@ mod errors;
 mod inspect;
 mod install;
 mod nodes;
+mod persons_documents;
 mod reader;
 mod sink;
 

@@ -18,9 +18,9 @@ use crate::stores::reader::{
 use crate::walk::transactions::of_source;
 
 /// Documents in one page.
-const PAGE: usize = 2_000;
+pub(super) const PAGE: usize = 2_000;
 /// How long the server keeps a page's place.
-const KEEP: &str = "5m";
+pub(super) const KEEP: &str = "5m";
 /// Documents deleted by one request.
 const DELETED_AT_ONCE: usize = 1_000;
 /// Where an index's mapping keeps the horizon, in its `_meta`: so it goes away with the index.
@@ -33,32 +33,32 @@ pub struct ElasticsearchReader {
 }
 
 #[derive(Deserialize)]
-struct ScrollPage<'a> {
+pub(super) struct ScrollPage<'a> {
     #[serde(rename = "_scroll_id", borrow)]
-    scroll: Option<Cow<'a, str>>,
+    pub(super) scroll: Option<Cow<'a, str>>,
     #[serde(rename = "_shards")]
-    shards: Shards,
+    pub(super) shards: Shards,
     #[serde(borrow)]
-    hits: ScrollHits<'a>,
+    pub(super) hits: ScrollHits<'a>,
 }
 
 #[derive(Deserialize)]
-struct Shards {
-    failed: u64,
+pub(super) struct Shards {
+    pub(super) failed: u64,
 }
 
 #[derive(Deserialize)]
-struct ScrollHits<'a> {
+pub(super) struct ScrollHits<'a> {
     #[serde(borrow)]
-    hits: Vec<Hit<'a>>,
+    pub(super) hits: Vec<Hit<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Hit<'a> {
+pub(super) struct Hit<'a> {
     #[serde(rename = "_id", borrow)]
-    id: Cow<'a, str>,
+    pub(super) id: Cow<'a, str>,
     #[serde(rename = "_version")]
-    version: i64,
+    pub(super) version: i64,
     #[serde(rename = "_source", borrow)]
     source: &'a RawValue,
 }
@@ -103,13 +103,13 @@ impl ElasticsearchReader {
         Self { client, alias: alias.to_owned() }
     }
 
-    async fn indices(&self) -> Result<Vec<String>, Failure> {
+    pub(super) async fn indices(&self) -> Result<Vec<String>, Failure> {
         let found = self.ask(Method::Get, &format!("/_alias/{}", self.alias), None).await?;
         let indices: BTreeMap<String, Value> = read(&found)?;
         Ok(indices.into_keys().collect())
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response, Failure> {
+    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response, Failure> {
         let answer = self.client.call(method, path, body.map(|body| body.to_string())).await?;
         match judge_request(&answer) {
             Some(failure) => Err(failure),
@@ -244,11 +244,11 @@ fn noted_in(meta: &Map<String, Value>) -> Option<i64> {
 }
 
 /// A part of an index that did not answer holds documents that would seem to be missing.
-fn partial() -> Failure {
+pub(super) fn partial() -> Failure {
     Failure::unavailable("a shard of the index did not answer: see GET /_cluster/health")
 }
 
-fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
+pub(super) fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
     serde_json::from_slice(&answer.body)
         .map_err(|_| Failure::broken("an answer of the search engine could not be read"))
 }
@@ -268,6 +268,10 @@ impl StoreReader for ElasticsearchReader {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(async move { self.theirs(person).await.map(Some) })
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

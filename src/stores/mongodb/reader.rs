@@ -4,7 +4,7 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{BoxFuture, Failure};
 
 use super::document::{VERSION, content};
-use super::{Collection, Mongo, OwnedFields, number};
+use super::{Collection, Mongo, OwnedFields, People, number, persons_collections};
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order};
 use crate::walk::fields;
 use crate::walk::transactions::of_document;
@@ -22,11 +22,41 @@ pub struct MongoReader {
     mongo: Mongo,
     /// No id is in two of them.
     collections: &'static [&'static Collection],
+    people: Option<People>,
 }
 
 impl MongoReader {
     pub fn new(mongo: Mongo, collections: &'static [&'static Collection]) -> Self {
-        Self { mongo, collections }
+        Self { mongo, collections, people: None }
+    }
+
+    /// Says where the documents name the person that they are of.
+    #[must_use]
+    pub fn of(self, people: People) -> Self {
+        Self { people: Some(people), ..self }
+    }
+
+    async fn theirs(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        let Some(people) = self.people else { return Ok(None) };
+        let mut all = Vec::new();
+        for collection in self.collections {
+            all.extend(persons_collections::theirs(&self.mongo, collection, people, person).await?);
+        }
+        Ok(Some(all))
+    }
+
+    async fn emptied(&self, person: &str, only_look: bool) -> Result<u64, Failure> {
+        let Some(People { field, erased: Some(erased) }) = self.people else { return Ok(0) };
+        let mut emptied = 0;
+        for collection in self.collections {
+            let people = People { field, erased: Some(erased) };
+            let theirs = persons_collections::theirs(&self.mongo, collection, people, person).await?;
+            emptied += match only_look {
+                true => theirs.len() as u64,
+                false => persons_collections::emptied(&self.mongo, collection, erased, &theirs).await?,
+            };
+        }
+        Ok(emptied)
     }
 
     async fn each(
@@ -136,6 +166,19 @@ impl StoreReader for MongoReader {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(self.theirs(person))
+    }
+
+    fn forget<'a>(
+        &'a self,
+        person: &'a str,
+        _: &'a [ObservedVersion],
+        only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(self.emptied(person, only_look))
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

@@ -30,11 +30,19 @@ pub struct MongoSink {
     ordered: bool,
     /// Any of those that are written; the probe goes there.
     collection: &'static Collection,
+    /// What to do about a unique index that refuses a document, where there is something to do.
+    hint: Option<&'static str>,
 }
 
 impl MongoSink {
     pub fn new(mongo: Mongo, collection: &'static Collection, order: Order, ordered: bool) -> Self {
-        Self { mongo, order, ordered, collection }
+        Self { mongo, order, ordered, collection, hint: None }
+    }
+
+    /// Says what to do about a unique index that refuses a document.
+    #[must_use]
+    pub fn hinting(self, hint: Option<&'static str>) -> Self {
+        Self { hint, ..self }
     }
 
     /// Writes, and gives one verdict a write.
@@ -78,13 +86,13 @@ impl MongoSink {
         let updates: Vec<Bson> = open.iter().map(|(_, write)| self.update(write).into()).collect();
         let command = doc! {"update": collection.name, "updates": updates, "ordered": false};
         let answer = self.mongo.write(command).await?;
-        let mut objected: Vec<(usize, &Upsert, bool)> = Vec::new();
+        let mut objected: Vec<(usize, &Upsert, &Document)> = Vec::new();
         for error in errors(&answer) {
             let item = usize::try_from(number(error, "index")).ok().and_then(|index| open.get(index).copied());
             // An answer that names none of our writes cannot be believed.
             let (place, write) = item.ok_or_else(|| Failure::broken("MongoDB named a write that was not sent"))?;
             if number(error, "code") == DUPLICATE_KEY {
-                objected.push((place, write, is_others(error, collection)));
+                objected.push((place, write, error));
             } else {
                 set(verdicts, place, judge_write(error, self.mongo.address()));
             }
@@ -95,12 +103,12 @@ impl MongoSink {
         let ids: Vec<&str> = objected.iter().map(|(_, write, _)| write.id.as_str()).collect();
         let held = self.versions(collection, &ids).await?;
         let mut again = Vec::new();
-        for (place, write, others) in objected {
+        for (place, write, error) in objected {
             match held.get(&write.id) {
                 Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
                 // What is taken over a version that was read may have lost to somebody twice.
-                _ if others || (last && write.held.is_none()) => {
-                    set(verdicts, place, Verdict::Conflict(taken(collection)));
+                _ if is_others(error, collection) || (last && write.held.is_none()) => {
+                    set(verdicts, place, Verdict::Conflict(taken(collection, error, self.hint)));
                 }
                 _ => again.push((place, write)),
             }
@@ -163,8 +171,24 @@ fn is_others(error: &Document, collection: &Collection) -> bool {
     error.get_document("keyPattern").is_ok_and(|key| !key.is_empty() && !key.contains_key(collection.key))
 }
 
-fn taken(collection: &Collection) -> Reject {
-    let why = format!("another unique index of {} holds a value of this document already", collection.name);
+/// Names the index and its fields, as far as the server does, and no values.
+fn taken(collection: &Collection, error: &Document, hint: Option<&str>) -> Reject {
+    let fields: Vec<&str> =
+        error.get_document("keyPattern").map(|key| key.keys().map(String::as_str).collect()).unwrap_or_default();
+    // The rest of the text quotes values.
+    let index = error.get_str("errmsg").ok().and_then(|text| text.split_once("index: ")?.1.split_once(" dup key"));
+    let index = index.map_or("another unique index", |(index, _)| index);
+    let mut why = format!("the unique index {index} of {}", collection.name);
+    if index == "another unique index" {
+        why = format!("another unique index of {}", collection.name);
+    }
+    if !fields.is_empty() {
+        why.push_str(&format!(" ({})", fields.join(", ")));
+    }
+    why.push_str(" holds a value of this document already");
+    if let Some(hint) = hint {
+        why.push_str(&format!("; {hint}"));
+    }
     Reject::new("duplicate_key", why)
 }
 

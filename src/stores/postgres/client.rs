@@ -33,6 +33,7 @@ const AUDIT: &[Migration] = &[
         name: "purge horizons",
         sql: include_str!("../../../migrations/audit/0002_purge_horizons.sql"),
     },
+    Migration { version: 3, name: "erasure", sql: include_str!("../../../migrations/audit/0003_erasure.sql") },
 ];
 
 const LEDGER: &[Migration] = &[

@@ -2,6 +2,7 @@
 
 mod client;
 mod errors;
+pub(super) mod persons_rows;
 mod reader;
 mod refusals;
 mod sink;

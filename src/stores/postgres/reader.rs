@@ -3,7 +3,8 @@
 use pipeline::Record;
 use pipeline::sink::{BoxFuture, Failure};
 
-use super::Postgres;
+use super::{Postgres, persons_rows};
+use crate::maintenance::erase::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
     text_content,
@@ -64,7 +65,7 @@ impl PostgresReader {
              WHERE transaction_id = $1",
         );
         let rows = postgres.rows(rows.bind(id)).await?;
-        Ok(Some(rows.into_iter().map(record_of_history).collect()))
+        Ok(Some(rows.into_iter().map(record_of_history).filter(|event| !is_erased(event)).collect()))
     }
 
     async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
@@ -126,6 +127,19 @@ impl StoreReader for PostgresReader {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        Box::pin(async move { persons_rows::states(&self.0, person).await.map(Some) })
+    }
+
+    fn forget<'a>(
+        &'a self,
+        person: &'a str,
+        seen: &'a [ObservedVersion],
+        only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        Box::pin(persons_rows::history(&self.0, person, seen, only_look))
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

@@ -25,7 +25,12 @@ WITH events AS (
         payload, kafka_topic, kafka_partition, kafka_offset)
     SELECT message_id, payload_digest, id, event_type, timestamptz 'epoch' + micros * interval '1 microsecond', version,
         payload::json, topic, "partition", "offset"
-    FROM events ORDER BY message_id, payload_digest
+    FROM events
+    WHERE NOT EXISTS (
+        SELECT FROM transaction_state AS erased
+        WHERE erased.kafka_topic = 'millrace.erase' AND erased.id = events.id AND erased.version > events.version
+    )
+    ORDER BY message_id, payload_digest
     ON CONFLICT (message_id, payload_digest) DO NOTHING
 )
 INSERT INTO transaction_state AS state (id, version, deleted, event_type, updated_at, user_id, transaction_type, product,

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "purge horizons",
         sql: include_str!("../../../migrations/sqlite/0002_purge_horizons.sql"),
     },
+    Migration { version: 3, name: "erasure", sql: include_str!("../../../migrations/sqlite/0003_erasure.sql") },
 ];
 
 /// A database file.

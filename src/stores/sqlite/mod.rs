@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod documents;
+mod persons_tables;
 mod reader;
 
 pub use audit::SqliteAudit;

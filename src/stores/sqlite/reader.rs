@@ -4,7 +4,8 @@ use pipeline::Record;
 use pipeline::sink::{BoxFuture, Failure};
 use serde_json::json;
 
-use super::Sqlite;
+use super::{Sqlite, persons_tables};
+use crate::maintenance::erase::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
     record_of_history, text_content,
@@ -120,7 +121,13 @@ impl SqliteReader {
              WHERE transaction_id = ?1",
         );
         let rows: Result<Vec<_>, _> = rows.bind(id).fetch_all(&self.sqlite.pool).await;
-        Ok(Some(rows.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(record_of_history).collect()))
+        Ok(Some(
+            rows.map_err(|error| self.sqlite.judge(&error))?
+                .into_iter()
+                .map(record_of_history)
+                .filter(|event| !is_erased(event))
+                .collect(),
+        ))
     }
 
     async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
@@ -181,6 +188,31 @@ impl StoreReader for SqliteReader {
 
     fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
         Box::pin(self.delete(seen))
+    }
+
+    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+        let query = match self.table {
+            Table::Documents => {
+                "SELECT id, version FROM documents
+                 WHERE NOT deleted AND CAST(source ->> 'user_id' AS TEXT) = ?1 ORDER BY number"
+            }
+            Table::State => {
+                "SELECT id, version FROM transaction_state WHERE NOT deleted AND user_id = ?1 ORDER BY rowid"
+            }
+        };
+        Box::pin(async move { persons_tables::living(&self.sqlite, query, person).await.map(Some) })
+    }
+
+    fn forget<'a>(
+        &'a self,
+        person: &'a str,
+        seen: &'a [ObservedVersion],
+        only_look: bool,
+    ) -> BoxFuture<'a, Result<u64, Failure>> {
+        match self.table {
+            Table::Documents => Box::pin(std::future::ready(Ok(0))),
+            Table::State => Box::pin(persons_tables::history(&self.sqlite, person, seen, only_look)),
+        }
     }
 
     fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {

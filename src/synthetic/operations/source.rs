@@ -105,7 +105,7 @@ impl EventTemplate for OperationTemplate {
         };
         let mut data: Map<String, Value> =
             columns.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let data = if verb == "UPDATE" && living.revision % 2 == 0 {
+        let data = if verb == "UPDATE" && living.revision.is_multiple_of(2) {
             json!({"where": {"id": row.id()}, "values": data})
         } else {
             data.insert("id".to_owned(), row.id());

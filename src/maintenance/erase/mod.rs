@@ -1,0 +1,263 @@
+//! Erasure: a person's values are taken out of every store, and ids, versions and times stay.
+//!
+//! A document of a person is deleted by an event of the same time as the version that is held, made here and written by the
+//! system's own engine: so it leaves a tombstone above everything that the log has of it, and no replay brings it back. What a
+//! deletion leaves (history, what was held before, fields of deleted users) is taken out after that. What is written meanwhile
+//! is looked for again.
+
+mod letters;
+pub mod whose;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, SecondsFormat};
+use pipeline::kafka::{Topic, inspect, standings};
+use pipeline::sink::Order;
+use pipeline::{Record, TopicPartition};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::maintenance::replay::replay;
+use crate::run::consumer::engine_options;
+use crate::stores::reader::ObservedVersion;
+use crate::stores::target::SetupError;
+use crate::systems::{Definition, Setup};
+pub use letters::LettersErased;
+
+/// What a history keeps in the place of an event that was erased.
+pub(crate) const ERASED: &str = r#"{"_erased":true}"#;
+/// The topic that the deletions made here are said to come from. Migrations name it.
+const TOPIC: &str = "millrace.erase";
+/// Rows that are looked through at once.
+pub(crate) const SEARCHED_AT_ONCE: i64 = 5_000;
+/// How often a store is looked through for what was written meanwhile.
+const ROUNDS: usize = 3;
+
+/// Makes the payload of an event that deletes a document, at this time in RFC 3339.
+pub type Deletion = fn(&str, &str) -> serde_json::Value;
+
+/// What was done in a store; what would be, where it only looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreErased {
+    pub system: &'static str,
+    pub store: &'static str,
+    /// Documents that are tombstones now.
+    pub documents: u64,
+    /// Events of a history, former versions and deleted documents that were emptied.
+    pub emptied: u64,
+}
+
+/// What a group has not read yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub group: String,
+    pub topic: String,
+    pub records: i64,
+}
+
+/// What it came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub stores: Vec<StoreErased>,
+    pub letters: Vec<LettersErased>,
+    /// Systems that the configuration has no store for.
+    pub without_store: Vec<&'static str>,
+    /// What was not reached, and why; a sentence each.
+    pub failed: Vec<String>,
+    pub unread: Vec<Unread>,
+    /// The logs that hold events of the systems, with how long they keep them in milliseconds, as far as that is known.
+    pub logs: Vec<(String, Option<i64>)>,
+}
+
+/// Erases a person from the stores and letters of these systems.
+pub async fn erase(systems: &[&'static Definition], config: &Config, person: &str, dry_run: bool) -> Report {
+    let mut report = Report::default();
+    let mut families: BTreeMap<Vec<String>, Vec<&'static Definition>> = BTreeMap::new();
+    for system in systems {
+        families.entry((system.topics)(config)).or_default().push(system);
+    }
+    for (topics, systems) in families {
+        let mut ids = BTreeSet::new();
+        // Those whose documents name nobody come last: the others say which are the person's.
+        let (mut named, mut nameless) = (Vec::new(), Vec::new());
+        for system in systems {
+            match system.has_documents().and_then(|()| system.setup(config, Order::Log)) {
+                Ok(setup) => named.push((system, setup)),
+                Err(SetupError::Missing(_)) => report.without_store.push(system.name),
+                Err(error) => report.failed.push(format!("{}: {error}", system.name)),
+            }
+        }
+        for (system, setup) in &named {
+            let work = Work { system, setup, config, person, dry_run };
+            match work.named(&mut ids).await {
+                Ok(Some(erased)) => report.stores.push(erased),
+                Ok(None) => nameless.push(work),
+                Err(why) => report.failed.push(format!("{} ({}): {why}", system.name, setup.bound.reader.name())),
+            }
+        }
+        for work in nameless {
+            match work.of_ids(&ids).await {
+                Ok(erased) => report.stores.push(erased),
+                Err(why) => {
+                    report.failed.push(format!("{} ({}): {why}", work.system.name, work.setup.bound.reader.name()))
+                }
+            }
+        }
+        let bindings = named.iter().map(|(_, setup)| setup.bound.binding.clone()).collect();
+        let groups = named.iter().map(|(_, setup)| setup.group.clone()).collect();
+        if !named.is_empty() {
+            let wanted = letters::WhoseLetters { person: person.to_owned(), ids, bindings };
+            in_kafka(config, topics, groups, wanted, dry_run, &mut report).await;
+        }
+    }
+    report
+}
+
+/// A system that is looked at.
+struct Work<'a> {
+    system: &'static Definition,
+    setup: &'a Setup,
+    config: &'a Config,
+    person: &'a str,
+    dry_run: bool,
+}
+
+impl Work<'_> {
+    /// Erases what the store says is the person's; `None` where it cannot say.
+    async fn named(&self, ids: &mut BTreeSet<String>) -> Result<Option<StoreErased>, String> {
+        let reader = &self.setup.bound.reader;
+        if !self.dry_run {
+            (self.setup.bound.prepare)().await.map_err(|error| error.to_string())?;
+        }
+        let mut all: BTreeMap<String, ObservedVersion> = BTreeMap::new();
+        let (mut documents, mut emptied) = (0, 0);
+        for _ in 0..ROUNDS {
+            let found = reader.of_person(self.person).await.map_err(|failure| failure.why.into_owned())?;
+            let Some(found) = found else { return Ok(None) };
+            all.extend(found.iter().map(|seen| (seen.id.clone(), seen.clone())));
+            let living: Vec<&ObservedVersion> = found.iter().filter(|seen| !seen.deleted).collect();
+            let gone: Vec<ObservedVersion> = all.values().cloned().collect();
+            if self.dry_run {
+                // Without such an event they are emptied in their place.
+                documents = self.system.deletion.map_or(0, |_| living.len() as u64);
+            } else {
+                documents += self.deleted(&living).await?;
+            }
+            let forgotten = reader.forget(self.person, &gone, self.dry_run).await;
+            emptied += forgotten.map_err(|failure| failure.why.into_owned())?;
+            if self.dry_run || found.is_empty() {
+                ids.extend(all.into_keys());
+                return Ok(Some(self.erased(documents, emptied)));
+            }
+        }
+        let left = reader.of_person(self.person).await.map_err(|failure| failure.why.into_owned())?;
+        ids.extend(all.into_keys());
+        match left.is_none_or(|left| left.is_empty()) {
+            true => Ok(Some(self.erased(documents, emptied))),
+            false => Err("somebody writes values of this person all the time: erase again when that has ended".into()),
+        }
+    }
+
+    /// Erases these documents, of which another store says that they are the person's.
+    async fn of_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, String> {
+        let ids: Vec<String> = ids.iter().cloned().collect();
+        let found = self.setup.bound.reader.find(&ids).await.map_err(|failure| failure.why.into_owned())?;
+        let seen = |(id, found): (&String, &Option<crate::stores::reader::StoredDocument>)| {
+            let held = found.as_ref()?.version;
+            Some(ObservedVersion { id: id.clone(), version: held.version, deleted: held.deleted })
+        };
+        let living: Vec<ObservedVersion> =
+            ids.iter().zip(&found).filter_map(seen).filter(|seen| !seen.deleted).collect();
+        let documents = match self.dry_run {
+            true => living.len() as u64,
+            false => self.deleted(&living.iter().collect::<Vec<_>>()).await?,
+        };
+        Ok(self.erased(documents, 0))
+    }
+
+    fn erased(&self, documents: u64, emptied: u64) -> StoreErased {
+        StoreErased { system: self.system.name, store: self.setup.bound.reader.name(), documents, emptied }
+    }
+
+    /// Deletes these documents by events of the times of their versions; gives how many were. A system without such events
+    /// does it in [`crate::stores::reader::StoreReader::forget`].
+    async fn deleted(&self, seen: &[&ObservedVersion]) -> Result<u64, String> {
+        let Some(deletion) = self.system.deletion else { return Ok(0) };
+        let event = |(offset, seen): (i64, &&ObservedVersion)| {
+            let time = DateTime::from_timestamp_micros((self.system.versions.micros)(seen.version))?;
+            let payload = deletion(&seen.id, &time.to_rfc3339_opts(SecondsFormat::Micros, true));
+            Some(Record {
+                at: TopicPartition::new(TOPIC, 0),
+                offset,
+                timestamp_ms: None,
+                key: None,
+                payload: Some(payload.to_string().into()),
+                headers: Vec::new(),
+            })
+        };
+        let records: Vec<Record> = (0_i64..).zip(seen).filter_map(event).collect();
+        let written = replay(self.setup, engine_options(self.config, &self.setup.group), records).await;
+        let written = written.map_err(|error| error.to_string())?;
+        match written.rejected.first() {
+            Some((_, _, reject)) => Err(format!("a deletion is refused: {}: {}", reject.class, reject.why)),
+            None => Ok(written.tally.applied),
+        }
+    }
+}
+
+/// Whether a history has nothing left of this event.
+pub(crate) fn is_erased(event: &Record) -> bool {
+    event.payload.as_deref() == Some(ERASED.as_bytes())
+}
+
+/// What deletes a transaction.
+pub(crate) fn transaction(id: &str, time: &str) -> serde_json::Value {
+    json!({"event_type": "transaction.deleted", "transaction": {"id": id}, "timestamp": time, "source": TOPIC})
+}
+
+/// What deletes a review.
+pub(crate) fn review(id: &str, time: &str) -> serde_json::Value {
+    json!({"type": "review.deleted", "timestamp": time, "data": {"id": id}})
+}
+
+/// Erases the letters of topics, and looks at what cannot be erased there.
+async fn in_kafka(
+    config: &Config,
+    topics: Vec<String>,
+    groups: Vec<String>,
+    wanted: letters::WhoseLetters,
+    dry_run: bool,
+    report: &mut Report,
+) {
+    let client = config.kafka.client_config();
+    let asked = tokio::task::spawn_blocking(move || -> Result<_, String> {
+        let found = inspect(&client, &topics)?.topics;
+        let there: Vec<Topic> = found.into_iter().flatten().collect();
+        let mut unread = Vec::new();
+        for (topic, group) in there.iter().flat_map(|topic| groups.iter().map(move |group| (topic, group))) {
+            let standings = standings(&client, topic, group)?;
+            let records = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
+            // A group that never committed belongs to a system that is not used here.
+            if standings.iter().any(|standing| standing.committed.is_some()) && records > 0 {
+                unread.push(Unread { group: group.clone(), topic: topic.name.clone(), records });
+            }
+        }
+        Ok((there, unread))
+    });
+    // The task does not panic, so it only fails at the end of the program.
+    let (there, unread) = match asked.await.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(found) => found,
+        Err(why) => {
+            report.failed.push(format!("Kafka: {why}; check KAFKA_BOOTSTRAP_SERVERS"));
+            return;
+        }
+    };
+    report.unread.extend(unread);
+    for topic in there {
+        match letters::erase(config, &topic.name, &wanted, dry_run).await {
+            Ok(erased) => report.letters.extend(erased),
+            Err(why) => report.failed.push(why),
+        }
+        report.logs.push((topic.name, topic.retention_ms));
+    }
+}

@@ -1,0 +1,92 @@
+//! What the audit and the version store hold of a person, found and taken out.
+
+use pipeline::sink::Failure;
+
+use super::Postgres;
+use crate::maintenance::erase::whose::{Whose, whose};
+use crate::maintenance::erase::{ERASED, SEARCHED_AT_ONCE};
+use crate::stores::reader::{Column, ObservedVersion};
+
+/// Where a history is read on.
+type Event = (String, String, String, String);
+/// A row of a version store: its id, its version, what it holds, and what it held before.
+type ObjectRow = (String, i64, Column, Column);
+
+/// The living rows of a person.
+pub(super) async fn states(postgres: &Postgres, person: &str) -> Result<Vec<ObservedVersion>, Failure> {
+    let rows = sqlx::query_as(
+        "SELECT id, version, deleted FROM transaction_state WHERE user_id = $1 AND NOT deleted ORDER BY id",
+    );
+    let rows: Vec<(String, i64, bool)> = postgres.rows(rows.bind(person)).await?;
+    Ok(rows.into_iter().map(|(id, version, deleted)| ObservedVersion { id, version, deleted }).collect())
+}
+
+/// Empties the events of a person in the history, and those of these transactions that name nobody; counts them.
+pub(super) async fn history(
+    postgres: &Postgres,
+    person: &str,
+    seen: &[ObservedVersion],
+    only_look: bool,
+) -> Result<u64, Failure> {
+    let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).filter(|id| !id.contains('\0')).collect();
+    let mut after = (String::new(), String::new());
+    let mut count = 0;
+    loop {
+        // A text that may be written with escapes is looked at as well.
+        let page = sqlx::query_as::<_, Event>(
+            r"SELECT message_id, payload_digest, transaction_id, payload::text FROM transaction_events
+             WHERE (message_id, payload_digest) > ($1, $2) AND payload::text <> $5 AND kafka_topic <> 'millrace.erase'
+                 AND (transaction_id = ANY($3) OR strpos(payload::text, $4) > 0 OR strpos(payload::text, '\') > 0)
+             ORDER BY message_id, payload_digest LIMIT $6",
+        );
+        let page = page.bind(&after.0).bind(&after.1).bind(&ids).bind(person).bind(ERASED).bind(SEARCHED_AT_ONCE);
+        let page = postgres.rows(page).await?;
+        let Some((message, digest, ..)) = page.last() else { return Ok(count) };
+        after = (message.clone(), digest.clone());
+        let theirs = |(_, _, id, payload): &&Event| match whose(payload.as_bytes(), person) {
+            Whose::Theirs => true,
+            Whose::Nobodys => ids.contains(&id.as_str()),
+            Whose::Others => false,
+        };
+        let (messages, digests): (Vec<&str>, Vec<&str>) =
+            page.iter().filter(theirs).map(|event| (event.0.as_str(), event.1.as_str())).unzip();
+        count += messages.len() as u64;
+        if !only_look && !messages.is_empty() {
+            let empty = sqlx::query(
+                "UPDATE transaction_events AS event SET payload = $3::json
+                 FROM UNNEST($1::text[], $2::text[]) AS theirs (message_id, payload_digest)
+                 WHERE event.message_id = theirs.message_id AND event.payload_digest = theirs.payload_digest",
+            );
+            postgres.done(empty.bind(messages).bind(digests).bind(ERASED)).await?;
+        }
+    }
+}
+
+/// The rows of a version store that hold an object of a person, or held one before.
+pub(crate) async fn rows(postgres: &Postgres, index: &str, person: &str) -> Result<Vec<ObservedVersion>, Failure> {
+    let mut after = String::new();
+    let mut found = Vec::new();
+    loop {
+        let page = sqlx::query_as::<_, ObjectRow>(
+            r"SELECT id, version, object, previous_object FROM algolia_ledger
+             WHERE index_name = $1 AND id > $2
+                 AND (strpos(concat(object, previous_object), $3) > 0 OR strpos(concat(object, previous_object), '\') > 0)
+             ORDER BY id LIMIT $4",
+        );
+        let page = postgres.rows(page.bind(index).bind(&after).bind(person).bind(SEARCHED_AT_ONCE)).await?;
+        let Some((last, ..)) = page.last() else { return Ok(found) };
+        after = last.clone();
+        let is = |object: &Column| object.as_ref().is_some_and(|text| whose(text.as_bytes(), person) == Whose::Theirs);
+        let theirs = page.into_iter().filter(|(_, _, object, previous)| is(object) || is(previous));
+        found.extend(theirs.map(|(id, version, object, _)| ObservedVersion { id, version, deleted: object.is_none() }));
+    }
+}
+
+/// Forgets what these rows, where they hold nothing now, held before.
+pub(crate) async fn previous(postgres: &Postgres, index: &str, ids: &[&str]) -> Result<u64, Failure> {
+    let forget = sqlx::query(
+        "UPDATE algolia_ledger SET previous_version = NULL, previous_object = NULL, previous_subject = NULL, previous_stars = NULL
+         WHERE index_name = $1 AND id = ANY($2) AND object IS NULL AND previous_version IS NOT NULL",
+    );
+    postgres.done(forget.bind(index).bind(ids)).await
+}
