@@ -82,7 +82,7 @@ fn has_fixed_tag(image: &str) -> bool {
 #[test]
 fn services_have_the_names_of_the_guide() {
     let names: BTreeSet<_> = services().map(|(name, _)| name).collect();
-    let stores = ["kafka", "elasticsearch", "redis", "postgres", "mongodb"];
+    let stores = ["kafka", "elasticsearch", "redis", "postgres", "mongodb", "mariadb"];
     assert_eq!(names, ours().chain(stores).collect());
 }
 
@@ -91,7 +91,8 @@ fn only_the_guide_s_services_start_without_a_profile() {
     for (name, service) in services() {
         let wanted: Vec<&str> = match name {
             "publish_test_data" => vec!["publish-data"],
-            "mongodb" => SYSTEMS.clone(),
+            "mongodb" => SYSTEMS.iter().copied().filter(|system| *system != "database").collect(),
+            "mariadb" => vec!["database"],
             _ => SYSTEMS.iter().copied().filter(|system| *system == name).collect(),
         };
         assert_eq!(strings(&service["profiles"]), wanted, "{name}");
@@ -110,7 +111,8 @@ fn a_profile_brings_what_its_system_needs() {
             assert!(profiles.is_empty() || profiles.contains(&system), "{other} does not start with {system}");
         }
         for (variable, url) in environment(system).iter().filter(|(name, _)| name.ends_with("_URL")) {
-            let host = url.split("://").nth(1).unwrap().split(':').next().unwrap();
+            let place = url.split("://").nth(1).unwrap();
+            let host = place.rsplit('@').next().unwrap().split(':').next().unwrap();
             assert!(needs.contains_key(host), "{system} does not wait for {host} of {variable}");
         }
         let consumer = &PROJECT["services"]["consumer"];

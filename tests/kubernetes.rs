@@ -29,7 +29,7 @@ fn deployments() -> Vec<Value> {
     let resources = kustomization["resources"].as_array().unwrap();
     let found: Vec<_> = resources.iter().map(|name| manifest(name.as_str().unwrap())).collect();
     let deployments: Vec<_> = found.into_iter().filter(|found| found["kind"] == "Deployment").collect();
-    assert_eq!(deployments.len(), 6);
+    assert_eq!(deployments.len(), 7);
     deployments
 }
 
@@ -150,6 +150,7 @@ fn the_program_starts_in_each_environment() {
     let needed = [
         ("KAFKA_SERVICE_URI", "127.0.0.1:1"),
         ("MONGODB_URL", "mongodb://127.0.0.1:1/app"),
+        ("DATABASE_CONSUMER_URL", "mysql://u:p@127.0.0.1:1/app"),
         ("REDIS_URL", "redis://127.0.0.1:1/0"),
         ("ALGOLIA_APP_ID", "APP"),
         ("ALGOLIA_API_KEY", "key"),

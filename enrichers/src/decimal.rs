@@ -8,6 +8,37 @@ pub(crate) fn is_number(text: &str) -> bool {
     DecimalParts::split(text).is_some()
 }
 
+/// A number without exponent, plus sign or needless zeros, digit for digit; `None` when it is none, or would be longer than
+/// 400 digits.
+pub(crate) fn plain(text: &str) -> Option<String> {
+    const MOST: i64 = 400;
+    let parts = DecimalParts::split(text)?;
+    let exponent: i64 = parts.exponent.map_or(Ok(0), str::parse).ok()?;
+    let digits = format!("{}{}", parts.whole, parts.fraction);
+    let point = i64::try_from(parts.whole.len()).ok()?.checked_add(exponent)?;
+    let leading = digits.len() - digits.trim_start_matches('0').len();
+    let digits = digits.trim_start_matches('0');
+    let point = point - i64::try_from(leading).ok()?;
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    if digits.len() as i64 > MOST || point.abs() > MOST {
+        return None;
+    }
+    let sign = if parts.negative { "-" } else { "" };
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
+    let length = digits.len() as i64;
+    Some(if point <= 0 {
+        format!("{sign}0.{}{digits}", zeros(-point))
+    } else if point >= length {
+        format!("{sign}{digits}{}", zeros(point - length))
+    } else {
+        let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or_default());
+        format!("{sign}{whole}.{fraction}")
+    })
+}
+
 struct DecimalParts<'a> {
     negative: bool,
     whole: &'a str,
@@ -122,6 +153,25 @@ mod tests {
             ["", "-", ".", "1,234.50", " 5", "5 ", "NaN", "Infinity", "1e", "e5", "0x10", "12€", "1.2.3", "--1", "１"]
         {
             assert!(!is_number(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_number_keeps_every_digit() {
+        for (written, expected) in [
+            ("12345678901234567890.10", Some("12345678901234567890.1")),
+            ("1e3", Some("1000")),
+            ("-1.5E-3", Some("-0.0015")),
+            ("+007.0", Some("7")),
+            ("0e999", Some("0")),
+            ("-0", Some("0")),
+            ("12.34e1", Some("123.4")),
+            (".5", Some("0.5")),
+            ("100", Some("100")),
+            ("1e401", None),
+            ("x", None),
+        ] {
+            assert_eq!(plain(written).as_deref(), expected, "{written}");
         }
     }
 

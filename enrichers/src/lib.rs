@@ -1,5 +1,6 @@
 //! Owns the models of what comes on the topics: decoding a payload and judging it; of transactions also enriching them
-//! and writing the document a store takes. [`clerk`] and [`review`] hold those of users and reviews.
+//! and writing the document a store takes. [`clerk`], [`review`] and [`operation`] hold those of users, reviews and
+//! the database consumer.
 //! Waits for nothing: no I/O, no clock, no async; time and bytes are passed in.
 //! Guarantees: no payload makes it panic, numbers come out digit for digit, a document is one line of valid JSON.
 
@@ -19,6 +20,7 @@ mod frame;
 mod json;
 mod mcc;
 mod merchant;
+pub mod operation;
 pub mod review;
 mod search;
 mod strategies;

@@ -12,6 +12,8 @@ use crate::json;
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// The largest time that has a four-digit year: 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
+/// 0001-01-01T00:00:00Z.
+const FIRST_SECOND: i64 = -62_135_596_800;
 /// Epoch numbers from here on are finer than seconds, by three digits for each step of a thousand: what they are read as
 /// lies between the years 1973 and 5138.
 const SMALLEST_MILLIS: i128 = 100_000_000_000;
@@ -31,6 +33,11 @@ impl Timestamp {
     /// Microseconds since 1970; finer digits are cut.
     pub fn micros(self) -> i64 {
         self.seconds * 1_000_000 + i64::from(self.nanos / 1_000)
+    }
+
+    /// The same; `None` before the year 1, which databases have no dates for.
+    pub(crate) fn micros_since_year_one(self) -> Option<i64> {
+        (self.seconds >= FIRST_SECOND).then(|| self.micros())
     }
 
     /// Whether it lies before 1970.

@@ -20,7 +20,6 @@ die() {
 check_name() {
   local known
   for known in "${ALL[@]}"; do [[ $1 == "$known" ]] && return; done
-  for known in "${NOT_OFFERED[@]}"; do [[ $1 == "$known" ]] && die 64 "$1 is not offered yet"; done
   die 64 "unknown service $1; the names are: ${ALL[*]}"
 }
 

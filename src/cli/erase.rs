@@ -50,7 +50,8 @@ pub async fn erase(args: EraseArgs, config: Config) -> Result<(), CommandFailure
     let named = args.systems.iter().map(|name| systems::find(name).map_err(CommandFailure::usage));
     let mut systems: Vec<&'static Definition> = named.collect::<Result<_, _>>()?;
     if systems.is_empty() {
-        systems = SYSTEMS.iter().collect();
+        // The rows that operations write are the application's own.
+        systems = SYSTEMS.iter().filter(|system| system.documents).collect();
     }
     if !args.dry_run && !args.yes {
         confirm(&args.user)?;
@@ -102,6 +103,8 @@ fn tell(args: &EraseArgs, report: &Report) -> Result<(), CommandFailure> {
         ))?;
         topic.left.as_ref().map_or(Ok(()), |why| print(&format!("NOT REACHED: {why}")))?;
     }
+    let others: Vec<&str> = SYSTEMS.iter().filter(|system| !system.documents).map(|system| system.name).collect();
+    print(&format!("Not looked at, as its rows are the application's own: {}", others.join(", ")))?;
     if !report.without_store.is_empty() {
         print(&format!("Not configured here, and so not looked at: {}", report.without_store.join(", ")))?;
     }

@@ -77,7 +77,7 @@ pub(super) fn consumers(
     let made = |Chosen { system, brought_along }: Chosen| {
         let (config, options) = (config.clone(), options.clone());
         let make = move || -> Result<Consumer, CommandFailure> {
-            Ok(Consumer::new(system.setup(&config, Order::Log)?, &config, &options)?)
+            Ok(Consumer::new(system.setup(&config, Order::Log)?, &(system.tuned)(&config), &options)?)
         };
         let consumer = make()?;
         let current = Current::new(consumer.shown.clone());

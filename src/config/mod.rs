@@ -12,6 +12,7 @@ mod found;
 mod kafka;
 mod meant;
 mod mongodb;
+mod operations;
 #[cfg(test)]
 mod places;
 mod redis;
@@ -36,6 +37,7 @@ pub use client_cert::ClientCert;
 pub use databases::{Database, IndexStore};
 pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
+pub use operations::{DatabaseServer, DatabaseSettings, EntityTable, MysqlServer, MysqlTls};
 pub use redis::Redis;
 pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
@@ -45,6 +47,9 @@ pub use systems::{ReviewsSettings, TransactionsSettings, UsersSettings};
 
 /// The configuration file that is read when none is named.
 pub const FILE_NAME: &str = "millrace.toml";
+
+/// The longest pause between two tries.
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// One line: what is wrong, where it was said, what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +89,8 @@ pub struct Config {
     pub transactions: TransactionsSettings,
     pub users: UsersSettings,
     pub reviews: ReviewsSettings,
+    /// Of the system `database`.
+    pub operations: DatabaseSettings,
     /// How old a tombstone gets that is purged.
     pub tombstone_age: Duration,
     pub http: Http,
@@ -108,6 +115,8 @@ pub struct Retries {
     /// After the first try.
     pub attempts: u32,
     pub delay: Duration,
+    /// The longest pause between two tries while the store is away.
+    pub max_delay: Duration,
 }
 
 /// Where health and metrics are served.
@@ -182,6 +191,7 @@ impl Config {
             transactions: TransactionsSettings::read(settings, database.as_ref())?,
             users: UsersSettings::read(settings)?,
             reviews: ReviewsSettings::read(settings)?,
+            operations: DatabaseSettings::read(settings, &mut ignored, &mut unheard)?,
             database,
             algolia: Algolia::read(settings)?,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(
@@ -227,12 +237,14 @@ impl Retries {
     fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
         let attempts = settings.require_for(system, "retry.attempts")?;
         let delay = settings.require_for(system, "retry.delay_ms")?;
+        let delay = delay.parse("milliseconds, 1 to 3600000", |text| {
+            values::millis(text).filter(|time| (1..=3_600_000).contains(&time.as_millis()))
+        })?;
         Ok(Self {
             attempts: attempts
                 .parse("a number from 0 to 1000", |text| text.trim().parse().ok().filter(|number| *number <= 1000))?,
-            delay: delay.parse("milliseconds, 1 to 3600000", |text| {
-                values::millis(text).filter(|time| (1..=3_600_000).contains(&time.as_millis()))
-            })?,
+            delay,
+            max_delay: MAX_DELAY.max(delay),
         })
     }
 }

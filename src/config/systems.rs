@@ -83,7 +83,7 @@ impl ReviewsSettings {
     }
 }
 
-fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
+pub(super) fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
     let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
     settings.require(key)?.parse(expected, topic)
 }

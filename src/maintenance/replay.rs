@@ -80,7 +80,7 @@ pub async fn replay_letters(
     records: Vec<Record>,
 ) -> Result<Replayed, ReplayError> {
     let setup = system.setup(config, Order::Any)?;
-    let options = engine_options(config, &setup.group);
+    let options = engine_options(&(system.tuned)(config), &setup.group);
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {

@@ -29,8 +29,6 @@ use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
-/// The longest pause between two tries.
-const MAX_DELAY: Duration = Duration::from_secs(30);
 /// How often a service that is not there is asked again before anything is read.
 const PREPARE_AGAIN: Duration = Duration::from_secs(2);
 
@@ -215,7 +213,7 @@ pub(crate) fn engine_options(config: &Config, group: &str) -> EngineOptions {
         retry: RetryPolicy {
             attempts: config.retries.attempts,
             delay: config.retries.delay,
-            max_delay: MAX_DELAY.max(config.retries.delay),
+            max_delay: config.retries.max_delay,
         },
         dedupe_window: DEDUPE_WINDOW,
         seed: since.as_nanos() as u64,

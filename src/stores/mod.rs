@@ -3,6 +3,7 @@
 
 pub mod algolia;
 pub mod audit;
+pub mod database;
 pub mod elasticsearch;
 pub mod follow_up;
 mod halves;

@@ -65,6 +65,8 @@ pub enum Needed {
     /// The audit's database.
     Database,
     MongoDb,
+    /// The database of `database`.
+    Operations,
     /// An index in Algolia, without its prefix.
     Algolia(&'static str),
 }

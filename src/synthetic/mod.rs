@@ -1,5 +1,5 @@
 //! Synthetic events: what the publisher sends and what tests compare the stores with; here those of transactions, in
-//! [`users`] and [`reviews`] those of the systems called so.
+//! [`users`] and [`reviews`] those of the systems called so, in [`operations`] those of `database`.
 //!
 //! Pure: the same [`GeneratorOptions`] give the same events, byte for byte. Memory is bounded whatever the count: a subject is
 //! derived from seed and number, and only a window of recent ones is kept to pick updates and deletes from.
@@ -7,6 +7,7 @@
 mod catalogue;
 mod duplicates;
 mod message;
+pub mod operations;
 mod plan;
 pub mod reviews;
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub struct Definition {
     pub group: fn(&Config) -> String,
     pub versions: Versions,
     pub deletes: Deletes,
+    /// Whether its store holds a document under each id, which `verify` and `explain` need.
+    pub documents: bool,
+    /// The configuration as this system runs under it: what it has of its own goes before what all have.
+    pub tuned: fn(&Config) -> Config,
     /// Makes an event that deletes a document, to erase what it holds; none where the store empties documents in their place.
     pub deletion: Option<Deletion>,
     /// What its records say, by code that is not the system's.
@@ -78,6 +82,13 @@ pub struct Setup {
 }
 
 impl Definition {
+    /// # Errors
+    /// A sentence, where the store of the system holds no documents.
+    pub fn has_documents(&self) -> Result<(), SetupError> {
+        let why = || format!("the rows of {} come of operations, and are not compared with the log", self.name);
+        self.documents.then_some(()).ok_or_else(|| SetupError::Unusable(why()))
+    }
+
     /// Puts the system together with its store; connects nowhere yet.
     ///
     /// # Errors

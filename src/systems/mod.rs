@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::config::table::VARIABLES;
 use crate::maintenance::explain::ProjectionStore;
 
+pub mod database;
 pub mod definition;
 pub mod ratings;
 pub mod reviews;
@@ -23,6 +24,7 @@ pub const SYSTEMS: &[Definition] = &[
     transactions_audit::DEFINITION,
     transactions_mongo::DEFINITION,
     transactions_algolia::DEFINITION,
+    database::DEFINITION,
     users::DEFINITION,
     ratings::DEFINITION,
     reviews::DEFINITION,

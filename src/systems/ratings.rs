@@ -49,6 +49,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.ratings_group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: Some(erase::review),
     walk: walk::reviews::contribution,
     generator: Some(events),

@@ -50,6 +50,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.reviews.group.clone(),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: Some(erase::review),
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),

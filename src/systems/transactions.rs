@@ -36,6 +36,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.transactions.group.clone(),
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: Some(erase::transaction),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),

@@ -52,6 +52,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.algolia", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::algolia,
     generator: None,

@@ -31,6 +31,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.audit", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::audit,
     generator: None,

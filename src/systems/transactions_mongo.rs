@@ -47,6 +47,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| format!("{}.mongo", config.transactions.group),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
+    documents: true,
+    tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
     walk: walk::transactions::mongodb,
     generator: None,

@@ -96,6 +96,8 @@ pub const DEFINITION: Definition = Definition {
     group: |config| config.users.group.clone(),
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
     deletes: Deletes::Kept,
+    documents: true,
+    tuned: Config::clone,
     deletion: None,
     walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),

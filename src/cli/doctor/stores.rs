@@ -9,6 +9,7 @@ use super::{Diagnosis, Level};
 use crate::config::{Config, Database, IndexStore};
 use crate::run::consumer::redis;
 use crate::stores::algolia;
+use crate::stores::database::OperationStore;
 use crate::stores::elasticsearch::{AliasState, Cluster, ElasticsearchClient, ElasticsearchSink, inspect};
 use crate::stores::mongodb::Mongo;
 use crate::stores::postgres::{Postgres, PostgresServer};
@@ -20,6 +21,7 @@ const REDIS: &str = "redis";
 const POSTGRES: &str = "postgres";
 const SQLITE: &str = "sqlite";
 const MONGODB: &str = "mongodb";
+const OPERATIONS: &str = "database";
 const ALGOLIA: &str = "algolia";
 
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
@@ -33,6 +35,7 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
                 IndexStore::Sqlite(path) => findings.push(file(path)),
             },
             Needed::Database => findings.push(database(config).await),
+            Needed::Operations => findings.push(operations(config).await),
             Needed::MongoDb => findings.push(documents(config).await),
             Needed::Algolia(index) => findings.push(objects(config, index).await),
         }
@@ -53,6 +56,26 @@ async fn database(config: &Config) -> Diagnosis {
         }
         Some(Database::Sqlite { path }) => file(path),
         None => Diagnosis::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
+    }
+}
+
+/// The database of `database`.
+async fn operations(config: &Config) -> Diagnosis {
+    let asked = match OperationStore::new(&config.operations.server, 1) {
+        Ok(store) => store.inspect(&config.operations).await.map_err(|failure| failure.why.into_owned()),
+        Err(why) => Err(why),
+    };
+    match asked {
+        Err(why) => Diagnosis::failed(OPERATIONS, why),
+        Ok(server) if server.missing.is_empty() => {
+            let packet = server.packet.map(|bytes| format!(", packets up to {bytes} bytes")).unwrap_or_default();
+            Diagnosis::ok(OPERATIONS, format!("{}, {}{packet}", config.operations.server.address(), server.version))
+        }
+        Ok(server) => {
+            let tables = server.missing.join(", ");
+            let advice = "make them, set DATABASE_CREATE_TABLES=true, or correct DATABASE_ENTITIES";
+            Diagnosis::fault(OPERATIONS, format!("these tables of entities are not there: {tables}"), advice)
+        }
     }
 }
 

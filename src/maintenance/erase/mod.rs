@@ -81,7 +81,7 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
         // Those whose documents name nobody come last: the others say which are the person's.
         let (mut named, mut nameless) = (Vec::new(), Vec::new());
         for system in systems {
-            match system.setup(config, Order::Log) {
+            match system.has_documents().and_then(|()| system.setup(config, Order::Log)) {
                 Ok(setup) => named.push((system, setup)),
                 Err(SetupError::Missing(_)) => report.without_store.push(system.name),
                 Err(error) => report.failed.push(format!("{}: {error}", system.name)),

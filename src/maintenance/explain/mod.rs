@@ -66,6 +66,7 @@ pub async fn explain(
     id: String,
     progress: Progress,
 ) -> Result<ExplainReport, ExplainError> {
+    system.has_documents()?;
     let setup = system.setup(config, Order::Any)?;
     let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
     let system = system.name;

@@ -149,6 +149,7 @@ pub async fn verify(
     options: VerifyOptions,
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
+    system.has_documents()?;
     let setup = system.setup(config, Order::Any)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
     let (reader, topics) = (setup.bound.reader.clone(), setup.topics.clone());

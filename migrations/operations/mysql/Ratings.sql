@@ -1,0 +1,9 @@
+CREATE TABLE IF NOT EXISTS `Ratings` (
+    `id` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    `businessId` BIGINT NOT NULL,
+    `userId` BIGINT,
+    `score` SMALLINT NOT NULL,
+    `comment` TEXT,
+    `createdAt` DATETIME(3) NOT NULL,
+    `updatedAt` DATETIME(3) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

@@ -1,0 +1,11 @@
+CREATE TABLE IF NOT EXISTS `Users` (
+    `id` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    `name` VARCHAR(255) NOT NULL,
+    `email` VARCHAR(255) NOT NULL UNIQUE,
+    `password` VARCHAR(255),
+    `phone` VARCHAR(50),
+    `role` VARCHAR(50),
+    `isActive` TINYINT(1) NOT NULL DEFAULT 1,
+    `createdAt` DATETIME(3) NOT NULL,
+    `updatedAt` DATETIME(3) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

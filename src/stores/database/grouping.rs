@@ -1,0 +1,75 @@
+//! Which rows go in one statement. Pure.
+//!
+//! A row may pass rows of tables that no foreign key binds to its own. On its own table it may pass rows that it cannot meet in
+//! a unique index: the primary key's differs, and of the others one of the two touches none.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::catalogue::TableShape;
+use super::operation::{ResolvedOperation, RowVerb, RowWrite};
+
+/// How many statements back a row looks for its like.
+const LOOK_BACK: usize = 48;
+
+/// Rows of one statement.
+pub(super) struct StatementGroup<'o> {
+    pub(super) table: Arc<TableShape>,
+    pub(super) verb: RowVerb,
+    pub(super) columns: &'o [usize],
+    pub(super) rows: Vec<&'o RowWrite>,
+    /// The operation of each row, by its place among those that are planned.
+    pub(super) of: Vec<usize>,
+    names: HashSet<&'o str>,
+    /// Whether it may meet other rows in an index beside the primary key's.
+    unique: bool,
+    /// The database makes its key, so it goes alone.
+    alone: bool,
+}
+
+/// The statements of some operations, in an order that leaves the same rows as the log's.
+pub(super) fn plan<'o>(operations: &[&'o ResolvedOperation<'_>]) -> Vec<StatementGroup<'o>> {
+    let mut groups: Vec<StatementGroup<'o>> = Vec::new();
+    for (of, operation) in operations.iter().enumerate() {
+        for row in &operation.rows {
+            place(&mut groups, operation, row, of);
+        }
+    }
+    groups
+}
+
+fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperation<'_>, row: &'o RowWrite, of: usize) {
+    let table = &operation.table;
+    let unique = match row.verb {
+        RowVerb::Insert | RowVerb::Delete => !table.unique.is_empty(),
+        RowVerb::Update => table.touches_unique(&row.columns),
+    };
+    let alone = row.name.is_none();
+    for group in groups.iter_mut().rev().take(LOOK_BACK) {
+        let same_table = group.table.name == table.name;
+        let is_like = same_table && group.verb == row.verb && group.columns == row.columns && !alone && !group.alone;
+        let holds = row.name.as_deref().is_some_and(|name| group.names.contains(name));
+        if is_like && !holds {
+            group.rows.push(row);
+            group.of.push(of);
+            group.names.extend(row.name.as_deref());
+            return;
+        }
+        let bound = group.table.bound.contains(&table.name) || table.bound.contains(&group.table.name);
+        // An id that the database makes may be any.
+        let may_meet = same_table && (holds || (unique && group.unique) || alone || group.alone);
+        if bound || may_meet {
+            break;
+        }
+    }
+    groups.push(StatementGroup {
+        table: table.clone(),
+        verb: row.verb,
+        columns: &row.columns,
+        rows: vec![row],
+        of: vec![of],
+        names: row.name.as_deref().into_iter().collect(),
+        unique,
+        alone,
+    });
+}

@@ -1,0 +1,132 @@
+//! Whether the database is well: asked now and then, and heard from whoever writes.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::errors::{ErrorMeaning, SqlError};
+use super::session::OperationStore;
+
+/// How often the state is logged.
+const STATUS: Duration = Duration::from_secs(60);
+
+/// What is known of the database's health.
+#[derive(Debug)]
+pub struct DatabaseHealth {
+    healthy: AtomicBool,
+    watched: AtomicBool,
+    /// Operations that the sink holds and has not judged.
+    pending: AtomicUsize,
+    /// When the database was asked last, in milliseconds since 1970; 0: not yet.
+    asked: AtomicI64,
+    since: Instant,
+    /// Between two looks.
+    check: Duration,
+    /// The same, while it is not well.
+    reconnect: Duration,
+}
+
+impl DatabaseHealth {
+    /// `check` is the time between two looks, `reconnect` the same while the database is not well.
+    pub fn new(check: Duration, reconnect: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            healthy: AtomicBool::new(true),
+            watched: AtomicBool::new(false),
+            pending: AtomicUsize::new(0),
+            asked: AtomicI64::new(0),
+            since: Instant::now(),
+            check,
+            reconnect,
+        })
+    }
+
+    /// What whoever wrote was told; no error is a success.
+    pub(super) fn heard(&self, error: Option<&SqlError>) {
+        match error {
+            None => self.is(true, ""),
+            Some(error) if matches!(error.meaning, ErrorMeaning::Outage | ErrorMeaning::Misconfigured) => {
+                self.is(false, &error.why);
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// So many operations are held until the value is dropped.
+    pub(super) fn holds(&self, operations: usize) -> PendingOperations<'_> {
+        self.pending.fetch_add(operations, Ordering::Relaxed);
+        PendingOperations(&self.pending, operations)
+    }
+
+    /// The state, as the seed's worker logs it.
+    fn log(&self) {
+        let healthy = self.is_healthy();
+        let asked = Some(self.asked.load(Ordering::Relaxed)).filter(|millis| *millis > 0);
+        let asked = asked.and_then(DateTime::from_timestamp_millis);
+        let asked = asked.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        tracing::info!(
+            consumer.isRunning = true,
+            consumer.processingPaused = !healthy,
+            consumer.pendingOperations = self.pending.load(Ordering::Relaxed),
+            consumer.databaseHealthy = healthy,
+            database.isHealthy = healthy,
+            database.lastHealthCheck = asked,
+            database.uptime = self.since.elapsed().as_secs(),
+            "Worker Status"
+        );
+    }
+
+    fn is(&self, healthy: bool, why: &str) {
+        if self.healthy.swap(healthy, Ordering::Relaxed) == healthy {
+            return;
+        }
+        metrics::gauge!("millrace_database_healthy").set(if healthy { 1.0 } else { 0.0 });
+        if healthy {
+            tracing::info!("Database is now HEALTHY");
+        } else {
+            tracing::error!(reason = why, "Database is now UNHEALTHY");
+        }
+    }
+
+    /// Begins to look, once; ends when nobody else holds it.
+    pub fn watch(self: &Arc<Self>, store: OperationStore) {
+        if !self.watched.swap(true, Ordering::Relaxed) {
+            tokio::spawn(watched(Arc::downgrade(self), store));
+        }
+    }
+}
+
+/// Operations that are held.
+pub(super) struct PendingOperations<'h>(&'h AtomicUsize, usize);
+
+impl Drop for PendingOperations<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+async fn watched(health: Weak<DatabaseHealth>, store: OperationStore) {
+    let mut logged = Instant::now();
+    loop {
+        let Some(known) = health.upgrade() else { return };
+        let pause = if known.is_healthy() { known.check } else { known.reconnect };
+        drop(known);
+        tokio::time::sleep(pause.min(STATUS)).await;
+        let asked = store.ask().await;
+        let Some(known) = health.upgrade() else { return };
+        known.asked.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+        match asked {
+            Ok(()) => known.is(true, ""),
+            Err(failure) => known.is(false, &failure.why),
+        }
+        if logged.elapsed() >= STATUS {
+            logged = Instant::now();
+            known.log();
+        }
+    }
+}

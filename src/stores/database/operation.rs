@@ -1,0 +1,331 @@
+//! An operation on its way to the database: as it came, and as rows of a table.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use enrichers::operation::{DatabaseOperation, RowChange, SqlValue, Verb, canonical, decode};
+use enrichers::{DecodeError, Fields};
+use pipeline::sink::{Content, Reject, Write};
+use pipeline::{Record, TopicPartition};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::catalogue::TableShape;
+
+/// An operation as it came.
+#[derive(Clone, Debug)]
+pub struct OperationWrite {
+    pub(super) at: TopicPartition,
+    pub(super) offset: i64,
+    pub(super) payload: Bytes,
+    /// Of the payload.
+    pub(super) digest: [u8; 32],
+    /// What it is marked by.
+    pub(super) mark: Vec<u8>,
+    /// Microseconds since 1970.
+    pub(super) time_micros: i64,
+}
+
+impl OperationWrite {
+    /// Of a record that was decoded.
+    pub fn new(record: &Record, operation: &DatabaseOperation<'_>) -> Self {
+        let payload = record.payload.clone().unwrap_or_default();
+        let digest: [u8; 32] = Sha256::digest(&payload).into();
+        let mark = match &operation.metadata.operation_id {
+            Some(id) => id.as_bytes().to_vec(),
+            None => anonymous(record, &digest),
+        };
+        let record_micros = record.time_ms().unwrap_or_default().saturating_mul(1_000);
+        let time_micros = operation.metadata.time_micros.unwrap_or(record_micros);
+        Self { at: record.at.clone(), offset: record.offset, payload, digest, mark, time_micros }
+    }
+
+    pub(super) fn place(&self) -> (TopicPartition, i64) {
+        (self.at.clone(), self.offset)
+    }
+}
+
+/// The mark of an operation without an id: where it stands, and what it says, for a topic made anew begins at 0 again.
+fn anonymous(record: &Record, digest: &[u8; 32]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update((record.at.topic.len() as u64).to_le_bytes());
+    hash.update(record.at.topic.as_bytes());
+    hash.update(record.at.partition.to_le_bytes());
+    hash.update(record.offset.to_le_bytes());
+    hash.update(digest);
+    // No id of an application begins with a NUL.
+    [b"\0record\0".as_slice(), &hash.finalize()].concat()
+}
+
+impl Write for OperationWrite {
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn content(&self) -> Content {
+        Content { deleted: false, digest: u64::from_le_bytes(self.digest.first_chunk().copied().unwrap_or_default()) }
+    }
+}
+
+/// What is done to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum RowVerb {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// What is done to one row, typed.
+#[derive(Clone, Debug)]
+pub(super) struct RowWrite {
+    pub(super) verb: RowVerb,
+    /// The values of the primary key; empty where the database makes it.
+    pub(super) key: Vec<SqlValue>,
+    /// Which columns are written, by place; of an insert those of the key too.
+    pub(super) columns: Vec<usize>,
+    pub(super) values: Vec<SqlValue>,
+    /// Names the row: table and key, the same for all spellings of it. `None` where the database makes the key.
+    pub(super) name: Option<String>,
+}
+
+/// An operation as rows of a table.
+#[derive(Clone, Debug)]
+pub(super) struct ResolvedOperation<'w> {
+    /// Its place among the writes.
+    pub(super) index: usize,
+    pub(super) write: &'w OperationWrite,
+    pub(super) verb: Verb,
+    pub(super) entity: String,
+    pub(super) table: Arc<TableShape>,
+    pub(super) rows: Vec<RowWrite>,
+    /// Whether it is marked as rejected, and tried again.
+    pub(super) rejected_before: bool,
+    /// Who asked for it: user, source, action.
+    pub(super) asked_by: [Option<String>; 3],
+}
+
+impl ResolvedOperation<'_> {
+    /// What later operations have to wait behind: its rows, and its mark.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let mark = format!("mark {}", hex(&self.write.mark));
+        self.rows.iter().filter_map(|row| row.name.clone()).chain([mark])
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Why an operation has no rows.
+pub(super) enum Unresolved {
+    /// The catalogue may be old: it names what is not known.
+    Unknown(Reject),
+    Never(Reject),
+}
+
+impl From<DecodeError> for Unresolved {
+    fn from(error: DecodeError) -> Self {
+        Self::Never(Reject::new(error.class, error.reason))
+    }
+}
+
+/// The entity of an operation that was decoded before.
+pub(super) fn entity_of(write: &OperationWrite) -> Result<DatabaseOperation<'_>, Reject> {
+    decode(&write.payload).map_err(|error| Reject::new(error.class, error.reason))
+}
+
+/// An operation as rows of its table.
+pub(super) fn resolve<'w>(
+    index: usize,
+    write: &'w OperationWrite,
+    operation: &DatabaseOperation<'_>,
+    table: &Arc<TableShape>,
+) -> Result<ResolvedOperation<'w>, Unresolved> {
+    if table.key.is_empty() {
+        return Err(never("no_primary_key", format!("the table {} has no primary key", table.name)));
+    }
+    let resolver = Resolver { table, micros: write.time_micros };
+    let bulk = matches!(operation.verb, Verb::BulkCreate | Verb::BulkUpdate);
+    let mut rows = Vec::with_capacity(operation.rows.len());
+    let mut seen = HashSet::new();
+    for (number, change) in operation.rows.iter().enumerate() {
+        let row = resolver.row(operation, change).map_err(|why| if bulk { of_row(number, why) } else { why })?;
+        if row.name.as_ref().is_some_and(|name| !seen.insert(name.clone())) {
+            return Err(never("row_twice", format!("row {number} has the key of an earlier row")));
+        }
+        rows.push(row);
+    }
+    let metadata = &operation.metadata;
+    Ok(ResolvedOperation {
+        index,
+        write,
+        verb: operation.verb,
+        entity: operation.entity.clone().into_owned(),
+        table: table.clone(),
+        rows,
+        rejected_before: false,
+        asked_by: [metadata.user_id.clone(), metadata.source.clone(), metadata.action.clone()],
+    })
+}
+
+fn never(class: &'static str, why: String) -> Unresolved {
+    Unresolved::Never(Reject::new(class, why))
+}
+
+fn of_row(number: usize, why: Unresolved) -> Unresolved {
+    let named = |Reject { class, why }| Reject { class, why: format!("row {number}: {why}").into() };
+    match why {
+        Unresolved::Unknown(reject) => Unresolved::Unknown(named(reject)),
+        Unresolved::Never(reject) => Unresolved::Never(named(reject)),
+    }
+}
+
+struct Resolver<'t> {
+    table: &'t TableShape,
+    micros: i64,
+}
+
+type Values = Vec<(usize, SqlValue)>;
+
+impl Resolver<'_> {
+    fn row(&self, operation: &DatabaseOperation<'_>, change: &RowChange<'_>) -> Result<RowWrite, Unresolved> {
+        match (operation.verb, change) {
+            (Verb::Create | Verb::BulkCreate, RowChange::Whole(fields)) => self.insert(fields),
+            (Verb::Delete, RowChange::Whole(fields)) => {
+                let key = self.key(|name| fields.get(name))?;
+                Ok(self.named(RowVerb::Delete, key, Vec::new()))
+            }
+            (_, RowChange::Whole(fields)) => {
+                let key = self.key(|name| fields.get(name))?;
+                self.update(key, fields, true)
+            }
+            (_, RowChange::Where { key, values }) => {
+                if let Some(other) = key.iter().find(|(name, _)| !self.is_key(name)) {
+                    return Err(never(
+                        "not_the_key",
+                        format!("`where` names {}, which is not of the primary key", shown(other.0)),
+                    ));
+                }
+                let key = self.key(|name| key.get(name))?;
+                self.update(key, values, false)
+            }
+            (_, RowChange::Id(raw)) => {
+                let fields = raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
+                let fields: Option<std::collections::BTreeMap<String, &RawValue>> = fields;
+                let key = match (&fields, self.table.key.len()) {
+                    (None, 1) => self.key(|_| Some(raw))?,
+                    _ => self.key(|name| fields.as_ref().and_then(|fields| fields.get(name).copied()))?,
+                };
+                let none = Fields::default();
+                self.update(key, operation.shared.as_ref().unwrap_or(&none), false)
+            }
+        }
+    }
+
+    fn is_key(&self, name: &str) -> bool {
+        self.table.column(name).is_some_and(|place| self.table.key.contains(&place))
+    }
+
+    fn insert(&self, fields: &Fields<'_>) -> Result<RowWrite, Unresolved> {
+        let mut values = self.values(fields)?;
+        self.stamp(&mut values, &["createdAt", "updatedAt"]);
+        let is_given = |place: &usize| values.iter().any(|(known, value)| known == place && *value != SqlValue::Null);
+        let missing: Vec<usize> = self.table.key.iter().copied().filter(|place| !is_given(place)).collect();
+        let key: Vec<SqlValue> = match missing.as_slice() {
+            [] => self
+                .table
+                .key
+                .iter()
+                .filter_map(|place| Some(values.iter().find(|(known, _)| known == place)?.1.clone()))
+                .collect(),
+            [one] if self.table.key.len() == 1 && self.table.columns.get(*one).is_some_and(|column| column.made) => {
+                // NULL asks MySQL for an id, and PostgreSQL refuses it.
+                values.retain(|(place, _)| place != one);
+                Vec::new()
+            }
+            [one, ..] => {
+                let name = self.table.columns.get(*one).map_or("", |column| &column.bound.name);
+                return Err(never("missing_key", format!("`{name}` of the primary key is missing")));
+            }
+        };
+        Ok(self.named(RowVerb::Insert, key, values))
+    }
+
+    /// `whole`: the key stands among the fields.
+    fn update(&self, key: Vec<SqlValue>, fields: &Fields<'_>, whole: bool) -> Result<RowWrite, Unresolved> {
+        let mut values = self.values(fields)?;
+        for (place, own) in self.table.key.iter().zip(&key) {
+            let other = values.iter().find(|(known, value)| known == place && value != own);
+            if other.is_some() && !whole {
+                let name = self.table.columns.get(*place).map_or("", |column| &column.bound.name);
+                return Err(never("key_changed", format!("`{name}` is of the primary key, which cannot be changed")));
+            }
+        }
+        values.retain(|(place, _)| !self.table.key.contains(place));
+        if values.is_empty() {
+            return Err(never("no_values", "there is no column to change beside the primary key".to_owned()));
+        }
+        self.stamp(&mut values, &["updatedAt"]);
+        Ok(self.named(RowVerb::Update, key, values))
+    }
+
+    fn named(&self, verb: RowVerb, key: Vec<SqlValue>, mut values: Values) -> RowWrite {
+        // One order of columns, so that rows with the same ones share a statement.
+        values.sort_unstable_by_key(|(place, _)| *place);
+        let folded =
+            self.table.key.iter().map(|place| self.table.columns.get(*place).is_some_and(|column| column.folded));
+        let name = (!key.is_empty()).then(|| format!("{}\0{}", self.table.name, canonical(key.iter().zip(folded))));
+        let (columns, values) = values.into_iter().unzip();
+        RowWrite { verb, key, columns, values, name }
+    }
+
+    /// The primary key of a row.
+    fn key<'f>(&self, get: impl Fn(&str) -> Option<&'f RawValue>) -> Result<Vec<SqlValue>, Unresolved> {
+        let part = |place: &usize| {
+            let Some(column) = self.table.columns.get(*place) else { return Ok(SqlValue::Null) };
+            let name = &column.bound.name;
+            let raw = get(name).filter(|raw| raw.get() != "null");
+            let raw = raw.ok_or_else(|| never("missing_key", format!("`{name}` of the primary key is missing")))?;
+            Ok(column.kind.value(raw, name)?)
+        };
+        self.table.key.iter().map(part).collect()
+    }
+
+    fn values(&self, fields: &Fields<'_>) -> Result<Values, Unresolved> {
+        let value = |(name, raw): (&std::borrow::Cow<'_, str>, &RawValue)| {
+            let allowed = self.table.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name));
+            let column = self.table.column(name).filter(|_| allowed || self.is_key(name));
+            let Some((place, column)) = column.and_then(|place| Some((place, self.table.columns.get(place)?))) else {
+                let why =
+                    format!("the table {} has no column {} that operations may write", self.table.name, shown(name));
+                return Err(Unresolved::Unknown(Reject::new("unknown_column", why)));
+            };
+            Ok((place, column.kind.value(raw, name)?))
+        };
+        fields.iter().map(value).collect()
+    }
+
+    /// Sets times that the operation does not set, as Sequelize does, from when it was asked for.
+    fn stamp(&self, values: &mut Values, names: &[&str]) {
+        for name in names {
+            let Some(place) = self.table.column(name).filter(|place| values.iter().all(|(known, _)| known != place))
+            else {
+                continue;
+            };
+            values.extend(
+                self.table
+                    .columns
+                    .get(place)
+                    .and_then(|column| column.kind.time(self.micros))
+                    .map(|time| (place, time)),
+            );
+        }
+    }
+}
+
+/// A name from a payload, where it looks like one.
+fn shown(name: &str) -> String {
+    let is_name = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if is_name { format!("`{name}`") } else { "of that name".to_owned() }
+}

@@ -1,0 +1,140 @@
+//! The system `database`: writes that an application put into Kafka, applied to its database once each and in order.
+//!
+//! The mark in the database decides what was applied, not the engine's memory of it.
+
+use std::sync::Arc;
+
+use enrichers::operation::{self, DatabaseOperation, RowChange};
+use pipeline::sink::{Order, Reject};
+use pipeline::system::{Decoded, Identity};
+use pipeline::{Record, System};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, Retries};
+use crate::stores::database::{DatabaseHealth, OperationReader, OperationSink, OperationStore, OperationWrite};
+use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
+use crate::synthetic;
+use crate::systems::definition::{Definition, Deletes, Versions};
+
+/// As in commands, metrics and logs.
+pub const NAME: &str = "database";
+
+/// Versions of one millisecond: one for each of so many offsets in a row.
+const VERSIONS: i64 = 1 << 20;
+
+/// What there is to know of it.
+pub const DEFINITION: Definition = Definition {
+    name: NAME,
+    projection: None,
+    service: Some(NAME),
+    topics: |config| vec![config.operations.topic.clone()],
+    group: |config| config.operations.group.clone(),
+    versions: Versions { at: |micros| version(micros, 0), micros: |version| version / VERSIONS * 1_000 },
+    deletes: Deletes::Kept,
+    deletion: None,
+    documents: false,
+    tuned,
+    walk: |_| None,
+    generator: Some(|options| {
+        Ok(Box::new(synthetic::operations::events(options)?.map(|event| (event.key, event.payload))))
+    }),
+    stores: |_| vec![Needed::Operations],
+    bind: bound,
+};
+
+/// The marks are in the database, and what waits for another operation has its time in the sink: the engine asks often enough
+/// for either.
+fn tuned(config: &Config) -> Config {
+    let mut tuned = config.clone();
+    let settings = &config.operations;
+    let delay = settings.retries.delay.min(settings.reconnect);
+    tuned.retries = Retries { attempts: settings.retries.attempts, delay, max_delay: settings.reconnect };
+    tuned.kafka.client_id.clone_from(&settings.client_id);
+    tuned.redis = None;
+    tuned
+}
+
+fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+    let settings = config.operations.clone();
+    // One connection a batch, and one for health and probes.
+    let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
+    let store = OperationStore::new(&settings.server, connections).map_err(SetupError::Unusable)?;
+    let name = format!("database/{}", store.address());
+    let health = DatabaseHealth::new(settings.health, settings.reconnect);
+    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));
+    let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
+        store.install(&settings).await?;
+        health.watch(store);
+        Ok(())
+    });
+    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))
+}
+
+/// Reads operations.
+#[derive(Clone, Debug)]
+pub struct DatabaseSystem;
+
+impl System for DatabaseSystem {
+    type Event<'r> = (DatabaseOperation<'r>, &'r Record);
+    type Write = OperationWrite;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>> {
+        let Some(payload) = record.payload.as_deref().filter(|payload| !payload.is_empty()) else {
+            return Decoded::Ignore;
+        };
+        tracing::debug!(topic = &*record.at.topic, offset = record.offset, "Received operation from Kafka");
+        match operation::decode(payload) {
+            Ok(operation) => {
+                let micros = operation.metadata.time_micros.or(record.time_ms().map(|ms| ms.saturating_mul(1_000)));
+                let identity = Identity {
+                    document: document(&operation).into(),
+                    message: message(record, payload),
+                    version: version(micros.unwrap_or_default(), record.offset),
+                    kind: operation.verb.name(),
+                };
+                Decoded::Event(identity, (operation, record))
+            }
+            Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
+        }
+    }
+
+    fn is_about(&self, record: &Record, id: &str) -> bool {
+        let id = id.split_once(':').map_or(id, |(_, id)| id);
+        record.payload.as_deref().is_some_and(|payload| operation::is_about(payload, id))
+    }
+
+    async fn enrich<'e, 'r: 'e>(
+        &'e self,
+        events: Vec<(&'e Identity<'r>, &'e Self::Event<'r>)>,
+    ) -> Vec<Result<OperationWrite, Reject>> {
+        events.into_iter().map(|(_, (operation, record))| Ok(OperationWrite::new(record, operation))).collect()
+    }
+}
+
+/// No two records that are near each other have one version, so the engine leaves their order to the sink.
+fn version(micros: i64, offset: i64) -> i64 {
+    (micros.max(0) / 1_000).saturating_mul(VERSIONS).saturating_add(offset.rem_euclid(VERSIONS))
+}
+
+/// Every record is a message of its own: a copy is told by its mark.
+fn message(record: &Record, payload: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(record.at.topic.as_bytes());
+    hash.update(record.at.partition.to_le_bytes());
+    hash.update(record.offset.to_le_bytes());
+    hash.update(payload);
+    hash.finalize().into()
+}
+
+/// Entity and id, as far as the operation itself names them.
+fn document(operation: &DatabaseOperation<'_>) -> String {
+    let fields = match operation.rows.as_slice() {
+        [RowChange::Whole(fields) | RowChange::Where { key: fields, .. }] => fields.text("id"),
+        _ => None,
+    };
+    format!("{}:{}", operation.entity, fields.as_deref().unwrap_or("*"))
+}

@@ -1,0 +1,244 @@
+//! A topic of operations and a database of their own.
+
+use std::cell::RefCell;
+
+use rdkafka::admin::AdminOptions;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
+use testkit::program::Running;
+use testkit::services::variable;
+use testkit::world::{World, block_on};
+
+use crate::PROGRAM;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    MariaDb,
+    Postgres,
+}
+
+pub struct Buffer {
+    pub world: World,
+    pub engine: Engine,
+    /// As whoever may do anything.
+    admin: String,
+    database: String,
+}
+
+/// A session of MariaDB.
+pub struct Session {
+    runtime: tokio::runtime::Runtime,
+    connection: RefCell<MySqlConnection>,
+}
+
+impl Session {
+    pub fn run(&self, sql: &'static str) {
+        let mut connection = self.connection.borrow_mut();
+        self.runtime.block_on(sqlx::raw_sql(sql).execute(&mut *connection)).unwrap();
+    }
+
+    /// Whether another session is at an update for a while: it waits for a lock.
+    pub fn somebody_waits(&self) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        let ask = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND = 'Execute' AND STATE = 'Updating' AND TIME_MS > 300";
+        let ask = sqlx::query_scalar::<_, i64>(ask);
+        self.runtime.block_on(ask.fetch_one(&mut *connection)).unwrap() > 0
+    }
+}
+
+/// Rows of texts.
+pub type Texts = Vec<Vec<Option<String>>>;
+
+impl Buffer {
+    pub fn new(engine: Engine, name: &str) -> Self {
+        Self::in_world(engine, World::new(PROGRAM, name))
+    }
+
+    pub fn in_world(engine: Engine, mut world: World) -> Self {
+        let database = world.name.replace('-', "_");
+        let at = |url: &str| format!("{}/{database}", url.rsplit_once('/').unwrap().0);
+        let (server, admin, ours) = match engine {
+            Engine::MariaDb => {
+                let root = variable("MARIADB_ROOT_URL");
+                (root.clone(), at(&root), at(&variable("DATABASE_CONSUMER_URL")))
+            }
+            Engine::Postgres => {
+                let server = variable("DATABASE_URL");
+                (server.clone(), at(&server), at(&server))
+            }
+        };
+        for (name, value) in [
+            ("DATABASE_CONSUMER_URL", ours),
+            ("TOPIC_DB_OPERATIONS", format!("{}.operations", world.name)),
+            ("KAFKA_GROUP_ID", format!("{}.writer", world.name)),
+            ("DATABASE_CREATE_TABLES", "true".to_owned()),
+            ("DB_RECONNECT_INTERVAL", "200".to_owned()),
+            ("DB_HEALTH_CHECK_INTERVAL", "500".to_owned()),
+            ("MAX_RETRY_ATTEMPTS", "2".to_owned()),
+        ] {
+            world.set(name, &value);
+        }
+        let buffer = Self { world, engine, admin, database };
+        buffer.at(&server, &format!("CREATE DATABASE {}", buffer.database));
+        buffer.world.create_topic_named(&buffer.topic());
+        buffer
+    }
+
+    pub fn topic(&self) -> String {
+        self.world.env["TOPIC_DB_OPERATIONS"].clone()
+    }
+
+    /// Sends operations, all to one partition.
+    pub fn send(&self, operations: &[Value]) {
+        let payloads: Vec<String> = operations.iter().map(Value::to_string).collect();
+        self.send_raw(&payloads.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    pub fn send_raw(&self, payloads: &[&str]) {
+        let records: Vec<(&str, &str)> = payloads.iter().map(|payload| ("key", *payload)).collect();
+        self.world.send(&self.topic(), &records);
+    }
+
+    /// Runs to the end of the log, and gives the counts.
+    pub fn run_once(&self) -> Value {
+        let output = self.world.output(&["run", "database", "--once"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(self.world.lag_on(&self.topic(), &self.world.env["KAFKA_GROUP_ID"]), 0, "the commits cover the log");
+        testkit::program::printed(&output)
+    }
+
+    pub fn start(&self) -> Running {
+        Running::start(self.world.command(&["run", "database"]))
+    }
+
+    /// The classes and reasons of the letters, in their order within each partition.
+    pub fn letters(&self) -> Vec<(String, String)> {
+        let header = |record: &pipeline::Record, name: &str| {
+            let found = record.headers.iter().find(|header| header.name == name);
+            found.and_then(|header| header.value.clone()).map(|value| String::from_utf8(value.to_vec()).unwrap())
+        };
+        let letters = self.world.letters_of(&self.topic());
+        let both = |record: &pipeline::Record| {
+            (header(record, "millrace.error.class").unwrap(), header(record, "millrace.error.reason").unwrap())
+        };
+        letters.iter().map(both).collect()
+    }
+
+    fn at(&self, url: &str, sql: &str) {
+        block_on(async {
+            match self.engine {
+                Engine::MariaDb => {
+                    let mut connection = MySqlConnection::connect(url).await.unwrap();
+                    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop).unwrap();
+                }
+                Engine::Postgres => {
+                    let mut connection = PgConnection::connect(url).await.unwrap();
+                    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop).unwrap();
+                }
+            }
+        });
+    }
+
+    /// Runs statements in the database, written for PostgreSQL: the quotes are those of each.
+    pub fn execute(&self, sql: &str) {
+        self.at(&self.admin, &self.quoted(sql));
+    }
+
+    /// Makes the database of the tests read-only, or writable again; of MariaDB the whole server.
+    pub fn read_only(&self, on: bool) {
+        match self.engine {
+            Engine::MariaDb => self.at(&self.admin, &format!("SET GLOBAL read_only = {}", i32::from(on))),
+            Engine::Postgres => {
+                let server = variable("DATABASE_URL");
+                let database = &self.database;
+                self.at(&server, &format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}"));
+                let end =
+                    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+                self.at(&server, &end);
+            }
+        }
+    }
+
+    /// A session of MariaDB that stays.
+    pub fn session(&self) -> Session {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(MySqlConnection::connect(&self.admin)).unwrap();
+        Session { runtime, connection: RefCell::new(connection) }
+    }
+
+    fn quoted(&self, sql: &str) -> String {
+        match self.engine {
+            Engine::MariaDb => sql.replace('"', "`"),
+            Engine::Postgres => sql.to_owned(),
+        }
+    }
+
+    /// The columns of a table as texts, in the order of its key.
+    pub fn rows(&self, table: &str, columns: &[&str]) -> Texts {
+        let kind = if self.engine == Engine::MariaDb { "CHAR" } else { "TEXT" };
+        let texts: Vec<String> = columns.iter().map(|column| format!("CAST(\"{column}\" AS {kind})")).collect();
+        let order = columns[0];
+        let sql = self.quoted(&format!("SELECT {} FROM \"{table}\" AS t ORDER BY t.\"{order}\"", texts.join(", ")));
+        block_on(async {
+            match self.engine {
+                Engine::MariaDb => {
+                    let mut connection = MySqlConnection::connect(&self.admin).await.unwrap();
+                    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                    rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
+                }
+                Engine::Postgres => {
+                    let mut connection = PgConnection::connect(&self.admin).await.unwrap();
+                    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+                    rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
+                }
+            }
+        })
+    }
+
+    /// The table holds these rows; the first that differs is shown.
+    pub fn assert_rows(&self, table: &str, columns: &[&str], wanted: &Texts) {
+        let rows = self.rows(table, columns);
+        let differing = rows.iter().zip(wanted).find(|(row, wanted)| row != wanted);
+        assert_eq!(differing, None, "the first of {table} that differs");
+        assert_eq!(rows.len(), wanted.len(), "rows of {table}");
+    }
+
+    /// Operations that are marked as applied.
+    pub fn applied(&self) -> usize {
+        let marks = self.rows("millrace_operations", &["kafka_offset", "rejected"]);
+        marks.iter().filter(|mark| mark[1].is_none()).count()
+    }
+
+    /// Whether the program has made its tables.
+    pub fn has_marks(&self) -> bool {
+        let found = std::panic::AssertUnwindSafe(|| self.count("millrace_operations"));
+        std::panic::catch_unwind(found).is_ok()
+    }
+
+    pub fn count(&self, table: &str) -> usize {
+        let column = if table == "millrace_operations" { "entity" } else { "id" };
+        self.rows(table, &[column]).len()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // What a failed test leaves is worth looking at.
+        if std::thread::panicking() {
+            return;
+        }
+        let (topic, letters) = (self.topic(), format!("{}.dlq", self.topic()));
+        block_on(self.world.admin().delete_topics(&[&topic, &letters], &AdminOptions::new())).ok();
+        let server = variable(if self.engine == Engine::MariaDb { "MARIADB_ROOT_URL" } else { "DATABASE_URL" });
+        let force = if self.engine == Engine::MariaDb { "" } else { " WITH (FORCE)" };
+        self.at(&server, &format!("DROP DATABASE {}{force}", self.database));
+    }
+}
+
+/// An operation, with an id.
+pub fn operation(id: &str, verb: &str, entity: &str, data: Value) -> Value {
+    json!({
+        "type": verb, "entity": entity, "data": data,
+        "metadata": {"operationId": id, "timestamp": 1_699_876_543_210_i64, "userId": 123, "source": "test", "action": "a"},
+    })
+}
