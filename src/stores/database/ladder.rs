@@ -30,7 +30,7 @@ struct Waiting {
 
 /// The operations that wait.
 #[derive(Debug)]
-pub(super) struct Ladder {
+pub(super) struct OperationLadder {
     attempts: u32,
     delay: Duration,
     waiting: Mutex<HashMap<Place, Waiting>>,
@@ -45,7 +45,7 @@ pub(super) enum Rung {
     Exhausted { tried: u32 },
 }
 
-impl Ladder {
+impl OperationLadder {
     /// `attempts` after the first; the first pause is `delay`, and each is twice as long as the one before.
     pub(super) fn new(attempts: u32, delay: Duration) -> Self {
         Self { attempts, delay, waiting: Mutex::default() }

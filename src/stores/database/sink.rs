@@ -11,7 +11,7 @@ use super::apply::{Applied, apply};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
-use super::ladder::{Ladder, Rung};
+use super::ladder::{OperationLadder, Rung};
 use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, hex, resolve};
 use super::session::OperationStore;
@@ -26,7 +26,7 @@ const TOGETHER: usize = 1_000;
 pub struct OperationSink {
     store: OperationStore,
     catalogue: Catalogue,
-    ladder: Ladder,
+    ladder: OperationLadder,
     health: Arc<DatabaseHealth>,
     /// Whether letters are tried again by hand.
     replays: bool,
@@ -38,7 +38,7 @@ type Verdicts = Vec<Option<Verdict>>;
 impl OperationSink {
     pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<DatabaseHealth>, order: Order) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
-        let ladder = Ladder::new(settings.retries.attempts, settings.retries.delay);
+        let ladder = OperationLadder::new(settings.retries.attempts, settings.retries.delay);
         Self { store, catalogue, ladder, health, replays: order == Order::Any }
     }
 
