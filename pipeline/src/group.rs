@@ -8,7 +8,7 @@ use crate::batcher::Span;
 use crate::binding::Writes;
 use crate::judge::{Coordinate, JudgeStep};
 use crate::leases::Leases;
-use crate::sink::{Reject, SinkLimits};
+use crate::sink::{Failure, Reject, SinkLimits};
 use crate::write::WriteResult;
 
 /// Where the record of a write stands.
@@ -46,6 +46,8 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct Suspicion {
     pub record: Coordinate,
+    /// How it failed last.
+    pub failure: Failure,
     /// Attempts in a row that speak against it.
     pub attempts: u32,
     /// What is left of the attempt that is being made.

@@ -106,6 +106,11 @@ impl Judge {
         state.breaker.is_open()
     }
 
+    /// Whether the breaker is open because of the store's verdicts.
+    pub(crate) fn rejects_most(&self) -> bool {
+        self.state().breaker.is_open()
+    }
+
     /// A write failed alone, in a way that may be its own doing.
     pub(crate) fn accuse(&self, write: &Coordinate) {
         let mut state = self.state();
@@ -131,31 +136,41 @@ impl Judge {
         let mut state = self.state();
         state.waiting.remove(write);
         state.pardoned.remove(write);
-        if state.suspects.remove(write) && state.counted() <= SUSPECTS {
-            state.outage = false;
-        }
+        state.acquit(write);
     }
 
-    /// Whether a write whose attempts are exhausted may be given up on: not in an outage.
+    /// A write that was accused fails in another way now, of which nobody has to be told.
+    pub(crate) fn acquit(&self, write: &Coordinate) {
+        self.state().acquit(write);
+    }
+
+    /// Whether a write whose attempts are exhausted may be given up on: where it is accused, not in an outage.
     pub(crate) fn may_bury(&self, write: &Coordinate) -> bool {
         let mut state = self.state();
         if state.pardoned.remove(write) {
             return true;
         }
-        if state.outage {
+        if state.outage && state.suspects.contains(write) {
             return false;
         }
         state.breaker.note(true);
         if state.breaker.is_open() {
             return false;
         }
-        state.suspects.remove(write);
-        state.buried.insert(write.clone(), Instant::now());
+        if state.suspects.remove(write) {
+            state.buried.insert(write.clone(), Instant::now());
+        }
         true
     }
 }
 
 impl JudgeState {
+    fn acquit(&mut self, write: &Coordinate) {
+        if self.suspects.remove(write) && self.counted() <= SUSPECTS {
+            self.outage = false;
+        }
+    }
+
     fn counted(&mut self) -> usize {
         self.buried.retain(|_, at| at.elapsed() < LATELY);
         self.suspects.len() + self.buried.len()

@@ -59,10 +59,26 @@ pub enum FailureKind {
     Misconfigured,
     /// The request broke on the way (timeout, connection cut after sending, 500, an answer that cannot be read): the store's
     /// fault or that of one write in it. Halved while the store is otherwise well, until the suspect stands alone. It is the
-    /// only kind that accuses a write.
+    /// only kind of which a few at a time are an outage.
     Broken,
-    /// The request as a whole was refused (413, a 400 for the whole body): halved at once; alone, it is a reject.
+    /// The request as a whole was refused by the store's own word (a value or a size that it never takes): halved at once;
+    /// alone, it is a reject.
     Refused,
+    /// The request as a whole was turned away by somebody who may not have looked at it (413, a 400 for the whole body): halved
+    /// at once; alone, it is tried in pairs before it is a reject.
+    TurnedAway,
+}
+
+impl FailureKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured => "misconfigured",
+            Self::Broken => "broken",
+            Self::Refused => "refused",
+            Self::TurnedAway => "turned_away",
+        }
+    }
 }
 
 /// A failure that leaves the record unwritten for now.
@@ -93,11 +109,15 @@ impl Failure {
         Self::new(FailureKind::Refused, why)
     }
 
+    pub fn turned_away(why: impl Into<Why>) -> Self {
+        Self::new(FailureKind::TurnedAway, why)
+    }
+
     /// As a failure of the store, which accuses no write.
     pub(crate) fn of_store(self) -> Self {
         match self.kind {
             FailureKind::Unavailable | FailureKind::Misconfigured => self,
-            FailureKind::Broken | FailureKind::Refused => Self::unavailable(self.why),
+            FailureKind::Broken | FailureKind::Refused | FailureKind::TurnedAway => Self::unavailable(self.why),
         }
     }
 }

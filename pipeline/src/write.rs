@@ -208,10 +208,10 @@ impl Writer {
 
     /// Puts what failed back into the queue, or gives up on a write that has itself to blame.
     async fn again(&self, mut group: Group, mut failure: Failure, run: &mut WriteRun<'_>) {
-        metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => kind_name(failure.kind))
+        metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => failure.kind.name())
             .increment(1);
         let alone = group.items.len() == 1;
-        if failure.kind == FailureKind::Refused {
+        if failure.kind == FailureKind::Refused || failure.kind == FailureKind::TurnedAway && !alone {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
@@ -223,7 +223,7 @@ impl Writer {
                 }
             };
         }
-        if failure.kind == FailureKind::Broken && alone && group.suspect.is_some() {
+        if alone && group.suspect.as_ref().is_some_and(|suspect| suspect.failure.kind == failure.kind) {
             return self.advance(group, Some(failure), run);
         }
         if let Some(suspect) = &mut group.suspect {
@@ -239,11 +239,9 @@ impl Writer {
                 self.raise(run, &failure);
                 return halve(group, None, &mut run.queue);
             }
-            if let (true, Some(record)) = (alone, run.record(&group)) {
-                self.judge.accuse(&record);
-                failure.why = of(&record, &failure.why);
-                group.suspect = Some(Suspicion { record, attempts: 0, steps: self.plan() });
-            }
+        }
+        if alone && matches!(failure.kind, FailureKind::Broken | FailureKind::TurnedAway) {
+            self.suspect(&mut group, &mut failure, run);
         }
         // A store that can never hold so much at once asks to wait for ever.
         if !alone && group.waits >= WAITS && self.store.probe().await.is_ok() {
@@ -265,6 +263,18 @@ impl Writer {
         run.queue.push_back(group);
     }
 
+    /// Puts a single write under suspicion; its failure names it from now on.
+    fn suspect(&self, group: &mut Group, failure: &mut Failure, run: &WriteRun<'_>) {
+        let Some(record) = run.record(group) else { return };
+        match failure.kind {
+            FailureKind::Broken => self.judge.accuse(&record),
+            _ => self.judge.acquit(&record),
+        }
+        let why = of(&record, &failure.why);
+        let last = Failure { kind: failure.kind, why: std::mem::replace(&mut failure.why, why) };
+        group.suspect = Some(Suspicion { record, failure: last, attempts: 0, steps: self.plan() });
+    }
+
     /// How a person lets this system go on.
     fn continuing(&self) -> String {
         format!("POST /continue/{}", self.status.system())
@@ -277,21 +287,26 @@ impl Writer {
             (plan(&mut *rng), self.policy.delay.min(STEP).mul_f64(rng.random_range(0.0..=1.0)))
         };
         let Some(suspect) = &mut group.suspect else { return run.queue.push_back(group) };
+        suspect.failure = failed.unwrap_or_else(|| suspect.failure.clone());
         if suspect.steps.is_empty() {
             suspect.attempts += 1;
             suspect.steps = plan;
-            let exhausted = suspect.attempts > self.policy.attempts;
-            let why =
-                failed.map_or_else(|| "it fails alone while a write that changes nothing passes".into(), |f| f.why);
-            if exhausted && self.judge.may_bury(&suspect.record) {
-                return self.reject_group(&group, Reject::new("attempts_exhausted", why), run);
-            }
-            let mut why = of(&suspect.record, &why);
-            if exhausted {
+            let why = suspect.failure.why.clone();
+            let class =
+                if suspect.failure.kind == FailureKind::TurnedAway { "refused_by_store" } else { "attempts_exhausted" };
+            let (reject, mut why) = (Reject::new(class, why.clone()), of(&suspect.record, &why));
+            if suspect.attempts > self.policy.attempts {
+                if self.judge.may_bury(&suspect.record) {
+                    return self.reject_group(&group, reject, run);
+                }
                 suspect.attempts = self.policy.attempts;
-                let more =
-                    format!("more than {SUSPECTS} writes fail alone lately; {} dead-letters them", self.continuing());
-                why = format!("{why}; {more}").into();
+                why = match self.judge.rejects_most() {
+                    true => breaker_failure(&reject, &self.continuing()).why,
+                    false => {
+                        let lately = format!("more than {SUSPECTS} writes fail alone lately");
+                        format!("{why}; {lately}; {} dead-letters them", self.continuing()).into()
+                    }
+                };
             }
             self.raise(run, &Failure::broken(why));
             group.failures += 1;
@@ -373,13 +388,4 @@ fn breaker_failure(reject: &Reject, continuing: &str) -> Failure {
          {continuing}",
         reject.class, reject.why
     ))
-}
-
-fn kind_name(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Unavailable => "unavailable",
-        FailureKind::Misconfigured => "misconfigured",
-        FailureKind::Broken => "broken",
-        FailureKind::Refused => "refused",
-    }
 }

@@ -235,7 +235,7 @@ fn documents(listed: &[Listed], name: impl Fn(&Refusal) -> &String) -> String {
 /// A failure of a follow-up as it is told of a record: one that waits, for the record is in place.
 pub(super) fn nobodys_fault(failure: Failure) -> Failure {
     let kind = match failure.kind {
-        FailureKind::Refused => FailureKind::Misconfigured,
+        FailureKind::Refused | FailureKind::TurnedAway => FailureKind::Misconfigured,
         FailureKind::Broken => FailureKind::Unavailable,
         kind => kind,
     };

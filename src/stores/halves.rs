@@ -23,9 +23,10 @@ impl<'a> Halves<'a> {
     /// # Errors
     /// The failure, where it is no refusal.
     pub(super) fn failed(&mut self, some: &'a [String], failure: Failure) -> Result<(), Failure> {
+        let refused = matches!(failure.kind, FailureKind::Refused | FailureKind::TurnedAway);
         match some {
-            [alone] if failure.kind == FailureKind::Refused => self.alone.push((alone.clone(), failure.why)),
-            [_, _, ..] if failure.kind == FailureKind::Refused => {
+            [alone] if refused => self.alone.push((alone.clone(), failure.why)),
+            [_, _, ..] if refused => {
                 let (first, second) = some.split_at(some.len() / 2);
                 self.open.extend([second, first]);
             }

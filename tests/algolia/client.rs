@@ -147,7 +147,7 @@ async fn one_record_that_is_too_large_refuses_the_batch_and_stores_nothing() {
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.why.contains("larger than the Algolia plan allows") && !failure.why.contains("secret"));
     let failure = client.batch("things", &[Operation::Save { object: &large }; 10]).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Refused);
+    assert_eq!(failure.kind, FailureKind::TurnedAway);
     assert!(failure.why.contains("413"), "{}", failure.why);
     double.settled();
     assert!(double.objects("things").is_empty());

@@ -31,7 +31,7 @@ async fn a_status_decides_what_kind_of_failure_it_is() {
         (403, FailureKind::Misconfigured),
         (404, FailureKind::Misconfigured),
         (409, FailureKind::Broken),
-        (413, FailureKind::Refused),
+        (413, FailureKind::TurnedAway),
         (429, FailureKind::Unavailable),
         (500, FailureKind::Broken),
         (502, FailureKind::Unavailable),

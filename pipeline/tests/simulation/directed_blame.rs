@@ -43,6 +43,13 @@ async fn where_every_second_answer_is_a_502_no_sound_record_is_buried() {
     assert_eq!(sick(200, || Sick::EverySecond(Class::Unavailable), one_by_one(), 3).await, 0);
 }
 
+/// As a balancer does that answers 413, or a 400 of its own, without looking at what it was sent.
+#[tokio::test(start_paused = true)]
+async fn where_every_second_request_is_turned_away_no_sound_record_is_buried() {
+    assert_eq!(sick(3_080, || Sick::EverySecond(Class::TurnedAway), setup(), 3).await, 0);
+    assert_eq!(sick(200, || Sick::EverySecond(Class::TurnedAway), one_by_one(), 3).await, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shard_that_fails_its_items_for_a_while_buries_none() {
     let shard = || Sick::Shard(Instant::now() + 40 * SECOND);
@@ -87,6 +94,20 @@ async fn the_fourth_poisonous_write_within_ten_minutes_opens_the_breaker() {
         assert!(standing.iter().any(|reason| reason.why.contains("POST /continue")), "{standing:?}");
         assert!(member.proceed.proceed());
         assert_eq!(finish(&world, member).await.dead_lettered, 4);
+    }
+}
+
+/// There may be many above a limit: they need no person, also where they were accused in an outage before.
+#[tokio::test(start_paused = true)]
+async fn what_is_turned_away_is_no_suspect() {
+    let mut log = Log::default();
+    (0..5).for_each(|n| log.write(&at(0), 9_500 + n, &format!("big {n}"), 1, "x", FailureKind::Big));
+    (0..3).for_each(|n| log.write(&at(0), 9_600 + n, &format!("poison {n}"), 1, "x", FailureKind::Suspect));
+    for setup in [setup(), Setup { max_in_flight: 4, ..one_by_one() }] {
+        let world = world(log.clone());
+        world.store.lock().unwrap().outage = Some((Class::Broken, Instant::now() + 60 * SECOND));
+        let member = start(&world, 1, setup).await;
+        assert_eq!(finish(&world, member).await.dead_lettered, 8);
     }
 }
 

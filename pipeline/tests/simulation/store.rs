@@ -222,7 +222,7 @@ impl SimSink {
         }
         if store.refuses_all || writes.iter().map(pipeline::sink::Write::bytes).sum::<usize>() > STORE_BYTES {
             self.world.count("refused");
-            return (Plan::Fail(Class::Refused, "too large"), delay);
+            return (Plan::Fail(Class::TurnedAway, "too large"), delay);
         }
         if let Some(class) = store.astray() {
             self.world.count("astray");

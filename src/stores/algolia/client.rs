@@ -115,7 +115,7 @@ impl AlgoliaClient {
     /// Applies the operations, in their order, all or none (`batch`). They can be read after [`AlgoliaClient::wait`].
     ///
     /// # Errors
-    /// A failure of the batch as a whole; refused (400, 413) when one of its operations cannot be taken.
+    /// A failure of the batch as a whole; refused (400) or turned away (413) when one of its operations cannot be taken.
     pub async fn batch(&self, index: &str, requests: &[Operation<'_>]) -> Result<TaskId, Failure> {
         #[derive(Deserialize)]
         struct Taken {

@@ -79,25 +79,26 @@ impl AlgoliaResponse {
                 "Algolia does not know what a {name} writes to ({status}): check ALGOLIA_APP_ID"
             )),
             429 => Failure::unavailable(format!("Algolia asks to wait ({status})")),
-            400 if call == CallKind::Batch => Failure::refused(self.refusal()),
-            413 if call == CallKind::Batch => Failure::refused("the batch is larger than Algolia takes (413)"),
+            400 if call == CallKind::Batch => self.refusal(),
+            413 if call == CallKind::Batch => Failure::turned_away("the batch is larger than Algolia takes (413)"),
             408 | 501.. => Failure::unavailable(format!("Algolia is not available ({status})")),
             _ => Failure::broken(format!("Algolia answered {status} to a {name}")),
         })
     }
 
-    /// Only for the wording: a record that is too large has a message of its own.
-    fn refusal(&self) -> &'static str {
+    /// Algolia says why; whoever does not is something in between. A record that is too large has a message of its own.
+    fn refusal(&self) -> Failure {
         #[derive(Deserialize)]
         struct ErrorMessage<'a> {
             #[serde(borrow)]
             message: Cow<'a, str>,
         }
-        let refusal = serde_json::from_slice::<ErrorMessage<'_>>(&self.body);
-        if refusal.is_ok_and(|refusal| refusal.message.contains(" is too big")) {
-            "a record is larger than the Algolia plan allows (400)"
-        } else {
-            "Algolia does not take the batch (400)"
+        match serde_json::from_slice::<ErrorMessage<'_>>(&self.body) {
+            Ok(refusal) if refusal.message.contains(" is too big") => {
+                Failure::refused("a record is larger than the Algolia plan allows (400)")
+            }
+            Ok(_) => Failure::refused("Algolia does not take the batch (400)"),
+            Err(_) => Failure::broken("a 400 without a reason: does something stand in between?"),
         }
     }
 }
@@ -115,12 +116,12 @@ mod tests {
     #[test]
     fn an_answer_is_judged_by_status_and_call() {
         for (status, batch, browse) in [
-            (400, FailureKind::Refused, FailureKind::Broken),
+            (400, FailureKind::Broken, FailureKind::Broken),
             (401, FailureKind::Misconfigured, FailureKind::Misconfigured),
             (402, FailureKind::Misconfigured, FailureKind::Misconfigured),
             (403, FailureKind::Misconfigured, FailureKind::Misconfigured),
             (404, FailureKind::Misconfigured, FailureKind::Broken),
-            (413, FailureKind::Refused, FailureKind::Broken),
+            (413, FailureKind::TurnedAway, FailureKind::Broken),
             (418, FailureKind::Broken, FailureKind::Broken),
             (429, FailureKind::Unavailable, FailureKind::Unavailable),
             (500, FailureKind::Broken, FailureKind::Broken),
@@ -134,6 +135,8 @@ mod tests {
             assert_eq!(judge(status, "", CallKind::Batch).unwrap().kind, batch, "{status}");
             assert_eq!(judge(status, "", CallKind::Browse).unwrap().kind, browse, "{status}");
         }
+        let refusal = r#"{"message":"unexpected end of JSON","status":400}"#;
+        assert_eq!(judge(400, refusal, CallKind::Batch).unwrap().kind, FailureKind::Refused);
         assert_eq!(judge(200, "", CallKind::Batch), None);
         assert_eq!(judge(201, "", CallKind::Batch), None);
     }

@@ -221,7 +221,7 @@ impl AlgoliaSink {
         let ids = written_ids(entries, &verdicts, IndexEntry::id);
         match (index.push(&ids).await, entries) {
             (Ok(()), _) => {}
-            (Err(failure), [entry]) if failure.kind == FailureKind::Refused => {
+            (Err(failure), [entry]) if [FailureKind::Refused, FailureKind::TurnedAway].contains(&failure.kind) => {
                 return index.refused(entry, failure).await;
             }
             (Err(failure), _) => return Err(failure),

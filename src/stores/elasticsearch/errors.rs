@@ -113,10 +113,12 @@ pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
     }
     match answer.status {
         200 => None,
-        413 => Some(Failure::refused("larger than the store takes (413)")),
+        413 => Some(Failure::turned_away(
+            "larger than the store or what stands before it takes (413): raise http.max_content_length, or the limit there",
+        )),
         // The store names what is wrong; whoever does not is something in between.
         400 if kind.is_empty() => Some(Failure::broken("a 400 without a reason: does something stand in between?")),
-        400 => Some(Failure::refused(format!("the store does not take the request (400 {kind})"))),
+        400 => Some(Failure::turned_away(format!("the store does not take the request (400 {kind})"))),
         401 | 403 => Some(refused_access(answer.status)),
         500 => Some(Failure::broken(format!("the store answered 500 {kind}"))),
         408 | 429 | 501.. => Some(busy(answer.status, kind)),
@@ -266,10 +268,10 @@ mod tests {
             judge_request(&Response { status, body: Bytes::from_static(body.as_bytes()) }).map(|failure| failure.kind)
         };
         assert_eq!(judge(200, "{}"), None);
-        assert_eq!(judge(413, ""), Some(FailureKind::Refused));
+        assert_eq!(judge(413, ""), Some(FailureKind::TurnedAway));
         assert_eq!(
             judge(400, r#"{"error":{"type":"illegal_argument_exception","reason":"x"},"status":400}"#),
-            Some(FailureKind::Refused)
+            Some(FailureKind::TurnedAway)
         );
         assert_eq!(judge(401, ""), Some(FailureKind::Misconfigured));
         assert_eq!(

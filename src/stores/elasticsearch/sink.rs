@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use pipeline::sink::{BoxFuture, Failure, Sink, SinkLimits, Verdict};
+use pipeline::sink::{BoxFuture, Failure, FailureKind, Sink, SinkLimits, Verdict};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -43,8 +43,13 @@ impl ElasticsearchSink {
     }
 
     async fn bulk(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
-        let answer = self.client.bulk(&self.path, body(documents), BULK_TIMEOUT).await?;
-        if let Some(failure) = judge_request(&answer) {
+        let lines = body(documents);
+        let bytes = lines.len();
+        let answer = self.client.bulk(&self.path, lines, BULK_TIMEOUT).await?;
+        if let Some(mut failure) = judge_request(&answer) {
+            if failure.kind == FailureKind::TurnedAway {
+                failure.why = format!("a request of {bytes} bytes: {}", failure.why).into();
+            }
             return Err(failure);
         }
         let bulk = Bulk::read(&answer.body)?;

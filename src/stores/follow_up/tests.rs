@@ -104,6 +104,7 @@ async fn no_failure_blames_a_record() {
     let (place, follow_ups) = at(&[]);
     for (kind, told) in [
         (FailureKind::Refused, FailureKind::Misconfigured),
+        (FailureKind::TurnedAway, FailureKind::Misconfigured),
         (FailureKind::Broken, FailureKind::Unavailable),
         (FailureKind::Unavailable, FailureKind::Unavailable),
         (FailureKind::Misconfigured, FailureKind::Misconfigured),

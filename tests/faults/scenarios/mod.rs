@@ -73,11 +73,13 @@ scenarios! {
     "node-cuts" nodes::cut, "one of three nodes takes writes and cuts the connection";
     "node-500" nodes::failing, "one of three nodes answers 500";
     "node-502" nodes::bad_gateway, "one of three nodes answers 502";
+    "node-413" nodes::turned_away, "one of three nodes answers 413";
     "node-slow" nodes::slow, "one of three nodes answers late";
     "node-read-only" nodes::read_only, "one of three nodes refuses writes";
     "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";
     "shard-away" nodes::shard_away, "one document in five fails with 500, as those of a shard that is away";
     "balancer" nodes::balancer, "one address whose every second answer is 502";
+    "balancer-413" nodes::balancer_turns_away, "one address whose every second answer is 413";
     "siblings-halves" siblings::halves, "kill -9 between version store and push, and between contribution and rating";
     "siblings-mongo-away" siblings::mongo_away, "MongoDB away for 20 s";
     "siblings-algolia-away" siblings::algolia_away, "Algolia answers 503 for 20 s";
@@ -102,6 +104,7 @@ scenarios! {
     "node-cuts" nodes::cut, "one of three nodes takes writes and cuts the connection";
     "node-500" nodes::failing, "one of three nodes answers 500";
     "node-502" nodes::bad_gateway, "one of three nodes answers 502";
+    "node-413" nodes::turned_away, "one of three nodes answers 413";
     "node-slow" nodes::slow, "one of three nodes answers late";
     "node-read-only" nodes::read_only, "one of three nodes refuses writes";
     "node-disk-full" nodes::disk_full, "one of three nodes has a full disk";

@@ -44,6 +44,10 @@ pub fn bad_gateway(mutant: Option<Mutant>) -> Judged<Report> {
     sick_node("node-502", mutant, &sickness(Mode::Status(502), "status"))
 }
 
+pub fn turned_away(mutant: Option<Mutant>) -> Judged<Report> {
+    sick_node("node-413", mutant, &sickness(Mode::Status(413), "status"))
+}
+
 pub fn slow(mutant: Option<Mutant>) -> Judged<Report> {
     sick_node("node-slow", mutant, &Sickness { mode: Mode::Slow, told: "slow", delay: Duration::from_secs(3) })
 }
@@ -70,12 +74,20 @@ pub fn shard_away(mutant: Option<Mutant>) -> Judged<Report> {
     judge_after(arena)
 }
 
-/// One address, behind it a good and a bad way, taken in turn.
 pub fn balancer(mutant: Option<Mutant>) -> Judged<Report> {
-    let mut arena = Arena::new("balancer", mutant);
+    every_second("balancer", mutant, 502)
+}
+
+pub fn balancer_turns_away(mutant: Option<Mutant>) -> Judged<Report> {
+    every_second("balancer-413", mutant, 413)
+}
+
+/// One address, behind it a good and a bad way, taken in turn.
+fn every_second(name: &str, mutant: Option<Mutant>, status: u16) -> Judged<Report> {
+    let mut arena = Arena::new(name, mutant);
     arena.start();
     arena.members[0].await_ready();
-    arena.liar.set(Mode::EverySecond(502));
+    arena.liar.set(Mode::EverySecond(status));
     arena.note("bad backends");
     arena.send(&stream(1, 1_000));
     sleep(sick_for());

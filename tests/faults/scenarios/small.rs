@@ -53,7 +53,7 @@ pub fn too_large(mutant: Option<Mutant>) -> Judged<Report> {
     arena.send(&messages);
     arena.start();
     crate::judge::drained(&arena)?;
-    let said = arena.members[0].metric(r#"millrace_write_failures_total{sink="elasticsearch",kind="refused"}"#);
+    let said = arena.members[0].metric(r#"millrace_write_failures_total{sink="elasticsearch",kind="turned_away"}"#);
     happened("the node answered 413", said.is_some_and(|count| count > 0.0))?;
     arena.note("requests too large");
     judge(&mut arena)
