@@ -101,8 +101,8 @@ async fn the_fourth_poisonous_write_within_ten_minutes_opens_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn what_is_turned_away_is_no_suspect() {
     let mut log = Log::default();
-    (0..5).for_each(|n| log.write(&at(0), 9_500 + n, &format!("big {n}"), 1, "x", FailureKind::Big));
-    (0..3).for_each(|n| log.write(&at(0), 9_600 + n, &format!("poison {n}"), 1, "x", FailureKind::Suspect));
+    (0..5).for_each(|n| log.write(&at(0), 9_500 + n, &format!("big {n}"), 1, "x", Kind::Big));
+    (0..3).for_each(|n| log.write(&at(0), 9_600 + n, &format!("poison {n}"), 1, "x", Kind::Suspect));
     for setup in [setup(), Setup { max_in_flight: 4, ..one_by_one() }] {
         let world = world(log.clone());
         world.store.lock().unwrap().outage = Some((Class::Broken, Instant::now() + 60 * SECOND));
