@@ -2,6 +2,8 @@
 //! Guarantees: one line, no name twice in any object, values spliced through as they came; a lone surrogate is U+FFFD. What no
 //! store could take is in `_unindexed`, as JSON text.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::json::Changes;
@@ -26,7 +28,6 @@ pub fn write_document(event: &TransactionEvent<'_>, enriched_at: &str, out: &mut
     let kept = unindexed.takes_members(&metadata);
     let own = Metadata { facts: &facts, kept: kept.as_deref(), changes: event.changes };
 
-    let doubtful = event.transaction.is_doubtful();
     let mut opener = b'{';
     let mut placed = false;
     for (name, raw) in event.transaction.iter() {
@@ -34,7 +35,7 @@ pub fn write_document(event: &TransactionEvent<'_>, enriched_at: &str, out: &mut
             write_name(name, opener, out);
             own.write(strategy, raw, &mut search, out);
             placed = true;
-        } else if doubtful && unindexed.takes(name, raw) {
+        } else if unindexed.takes(name, raw) {
             continue;
         } else {
             write_name(name, opener, out);
@@ -43,11 +44,11 @@ pub fn write_document(event: &TransactionEvent<'_>, enriched_at: &str, out: &mut
         opener = b',';
     }
     if let (Some(_), false) = (strategy, placed) {
-        write_name("metadata", opener, out);
+        write_name(&Cow::Borrowed("metadata"), opener, out);
         own.write(strategy, RawValue::NULL, &mut search, out);
         opener = b',';
     }
-    write_name("search_content", opener, out);
+    write_name(&Cow::Borrowed("search_content"), opener, out);
     json::write_string(search.as_str(), out);
     out.extend_from_slice(if strategy.is_some() { b",\"_enriched\":true" } else { b",\"_enriched\":false" });
     out.extend_from_slice(b",\"_enriched_at\":");
@@ -71,9 +72,17 @@ fn write_updated_at(event: &TransactionEvent<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"}");
 }
 
-fn write_name(name: &str, opener: u8, out: &mut Vec<u8>) {
+/// A name that is borrowed has no escapes, and is written as it came.
+fn write_name(name: &Cow<'_, str>, opener: u8, out: &mut Vec<u8>) {
     out.push(opener);
-    json::write_string(name, out);
+    match name {
+        Cow::Borrowed(name) => {
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'"');
+        }
+        Cow::Owned(name) => json::write_string(name, out),
+    }
     out.push(b':');
 }
 
@@ -86,7 +95,7 @@ fn read_object(raw: &RawValue) -> Option<Fields<'_>> {
 struct Metadata<'m, 'e, 'a> {
     facts: &'m ProducerFields<'e, 'a>,
     /// Those that are left, where some are moved.
-    kept: Option<&'m [(&'m str, &'m RawValue)]>,
+    kept: Option<&'m [(&'m Cow<'m, str>, &'m RawValue)]>,
     changes: Changes,
 }
 

@@ -8,7 +8,6 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Vi
 use serde_json::value::RawValue;
 
 use crate::json;
-use crate::unindexed::{is_number, is_usual};
 
 /// Up to this many fields, names are compared in place; above, through a hash set.
 const COMPARE_IN_PLACE: usize = 32;
@@ -18,7 +17,6 @@ const COMPARE_IN_PLACE: usize = 32;
 pub struct Fields<'a> {
     entries: Vec<(Cow<'a, str>, &'a RawValue)>,
     dropped: usize,
-    doubtful: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -32,7 +30,7 @@ impl<'a> Fields<'a> {
         self.get(name).and_then(json::scalar)
     }
 
-    /// Names and raw values in the producer's order.
+    /// Names and raw values in the producer's order. A name that is borrowed has no escapes.
     pub fn iter(&self) -> impl Iterator<Item = (&Cow<'a, str>, &'a RawValue)> {
         self.entries.iter().map(|(key, value)| (key, *value))
     }
@@ -47,11 +45,6 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn dropped(&self) -> usize {
         self.dropped
-    }
-
-    /// Whether a store may refuse one of them for its name or its value, other than for a name that stands twice.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        self.doubtful
     }
 
     /// Reads an object's text with all its fields; `None` when it is none.
@@ -88,19 +81,6 @@ fn fingerprint(name: &str) -> usize {
 /// Names the document keeps for itself.
 fn is_reserved(name: &str) -> bool {
     name.starts_with('_') || name == "search_content"
-}
-
-/// Whether a value is worth a second look, by its first byte. Of the outer fields `metadata` is looked at as fields of its own.
-#[inline]
-fn is_doubtful(name: &str, value: &RawValue, outer: bool) -> bool {
-    let text = value.get();
-    match text.as_bytes() {
-        [b'"', ..] => false,
-        [b'{' | b'[', ..] => !(outer && name == "metadata" && text.starts_with('{')),
-        // A number; what else is no text, list or object begins with a letter.
-        [b'\0'..=b'9', ..] => !is_number(text),
-        _ => false,
-    }
 }
 
 /// A string that borrows unless it holds escapes.
@@ -150,20 +130,16 @@ pub(crate) struct FieldsSeed {
 
 impl FieldsSeed {
     pub(crate) fn collect<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let (mut entries, mut dropped, mut doubtful) = (Vec::with_capacity(16), 0, false);
+        let mut fields = Fields { entries: Vec::with_capacity(16), dropped: 0 };
         while let Some(name) = next_name(&mut map, self.surrogates)? {
             let value = map.next_value::<&'de RawValue>()?;
             if self.drop_reserved && is_reserved(&name) {
-                dropped += 1;
+                fields.dropped += 1;
             } else {
-                // Of the names of inner fields a NUL alone matters, which is escaped, and what has escapes was copied.
-                let odd_name =
-                    if self.drop_reserved { !is_usual(name.as_bytes()) } else { matches!(name, Cow::Owned(_)) };
-                doubtful |= odd_name || is_doubtful(&name, value, self.drop_reserved);
-                entries.push((name, value));
+                fields.entries.push((name, value));
             }
         }
-        Ok(Fields { entries, dropped, doubtful })
+        Ok(fields)
     }
 }
 

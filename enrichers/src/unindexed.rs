@@ -71,9 +71,13 @@ impl<'e> Unindexed<'e> {
     }
 
     /// Takes those of the members of `metadata` that have to be moved; the others, if any was moved.
-    pub(crate) fn takes_members(&mut self, members: &'e Fields<'_>) -> Option<Vec<(&'e str, &'e RawValue)>> {
-        let sound = !members.is_doubtful() || members.iter().all(|(name, value)| is_member(name, value));
-        if sound && members.duplicate().is_none() {
+    pub(crate) fn takes_members(&mut self, members: &'e Fields<'_>) -> Option<Vec<(&'e Cow<'e, str>, &'e RawValue)>> {
+        // A NUL is escaped, so a name that is borrowed has none.
+        let is_sound = |(name, value): (&Cow<'_, str>, &RawValue)| match name {
+            Cow::Borrowed(_) => is_value(value, || true),
+            Cow::Owned(name) => is_member(name, value),
+        };
+        if members.iter().all(is_sound) && members.duplicate().is_none() {
             return None;
         }
         let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
@@ -83,7 +87,7 @@ impl<'e> Unindexed<'e> {
         let mut kept = Vec::new();
         for (name, value) in members.iter() {
             if is_member(name, value) && times(name) == 1 {
-                kept.push((name.as_ref(), value));
+                kept.push((name, value));
             } else {
                 self.moved.push(Moved { field: "metadata", member: Some(name), value });
             }
@@ -114,12 +118,12 @@ impl<'e> Unindexed<'e> {
 /// Whether every store takes a field of the transaction.
 #[inline]
 fn is_indexed(name: &str, value: &RawValue) -> bool {
-    is_name(name) && is_value(value, || !SINGLE.contains(&name))
+    (is_usual(name.as_bytes()) || is_name(name)) && is_value(value, || !SINGLE.contains(&name))
 }
 
 /// Whether a name is made of letters, digits and underscores, and some like them; never where it has to be looked at.
 #[inline]
-pub(crate) fn is_usual(name: &[u8]) -> bool {
+fn is_usual(name: &[u8]) -> bool {
     if name == OF_ALGOLIA {
         return false;
     }
@@ -169,7 +173,7 @@ fn is_value(value: &RawValue, may_hold_objects: impl FnOnce() -> bool) -> bool {
     }
 }
 
-pub(crate) fn is_number(digits: &str) -> bool {
+fn is_number(digits: &str) -> bool {
     if digits.len() <= DIGITS_OF_A_DOUBLE && !digits.bytes().any(|b| matches!(b, b'e' | b'E')) {
         return true;
     }
