@@ -60,22 +60,34 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a producer of dead letters is made of: each is acknowledged by all replicas, and compressed whatever a user sets.
+pub fn letters_client(client: &ClientConfig) -> ClientConfig {
+    let mut config = client.clone();
+    // Another name of what is set here; which of the two would win is left to chance.
+    config.remove("compression.type");
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.codec", "zstd")
+        .set("message.max.bytes", "1000000000");
+    config
+}
+
+/// Headers as librdkafka takes them.
+pub fn owned_headers<'h>(headers: impl IntoIterator<Item = &'h Header>) -> OwnedHeaders {
+    headers.into_iter().fold(OwnedHeaders::new(), |owned, header| {
+        owned.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
+    })
+}
+
 impl KafkaDeadLetters {
     /// `client` has the brokers and their security; what keeps letters safe is set here.
     ///
     /// # Errors
     /// When librdkafka does not accept the configuration.
     pub fn new(client: &ClientConfig) -> KafkaResult<Self> {
-        let mut config = client.clone();
-        // Another name of what is set here; which of the two would win is left to chance.
-        config.remove("compression.type");
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("compression.codec", "zstd")
-            .set("message.max.bytes", "1000000000")
-            .set("message.timeout.ms", "30000")
-            .set("linger.ms", "5");
+        let mut config = letters_client(client);
+        config.set("message.timeout.ms", "30000").set("linger.ms", "5");
         let mut alone = config.clone();
         alone.set("batch.num.messages", "1").set("linger.ms", "0");
         Ok(Self {
@@ -115,10 +127,7 @@ impl KafkaDeadLetters {
         headers: &[Header],
     ) -> Result<DeliveryFuture, KafkaError> {
         let topic = topic_of(&letter.record.at.topic);
-        let owned = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |owned, header| {
-            owned.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
-        });
-        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic).headers(owned);
+        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic).headers(owned_headers(headers));
         record.key = letter.record.key.as_deref();
         record.payload = letter.record.payload.as_deref();
         producer.send_result(record).map_err(|(error, _)| error)

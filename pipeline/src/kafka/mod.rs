@@ -27,7 +27,7 @@ mod stuck;
 mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};
-pub use dead_letters::KafkaDeadLetters;
+pub use dead_letters::{KafkaDeadLetters, letters_client, owned_headers};
 pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};

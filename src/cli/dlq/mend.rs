@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipeline::Record;
+use pipeline::kafka::owned_headers;
 use pipeline::settled::{MendedAs, Settled};
 use pipeline::sink::Order;
 use pipeline::system::Decoded;
@@ -87,10 +88,7 @@ fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
     let ours = [(FROM, from), (ORIGINAL, &before), (MENDED, &now)];
     // A letter that was mended before and died again says where it stands now.
     let theirs = mended.headers.iter().filter(|header| !ours.iter().any(|(name, _)| *name == header.name));
-    let kept = theirs.fold(OwnedHeaders::new(), |headers, header| {
-        headers.insert(Header { key: &header.name, value: header.value.as_deref() })
-    });
-    ours.iter().fold(kept, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
+    ours.iter().fold(owned_headers(theirs), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
 }
 
 async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<MendedAs, CommandFailure> {
