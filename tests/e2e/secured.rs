@@ -17,6 +17,14 @@ fn assert_works(world: &World) {
     assert_eq!(world.documents().len(), 200);
 }
 
+fn assert_other_commands_work(world: &World) {
+    for args in [&["dlq", "list"][..], &["verify", "transactions"], &["doctor"]] {
+        let output = world.output(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
 fn authority() -> String {
     std::fs::read_to_string(variable("SECURED_KAFKA_CA_CERT")).unwrap()
 }
@@ -25,11 +33,7 @@ fn authority() -> String {
 fn every_command_works_with_the_authority_as_a_path() {
     let world = World::secured(PROGRAM, "secured");
     assert_works(&world);
-    for args in [&["dlq", "list"][..], &["verify", "transactions"], &["doctor"]] {
-        let output = world.output(args);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
-    }
+    assert_other_commands_work(&world);
 }
 
 #[test]
@@ -235,11 +239,7 @@ mod tokens {
     fn a_token_is_fetched_and_shown_to_the_brokers() {
         let world = with_token("secured-token", "right");
         assert_works(&world);
-        for args in [&["dlq", "list"][..], &["verify", "transactions"], &["doctor"]] {
-            let output = world.output(args);
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{args:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
-        }
+        assert_other_commands_work(&world);
     }
 
     #[test]

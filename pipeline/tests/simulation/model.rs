@@ -90,6 +90,10 @@ impl World {
         (what, self.begun.elapsed()).hash(&mut *self.digest.lock().unwrap());
     }
 
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.log.lock().unwrap().partitions.keys().cloned().collect()
+    }
+
     pub fn note(&self, what: impl FnOnce() -> String) {
         if self.trace {
             eprintln!("{:>9.3}s {}", self.begun.elapsed().as_secs_f64(), what());

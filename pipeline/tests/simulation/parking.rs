@@ -117,14 +117,10 @@ pub async fn simulate(seed: u64, trace: bool) -> Arc<World> {
 }
 
 impl Parking {
-    fn partitions(&self) -> Vec<TopicPartition> {
-        self.world.log.lock().unwrap().partitions.keys().cloned().collect()
-    }
-
     async fn start(&mut self) {
         self.run += 1;
         let member = Member::start(&self.world, self.run, Setup { seed: self.setup.seed + self.run, ..self.setup });
-        member.tell(Command::Assign(self.partitions())).await;
+        member.tell(Command::Assign(self.world.partitions())).await;
         self.member = Some(member);
     }
 
@@ -186,7 +182,7 @@ impl Parking {
     }
 
     async fn rebalance(&mut self) {
-        let mut some = self.partitions();
+        let mut some = self.world.partitions();
         some.retain(|_| self.world.chance(0.6));
         let lost = self.world.chance(0.4);
         self.world.count(if lost { "lost" } else { "revoked" });

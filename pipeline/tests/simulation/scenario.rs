@@ -110,14 +110,10 @@ pub async fn simulate(seed: u64, trace: bool) -> Arc<World> {
 }
 
 impl Sim {
-    fn partitions(&self) -> Vec<TopicPartition> {
-        self.world.log.lock().unwrap().partitions.keys().cloned().collect()
-    }
-
     async fn start(&mut self) {
         self.run += 1;
         let member = Member::start(&self.world, self.run, Setup { seed: self.setup.seed + self.run, ..self.setup });
-        member.tell(Command::Assign(self.partitions())).await;
+        member.tell(Command::Assign(self.world.partitions())).await;
         self.member = Some(member);
     }
 
@@ -234,7 +230,7 @@ impl Sim {
     }
 
     fn some(&self) -> Vec<TopicPartition> {
-        let mut chosen = self.partitions();
+        let mut chosen = self.world.partitions();
         let all = chosen.clone();
         chosen.retain(|_| self.world.chance(0.5));
         if chosen.is_empty() { all } else { chosen }
@@ -299,7 +295,7 @@ impl Sim {
         }
         self.world.note(|| "calm".into());
         let deadline = Instant::now() + DRAIN;
-        let at = self.partitions().remove(0);
+        let at = self.world.partitions().remove(0);
         let mut beat = 0;
         while !self.world.drained() {
             if Instant::now() > deadline {
