@@ -158,6 +158,11 @@ impl Config {
         Self::read(&Settings::of_variables(variables))
     }
 
+    /// Connections to a database that is written to: one a batch, and one for probes.
+    pub fn connections(&self) -> u32 {
+        u32::try_from(self.max_in_flight + 1).unwrap_or(u32::MAX)
+    }
+
     /// The same for each of several systems in one process, which share the memory.
     pub fn shared_by(&self, systems: usize) -> Self {
         let memory_budget = self.memory_budget / systems.max(1);

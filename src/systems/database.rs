@@ -56,9 +56,7 @@ fn tuned(config: &Config) -> Config {
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let settings = config.operations.clone();
-    // One connection a batch, and one for health and probes.
-    let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-    let store = OperationStore::new(&settings.server, connections).map_err(SetupError::Unusable)?;
+    let store = OperationStore::new(&settings.server, config.connections())?;
     let name = format!("database/{}", store.address());
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
     let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));

@@ -46,9 +46,7 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let name = database.target();
     let target = match database {
         Database::Postgres { url, address } => {
-            // One connection a batch, and one for probes.
-            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-            postgres(Postgres::new(url, address, connections)?, order, name)
+            postgres(Postgres::new(url, address, config.connections())?, order, name)
         }
         Database::Sqlite { path } => sqlite(Sqlite::new(path), order, name),
     };

@@ -63,7 +63,7 @@ async fn database(config: &Config) -> Diagnosis {
 async fn operations(config: &Config) -> Diagnosis {
     let asked = match OperationStore::new(&config.operations.server, 1) {
         Ok(store) => store.inspect(&config.operations).await.map_err(|failure| failure.why.into_owned()),
-        Err(why) => Err(why),
+        Err(why) => Err(why.to_string()),
     };
     match asked {
         Err(why) => Diagnosis::failed(OPERATIONS, why),

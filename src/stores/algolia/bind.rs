@@ -54,9 +54,7 @@ pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result
     let (versions, rated, prepare) = match (&config.mongodb, &config.database) {
         (Some(settings), _) => in_mongodb(kept, Mongo::new(settings), order),
         (None, Some(Database::Postgres { url, address })) => {
-            // One connection a batch, and one for probes.
-            let connections = u32::try_from(config.max_in_flight + 1).unwrap_or(u32::MAX);
-            in_postgres(kept, Postgres::new(url, address, connections)?, order)
+            in_postgres(kept, Postgres::new(url, address, config.connections())?, order)
         }
         (None, _) => {
             return Err(SetupError::Missing(format!(

@@ -21,6 +21,7 @@ use super::errors::SqlError;
 use super::install;
 use crate::config::{DatabaseServer, MysqlServer, MysqlTls};
 use crate::stores::sql::migrations;
+use crate::stores::target::SetupError;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -76,7 +77,7 @@ impl OperationStore {
     ///
     /// # Errors
     /// A sentence that names the variable at fault.
-    pub fn new(server: &DatabaseServer, connections: u32) -> Result<Self, String> {
+    pub fn new(server: &DatabaseServer, connections: u32) -> Result<Self, SetupError> {
         let (address, packet) = (server.address(), Arc::new(AtomicUsize::new(PACKET)));
         let pool = match server {
             DatabaseServer::Mysql(server) => SessionPool::Mysql(mysql_pool(server, connections, packet.clone())),
@@ -84,7 +85,10 @@ impl OperationStore {
                 packet.store(usize::MAX / 2, Ordering::Relaxed);
                 let options = PgConnectOptions::from_str(url.expose_secret())
                     // The error may quote the URL, and with it a password.
-                    .map_err(|_| format!("DATABASE_CONSUMER_URL for {address} cannot be used: check its parameters"))?
+                    .map_err(|_| {
+                        let why = format!("DATABASE_CONSUMER_URL for {address} cannot be used: check its parameters");
+                        SetupError::Unusable(why)
+                    })?
                     .application_name("millrace")
                     .disable_statement_logging();
                 let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
