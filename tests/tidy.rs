@@ -179,3 +179,25 @@ fn no_name_means_two_types() {
     let twice = twice.map(|(name, places)| (name, places.into_iter().collect::<Vec<_>>().join(" "))).collect();
     only(&twice, NAMED_TWICE, "one name for one thing");
 }
+
+/// What each part of the program knows nothing of.
+const STRANGERS: &[(&str, &[&str])] = &[
+    ("src/config/", &["cli", "maintenance", "run", "stores", "systems", "walk"]),
+    ("src/walk/", &["cli", "maintenance", "run", "stores", "systems"]),
+    ("src/stores/", &["cli", "maintenance", "run", "systems"]),
+    ("src/systems/", &["cli", "maintenance", "run"]),
+    ("src/run/", &["cli", "maintenance"]),
+    ("src/maintenance/", &["cli"]),
+];
+
+#[test]
+fn no_part_knows_of_one_that_stands_on_it() {
+    let mut known = Vec::new();
+    for Source { path, text, .. } in sources().into_iter().filter(is_program) {
+        for (_, strangers) in STRANGERS.iter().filter(|(part, _)| path.starts_with(part)) {
+            let names = |line: &str| strangers.iter().any(|stranger| line.contains(&format!("crate::{stranger}::")));
+            known.extend(text.lines().filter(|line| names(line)).map(|line| format!("{path}: {}", line.trim())));
+        }
+    }
+    assert!(known.is_empty(), "these know of what stands on them: {known:#?}");
+}

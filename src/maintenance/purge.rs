@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::values::shown_age;
+use crate::maintenance::blocking::blocking;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::stores::target::SetupError;
 use crate::systems::definition::{Definition, Deletes};
@@ -82,8 +83,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
     }
     let setup = system.setup(config, Order::Any)?;
     let (client, topics) = (config.kafka.client_config(), setup.topics);
-    // The task does not panic, so it only fails at the end of the program.
-    let asked = tokio::task::spawn_blocking(move || {
+    let asked = blocking(PurgeError::Kafka, move || {
         let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
         let found = inspect(&client, &names).map_err(PurgeError::Kafka)?.topics;
         for (name, pair) in topics.into_iter().zip(found.chunks_exact(2)) {
@@ -94,7 +94,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
         }
         Ok(())
     });
-    asked.await.unwrap_or_else(|error| Err(PurgeError::Kafka(error.to_string())))?;
+    asked.await?;
     below(&*setup.bound.reader, options.cut_off, options.dry_run, PASS).await.map_err(PurgeError::Store)
 }
 

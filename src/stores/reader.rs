@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::stores::follow_up::FollowUps;
+use crate::walk::first_bytes;
 
 /// The field that differs each time a document is made.
 const ENRICHED_AT: &str = "_enriched_at";
@@ -178,10 +179,6 @@ pub(crate) fn record_of_history((topic, partition, offset, payload): (String, i3
 /// Of a text: all its bytes.
 pub(crate) fn text_content(text: &[u8]) -> u64 {
     first_bytes(&Sha256::digest(text))
-}
-
-pub(crate) fn first_bytes(digest: &[u8]) -> u64 {
-    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 #[cfg(test)]

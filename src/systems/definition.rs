@@ -3,7 +3,6 @@
 use pipeline::sink::Order;
 
 use crate::config::Config;
-use crate::maintenance::erase::Deletion;
 use crate::stores::target::{BoundSystem, Needed, SetupError};
 use crate::synthetic;
 use crate::walk::Walk;
@@ -38,6 +37,9 @@ pub struct Definition {
     /// a sentence about the configuration.
     pub bind: fn(&Config, Order) -> Result<BoundSystem, SetupError>,
 }
+
+/// Makes the payload of an event that deletes a document, at this time in RFC 3339.
+pub type Deletion = fn(&str, &str) -> serde_json::Value;
 
 /// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug)]

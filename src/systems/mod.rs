@@ -1,10 +1,13 @@
 //! The consumer systems: one file each, and one line in the table.
 
+use std::sync::Arc;
+
 use pipeline::sink::Order;
 
 use crate::config::Config;
 use crate::config::table::VARIABLES;
-use crate::maintenance::explain::ProjectionStore;
+use crate::stores::reader::StoreReader;
+use crate::stores::target::SetupError;
 
 pub mod database;
 pub mod definition;
@@ -92,6 +95,12 @@ fn group_setting(system: &Definition) -> String {
     let primary = system.projection.as_ref().map_or(system.name, |projection| projection.of);
     let key = format!("{primary}.group");
     VARIABLES.iter().find(|variable| variable.key == key).map_or(key, |variable| variable.name().to_owned())
+}
+
+/// The store of a projection, beside the system's own.
+pub struct ProjectionStore {
+    pub system: &'static str,
+    pub reader: Result<Arc<dyn StoreReader>, SetupError>,
 }
 
 /// The stores of a system's projections, of those that are on.

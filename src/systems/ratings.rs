@@ -9,10 +9,10 @@ use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
+use serde_json::json;
 
 use super::transactions;
 use crate::config::Config;
-use crate::maintenance::erase;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, MongoSink, OwnedFields, Upsert};
 use crate::stores::ratings::redis::RatingCache;
@@ -51,12 +51,17 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
-    deletion: Some(erase::review),
+    deletion: Some(deletion),
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],
     bind: bound,
 };
+
+/// What deletes a review.
+pub(super) fn deletion(id: &str, time: &str) -> serde_json::Value {
+    json!({"type": "review.deleted", "timestamp": time, "data": {"id": id}})
+}
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;

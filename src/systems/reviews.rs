@@ -9,7 +9,6 @@ use serde_json::json;
 use super::ratings;
 use super::transactions;
 use crate::config::Config;
-use crate::maintenance::erase;
 use crate::stores::algolia::version_store::{Contribution, IndexEntry};
 use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
@@ -52,7 +51,7 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
-    deletion: Some(erase::review),
+    deletion: ratings::DEFINITION.deletion,
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),

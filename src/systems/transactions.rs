@@ -10,12 +10,13 @@ use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::config::{Config, IndexStore};
-use crate::maintenance::erase;
 use crate::stores::elasticsearch::document::{Document, Documents};
 use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, ElasticsearchSink, install};
+use crate::stores::erased::ERASE_TOPIC;
 use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{Definition, Deletes, Versions};
@@ -38,12 +39,17 @@ pub const DEFINITION: Definition = Definition {
     deletes: Deletes::Purged,
     documents: true,
     tuned: Config::clone,
-    deletion: Some(erase::transaction),
+    deletion: Some(deletion),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],
     bind: bound,
 };
+
+/// What deletes a transaction.
+fn deletion(id: &str, time: &str) -> serde_json::Value {
+    json!({"event_type": "transaction.deleted", "transaction": {"id": id}, "timestamp": time, "source": ERASE_TOPIC})
+}
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let target = match &config.transactions.store {

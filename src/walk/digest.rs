@@ -4,7 +4,11 @@ use sha2::{Digest, Sha256};
 
 use super::json::Plain;
 use super::number::plain;
-use crate::stores::reader::first_bytes;
+
+/// A digest in short.
+pub(crate) fn first_bytes(digest: &[u8]) -> u64 {
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
 
 /// Of members, of which those that are null say the same as those that are not there.
 pub(super) fn of(members: impl IntoIterator<Item = (String, Plain)>) -> u64 {

@@ -4,8 +4,6 @@
 //! fields that the store has to hold unchanged a digest, which it takes of what a store holds as well. It shares no code with
 //! the decoders, not even the reader of JSON, so that a bug in one shows as a difference to the other.
 
-#[cfg(test)]
-mod agreement;
 mod digest;
 mod json;
 mod number;
@@ -20,6 +18,7 @@ pub mod users;
 
 use pipeline::Record;
 
+pub(crate) use digest::first_bytes;
 use json::Plain;
 pub(crate) use stored::fields;
 

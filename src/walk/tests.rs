@@ -1,5 +1,7 @@
 //! Odd values, against what is written here by hand.
 
+mod agreement;
+
 use bytes::Bytes;
 use mongodb::bson::{Bson, DateTime, doc};
 use pipeline::TopicPartition;

@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pipeline::dead_letters::{header, topic_of};
-use pipeline::kafka::{Ranges, ranges, read_ranges};
+use pipeline::kafka::{Ranges, letters_client, owned_headers, ranges, read_ranges};
 use pipeline::{Binding, Header, Record};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::whose::{Whose, whose};
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::stores::whose::whose;
 
 /// How long the brokers may take to acknowledge what is written, and to take away what is not wanted.
 const BROKERS: Duration = Duration::from_secs(60);
@@ -74,14 +74,8 @@ impl WhoseLetters {
     fn is_theirs(&self, letter: &Record) -> bool {
         let named = |bytes: &Option<bytes::Bytes>| bytes.as_deref() == Some(self.person.as_bytes());
         let Some(payload) = letter.payload.as_deref() else { return named(&letter.key) };
-        match whose(payload, &self.person) {
-            Whose::Theirs => true,
-            Whose::Others => false,
-            Whose::Nobodys => {
-                let about = |id: &String| self.bindings.iter().any(|binding| binding.is_about(letter, id));
-                named(&letter.key) || self.ids.iter().any(about)
-            }
-        }
+        let about = |id: &String| self.bindings.iter().any(|binding| binding.is_about(letter, id));
+        whose(payload, &self.person).or(|| named(&letter.key) || self.ids.iter().any(about))
     }
 }
 
@@ -127,15 +121,9 @@ fn last(client: &ClientConfig, topic: &str, wanted: &WhoseLetters) -> Result<(Ra
 
 /// Writes the letters in these ranges once more; gives how many were of others. Blocks the thread.
 fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLetters) -> Result<u64, KafkaError> {
-    let mut config = client.clone();
-    config.remove("compression.type");
-    config
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("compression.codec", "zstd")
-        .set("message.max.bytes", "1000000000")
-        // A broker judges a batch by its size: each letter came through alone.
-        .set("batch.num.messages", "1");
+    let mut config = letters_client(client);
+    // A broker judges a batch by its size: each letter came through alone.
+    config.set("batch.num.messages", "1");
     let producer: ThreadedProducer<Acknowledged> = config.create_with_context(Acknowledged::default())?;
     let (mut others, mut refused) = (0, None);
     read_ranges(client, topic, ranges, |letter| {
@@ -156,10 +144,8 @@ fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLe
 }
 
 fn send(producer: &ThreadedProducer<Acknowledged>, topic: &str, letter: &Record) -> Result<(), KafkaError> {
-    let headers = letter.headers.iter().fold(OwnedHeaders::new(), |headers, header| {
-        headers.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
-    });
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(letter.at.partition).headers(headers);
+    let mut record: BaseRecord<'_, [u8], [u8]> =
+        BaseRecord::to(topic).partition(letter.at.partition).headers(owned_headers(&letter.headers));
     record.key = letter.key.as_deref();
     record.payload = letter.payload.as_deref();
     // So that it lives no longer than it would have.

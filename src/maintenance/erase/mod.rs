@@ -6,7 +6,6 @@
 //! is looked for again.
 
 mod letters;
-pub mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,27 +13,19 @@ use chrono::{DateTime, SecondsFormat};
 use pipeline::kafka::{Topic, inspect, standings};
 use pipeline::sink::Order;
 use pipeline::{Record, TopicPartition};
-use serde_json::json;
 
 use crate::config::Config;
+use crate::maintenance::blocking::blocking;
 use crate::maintenance::replay::replay;
 use crate::run::consumer::engine_options;
-use crate::stores::reader::ObservedVersion;
+use crate::stores::erased::ERASE_TOPIC;
+use crate::stores::reader::{ObservedVersion, StoredDocument};
 use crate::stores::target::SetupError;
 use crate::systems::{Definition, Setup};
 pub use letters::LettersErased;
 
-/// What a history keeps in the place of an event that was erased.
-pub(crate) const ERASED: &str = r#"{"_erased":true}"#;
-/// The topic that the deletions made here are said to come from. Migrations name it.
-const TOPIC: &str = "millrace.erase";
-/// Rows that are looked through at once.
-pub(crate) const SEARCHED_AT_ONCE: i64 = 5_000;
 /// How often a store is looked through for what was written meanwhile.
 const ROUNDS: usize = 3;
-
-/// Makes the payload of an event that deletes a document, at this time in RFC 3339.
-pub type Deletion = fn(&str, &str) -> serde_json::Value;
 
 /// What was done in a store; what would be, where it only looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +153,7 @@ impl Work<'_> {
     async fn of_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, String> {
         let ids: Vec<String> = ids.iter().cloned().collect();
         let found = self.setup.bound.reader.find(&ids).await.map_err(|failure| failure.why.into_owned())?;
-        let seen = |(id, found): (&String, &Option<crate::stores::reader::StoredDocument>)| {
+        let seen = |(id, found): (&String, &Option<StoredDocument>)| {
             let held = found.as_ref()?.version;
             Some(ObservedVersion { id: id.clone(), version: held.version, deleted: held.deleted })
         };
@@ -187,7 +178,7 @@ impl Work<'_> {
             let time = DateTime::from_timestamp_micros((self.system.versions.micros)(seen.version))?;
             let payload = deletion(&seen.id, &time.to_rfc3339_opts(SecondsFormat::Micros, true));
             Some(Record {
-                at: TopicPartition::new(TOPIC, 0),
+                at: TopicPartition::new(ERASE_TOPIC, 0),
                 offset,
                 timestamp_ms: None,
                 key: None,
@@ -205,21 +196,6 @@ impl Work<'_> {
     }
 }
 
-/// Whether a history has nothing left of this event.
-pub(crate) fn is_erased(event: &Record) -> bool {
-    event.payload.as_deref() == Some(ERASED.as_bytes())
-}
-
-/// What deletes a transaction.
-pub(crate) fn transaction(id: &str, time: &str) -> serde_json::Value {
-    json!({"event_type": "transaction.deleted", "transaction": {"id": id}, "timestamp": time, "source": TOPIC})
-}
-
-/// What deletes a review.
-pub(crate) fn review(id: &str, time: &str) -> serde_json::Value {
-    json!({"type": "review.deleted", "timestamp": time, "data": {"id": id}})
-}
-
 /// Erases the letters of topics, and looks at what cannot be erased there.
 async fn in_kafka(
     config: &Config,
@@ -230,22 +206,24 @@ async fn in_kafka(
     report: &mut Report,
 ) {
     let client = config.kafka.client_config();
-    let asked = tokio::task::spawn_blocking(move || -> Result<_, String> {
-        let found = inspect(&client, &topics)?.topics;
-        let there: Vec<Topic> = found.into_iter().flatten().collect();
-        let mut unread = Vec::new();
-        for (topic, group) in there.iter().flat_map(|topic| groups.iter().map(move |group| (topic, group))) {
-            let standings = standings(&client, topic, group)?;
-            let records = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
-            // A group that never committed belongs to a system that is not used here.
-            if standings.iter().any(|standing| standing.committed.is_some()) && records > 0 {
-                unread.push(Unread { group: group.clone(), topic: topic.name.clone(), records });
+    let asked = blocking(
+        |why| why,
+        move || {
+            let found = inspect(&client, &topics)?.topics;
+            let there: Vec<Topic> = found.into_iter().flatten().collect();
+            let mut unread = Vec::new();
+            for (topic, group) in there.iter().flat_map(|topic| groups.iter().map(move |group| (topic, group))) {
+                let standings = standings(&client, topic, group)?;
+                let records = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
+                // A group that never committed belongs to a system that is not used here.
+                if standings.iter().any(|standing| standing.committed.is_some()) && records > 0 {
+                    unread.push(Unread { group: group.clone(), topic: topic.name.clone(), records });
+                }
             }
-        }
-        Ok((there, unread))
-    });
-    // The task does not panic, so it only fails at the end of the program.
-    let (there, unread) = match asked.await.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok((there, unread))
+        },
+    );
+    let (there, unread) = match asked.await {
         Ok(found) => found,
         Err(why) => {
             report.failed.push(format!("Kafka: {why}; check KAFKA_BOOTSTRAP_SERVERS"));

@@ -8,8 +8,6 @@ pub mod outcomes;
 pub mod report;
 mod topic_log;
 
-use std::sync::Arc;
-
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
 use pipeline::dedupe::Mark;
@@ -22,19 +20,13 @@ use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::stores::reader::StoreReader;
 use crate::stores::target::SetupError;
-use crate::systems::Definition;
+use crate::systems::{Definition, ProjectionStore};
 use outcomes::{EventContent, EventSource, LoggedEvent, RejectCause};
 use report::{Evidence, ExplainReport, StoreState};
 use topic_log::{Committed, ExplainLog};
 
 /// Hears how many records of so many offsets were read.
 pub type Progress = Box<dyn FnMut(u64, u64) + Send>;
-
-/// The store of a projection, beside the system's own.
-pub struct ProjectionStore {
-    pub system: &'static str,
-    pub reader: Result<Arc<dyn StoreReader>, SetupError>,
-}
 
 /// Why it could not be told.
 #[derive(Debug, Error)]

@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 
 use super::{ExplainError, Progress};
 use crate::config::Config;
+use crate::maintenance::blocking::blocking;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 
 /// How long the brokers have to find the group's coordinator.
@@ -43,14 +44,6 @@ pub(super) struct Read {
     pub(super) settled: SettledBook,
 }
 
-/// Runs what blocks its thread.
-async fn blocking<T: Send + 'static>(
-    ask: impl FnOnce() -> Result<T, ExplainError> + Send + 'static,
-) -> Result<T, ExplainError> {
-    // The task does not panic, so it only fails at the end of the program.
-    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(ExplainError::Kafka(error.to_string())))
-}
-
 impl From<KafkaError> for ExplainError {
     fn from(error: KafkaError) -> Self {
         Self::Kafka(error.to_string())
@@ -61,7 +54,7 @@ impl ExplainLog {
     pub(super) async fn open(config: &Config, names: Vec<String>, group: String) -> Result<Self, ExplainError> {
         let client = config.kafka.client_config();
         let state = StateTopic::new(&client, &config.kafka.state_topic);
-        blocking(move || {
+        blocking(ExplainError::Kafka, move || {
             let found = inspect(&client, &names).map_err(ExplainError::Kafka)?.topics;
             let topics = found.into_iter().zip(names).map(|(topic, name)| topic.ok_or(ExplainError::NoTopic(name)));
             let topics: Vec<Topic> = topics.collect::<Result<_, _>>()?;
@@ -81,7 +74,7 @@ impl ExplainLog {
 
     pub(super) async fn committed(&self) -> Result<Committed, ExplainError> {
         let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
-        blocking(move || {
+        blocking(ExplainError::Kafka, move || {
             let deadline = Instant::now() + COORDINATOR;
             let mut committed = Committed::new();
             for topic in &topics {
@@ -110,7 +103,7 @@ impl ExplainLog {
         let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
         let state = self.state.clone();
         let id = id.to_owned();
-        blocking(move || {
+        blocking(ExplainError::Kafka, move || {
             let mut read = Read::default();
             let mut all = Vec::new();
             for topic in &topics {

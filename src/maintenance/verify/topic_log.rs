@@ -14,6 +14,7 @@ use super::compare::LogPosition;
 use super::reading::Reading;
 use super::spill::Buckets;
 use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
+use crate::maintenance::blocking::blocking;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 
 /// Records that are enriched together.
@@ -32,18 +33,10 @@ pub(super) struct VerifyLog {
     whole: bool,
 }
 
-/// Runs what blocks its thread.
-async fn blocking<T: Send + 'static>(
-    ask: impl FnOnce() -> Result<T, VerifyError> + Send + 'static,
-) -> Result<T, VerifyError> {
-    // The task does not panic, so it only fails at the end of the program.
-    tokio::task::spawn_blocking(ask).await.unwrap_or_else(|error| Err(VerifyError::Kafka(error.to_string())))
-}
-
 impl VerifyLog {
     /// Takes the ends of the topics.
     pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
-        blocking(move || {
+        blocking(VerifyError::Kafka, move || {
             let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
             let mut topics = Vec::new();
             for (topic, name) in found.into_iter().zip(names) {
@@ -88,7 +81,7 @@ impl VerifyLog {
     /// Records below the ends that the group has not committed.
     async fn lag(&self) -> Result<i64, VerifyError> {
         let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
-        blocking(move || {
+        blocking(VerifyError::Kafka, move || {
             let mut lag = 0;
             for (topic, ranges) in &topics {
                 for standing in standings(&client, topic, &group).map_err(VerifyError::Kafka)? {
@@ -105,7 +98,7 @@ impl VerifyLog {
     pub(super) async fn go_on(&mut self) -> Result<(), VerifyError> {
         let (client, mut topics) = (self.client.clone(), self.topics.clone());
         let begins;
-        (self.topics, begins) = blocking(move || {
+        (self.topics, begins) = blocking(VerifyError::Kafka, move || {
             let mut begins = true;
             for (topic, known) in &mut topics {
                 let now = ranges(&client, &topic.name)?;
@@ -126,7 +119,7 @@ impl VerifyLog {
     pub(super) async fn letters(&self, system: &'static str) -> Result<Letters, VerifyError> {
         let (client, group) = (self.client.clone(), self.group.clone());
         let topics: Vec<String> = self.topics.iter().map(|(topic, _)| topic_of(&topic.name)).collect();
-        blocking(move || {
+        blocking(VerifyError::Kafka, move || {
             let mut letters = Letters::new();
             for topic in topics {
                 read_topic(&client, &topic, |letter| {
@@ -186,7 +179,7 @@ impl VerifyLog {
         documents: Arc<HashSet<String>>,
     ) -> Result<Vec<(String, i64, LogPosition)>, VerifyError> {
         let (client, topics) = (self.client.clone(), self.topics.clone());
-        blocking(move || {
+        blocking(VerifyError::Kafka, move || {
             let mut found = Vec::new();
             for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
                 read_ranges(&client, &topic.name, ranges, |record| {
@@ -207,7 +200,7 @@ impl VerifyLog {
     /// The records at these places.
     pub(super) async fn fetch(&self, places: HashSet<(u8, i32, i64)>) -> Result<Vec<Record>, VerifyError> {
         let (client, topics) = (self.client.clone(), self.topics.clone());
-        blocking(move || {
+        blocking(VerifyError::Kafka, move || {
             let mut records = Vec::with_capacity(places.len());
             for (number, (topic, _)) in (0_u8..).zip(&topics) {
                 let mut wanted: Ranges = BTreeMap::new();

@@ -8,7 +8,8 @@ use pipeline::sink::{BoxFuture, Content, Failure, Verdict, Write};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::stores::reader::{ObservedVersion, first_bytes};
+use crate::stores::reader::ObservedVersion;
+use crate::walk::first_bytes;
 
 /// An object on its way into a store, by way of its version store.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, Document, doc, serialize_to_vec};
 use pipeline::sink::{Content, Write};
 use sha2::{Digest, Sha256};
 
-use crate::stores::reader::first_bytes;
+use crate::walk::first_bytes;
 
 /// The field of the event's version.
 pub(crate) const VERSION: &str = "_version";

@@ -6,8 +6,8 @@ use pipeline::sink::Failure;
 
 use super::document::VERSION;
 use super::{Collection, Mongo, OwnedFields, number};
-use crate::maintenance::erase::whose::{Whose, whose};
 use crate::stores::reader::ObservedVersion;
+use crate::stores::whose::{Whose, whose};
 
 /// Fields of ours that a deleted document keeps: they are times.
 const KEPT: [&str; 2] = ["createdAt", "updatedAt"];

@@ -3,9 +3,9 @@
 use pipeline::sink::Failure;
 
 use super::Postgres;
-use crate::maintenance::erase::whose::{Whose, whose};
-use crate::maintenance::erase::{ERASED, SEARCHED_AT_ONCE};
+use crate::stores::erased::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::{Column, ObservedVersion};
+use crate::stores::whose::{Whose, whose};
 
 /// Where a history is read on.
 type Event = (String, String, String, String);
@@ -43,11 +43,7 @@ pub(super) async fn history(
         let page = postgres.rows(page).await?;
         let Some((message, digest, ..)) = page.last() else { return Ok(count) };
         after = (message.clone(), digest.clone());
-        let theirs = |(_, _, id, payload): &&Event| match whose(payload.as_bytes(), person) {
-            Whose::Theirs => true,
-            Whose::Nobodys => ids.contains(&id.as_str()),
-            Whose::Others => false,
-        };
+        let theirs = |(_, _, id, payload): &&Event| whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()));
         let (messages, digests): (Vec<&str>, Vec<&str>) =
             page.iter().filter(theirs).map(|event| (event.0.as_str(), event.1.as_str())).unzip();
         count += messages.len() as u64;

@@ -4,7 +4,7 @@ use pipeline::Record;
 use pipeline::sink::{BoxFuture, Failure};
 
 use super::{Postgres, persons_rows};
-use crate::maintenance::erase::is_erased;
+use crate::stores::erased::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
     text_content,

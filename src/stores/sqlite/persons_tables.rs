@@ -4,9 +4,9 @@ use pipeline::sink::Failure;
 use serde_json::json;
 
 use super::Sqlite;
-use crate::maintenance::erase::whose::{Whose, whose};
-use crate::maintenance::erase::{ERASED, SEARCHED_AT_ONCE};
+use crate::stores::erased::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::ObservedVersion;
+use crate::stores::whose::whose;
 
 /// The living rows of a person; `query` takes the person.
 pub(super) async fn living(
@@ -40,10 +40,8 @@ pub(super) async fn history(
         let page = page.fetch_all(&sqlite.pool).await.map_err(|error| sqlite.judge(&error))?;
         let Some((last, ..)) = page.last() else { return Ok(count) };
         after = *last;
-        let theirs = |(_, id, payload): &&(i64, String, String)| match whose(payload.as_bytes(), person) {
-            Whose::Theirs => true,
-            Whose::Nobodys => ids.contains(&id.as_str()),
-            Whose::Others => false,
+        let theirs = |(_, id, payload): &&(i64, String, String)| {
+            whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()))
         };
         let numbers: Vec<i64> = page.iter().filter(theirs).map(|(number, ..)| *number).collect();
         count += numbers.len() as u64;

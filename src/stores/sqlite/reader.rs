@@ -5,7 +5,7 @@ use pipeline::sink::{BoxFuture, Failure};
 use serde_json::json;
 
 use super::{Sqlite, persons_tables};
-use crate::maintenance::erase::is_erased;
+use crate::stores::erased::is_erased;
 use crate::stores::reader::{
     Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
     record_of_history, text_content,

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::tests::record;
 use super::*;
 
 #[rustfmt::skip]

@@ -12,7 +12,7 @@ const OF_USERS: &str = "user.";
 
 /// What a text says of whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub(crate) enum Whose {
     /// The person's.
     Theirs,
     /// Somebody else's.
@@ -21,8 +21,19 @@ pub enum Whose {
     Nobodys,
 }
 
+impl Whose {
+    /// Whether it is the person's; `nobodys` says so of what names nobody.
+    pub(crate) fn or(self, nobodys: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::Theirs => true,
+            Self::Others => false,
+            Self::Nobodys => nobodys(),
+        }
+    }
+}
+
 /// Whose this JSON is. What cannot be read is the person's if it holds the name anywhere.
-pub fn whose(text: &[u8], person: &str) -> Whose {
+pub(crate) fn whose(text: &[u8], person: &str) -> Whose {
     let Ok(value) = serde_json::from_slice::<Value>(text) else {
         let found = !person.is_empty() && text.windows(person.len()).any(|part| part == person.as_bytes());
         return if found { Whose::Theirs } else { Whose::Nobodys };
