@@ -73,6 +73,7 @@ fn write_updated_at(event: &TransactionEvent<'_>, out: &mut Vec<u8>) {
 }
 
 /// A name that is borrowed has no escapes, and is written as it came.
+#[expect(clippy::ptr_arg, reason = "borrowed or not tells whether it has escapes")]
 fn write_name(name: &Cow<'_, str>, opener: u8, out: &mut Vec<u8>) {
     out.push(opener);
     match name {
