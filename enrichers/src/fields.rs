@@ -54,6 +54,12 @@ impl<'a> Fields<'a> {
         FieldsSeed { drop_reserved: false, surrogates }.deserialize(&mut reader).ok()
     }
 
+    /// The names that stand more than once.
+    pub(crate) fn repeated(&self) -> HashSet<&str> {
+        let mut seen = HashSet::with_capacity(self.entries.len());
+        self.entries.iter().map(|(key, _)| key.as_ref()).filter(|name| !seen.insert(*name)).collect()
+    }
+
     /// The name of a field that stands twice.
     pub(crate) fn duplicate(&self) -> Option<&str> {
         let names = || self.entries.iter().map(|(key, _)| key.as_ref());

@@ -80,13 +80,10 @@ impl<'e> Unindexed<'e> {
         if members.iter().all(is_sound) && members.duplicate().is_none() {
             return None;
         }
-        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        let times =
-            |name: &str| names.partition_point(|known| *known <= name) - names.partition_point(|known| *known < name);
+        let repeated = members.repeated();
         let mut kept = Vec::new();
         for (name, value) in members.iter() {
-            if is_member(name, value) && times(name) == 1 {
+            if is_member(name, value) && !repeated.contains(name.as_ref()) {
                 kept.push((name, value));
             } else {
                 self.moved.push(Moved { field: "metadata", member: Some(name), value });

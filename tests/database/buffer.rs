@@ -178,7 +178,10 @@ impl Buffer {
         let kind = if self.engine == Engine::MariaDb { "CHAR" } else { "TEXT" };
         let texts: Vec<String> = columns.iter().map(|column| format!("CAST(\"{column}\" AS {kind})")).collect();
         let order = columns[0];
-        let sql = self.quoted(&format!("SELECT {} FROM \"{table}\" AS t ORDER BY t.\"{order}\"", texts.join(", ")));
+        self.ask(self.quoted(&format!("SELECT {} FROM \"{table}\" AS t ORDER BY t.\"{order}\"", texts.join(", "))))
+    }
+
+    fn ask(&self, sql: String) -> Texts {
         block_on(async {
             match self.engine {
                 Engine::MariaDb => {
@@ -209,10 +212,13 @@ impl Buffer {
         marks.iter().filter(|mark| mark[1].is_none()).count()
     }
 
-    /// Whether the program has made its tables.
-    pub fn has_marks(&self) -> bool {
-        let found = std::panic::AssertUnwindSafe(|| self.count("millrace_operations"));
-        std::panic::catch_unwind(found).is_ok()
+    /// Whether a table is there: the program makes its own a moment after it has started.
+    pub fn has_table(&self, table: &str) -> bool {
+        let schema = if self.engine == Engine::MariaDb { &self.database } else { "public" };
+        let sql = format!(
+            "SELECT '' FROM information_schema.tables WHERE table_schema = '{schema}' AND table_name = '{table}'"
+        );
+        !self.ask(sql).is_empty()
     }
 
     pub fn count(&self, table: &str) -> usize {

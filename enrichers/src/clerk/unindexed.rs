@@ -36,9 +36,8 @@ pub fn storable(event: &str) -> (Cow<'_, str>, Vec<Unstorable>) {
 fn write(value: &str, at: &str, out: &mut Vec<u8>, moved: &mut Vec<Unstorable>) {
     match (value.as_bytes().first(), Fields::parse(value)) {
         (Some(b'{'), Some(members)) => {
-            let names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-            let is_kept =
-                |name: &str| !name.contains('\0') && names.iter().filter(|known| **known == name).count() == 1;
+            let repeated = members.repeated();
+            let is_kept = |name: &str| !name.contains('\0') && !repeated.contains(name);
             let mut before = b'{';
             for (name, value) in members.iter() {
                 let pointer = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));

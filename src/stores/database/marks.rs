@@ -9,8 +9,9 @@ use pipeline::sink::Reject;
 
 use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
-use super::operation::{ResolvedOperation, hex};
+use super::operation::ResolvedOperation;
 use super::session::SqlTransaction;
+use crate::stores::audit::hex;
 
 pub(super) const TABLE: &str = "millrace_operations";
 /// Marks that are looked up at once; a shorter list is filled up, so that the statement is found again.

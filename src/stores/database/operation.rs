@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::catalogue::TableShape;
+use crate::stores::audit::hex;
 
 /// An operation as it came.
 #[derive(Clone, Debug)]
@@ -111,10 +112,6 @@ impl ResolvedOperation<'_> {
         let mark = format!("mark {}", hex(&self.write.mark));
         self.rows.iter().filter_map(|row| row.name.clone()).chain([mark])
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why an operation has no rows.

@@ -13,9 +13,10 @@ use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
 use super::ladder::{OperationLadder, Rung};
 use super::marks::{self, Marked};
-use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, hex, resolve};
+use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, resolve};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
+use crate::stores::audit::hex;
 
 /// Times that a batch is begun anew because its transaction ended, until each operation has one of its own.
 const RESTARTS: u32 = 3;

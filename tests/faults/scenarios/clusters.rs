@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::services::{eventually, services};
 
 use super::at_work;
-use super::nodes::{before_nodes, judge_after, sick_for};
+use super::nodes::{before_nodes, judge_after, send_while_sick, sick_for};
 use crate::account::stream;
 use crate::arena::Arena;
 use crate::cluster::{BROKERS, NODES, balance, coordinator, led_by};
@@ -117,7 +117,7 @@ pub fn balanced(mutant: Option<Mutant>) -> Judged<Report> {
         arena.note("bad backends");
         arena.send(&stream(seed, 1_000));
         eventually("the bad backend to be asked", || arena.liar.told().contains_key(told).then_some(()));
-        sleep(sick_for());
+        send_while_sick(&mut arena, seed * 1_000);
     }
     arena.liar.set(Mode::Honest);
     let report = judge_after(arena);

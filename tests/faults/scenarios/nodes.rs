@@ -5,7 +5,7 @@
 //! or with `--cluster` three real nodes.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pipeline::mutants::Mutant;
 use testkit::services::eventually;
@@ -19,6 +19,18 @@ use crate::liar::Mode;
 pub fn sick_for() -> Duration {
     let seconds = std::env::var("FAULTS_SICK_SECONDS").map_or(12, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
+}
+
+/// Sends on as long as a part of the store is sick, so that it is met all the time.
+pub fn send_while_sick(arena: &mut Arena, first_seed: u64) {
+    let until = Instant::now() + sick_for();
+    for seed in first_seed.. {
+        if Instant::now() >= until {
+            return;
+        }
+        arena.send(&stream(seed, 50));
+        sleep(Duration::from_secs(2));
+    }
 }
 
 /// How a node is sick, and what its proxy says that it did.
@@ -69,7 +81,7 @@ pub fn shard_away(mutant: Option<Mutant>) -> Judged<Report> {
     arena.liar.set(away);
     arena.note("shards away");
     arena.send(&stream(2, 1_000));
-    sleep(sick_for());
+    send_while_sick(&mut arena, 3);
     happened("the shard failed", arena.liar.told().contains_key("items"))?;
     judge_after(arena)
 }
@@ -90,7 +102,7 @@ fn every_second(name: &str, mutant: Option<Mutant>, status: u16) -> Judged<Repor
     arena.liar.set(Mode::EverySecond(status));
     arena.note("bad backends");
     arena.send(&stream(1, 1_000));
-    sleep(sick_for());
+    send_while_sick(&mut arena, 3);
     happened("the backend answered", arena.liar.told().contains_key("every second"))?;
     judge_after(arena)
 }
@@ -115,7 +127,7 @@ fn sick_node(name: &str, mutant: Option<Mutant>, sickness: &Sickness) -> Judged<
     arena.note("sick nodes");
     arena.send(&stream(2, 1_500));
     eventually("the sick node to be asked", || arena.liar.ways[1].told().contains_key(sickness.told).then_some(()));
-    sleep(sick_for());
+    send_while_sick(&mut arena, 3);
     judge_after(arena)
 }
 
