@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use millrace::stores::elasticsearch::document::Document;
@@ -17,7 +18,7 @@ use millrace::synthetic::GeneratorOptions as Synthetic;
 use millrace::systems::transactions::Transactions;
 use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
-use pipeline::sink::{BoxFuture, Failure, Order, SinkLimits, Verdict};
+use pipeline::sink::{Failure, Order, SinkLimits, Verdict};
 use pipeline::{Engine, EngineOptions, EngineParts, Record, RetryPolicy, Sink, Status, TopicPartition, bind, feed};
 
 /// What is counted: the name is looked for by the script.
@@ -28,6 +29,7 @@ fn measured<T>(work: impl FnOnce() -> T) -> T {
 
 struct Nothing;
 
+#[async_trait]
 impl Sink<Document> for Nothing {
     fn name(&self) -> &'static str {
         "nothing"
@@ -37,18 +39,19 @@ impl Sink<Document> for Nothing {
         SinkLimits { items: 5_000, bytes: 8 << 20, ordered: false, one_write_a_document: false }
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(async move { Ok(writes.iter().map(|_| Verdict::Applied).collect()) })
+    async fn write(&self, writes: &[&Document]) -> Result<Vec<Verdict>, Failure> {
+        Ok(writes.iter().map(|_| Verdict::Applied).collect())
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async { Ok(()) })
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
+#[async_trait]
 impl DeadLetters for Nothing {
-    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
-        Box::pin(async move { letters.iter().map(|_| Ok(())).collect() })
+    async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
+        letters.iter().map(|_| Ok(())).collect()
     }
 }
 

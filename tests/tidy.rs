@@ -22,7 +22,7 @@ const SOURCES: [&str; 7] =
 const LINES_OF_A_FILE: usize = 350;
 const LINES_OF_A_FUNCTION: usize = 60;
 
-const LONG_FILES: &[&str] = &["pipeline/src/write.rs"];
+const LONG_FILES: &[&str] = &[];
 const LONG_FUNCTIONS: &[&str] = &["tests/faults/liar.rs: answer", "tests/faults/scenarios/log.rs: retention_running"];
 /// Names of files that may stand in several folders: what every store has, and what is called after a system or a service.
 #[rustfmt::skip]
@@ -35,6 +35,14 @@ const FILE_VOCABULARY: &[&str] = &[
 const FILES_TWICE: &[&str] = &[
     "audit", "catalogue", "consumer", "dead_letters", "decode", "json", "losses", "model", "purge", "refusals",
     "settings", "source", "state", "stores", "topic_log", "unindexed",
+];
+/// Lines of a statement that stands in the code; a longer one has a `.sql` file.
+const LINES_OF_SQL: usize = 2;
+/// Macros of the standard library, which another of the same name would hide.
+#[rustfmt::skip]
+const STD_MACROS: &[&str] = &[
+    "assert", "assert_eq", "cfg", "column", "concat", "dbg", "env", "eprintln", "file", "format", "line", "matches", "panic",
+    "print", "println", "stringify", "todo", "vec", "write", "writeln",
 ];
 /// Names that more than one type has.
 const NAMED_TWICE: &[&str] = &[];
@@ -200,4 +208,47 @@ fn no_part_knows_of_one_that_stands_on_it() {
         }
     }
     assert!(known.is_empty(), "these know of what stands on them: {known:#?}");
+}
+
+/// Statements that are too long for the code, and macros that hide one of the standard library.
+#[derive(Default)]
+struct Misplaced {
+    path: String,
+    statements: BTreeMap<String, String>,
+    macros: BTreeMap<String, String>,
+}
+
+impl<'ast> Visit<'ast> for Misplaced {
+    fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+        const VERBS: [&str; 6] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH ", "CREATE "];
+        let text = literal.value();
+        let length = lines(literal.span());
+        if length > LINES_OF_SQL && VERBS.iter().any(|verb| text.trim_start().starts_with(verb)) {
+            self.statements.insert(format!("{}: {:.40}", self.path, text.trim_start()), length.to_string());
+        }
+    }
+
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        let name = item.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+        if STD_MACROS.contains(&name.as_str()) {
+            self.macros.insert(format!("{}: {name}", self.path), String::new());
+        }
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if module.ident != "tests" {
+            syn::visit::visit_item_mod(self, module);
+        }
+    }
+}
+
+#[test]
+fn long_statements_have_a_file_and_no_macro_hides_another() {
+    let mut misplaced = Misplaced::default();
+    for source in sources().iter().filter(|source| is_program(source)) {
+        misplaced.path.clone_from(&source.path);
+        misplaced.visit_file(&source.parsed);
+    }
+    only(&misplaced.statements, &[], "give the statement a file of the folder `sql`");
+    only(&misplaced.macros, &[], "the standard library has a macro of that name");
 }

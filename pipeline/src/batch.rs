@@ -16,14 +16,14 @@ use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
 use crate::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
 use crate::leases::Leases;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Seq;
-use crate::outcome::{Outcome, Tally};
+use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
-use crate::sink::{Failure, Reject};
+use crate::sink::Failure;
 use crate::status::Status;
 use crate::system::{Decoded, Identity};
-use crate::write::{WriteOrigin, WriteResult, Writer};
+use crate::write::{WriteOrigin, Writer};
 
 /// What the batches of one engine share.
 pub(crate) struct BatchContext {
@@ -53,23 +53,11 @@ pub(crate) struct BatchItem<'e, 'r> {
     pub candidate: Candidate,
 }
 
-/// What is known of a record so far.
-pub(crate) enum End {
-    Open,
-    Is(Outcome),
-    Dead(Reject, u32),
-    /// It may pass later.
-    Later(Reject),
-    /// It left the batch.
-    Parked,
-    Abandoned,
-}
-
 /// Takes a batch from bytes to outcomes, and what waits to the park. Gives the counts, and how many wait.
 pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Turn) -> (Tally, usize) {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
-    let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
+    let mut results: Vec<RecordResult> = events.decoded().iter().map(RecordResult::of).collect();
     let items = items(batch, events.decoded());
     // An error means that the batch before is over, which is as good as registered.
     turn.before.await.ok();
@@ -83,40 +71,31 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
             if *copy || cx.dedupe.contains(spans, &item.candidate) {
-                set(&mut ends, item.record, End::Is(Outcome::Duplicate));
+                set(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
             } else if queued(cx, batch, &*events, item) {
-                set(&mut ends, item.record, End::Parked);
+                set(&mut results, item.record, RecordResult::Parked);
             } else {
                 fresh.push(item);
             }
         }
-        if mutants::on(Mutant::RememberBeforeSuccess) {
+        if mutant!(RememberBeforeSuccess) {
             cx.dedupe.insert_local(spans, fresh.iter().map(|item| &item.candidate));
             cx.dedupe.store_marks(spans, fresh.iter().map(|item| &item.candidate)).await;
         }
-        write(cx, seq, spans, &*events, &fresh, &mut ends).await;
-        leave(cx, batch, &*events, &fresh, &mut ends);
-        cx.dedupe
-            .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
+        write(cx, seq, spans, &*events, &fresh, &mut results).await;
+        leave(cx, batch, &*events, &fresh, &mut results);
+        cx.dedupe.insert_local(
+            spans,
+            fresh.iter().filter(|item| succeeded(&results, item.record)).map(|item| &item.candidate),
+        );
     }
 
-    send_dead_letters(cx, seq, batch, &mut ends).await;
+    send_dead_letters(cx, seq, batch, &mut results).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
-    let known = items.iter().filter(|item| succeeded(&ends, item.record) || copied(&ends, item.record));
+    let known = items.iter().filter(|item| succeeded(&results, item.record) || copied(&results, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
-    (tally(&ends), ends.iter().filter(|end| matches!(end, End::Parked)).count())
-}
-
-impl End {
-    /// What the system says is all there is to know of a record that is no event.
-    pub(crate) fn of(decoded: &Decoded<'_>) -> Self {
-        match decoded {
-            Decoded::Event(..) => Self::Open,
-            Decoded::Reject(reject) => Self::Dead(reject.clone(), 0),
-            Decoded::Ignore => Self::Is(Outcome::Ignored),
-        }
-    }
+    (tally(&results), results.iter().filter(|result| matches!(result, RecordResult::Parked)).count())
 }
 
 /// Registers the events of a batch by what keeps them apart: their documents, or their keys where the system asks for order by key.
@@ -136,22 +115,22 @@ pub(crate) fn register<'a, 'r>(
     in_flight.register(seq, apart, items.iter().map(keys))
 }
 
-pub(crate) fn set(ends: &mut [End], record: usize, end: End) {
-    if let Some(slot) = ends.get_mut(record) {
-        *slot = end;
+pub(crate) fn set(results: &mut [RecordResult], record: usize, result: RecordResult) {
+    if let Some(slot) = results.get_mut(record) {
+        *slot = result;
     }
 }
 
-pub(crate) fn succeeded(ends: &[End], record: usize) -> bool {
-    match ends.get(record) {
-        Some(End::Is(Outcome::Applied | Outcome::Superseded)) => true,
-        Some(End::Is(Outcome::DeadLettered) | End::Dead(..)) => mutants::on(Mutant::DeadRemembered),
+pub(crate) fn succeeded(results: &[RecordResult], record: usize) -> bool {
+    match results.get(record) {
+        Some(RecordResult::Ended(Outcome::Applied | Outcome::Superseded)) => true,
+        Some(RecordResult::Ended(Outcome::DeadLettered) | RecordResult::Rejected { .. }) => mutant!(DeadRemembered),
         _ => false,
     }
 }
 
-pub(crate) fn copied(ends: &[End], record: usize) -> bool {
-    matches!(ends.get(record), Some(End::Is(Outcome::Duplicate)))
+pub(crate) fn copied(results: &[RecordResult], record: usize) -> bool {
+    matches!(results.get(record), Some(RecordResult::Ended(Outcome::Duplicate)))
 }
 
 /// The events of a batch, in its order.
@@ -198,7 +177,7 @@ pub(crate) async fn write<'r>(
     spans: &[Span],
     events: &dyn DecodedBatch<'r>,
     fresh: &[&BatchItem<'_, 'r>],
-    ends: &mut [End],
+    results: &mut [RecordResult],
 ) {
     if fresh.is_empty() {
         return;
@@ -206,36 +185,29 @@ pub(crate) async fn write<'r>(
     let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
     let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
     for (record, reject) in rejected {
-        set(ends, record, End::Dead(reject, 0));
+        set(results, record, RecordResult::rejected(reject));
     }
     // Both are in the order of the records.
     let mut items = fresh.iter();
     let source_of = |record: &usize| items.find(|item| item.record == *record).map(|item| item.candidate);
     let source = |candidate: Candidate| WriteOrigin { span: candidate.span, offset: candidate.offset };
     let sources: Vec<WriteOrigin> = records.iter().filter_map(source_of).map(source).collect();
-    let fates = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources, cx.park.as_ref()).await;
-    for (record, fate) in records.into_iter().zip(fates) {
-        let end = match fate {
-            WriteResult::Applied => End::Is(Outcome::Applied),
-            WriteResult::Superseded => End::Is(Outcome::Superseded),
-            WriteResult::Rejected { reject, attempts } => End::Dead(reject, attempts),
-            WriteResult::Later(reject) => End::Later(reject),
-            WriteResult::Abandoned => End::Abandoned,
-        };
-        set(ends, record, end);
+    let written = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources, cx.park.as_ref()).await;
+    for (record, result) in records.into_iter().zip(written) {
+        set(results, record, result);
     }
 }
 
 /// Sends the dead letters and waits until the broker has each.
-pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, ends: &mut [End]) {
+pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch, results: &mut [RecordResult]) {
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
     loop {
         let mut dead = Vec::new();
         let mut letters = Vec::new();
-        for (index, (record, end)) in batch.records.iter().zip(ends.iter()).enumerate() {
-            if let End::Dead(reject, attempts) = end {
+        for (index, (record, result)) in batch.records.iter().zip(results.iter()).enumerate() {
+            if let RecordResult::Rejected { reject, attempts } = result {
                 dead.push(index);
                 letters.push(DeadLetter {
                     record,
@@ -250,7 +222,7 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
         if letters.is_empty() {
             return cx.status.clear_by(seq.0, PART);
         }
-        if !cx.leases.confirm(&batch.spans).await && abandon_dead(cx, batch, ends) {
+        if !cx.leases.confirm(&batch.spans).await && abandon_dead(cx, batch, results) {
             continue;
         }
         let answers = cx.dead_letters.send(&letters).await;
@@ -260,10 +232,10 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
             match answer {
                 Ok(()) => {
                     count_letter(letter);
-                    set(ends, index, End::Is(Outcome::DeadLettered));
+                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
-                Err(_) if mutants::on(Mutant::LettersNotAwaited) => {
-                    set(ends, index, End::Is(Outcome::DeadLettered));
+                Err(_) if mutant!(LettersNotAwaited) => {
+                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(failure) => open = Some(failure),
             }
@@ -291,25 +263,27 @@ fn count_letter(letter: &DeadLetter<'_>) {
 }
 
 /// Leaves the dead of partitions that are gone to whoever has them next. Returns whether there were any.
-fn abandon_dead(cx: &BatchContext, batch: &Batch, ends: &mut [End]) -> bool {
+fn abandon_dead(cx: &BatchContext, batch: &Batch, results: &mut [RecordResult]) -> bool {
     let gone: Vec<&Span> = batch.spans.iter().filter(|span| !cx.leases.live(span)).collect();
     let mut any = false;
-    for (record, end) in batch.records.iter().zip(ends) {
-        if matches!(end, End::Dead(..)) && gone.iter().any(|span| span.at == record.at) {
-            *end = End::Abandoned;
+    for (record, result) in batch.records.iter().zip(results) {
+        if matches!(result, RecordResult::Rejected { .. }) && gone.iter().any(|span| span.at == record.at) {
+            *result = RecordResult::Abandoned;
             any = true;
         }
     }
     any
 }
 
-pub(crate) fn tally(ends: &[End]) -> Tally {
+pub(crate) fn tally(results: &[RecordResult]) -> Tally {
     let mut tally = Tally::default();
-    for end in ends {
-        match end {
-            End::Is(outcome) => tally.add(*outcome),
-            End::Parked => {}
-            End::Open | End::Dead(..) | End::Later(_) | End::Abandoned => tally.abandoned += 1,
+    for result in results {
+        match result {
+            RecordResult::Ended(outcome) => tally.add(*outcome),
+            RecordResult::Parked => {}
+            RecordResult::Open | RecordResult::Rejected { .. } | RecordResult::Later(_) | RecordResult::Abandoned => {
+                tally.abandoned += 1
+            }
         }
     }
     tally

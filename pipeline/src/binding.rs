@@ -6,12 +6,15 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::lane::Ladder;
 use crate::record::Record;
-use crate::sink::{BoxFuture, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use crate::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
 use crate::system::{Decoded, System};
 
 /// A system and its store, as the engine and the commands hold them.
+#[async_trait]
 pub trait Binding: Send + Sync {
     /// The system, as in commands, metrics and logs.
     fn system(&self) -> &'static str;
@@ -34,10 +37,11 @@ pub trait Binding: Send + Sync {
     ///
     /// # Errors
     /// Why the store takes no write.
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn probe(&self) -> Result<(), Failure>;
 }
 
 /// The decoded records of a batch.
+#[async_trait]
 pub trait DecodedBatch<'r>: Send + Sync {
     /// What each record turned out to be, in the order of the records.
     fn decoded(&self) -> &[Decoded<'r>];
@@ -46,7 +50,7 @@ pub trait DecodedBatch<'r>: Send + Sync {
     fn keys(&self, record: usize, each: &mut dyn FnMut(&str));
 
     /// Makes writes of the events of these records, named by their index.
-    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>>;
+    async fn enrich(&self, chosen: &[usize]) -> Enriched<'_>;
 }
 
 /// What enrichment made of some events.
@@ -59,6 +63,7 @@ pub struct Enriched<'a> {
 }
 
 /// The writes of some events, by number.
+#[async_trait]
 pub trait Writes: Send + Sync {
     fn len(&self) -> usize;
 
@@ -76,13 +81,13 @@ pub trait Writes: Send + Sync {
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
+    async fn send(&self, chosen: &[usize]) -> Result<Vec<Verdict>, Failure>;
 
     /// As [`Sink::probe_of`].
     ///
     /// # Errors
     /// Why the store takes no write.
-    fn probe_of(&self, write: usize) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn probe_of(&self, write: usize) -> Result<(), Failure>;
 }
 
 /// Binds a system to a store that takes its writes.
@@ -95,6 +100,7 @@ struct TypedBinding<S: System> {
     sink: Arc<dyn Sink<S::Write>>,
 }
 
+#[async_trait]
 impl<S: System> Binding for TypedBinding<S> {
     fn system(&self) -> &'static str {
         self.system.name()
@@ -131,8 +137,8 @@ impl<S: System> Binding for TypedBinding<S> {
         self.system.is_about(record, document)
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        self.sink.probe()
+    async fn probe(&self) -> Result<(), Failure> {
+        self.sink.probe().await
     }
 }
 
@@ -142,6 +148,7 @@ struct TypedBatch<'r, S: System> {
     events: Vec<Option<S::Event<'r>>>,
 }
 
+#[async_trait]
 impl<'r, S: System> DecodedBatch<'r> for TypedBatch<'r, S> {
     fn decoded(&self) -> &[Decoded<'r>] {
         &self.decoded
@@ -155,33 +162,31 @@ impl<'r, S: System> DecodedBatch<'r> for TypedBatch<'r, S> {
         }
     }
 
-    fn enrich<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Enriched<'a>> {
-        Box::pin(async move {
-            let mut asked = Vec::with_capacity(chosen.len());
-            let mut events = Vec::with_capacity(chosen.len());
-            for &record in chosen {
-                if let (Some(Decoded::Event(identity, ())), Some(Some(event))) =
-                    (self.decoded.get(record), self.events.get(record))
-                {
-                    asked.push(record);
-                    events.push((identity, event));
-                }
+    async fn enrich(&self, chosen: &[usize]) -> Enriched<'_> {
+        let mut asked = Vec::with_capacity(chosen.len());
+        let mut events = Vec::with_capacity(chosen.len());
+        for &record in chosen {
+            if let (Some(Decoded::Event(identity, ())), Some(Some(event))) =
+                (self.decoded.get(record), self.events.get(record))
+            {
+                asked.push(record);
+                events.push((identity, event));
             }
-            let mut records = Vec::with_capacity(events.len());
-            let mut writes = Vec::with_capacity(events.len());
-            let mut rejected = Vec::new();
-            for (record, enriched) in asked.into_iter().zip(self.bound.system.enrich(events).await) {
-                match enriched {
-                    Ok(write) => {
-                        records.push(record);
-                        writes.push(write);
-                    }
-                    Err(reject) => rejected.push((record, reject)),
+        }
+        let mut records = Vec::with_capacity(events.len());
+        let mut writes = Vec::with_capacity(events.len());
+        let mut rejected = Vec::new();
+        for (record, enriched) in asked.into_iter().zip(self.bound.system.enrich(events).await) {
+            match enriched {
+                Ok(write) => {
+                    records.push(record);
+                    writes.push(write);
                 }
+                Err(reject) => rejected.push((record, reject)),
             }
-            let writes = Box::new(TypedWrites { sink: &*self.bound.sink, writes });
-            Enriched { writes, records, rejected }
-        })
+        }
+        let writes = Box::new(TypedWrites { sink: &*self.bound.sink, writes });
+        Enriched { writes, records, rejected }
     }
 }
 
@@ -190,6 +195,7 @@ struct TypedWrites<'a, W: Write> {
     writes: Vec<W>,
 }
 
+#[async_trait]
 impl<W: Write> Writes for TypedWrites<'_, W> {
     fn len(&self) -> usize {
         self.writes.len()
@@ -203,17 +209,15 @@ impl<W: Write> Writes for TypedWrites<'_, W> {
         self.writes.get(write).map(Write::content)
     }
 
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(async move {
-            let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
-            self.sink.write(&request).await
-        })
+    async fn send(&self, chosen: &[usize]) -> Result<Vec<Verdict>, Failure> {
+        let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
+        self.sink.write(&request).await
     }
 
-    fn probe_of(&self, write: usize) -> BoxFuture<'_, Result<(), Failure>> {
+    async fn probe_of(&self, write: usize) -> Result<(), Failure> {
         match self.writes.get(write) {
-            Some(write) => self.sink.probe_of(write),
-            None => self.sink.probe(),
+            Some(write) => self.sink.probe_of(write).await,
+            None => self.sink.probe().await,
         }
     }
 }

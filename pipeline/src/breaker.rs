@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 
 /// How many verdicts are looked at.
 pub(crate) const WINDOW: usize = 1_000;
@@ -35,7 +35,7 @@ impl Breaker {
 
     /// Whether over half of the last thousand verdicts were rejects.
     pub(crate) fn is_open(&self) -> bool {
-        self.rejects * 2 > WINDOW && !mutants::on(Mutant::BreakerOff)
+        self.rejects * 2 > WINDOW && !mutant!(BreakerOff)
     }
 
     /// A person looked and said to go on: forget what was, and let the next ten thousand verdicts pass. A breaker that is

@@ -1,17 +1,17 @@
 //! What a batch leaves to the park, and a run of what is there: it goes the way of a batch, and what may still pass later stays.
 //!
-//! A run owns its records until it ends, and waits for what a batch waits for, but for other batches: nothing else that is on
+//! A run owns its records until it results, and waits for what a batch waits for, but for other batches: nothing else that is on
 //! its way holds one of its keys. It guarantees that a record is only tried when those before it on its keys have their
 //! outcome, the broker's word on a dead letter among it.
 
 use rustc_hash::FxHashSet;
 
-use crate::batch::{BatchContext, BatchItem, End, items, register, send_dead_letters, set, succeeded, waves, write};
+use crate::batch::{BatchContext, BatchItem, items, register, send_dead_letters, set, succeeded, waves, write};
 use crate::batcher::{Batch, Span};
 use crate::binding::DecodedBatch;
 use crate::inflight::InFlight;
 use crate::offset_tracker::Seq;
-use crate::outcome::{Outcome, Tally};
+use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
 use crate::record::Record;
 
@@ -43,15 +43,16 @@ pub(crate) fn leave(
     batch: &Batch,
     events: &dyn DecodedBatch<'_>,
     fresh: &[&BatchItem<'_, '_>],
-    ends: &mut [End],
+    results: &mut [RecordResult],
 ) {
     let Some(park) = &cx.park else { return };
     for item in fresh {
-        let (Some(End::Later(why)), Some((span, record))) = (ends.get(item.record), place(batch, item)) else {
+        let (Some(RecordResult::Later(why)), Some((span, record))) = (results.get(item.record), place(batch, item))
+        else {
             continue;
         };
         let parked = park.park(span, record, &keys_of(events, item.record), why);
-        set(ends, item.record, if parked { End::Parked } else { End::Abandoned });
+        set(results, item.record, if parked { RecordResult::Parked } else { RecordResult::Abandoned });
     }
 }
 
@@ -59,7 +60,7 @@ pub(crate) fn leave(
 pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batch) -> Tally {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
-    let mut ends: Vec<End> = events.decoded().iter().map(End::of).collect();
+    let mut results: Vec<RecordResult> = events.decoded().iter().map(RecordResult::of).collect();
     let items = items(batch, events.decoded());
     let line = InFlight::default();
     let (_registration, places) = register(cx, &line, seq, &*events, &items);
@@ -71,22 +72,24 @@ pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batc
             if keys.iter().any(|key| stopped.contains(key)) {
                 stopped.extend(keys);
             } else if cx.dedupe.contains(spans, &item.candidate) {
-                set(&mut ends, item.record, End::Is(Outcome::Duplicate));
+                set(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
             } else {
                 fresh.push(item);
             }
         }
-        write(cx, seq, spans, &*events, &fresh, &mut ends).await;
-        cx.dedupe
-            .insert_local(spans, fresh.iter().filter(|item| succeeded(&ends, item.record)).map(|item| &item.candidate));
+        write(cx, seq, spans, &*events, &fresh, &mut results).await;
+        cx.dedupe.insert_local(
+            spans,
+            fresh.iter().filter(|item| succeeded(&results, item.record)).map(|item| &item.candidate),
+        );
         for item in fresh {
-            judge(park, batch, &*events, item, &mut ends, &mut stopped);
+            judge(park, batch, &*events, item, &mut results, &mut stopped);
         }
     }
-    send_dead_letters(cx, seq, batch, &mut ends).await;
-    let known = items.iter().filter(|item| succeeded(&ends, item.record));
+    send_dead_letters(cx, seq, batch, &mut results).await;
+    let known = items.iter().filter(|item| succeeded(&results, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
-    end(park, batch, &ends)
+    end(park, batch, &results)
 }
 
 /// Tells the park what was said of a write; those behind it are not tried in this run unless it passed.
@@ -95,27 +98,29 @@ fn judge(
     batch: &Batch,
     events: &dyn DecodedBatch<'_>,
     item: &BatchItem<'_, '_>,
-    ends: &mut [End],
+    results: &mut [RecordResult],
     stopped: &mut FxHashSet<String>,
 ) {
-    let (Some(end), Some(span)) = (ends.get_mut(item.record), batch.spans.get(item.candidate.span)) else { return };
-    match end {
-        End::Is(_) => return,
-        End::Later(_) => park.tried(span, item.candidate.offset),
-        End::Dead(why, attempts) => *attempts += park.gave_up(span, item.candidate.offset, why),
-        End::Open | End::Parked | End::Abandoned => {}
+    let (Some(result), Some(span)) = (results.get_mut(item.record), batch.spans.get(item.candidate.span)) else {
+        return;
+    };
+    match result {
+        RecordResult::Ended(_) => return,
+        RecordResult::Later(_) => park.tried(span, item.candidate.offset),
+        RecordResult::Rejected { reject, attempts } => *attempts += park.gave_up(span, item.candidate.offset, reject),
+        RecordResult::Open | RecordResult::Parked | RecordResult::Abandoned => {}
     }
     stopped.extend(keys_of(events, item.record));
 }
 
 /// Takes what has its outcome out of the park; the rest goes on waiting there, if the partition is still ours.
-fn end(park: &Park, batch: &Batch, ends: &[End]) -> Tally {
+fn end(park: &Park, batch: &Batch, results: &[RecordResult]) -> Tally {
     let mut tally = Tally::default();
     let mut done = Vec::new();
     let mut waiting = 0;
-    for (record, end) in batch.records.iter().zip(ends) {
-        match end {
-            End::Is(outcome) => {
+    for (record, result) in batch.records.iter().zip(results) {
+        match result {
+            RecordResult::Ended(outcome) => {
                 tally.add(*outcome);
                 done.push(record.offset);
             }

@@ -3,10 +3,11 @@
 //! It owns the shape of a letter: the original key, payload and headers, and headers that say where it came from and
 //! why it is here. Letters are identified by consumer group and coordinates, so a second letter of a redelivery is the same one.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::record::{Header, Record};
-use crate::sink::{BoxFuture, Failure, Reject};
+use crate::sink::{Failure, Reject};
 
 /// The name of the topic that takes the dead letters of a topic.
 pub fn topic_of(topic: &str) -> String {
@@ -99,9 +100,10 @@ fn cut(text: &str, bytes: usize) -> &str {
 }
 
 /// Takes letters and answers when the broker has them.
+#[async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
     /// One answer a letter, in order: acknowledged, or why not yet.
-    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>>;
+    async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>>;
 }
 
 #[cfg(test)]

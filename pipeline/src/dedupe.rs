@@ -5,16 +5,17 @@
 //! offset marked under an earlier assignment) is never skipped, and trouble with the store means "fresh".
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use lru::LruCache;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sha2::{Digest, Sha256};
 
 use crate::batcher::Span;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
-use crate::sink::BoxFuture;
 
 /// Names an event and its payload: the same message id with another payload is another mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,18 +48,19 @@ pub struct Known {
 }
 
 /// Where marks outlive the process, for one consumer group, topic and target.
+#[async_trait]
 pub trait MarkStore: Send + Sync + 'static {
     /// Looks marks up: one answer a partition, in order, in one round trip.
     ///
     /// # Errors
     /// Why the store could not be asked.
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>>;
+    async fn read(&self, asked: &[Marks]) -> Result<Vec<Known>, String>;
 
     /// Makes marks and raises the highest offset of their partitions in one transaction.
     ///
     /// # Errors
     /// Why the store could not be told.
-    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>>;
+    async fn write(&self, made: &[Marks]) -> Result<(), String>;
 }
 
 /// A record that may be a copy.
@@ -102,7 +104,7 @@ impl Dedupe {
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        self.window.lock()
     }
 
     /// Asks the store about a whole batch, in one round trip: which candidates it knows as copies of earlier records.
@@ -127,7 +129,7 @@ impl Dedupe {
             for (marks, known) in asked.iter().zip(known) {
                 let Some(span) = spans.iter().find(|span| span.at == marks.at) else { continue };
                 let before = match window.horizon(span).learn(&known) {
-                    _ if mutants::on(Mutant::HighestIgnored) => -1,
+                    _ if mutant!(HighestIgnored) => -1,
                     before => before,
                 };
                 answers.insert(&marks.at, (before, known.offsets.into_iter()));

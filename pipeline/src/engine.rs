@@ -21,7 +21,7 @@ use crate::dedupe::{Dedupe, MarkStore};
 use crate::feed::{Feed, Revocation};
 use crate::finished_batch::{FinishedBatch, report};
 use crate::inflight::InFlight;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::{Frontier, OffsetTracker, Seq};
 use crate::outcome::Tally;
 use crate::park::Park;
@@ -260,7 +260,7 @@ impl Engine {
             return;
         }
         let seq = self.offsets.open(batch.spans.clone());
-        if mutants::on(Mutant::CommitBeforeWrite) {
+        if mutant!(CommitBeforeWrite) {
             self.settled(seq);
         }
         if batch.records.is_empty() {

@@ -8,8 +8,8 @@ use crate::batcher::Span;
 use crate::binding::Writes;
 use crate::judge::{Coordinate, JudgeStep};
 use crate::leases::Leases;
+use crate::outcome::RecordResult;
 use crate::sink::{Failure, Reject, SinkLimits};
-use crate::write::WriteResult;
 
 /// Where the record of a write stands.
 pub(crate) struct WriteOrigin {
@@ -91,11 +91,11 @@ pub(crate) fn halve(mut group: Group, not_before: Option<Instant>, queue: &mut V
     }
 }
 
-pub(crate) fn reject(group: &Group, reject: Reject, results: &mut [Option<WriteResult>]) {
+pub(crate) fn reject(group: &Group, reject: Reject, results: &mut [RecordResult]) {
     let attempts = group.suspect.as_ref().map_or(1, |suspect| suspect.attempts.max(1));
     for &item in &group.items {
         if let Some(slot) = results.get_mut(item) {
-            *slot = Some(WriteResult::Rejected { reject: reject.clone(), attempts });
+            *slot = RecordResult::Rejected { reject: reject.clone(), attempts };
         }
     }
 }
@@ -106,13 +106,13 @@ pub(crate) fn abandon(
     leases: &Leases,
     spans: &[Span],
     sources: &[WriteOrigin],
-    fates: &mut [Option<WriteResult>],
+    results: &mut [RecordResult],
 ) {
     let live: Vec<bool> = spans.iter().map(|span| leases.live(span)).collect();
     group.items.retain(|&item| {
         let alive = sources.get(item).and_then(|source| live.get(source.span)).copied().unwrap_or(false);
-        if !alive && let Some(slot) = fates.get_mut(item) {
-            *slot = Some(WriteResult::Abandoned);
+        if !alive && let Some(slot) = results.get_mut(item) {
+            *slot = RecordResult::Abandoned;
         }
         alive
     });

@@ -5,12 +5,12 @@
 
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxHashMap, FxHasher};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Seq;
 use crate::sink::SinkLimits;
 use crate::system::Identity;
@@ -71,7 +71,7 @@ pub(crate) struct Registration<'a> {
 
 impl InFlight {
     fn holders(&self) -> MutexGuard<'_, FxHashMap<u64, Holder>> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.holders.lock()
     }
 
     /// Registers the records of a batch, in log order. To be called in the order of the batches.
@@ -98,7 +98,7 @@ impl InFlight {
                     Entry::Vacant(entry) => {
                         entry.insert(Holder { seq, wave: place.wave, done: done.clone() });
                     }
-                    Entry::Occupied(_) if mutants::on(Mutant::EqualVersionsRace) => {}
+                    Entry::Occupied(_) if mutant!(EqualVersionsRace) => {}
                     Entry::Occupied(mut entry) if entry.get().seq == seq => {
                         place.wave = place.wave.max(entry.get().wave + 1);
                         entry.get_mut().wave = place.wave;

@@ -5,14 +5,14 @@
 //! is an outage from the fourth on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::Rng;
 use tokio::time::Instant;
 
 use crate::breaker::Breaker;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::record::TopicPartition;
 
 /// Pairs of tries in an attempt.
@@ -40,7 +40,7 @@ pub(crate) enum JudgeStep {
 /// other of its pair met: so a pair speaks against a sound write with a chance of a quarter at most.
 pub(crate) fn plan(rng: &mut impl Rng) -> VecDeque<JudgeStep> {
     let mut steps = VecDeque::new();
-    if mutants::on(Mutant::AttemptsUnpaired) {
+    if mutant!(AttemptsUnpaired) {
         return VecDeque::from([JudgeStep::Write]);
     }
     for _ in 0..PAIRS {
@@ -77,7 +77,7 @@ pub(crate) struct Judge(Mutex<JudgeState>);
 
 impl Judge {
     fn state(&self) -> MutexGuard<'_, JudgeState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Whether a person has to decide.
@@ -117,7 +117,7 @@ impl Judge {
         if !state.pardoned.contains(write) {
             state.buried.remove(write);
             state.suspects.insert(write.clone());
-            state.outage |= state.counted() > SUSPECTS && !mutants::on(Mutant::BreakerOff);
+            state.outage |= state.counted() > SUSPECTS && !mutant!(BreakerOff);
         }
     }
 

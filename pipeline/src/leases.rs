@@ -4,15 +4,15 @@
 //! that nothing is sent for a partition after its assignment was known to be over, nor by a process that slept through
 //! its session: it first has to hear from the group that it is still a member.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batcher::Span;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Leases {
     }
 
     fn state(&self) -> MutexGuard<'_, LeaseState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn changed(&self) {
@@ -98,7 +98,7 @@ impl Leases {
 
     /// Whether the feed has not polled for longer than the session lasts: the group may have given the partitions away.
     pub fn overslept(&self) -> bool {
-        self.state().polled.elapsed() > self.session_timeout && !mutants::on(Mutant::Oversleeping)
+        self.state().polled.elapsed() > self.session_timeout && !mutant!(Oversleeping)
     }
 
     /// The epoch under which a partition is assigned now.
@@ -113,8 +113,7 @@ impl Leases {
 
     /// Whether what was polled under this assignment may still be sent.
     pub fn live(&self, span: &Span) -> bool {
-        mutants::on(Mutant::LeasesIgnored)
-            || self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch)
+        mutant!(LeasesIgnored) || self.state().leases.get(&span.at).is_some_and(|lease| lease.epoch == span.epoch)
     }
 
     /// Whether a batch of this assignment may begin.

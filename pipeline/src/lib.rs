@@ -36,6 +36,7 @@ pub mod status;
 pub mod system;
 
 mod write;
+mod write_run;
 
 pub use binding::{Binding, bind};
 pub use engine::{Engine, EngineError, EngineOptions, EngineParts, Proceed};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::batcher::Span;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 
 /// Names a slot; slots are numbered in the order in which their batches were cut.
@@ -77,7 +77,7 @@ impl OffsetTracker {
 
     /// Takes revoked partitions out of every open slot and out of the frontier; a late settle then moves nothing of theirs.
     pub fn forget(&mut self, partitions: &[TopicPartition]) {
-        if mutants::on(Mutant::LateSettle) {
+        if mutant!(LateSettle) {
             return;
         }
         for slot in &mut self.slots {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::sink::Reject;
+use crate::system::Decoded;
+
 /// How a record ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -29,6 +32,42 @@ impl Outcome {
             Self::DeadLettered => "dead_lettered",
             Self::Ignored => "ignored",
         }
+    }
+}
+
+/// What is known of a record so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RecordResult {
+    /// Nothing yet.
+    Open,
+    Ended(Outcome),
+    /// A dead letter that the broker does not have yet.
+    Rejected {
+        reject: Reject,
+        /// Times that its write was tried.
+        attempts: u32,
+    },
+    /// Its write may pass later.
+    Later(Reject),
+    /// It left its batch, and waits in the park.
+    Parked,
+    /// Its partition was taken away.
+    Abandoned,
+}
+
+impl RecordResult {
+    /// What the system says is all there is to know of a record that is no event.
+    pub(crate) fn of(decoded: &Decoded<'_>) -> Self {
+        match decoded {
+            Decoded::Event(..) => Self::Open,
+            Decoded::Reject(reject) => Self::rejected(reject.clone()),
+            Decoded::Ignore => Self::Ended(Outcome::Ignored),
+        }
+    }
+
+    /// Rejected before it was ever tried.
+    pub(crate) fn rejected(reject: Reject) -> Self {
+        Self::Rejected { reject, attempts: 0 }
     }
 }
 

@@ -6,16 +6,16 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::batcher::{Batch, Span};
 use crate::lane::{Ladder, Lane};
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Frontier;
 use crate::record::{Epoch, Record, TopicPartition};
 use crate::sink::Reject;
@@ -65,7 +65,7 @@ impl Park {
     }
 
     fn state(&self) -> MutexGuard<'_, ParkState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Puts a record behind those that wait for one of its keys. Returns whether any does.
@@ -73,7 +73,7 @@ impl Park {
         let mut state = self.state();
         let Some(lane) = state.lane(span) else { return false };
         let keys = keys();
-        let behind = lane.holds(&keys) && !mutants::on(Mutant::ParkedOvertaken);
+        let behind = lane.holds(&keys) && !mutant!(ParkedOvertaken);
         if behind {
             let now = Instant::now();
             lane.push(record.clone(), &keys, 0, now, now);
@@ -161,7 +161,7 @@ impl Park {
 
     /// Keeps the frontier from passing what waits.
     pub(crate) fn hold_back(&self, frontier: &mut Frontier) {
-        if mutants::on(Mutant::ParkedPassed) {
+        if mutant!(ParkedPassed) {
             return;
         }
         for (at, (epoch, lane)) in &self.state().lanes {
@@ -260,7 +260,7 @@ mod tests {
         fn increment(&self, _: f64) {}
         fn decrement(&self, _: f64) {}
         fn set(&self, value: f64) {
-            self.0.lock().unwrap().insert(self.1.clone(), value);
+            self.0.lock().insert(self.1.clone(), value);
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let (waits, gauges) = (ladder(), Gauges::default());
         let told = |waits: &Park| {
             metrics::with_local_recorder(&gauges, || waits.gauge("s"));
-            let told = gauges.0.lock().unwrap().clone();
+            let told = gauges.0.lock().clone();
             (told.get("millrace_parked_records").copied(), told.get("millrace_parked_oldest_seconds").copied())
         };
         assert_eq!(told(&waits), (None, None));
@@ -306,7 +306,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(7)).await;
         park(&waits, 1, 9);
         assert_eq!(told(&waits), (Some(2.0), Some(7.0)));
-        assert_eq!(gauges.0.lock().unwrap()["millrace_parked_bytes"], waits.bytes() as f64);
+        assert_eq!(gauges.0.lock()["millrace_parked_bytes"], waits.bytes() as f64);
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(waits.begin(span(1)).records.len(), 1);
         assert!(waits.end(&span(1), [5].into_iter()));

@@ -4,18 +4,18 @@
 //! the highest offset ever marked. All trouble ends in an error within a second; while Redis is away it is asked again
 //! every two seconds only.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, Pipeline, RedisError, TlsCertificates, Value};
 use tokio::sync::OnceCell;
 
 use crate::dedupe::{Known, MarkStore, Marks};
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::ongoing::Ongoing;
 use crate::record::TopicPartition;
-use crate::sink::BoxFuture;
 
 const DAY: u64 = 24 * 60 * 60;
 /// A mark is asked for on the day it was made and on the next, so it lives for 24 hours at least.
@@ -83,7 +83,7 @@ impl RedisMarks {
     /// When the URL or the certificate cannot be used; the error may quote the URL, and with it a password.
     pub fn new(url: &str, ca_pem: Option<&str>, group: &str, target: &str) -> Result<Self, RedisError> {
         let client = redis_client(url, ca_pem)?;
-        let namespace = match mutants::on(Mutant::SharedDedupe) {
+        let namespace = match mutant!(SharedDedupe) {
             true => "millrace:shared".to_owned(),
             false => format!("millrace:{group}:{target}"),
         };
@@ -136,7 +136,7 @@ impl RedisMarks {
     }
 
     fn away(&self) -> MutexGuard<'_, Option<Away>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+        self.away.lock()
     }
 
     /// Takes in how a question ended, and says what changes by it.
@@ -160,45 +160,6 @@ impl RedisMarks {
             }
             (None, None) => {}
         }
-    }
-
-    async fn look_up(&self, asked: &[Marks]) -> Result<Vec<Known>, String> {
-        let day = Self::day();
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        for marks in asked {
-            pipeline.cmd("ZSCORE").arg(self.highest_key(&marks.at)).arg("offset");
-            for day in asked_on(day) {
-                let ask = pipeline.cmd("HMGET").arg(self.marks_key(&marks.at, day));
-                marks.marks.iter().for_each(|(mark, _)| {
-                    ask.arg(&mark.0[..]);
-                });
-            }
-        }
-        let answers: Vec<Value> = self.query(&pipeline).await?;
-        let known = asked.iter().zip(answers.chunks_exact(3)).map(|(_, answer)| read(answer));
-        known.collect::<Result<_, _>>().map_err(|error| error.to_string())
-    }
-
-    async fn make(&self, made: &[Marks]) -> Result<(), String> {
-        let day = Self::day();
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        for marks in made {
-            let key = self.marks_key(&marks.at, day);
-            let set = pipeline.cmd("HSET").arg(&key);
-            marks.marks.iter().for_each(|(mark, offset)| {
-                set.arg(&mark.0[..]).arg(*offset);
-            });
-            set.ignore();
-            pipeline.cmd("EXPIRE").arg(&key).arg(MARK_SECONDS).ignore();
-            let highest = marks.marks.iter().map(|(_, offset)| *offset).max().unwrap_or(-1);
-            let key = self.highest_key(&marks.at);
-            // A score is a double, exact for offsets up to 2^53; GT never lowers it.
-            pipeline.cmd("ZADD").arg(&key).arg("GT").arg(highest).arg("offset").ignore();
-            pipeline.cmd("EXPIRE").arg(&key).arg(HIGHEST_SECONDS).ignore();
-        }
-        self.query(&pipeline).await
     }
 }
 
@@ -228,13 +189,45 @@ fn read(answer: &[Value]) -> Result<Known, redis::ParsingError> {
     })
 }
 
+#[async_trait]
 impl MarkStore for RedisMarks {
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>> {
-        Box::pin(self.look_up(asked))
+    async fn read(&self, asked: &[Marks]) -> Result<Vec<Known>, String> {
+        let day = Self::day();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        for marks in asked {
+            pipeline.cmd("ZSCORE").arg(self.highest_key(&marks.at)).arg("offset");
+            for day in asked_on(day) {
+                let ask = pipeline.cmd("HMGET").arg(self.marks_key(&marks.at, day));
+                marks.marks.iter().for_each(|(mark, _)| {
+                    ask.arg(&mark.0[..]);
+                });
+            }
+        }
+        let answers: Vec<Value> = self.query(&pipeline).await?;
+        let known = asked.iter().zip(answers.chunks_exact(3)).map(|(_, answer)| read(answer));
+        known.collect::<Result<_, _>>().map_err(|error| error.to_string())
     }
 
-    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(self.make(made))
+    async fn write(&self, made: &[Marks]) -> Result<(), String> {
+        let day = Self::day();
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        for marks in made {
+            let key = self.marks_key(&marks.at, day);
+            let set = pipeline.cmd("HSET").arg(&key);
+            marks.marks.iter().for_each(|(mark, offset)| {
+                set.arg(&mark.0[..]).arg(*offset);
+            });
+            set.ignore();
+            pipeline.cmd("EXPIRE").arg(&key).arg(MARK_SECONDS).ignore();
+            let highest = marks.marks.iter().map(|(_, offset)| *offset).max().unwrap_or(-1);
+            let key = self.highest_key(&marks.at);
+            // A score is a double, exact for offsets up to 2^53; GT never lowers it.
+            pipeline.cmd("ZADD").arg(&key).arg("GT").arg(highest).arg("offset").ignore();
+            pipeline.cmd("EXPIRE").arg(&key).arg(HIGHEST_SECONDS).ignore();
+        }
+        self.query(&pipeline).await
     }
 }
 

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
+use async_trait::async_trait;
+
 /// A future that can be kept behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -169,6 +171,7 @@ pub struct Content {
 }
 
 /// A store.
+#[async_trait]
 pub trait Sink<W: Write>: Send + Sync + 'static {
     /// A short name for logs and `/readyz`, such as `elasticsearch`.
     fn name(&self) -> &'static str;
@@ -180,19 +183,19 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    fn write<'a>(&'a self, writes: &'a [&'a W]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
+    async fn write(&self, writes: &[&W]) -> Result<Vec<Verdict>, Failure>;
 
     /// Sends the store a write that it takes and that changes nothing: whether a write that fails has itself to blame.
     ///
     /// # Errors
     /// Why it is not.
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn probe(&self) -> Result<(), Failure>;
 
     /// As `probe`, the way that this write goes: under its own id, so that it meets the same shard.
     ///
     /// # Errors
     /// Why it is not.
-    fn probe_of<'a>(&'a self, _write: &'a W) -> BoxFuture<'a, Result<(), Failure>> {
-        self.probe()
+    async fn probe_of(&self, _write: &W) -> Result<(), Failure> {
+        self.probe().await
     }
 }

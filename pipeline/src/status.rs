@@ -4,8 +4,9 @@
 //! changes, once a minute while it stands (whoever runs the parts calls `remind`), and when it goes, however often it is raised.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::ongoing::Ongoing;
 
@@ -45,7 +46,7 @@ impl Status {
     }
 
     fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, Raised>> {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reasons.lock()
     }
 
     /// Raises a reason, or replaces what the source raised before.

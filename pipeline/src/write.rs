@@ -1,13 +1,14 @@
-//! The retry loop: writes go to the store until each has a fate.
+//! The retry loop: writes go to the store until each has its result.
 //!
 //! It waits for the store. A refused request is halved until the offender stands alone; whether a write that fails alone has
 //! itself to blame is for the judge to say. It guarantees that an outage rejects nothing and that nothing is sent for a
 //! partition that was taken away.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
@@ -18,11 +19,13 @@ use crate::breaker::WINDOW;
 use crate::group::{Group, Suspicion, abandon, halve, next, reject, requests};
 use crate::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
 use crate::leases::Leases;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Seq;
+use crate::outcome::{Outcome, RecordResult};
 use crate::park::Park;
 use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
+use crate::write_run::WriteRun;
 
 pub(crate) use crate::group::WriteOrigin;
 
@@ -43,22 +46,6 @@ pub struct RetryPolicy {
     pub max_delay: Duration,
 }
 
-/// What became of a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WriteResult {
-    Applied,
-    Superseded,
-    Rejected {
-        reject: Reject,
-        /// Times that the write was tried.
-        attempts: u32,
-    },
-    /// It may pass later, and may wait for that.
-    Later(Reject),
-    /// Its partition was taken away.
-    Abandoned,
-}
-
 /// Writes to one store; shared by the batches in flight.
 pub(crate) struct Writer {
     store: Arc<dyn Binding>,
@@ -66,20 +53,6 @@ pub(crate) struct Writer {
     status: Arc<Status>,
     judge: Judge,
     rng: Mutex<StdRng>,
-}
-
-/// One call of `write`.
-struct WriteRun<'a> {
-    seq: Seq,
-    spans: &'a [Span],
-    writes: &'a dyn Writes,
-    sources: &'a [WriteOrigin],
-    /// Where writes may wait that may pass later.
-    park: Option<&'a Park>,
-    queue: VecDeque<Group>,
-    /// Writes that another document stood in the way of: they go once more, alone, when all others have their fates.
-    conflicts: Vec<usize>,
-    results: Vec<Option<WriteResult>>,
 }
 
 impl Writer {
@@ -98,7 +71,7 @@ impl Writer {
         self.judge.proceed()
     }
 
-    /// Writes until each write has a fate; gives the fates in the order of the writes. `sources` says where the record of
+    /// Writes until each write has its result; gives the results in the order of the writes. `sources` says where the record of
     /// each stands.
     pub(crate) async fn write(
         &self,
@@ -108,10 +81,10 @@ impl Writer {
         writes: &dyn Writes,
         sources: &[WriteOrigin],
         park: Option<&Park>,
-    ) -> Vec<WriteResult> {
+    ) -> Vec<RecordResult> {
         let queue = requests(self.store.limits(), writes);
-        let fates = vec![None; writes.len()];
-        let mut run = WriteRun { seq, spans, writes, sources, park, queue, conflicts: Vec::new(), results: fates };
+        let results = vec![RecordResult::Open; writes.len()];
+        let mut run = WriteRun { seq, spans, writes, sources, park, queue, conflicts: Vec::new(), results };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
             if let Some(pause) = group.not_before.map(|at| at.saturating_duration_since(Instant::now())) {
                 leases.sleep(pause).await;
@@ -126,8 +99,8 @@ impl Writer {
             self.turn(group, &mut run).await;
         }
         self.status.clear_by(seq.0, self.store.store());
-        // Every group leaves the queue only when its items have fates, so nothing is left to default.
-        run.results.into_iter().map(|fate| fate.unwrap_or(WriteResult::Abandoned)).collect()
+        // A group leaves the queue only when each of its writes has its result: none is open.
+        run.results
     }
 
     /// Sends a group, or the no-op whose turn it is.
@@ -166,16 +139,16 @@ impl Writer {
         let mut again = Vec::new();
         let mut settled = false;
         for (item, verdict) in group.items.drain(..).zip(verdicts) {
-            let fate = match verdict {
-                Verdict::Applied => WriteResult::Applied,
-                Verdict::Superseded => WriteResult::Superseded,
-                Verdict::Later(reject) => WriteResult::Later(reject),
+            let result = match verdict {
+                Verdict::Applied => RecordResult::Ended(Outcome::Applied),
+                Verdict::Superseded => RecordResult::Ended(Outcome::Superseded),
+                Verdict::Later(reject) => RecordResult::Later(reject),
                 Verdict::Conflict(_) if !last => {
                     run.conflicts.push(item);
                     continue;
                 }
                 Verdict::Reject(reject) | Verdict::Conflict(reject) if !open => {
-                    WriteResult::Rejected { reject, attempts }
+                    RecordResult::Rejected { reject, attempts }
                 }
                 Verdict::Reject(reject) | Verdict::Conflict(reject) => {
                     worst = Some(breaker_failure(&reject, &self.continuing()));
@@ -196,7 +169,7 @@ impl Writer {
                 self.judge.clear(&record);
             }
             if let Some(slot) = run.results.get_mut(item) {
-                *slot = Some(fate);
+                *slot = result;
             }
         }
         if settled {
@@ -215,7 +188,7 @@ impl Writer {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
-                Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
+                Ok(()) if !alone && !mutant!(NoHalving) => return halve(group, None, &mut run.queue),
                 Ok(()) if !self.judge.note(std::iter::once(true)) => return self.reject_group(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
@@ -335,7 +308,7 @@ impl Writer {
     }
 
     fn rng(&self) -> MutexGuard<'_, StdRng> {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rng.lock()
     }
 
     fn plan(&self) -> VecDeque<JudgeStep> {
@@ -346,35 +319,6 @@ impl Writer {
     fn pause(&self, failures: u32) -> Duration {
         let doubled = self.policy.delay.saturating_mul(1 << (failures.max(1) - 1).min(16));
         doubled.min(self.policy.max_delay).mul_f64(self.rng().random_range(0.5..=1.0))
-    }
-}
-
-impl WriteRun<'_> {
-    /// The record of a single write.
-    fn record(&self, group: &Group) -> Option<Coordinate> {
-        let item = group.items.first()?;
-        self.sources.get(*item)?.coordinate(self.spans)
-    }
-
-    /// Says of a write that may pass later whether it may wait for that.
-    fn put_off(&self, item: usize, verdict: &mut Verdict, last: bool) {
-        let waits = |asked: fn(&Park, &Span, i64, &str) -> bool, why: &Reject| {
-            let (Some(park), Some(source)) = (self.park, self.sources.get(item)) else { return false };
-            self.spans.get(source.span).is_some_and(|span| asked(park, span, source.offset, &why.class))
-        };
-        match verdict {
-            Verdict::Later(why) if !waits(Park::may_wait, why) => *verdict = Verdict::Reject(why.clone()),
-            Verdict::Conflict(why) if last && waits(Park::conflict_may_wait, why) => {
-                *verdict = Verdict::Later(why.clone())
-            }
-            _ => {}
-        }
-    }
-
-    fn next_conflict(&mut self) -> Option<Group> {
-        let item = *self.conflicts.iter().min()?;
-        self.conflicts.retain(|other| *other != item);
-        Some(Group { items: vec![item], last: true, ..Group::default() })
     }
 }
 

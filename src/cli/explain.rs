@@ -1,4 +1,4 @@
-//! `millrace explain`: the story of one document.
+//! `millrace explain`: the report of one document.
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,7 +31,7 @@ pub struct ExplainArgs {
     pub document: bool,
 }
 
-/// Tells the story, and judges by the exit code.
+/// Tells the report, and judges by the exit code.
 ///
 /// # Errors
 /// The store is not as the log says; or that it could not be told.
@@ -44,17 +44,18 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let story = explain::explain(system, &config, systems::projection_stores(system, &config), args.id, progress).await;
+    let report =
+        explain::explain(system, &config, systems::projection_stores(system, &config), args.id, progress).await;
     bar.finish_and_clear();
-    let story = story.map_err(failure)?;
+    let report = report.map_err(failure)?;
     if args.json {
-        print_json(&as_json(&story, args.document)?)?;
+        print_json(&as_json(&report, args.document)?)?;
     } else {
-        tell(&story, args.document)?;
+        tell(&report, args.document)?;
     }
-    match story.standing {
+    match report.standing {
         Confidence::Right => Ok(()),
-        Confidence::Wrong => Err(CommandFailure::findings(format!("{} is not as the log says", story.facts.store()))),
+        Confidence::Wrong => Err(CommandFailure::findings(format!("{} is not as the log says", report.facts.store()))),
         Confidence::Open => Err(CommandFailure::again("it could not be told for certain")),
     }
 }
@@ -68,19 +69,19 @@ fn failure(error: ExplainError) -> CommandFailure {
     }
 }
 
-fn tell(story: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
-    let facts = &story.facts;
+fn tell(report: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
+    let facts = &report.facts;
     let version = |event: &LoggedEvent| event.version().map_or_else(|| "-".to_owned(), |version| version.to_string());
     let places: Vec<String> = (0..facts.events.len()).map(|number| facts.place(number)).collect();
     let width = places.iter().map(String::len).max().unwrap_or(0);
-    for ((event, fate), place) in facts.events.iter().zip(&story.outcomes).zip(&places) {
+    for ((event, outcome), place) in facts.events.iter().zip(&report.outcomes).zip(&places) {
         let source = match event.source {
             EventSource::Topic => "",
             EventSource::History => "  (no longer in the topic; from the audit's history)",
             EventSource::Letter => "  (no longer in the topic; from its dead letter)",
         };
-        let (kind, version, fate) = (event.kind(), version(event), story.outcome_text(fate));
-        print(&format!("{place:<width$}  {kind:<7}  {version:<16}  {fate}{source}"))?;
+        let (kind, version, outcome) = (event.kind(), version(event), report.outcome_text(outcome));
+        print(&format!("{place:<width$}  {kind:<7}  {version:<16}  {outcome}{source}"))?;
     }
     for store in &facts.stores {
         print(&format!("{} ({}): {}", store.name, store.system, holds(store)))?;
@@ -88,7 +89,7 @@ fn tell(story: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
             print(text)?;
         }
     }
-    print(&story.why)?;
+    print(&report.why)?;
     facts.notes.iter().try_for_each(|note| print(note))
 }
 
@@ -165,8 +166,8 @@ struct ExplainOutput<'s> {
     notes: &'s [String],
 }
 
-fn as_json(story: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, CommandFailure> {
-    let facts = &story.facts;
+fn as_json(report: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, CommandFailure> {
+    let facts = &report.facts;
     let stores = facts.stores.iter().map(|store| {
         let text = store.found.as_ref().and_then(|found| found.text.as_deref()).filter(|_| document);
         let document = text.map(serde_json::from_str).transpose();
@@ -187,18 +188,18 @@ fn as_json(story: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, C
         events: facts
             .events
             .iter()
-            .zip(&story.outcomes)
-            .map(|(event, fate)| event_as_json(story, event, fate))
+            .zip(&report.outcomes)
+            .map(|(event, outcome)| event_as_json(report, event, outcome))
             .collect(),
         stores: stores.collect::<Result<_, CommandFailure>>()?,
-        why: &story.why,
-        finding: story.finding.map(DifferenceName::name),
+        why: &report.why,
+        finding: report.finding.map(DifferenceName::name),
         notes: &facts.notes,
     })
 }
 
-fn event_as_json(story: &ExplainReport, event: &LoggedEvent, fate: &EventOutcome) -> Value {
-    let (name, by, cause) = match fate {
+fn event_as_json(report: &ExplainReport, event: &LoggedEvent, outcome: &EventOutcome) -> Value {
+    let (name, by, cause) = match outcome {
         EventOutcome::Applied => ("applied", None, None),
         EventOutcome::Replaced(by) => ("replaced", Some(*by), None),
         EventOutcome::Superseded(by) => ("superseded", Some(*by), None),
@@ -228,7 +229,7 @@ fn event_as_json(story: &ExplainReport, event: &LoggedEvent, fate: &EventOutcome
         "kind": event.version().map(|_| event.kind()),
         "version": event.version(),
         "fate": name,
-        "by": by.map(|by| story.facts.place(by)),
+        "by": by.map(|by| report.facts.place(by)),
         "class": cause.map(|cause| &cause.class),
         "reason": cause.map(|cause| &cause.reason),
     })

@@ -3,9 +3,10 @@
 //! It guarantees that a projection that was brought along is never in its primary's way: it stays out of readiness, and one that
 //! fails is started again, later each time.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use pipeline::Tally;
 use pipeline::sink::Order;
 use serde_json::{Value, json};
@@ -37,11 +38,11 @@ impl Current {
     }
 
     pub(super) fn now(&self) -> ConsumerView {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 
     fn set(&self, shown: ConsumerView) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = shown;
+        *self.0.write() = shown;
     }
 }
 

@@ -148,7 +148,7 @@ enum Command {
     Losses(losses::LossesArgs),
     /// Compare a store with the log, document by document
     Verify(verify::VerifyArgs),
-    /// Tell the story of one document: its events, what became of each, and what the stores hold
+    /// Say all about one document: its events, what became of each, and what the stores hold
     Explain(explain::ExplainArgs),
     /// Take a person's values out of every store and the dead letters, and say what cannot be reached
     Erase(erase::EraseArgs),

@@ -2,13 +2,15 @@
 //! nothing newer. What is rejected again stays the letter that it is; nothing is written to the dead letters.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
-use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{BoxFuture, Failure, Order, Reject};
+use pipeline::mutant;
+use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::Decoded;
 use pipeline::{Engine, EngineError, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
 use thiserror::Error;
@@ -47,12 +49,12 @@ pub struct Replayed {
 #[derive(Debug, Default)]
 struct Findings(Mutex<Vec<(TopicPartition, i64, Reject)>>);
 
+#[async_trait]
 impl DeadLetters for Findings {
-    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        found.extend(letters.iter().map(|l| (l.record.at.clone(), l.record.offset, l.reject.clone())));
-        let answers = letters.iter().map(|_| Ok(())).collect();
-        Box::pin(async move { answers })
+    async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
+        let found = letters.iter().map(|l| (l.record.at.clone(), l.record.offset, l.reject.clone()));
+        self.0.lock().extend(found);
+        letters.iter().map(|_| Ok(())).collect()
     }
 }
 
@@ -113,7 +115,7 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
         // As good as gone: a purge may be on its way to it.
         Some(held) if held.deleted && held.version >= version => false,
         Some(_) => true,
-        None => version >= horizon || mutants::on(Mutant::PurgeHorizonIgnored),
+        None => version >= horizon || mutant!(PurgeHorizonIgnored),
     };
     let allow = |identity: &Option<(String, i64)>| {
         identity
@@ -148,7 +150,7 @@ async fn write(
     drop(intake);
     let tally = engine.await.map_err(EngineError::Panicked)??;
     replayed.tally.merge(tally);
-    replayed.rejected.append(&mut findings.0.lock().unwrap_or_else(PoisonError::into_inner));
+    replayed.rejected.append(&mut findings.0.lock());
     Ok(())
 }
 

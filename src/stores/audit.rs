@@ -73,11 +73,11 @@ impl AuditRow {
     }
 
     pub(super) fn message_hex(&self) -> String {
-        hex(&self.message)
+        hex::encode(&self.message)
     }
 
     pub(super) fn digest_hex(&self) -> String {
-        hex(&Sha256::digest(&self.payload))
+        hex::encode(&Sha256::digest(&self.payload))
     }
 
     /// What was decoded is UTF-8.
@@ -133,17 +133,6 @@ fn fits_numeric(number: &str) -> bool {
     exponent.parse::<i64>().is_ok_and(|exponent| {
         whole.saturating_add(exponent) <= most_whole && length(fraction).saturating_sub(exponent) <= most_fraction
     })
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    bytes.iter().for_each(|byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
-        }
-    });
-    text
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! the record's verdict, and is tried again until it succeeds. One that is unavailable is the caller's to wait for.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::sink::{BoxFuture, Failure, FailureKind, Why};
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
+use pipeline::sink::{Failure, FailureKind, Why};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use uuid::Uuid;
 
@@ -37,33 +39,35 @@ pub struct Listed {
 }
 
 /// Does what follows.
+#[async_trait]
 pub trait FollowUp: Send + Sync + 'static {
     /// Does it for these subjects, however often it was done before; gives those that are refused.
     ///
     /// # Errors
     /// Why nothing is known of some of them.
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>>;
+    async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure>;
 }
 
 /// Keeps the subjects whose follow-up was refused, in the store of what they follow from.
+#[async_trait]
 pub trait Refusals: Send + Sync + 'static {
     /// Puts subjects on the list, or renews their entries.
     ///
     /// # Errors
     /// Why not.
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>>;
+    async fn put(&self, listed: &[Listed]) -> Result<(), Failure>;
 
     /// Takes entries off the list that are still as they were seen.
     ///
     /// # Errors
     /// Why not.
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>>;
+    async fn remove(&self, seen: &[Listed]) -> Result<(), Failure>;
 
     /// The whole list.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>>;
+    async fn all(&self) -> Result<Vec<Listed>, Failure>;
 }
 
 /// The follow-ups of a system, with the list of those that were refused.
@@ -219,7 +223,7 @@ impl FollowUps {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Listed>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use pipeline::sink::{BoxFuture, Failure};
+use async_trait::async_trait;
+use pipeline::sink::Failure;
 use pipeline::{Record, TopicPartition};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -49,6 +50,7 @@ pub(crate) type Column = Option<String>;
 pub type Visit<'a> = &'a mut (dyn FnMut(&str, StoredVersion) -> Result<(), Failure> + Send);
 
 /// Reads a store.
+#[async_trait]
 pub trait StoreReader: Send + Sync + 'static {
     /// As the sink is called.
     fn name(&self) -> &'static str;
@@ -57,35 +59,35 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read, or what the visitor says.
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>>;
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure>;
 
     /// Looks documents up, tombstones too: one answer an id, in order.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>>;
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure>;
 
     /// Every event of a document that it keeps, as a record without key and time; `None` where it keeps no history.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn history<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
-        Box::pin(std::future::ready(Ok(None)))
+    async fn history(&self, _id: &str) -> Result<Option<Vec<Record>>, Failure> {
+        Ok(None)
     }
 
     /// Removes documents that are still as they were seen, leaving no tombstone; returns how many.
     ///
     /// # Errors
     /// Why they cannot be removed.
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure>;
 
     /// The documents that hold values of a person, tombstones too where something is kept beside them; `None` where no document
     /// says whose it is.
     ///
     /// # Errors
     /// Why they cannot be looked for.
-    fn of_person<'a>(&'a self, _person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(std::future::ready(Ok(None)))
+    async fn of_person(&self, _person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        Ok(None)
     }
 
     /// Takes out what a deletion leaves of a person: fields of a deleted document, what was held before, a history. Of these
@@ -93,13 +95,8 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be taken out.
-    fn forget<'a>(
-        &'a self,
-        _person: &'a str,
-        _seen: &'a [ObservedVersion],
-        _only_look: bool,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(std::future::ready(Ok(0)))
+    async fn forget(&self, _person: &str, _seen: &[ObservedVersion], _only_look: bool) -> Result<u64, Failure> {
+        Ok(0)
     }
 
     /// Names what follows from the documents (a rating, what another store shows of it) and is not as it should be; with
@@ -107,8 +104,8 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read or mended.
-    fn derived(&self, _mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    async fn derived(&self, _mend: bool) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
     }
 
     /// What is done after records were stored, with the list of what was refused of it; none where nothing is.
@@ -125,13 +122,13 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
+    async fn horizon(&self) -> Result<Option<i64>, Failure>;
 
     /// Notes that tombstones below this version may be purged; never lowers what was noted before.
     ///
     /// # Errors
     /// Why it cannot be noted.
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure>;
 }
 
 /// Of a document: its fields by name, values as they are written, without the time of enrichment; of a tombstone nothing.

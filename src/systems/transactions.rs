@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 use enrichers::TransactionEvent;
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
@@ -151,7 +151,7 @@ impl System for Transactions {
             documents.push(&identity.document, identity.version, event.is_delete(), |out| {
                 if event.is_delete() {
                     enrichers::write_tombstone(event, out);
-                } else if mutants::on(Mutant::ValueLost) {
+                } else if mutant!(ValueLost) {
                     write_without_currency(event, &enriched_at, out);
                 } else {
                     unindexed += enrichers::write_document(event, &enriched_at, out);

@@ -54,13 +54,14 @@ pub fn run(only: &[String]) -> bool {
         eprintln!("this build has no bugs to switch on: build with --features mutants");
         return false;
     }
-    assert!(!Mutant::ALL.into_iter().any(on), "MILLRACE_MUTANT is for the members alone");
+    assert!(!Mutant::ALL.iter().copied().any(on), "MILLRACE_MUTANT is for the members alone");
     if let Some(unknown) = only.iter().find(|name| !Mutant::ALL.iter().any(|mutant| mutant.name() == *name)) {
         eprintln!("there is no bug {unknown}; --list names them");
         return false;
     }
     let chosen: Vec<Mutant> = Mutant::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|mutant| finder(*mutant).is_some())
         .filter(|mutant| only.is_empty() || only.iter().any(|name| name == mutant.name()))
         .collect();

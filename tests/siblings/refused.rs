@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use millrace::stores::follow_up::{FollowUp, FollowUps, Refusal};
 use millrace::stores::ratings::recompute::{Ratings, rate};
 use mongodb::bson::{Document, doc};
-use pipeline::sink::{BoxFuture, Failure, Order};
+use pipeline::sink::{Failure, Order};
 use testkit::model::{cached, histogram};
 use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
@@ -20,9 +21,10 @@ in_each! {
 
 struct Rates(Arc<dyn Ratings>);
 
+#[async_trait]
 impl FollowUp for Rates {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
-        Box::pin(rate(&*self.0, subjects))
+    async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        rate(&*self.0, subjects).await
     }
 }
 

@@ -7,7 +7,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::gaps::Gaps;
 use super::offsets::PartitionOffsets;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Frontier;
 use crate::record::{Epoch, TopicPartition};
 
@@ -57,7 +57,7 @@ impl Assigned {
     /// A record was polled, or the log was seen to skip to here; `next` comes after it.
     pub(super) fn polled(&mut self, offset: i64, next: i64) {
         match self.polled {
-            Some(polled) if offset > polled && !mutants::on(Mutant::GapIgnored) => self.gaps.note(polled, offset),
+            Some(polled) if offset > polled && !mutant!(GapIgnored) => self.gaps.note(polled, offset),
             Some(_) => {}
             None => self.began = Some(offset),
         }
@@ -94,7 +94,7 @@ impl Assigned {
         }
         self.start = Some(committed);
         let next = began.unwrap_or(found.low);
-        if next > committed && !mutants::on(Mutant::GapIgnored) {
+        if next > committed && !mutant!(GapIgnored) {
             self.gaps.note_first(committed, next);
         }
         if began.is_none() {
@@ -180,7 +180,7 @@ impl Assignment {
     pub(super) fn advance(&mut self, frontier: &Frontier) -> TopicPartitionList {
         for held in &mut self.partitions {
             let Some(position) = frontier.get(&held.at) else { continue };
-            if position.epoch == held.epoch || mutants::on(Mutant::LateSettle) {
+            if position.epoch == held.epoch || mutant!(LateSettle) {
                 held.settled = held.settled.max(Some(position.next));
                 held.beyond = (position.reached > position.next).then_some(position.reached);
             }

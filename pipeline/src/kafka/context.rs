@@ -3,8 +3,8 @@
 //! The callbacks only note; they run inside `poll`, where committing or assigning would re-enter the client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -39,7 +39,7 @@ pub(super) struct FeedContext {
 impl FeedContext {
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.served.fetch_add(1, Ordering::Relaxed);
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock()
     }
 
     pub(super) fn served(&self) -> u64 {
@@ -51,7 +51,7 @@ impl FeedContext {
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+        self.notes.lock().trouble.clone()
     }
 
     pub(super) fn take_commit(&self) -> Option<KafkaResult<()>> {

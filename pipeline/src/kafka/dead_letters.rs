@@ -4,8 +4,9 @@
 //! is refused each letter is sent again in a batch of its own, whole; only when it is refused alone it goes without what is optional.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
@@ -15,7 +16,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use super::topics::batch_limit;
 use crate::dead_letters::{DeadLetter, DeadLetters, header, topic_of};
 use crate::record::Header;
-use crate::sink::{BoxFuture, Failure};
+use crate::sink::Failure;
 
 /// The largest batch, before compression; librdkafka's own default.
 const BATCH_BYTES: u64 = 1_000_000;
@@ -57,7 +58,7 @@ impl Way {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// What a producer of dead letters is made of: each is acknowledged by all replicas, and compressed whatever a user sets.
@@ -133,21 +134,6 @@ impl KafkaDeadLetters {
         producer.send_result(record).map_err(|(error, _)| error)
     }
 
-    async fn deliver(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
-        let bound = self.bound(letters).await;
-        let producer = locked(&self.together).bounded(bound);
-        let sent: Vec<_> = letters.iter().map(|letter| Self::enqueue(&producer, letter, &letter.headers())).collect();
-        let mut answers = Vec::with_capacity(letters.len());
-        for (letter, sent) in letters.iter().zip(sent) {
-            let answer = match acknowledged(sent).await {
-                Err(error) if too_large(&error) => self.deliver_alone(letter).await,
-                answer => answer,
-            };
-            answers.push(answer.map_err(|error| judge(letter, &error)));
-        }
-        answers
-    }
-
     /// The batch may have been refused for its other letters: so this one alone and whole, then without what is optional.
     async fn deliver_alone(&self, letter: &DeadLetter<'_>) -> Result<(), KafkaError> {
         // The topic takes less than it was known to.
@@ -164,9 +150,21 @@ impl KafkaDeadLetters {
     }
 }
 
+#[async_trait]
 impl DeadLetters for KafkaDeadLetters {
-    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
-        Box::pin(self.deliver(letters))
+    async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
+        let bound = self.bound(letters).await;
+        let producer = locked(&self.together).bounded(bound);
+        let sent: Vec<_> = letters.iter().map(|letter| Self::enqueue(&producer, letter, &letter.headers())).collect();
+        let mut answers = Vec::with_capacity(letters.len());
+        for (letter, sent) in letters.iter().zip(sent) {
+            let answer = match acknowledged(sent).await {
+                Err(error) if too_large(&error) => self.deliver_alone(letter).await,
+                answer => answer,
+            };
+            answers.push(answer.map_err(|error| judge(letter, &error)));
+        }
+        answers
     }
 }
 

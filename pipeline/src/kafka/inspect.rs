@@ -1,8 +1,9 @@
 //! A look at brokers, topics and a group, for whoever wants to know what is wrong. It changes nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -67,11 +68,11 @@ struct Trouble(Arc<Mutex<Option<String>>>);
 
 impl Trouble {
     fn heard(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0.lock().is_some()
     }
 
     fn why(&self, error: &KafkaError) -> String {
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = self.0.lock().clone();
         said.unwrap_or_else(|| error.to_string())
     }
 }
@@ -83,7 +84,7 @@ impl ClientContext for Trouble {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(trouble) = trouble(&error, reason) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+            *self.0.lock() = Some(trouble);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::context::Rebalance;
 use super::poll::KafkaFeed;
 use super::starts::{Opening, Starts, begin};
 use crate::feed::Revocation;
-use crate::mutants::{self, Mutant};
+use crate::mutant;
 use crate::offset_tracker::Frontier;
 use crate::record::TopicPartition;
 
@@ -107,7 +107,7 @@ impl KafkaFeed {
         self.in_hand.iter_mut().for_each(|batch| batch.forget(|span| partitions.contains(&span.at)));
         self.in_hand.retain(|batch| !batch.is_empty());
         self.intake.leases.close_intake(&partitions);
-        let grace = if lost || mutants::on(Mutant::DrainSkipped) { Duration::ZERO } else { self.options.grace() };
+        let grace = if lost || mutant!(DrainSkipped) { Duration::ZERO } else { self.options.grace() };
         let last = self.drain(partitions.clone(), grace);
         if let (Some(last), false) = (&last, lost) {
             let moved = self.assignment.advance(last);

@@ -4,10 +4,11 @@
 //! is known to whoever reads afterwards.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
@@ -159,7 +160,7 @@ impl StateTopic {
             producer.send(record).map_err(|(error, _)| error)?;
         }
         producer.flush(REQUEST + Duration::from_secs(1))?;
-        let failed = heard.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = heard.0.lock().take();
         failed.map_or(Ok(()), Err)
     }
 
@@ -233,7 +234,7 @@ impl ProducerContext for Heard {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
         if let Err((error, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.clone());
+            self.0.lock().get_or_insert(error.clone());
         }
     }
 }

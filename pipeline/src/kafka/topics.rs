@@ -2,9 +2,9 @@
 //! that fits a topic. All sizes here are of batches as they are compressed, which is what brokers compare.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -129,7 +129,7 @@ impl Admin {
 
     /// The settings of a topic; none where it does not exist or the brokers do not tell.
     async fn settings(&self, topic: &str) -> Vec<ConfigEntry> {
-        let mute = || MUTE_BROKERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mute = || MUTE_BROKERS.lock();
         if mute().get(&self.brokers).is_some_and(|since| since.elapsed() < MUTE) {
             return Vec::new();
         }

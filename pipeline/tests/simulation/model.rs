@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
 use pipeline::dedupe::{Known, Mark, MarkStore, Marks};
-use pipeline::sink::{BoxFuture, Failure};
+use pipeline::sink::Failure;
 use pipeline::{Epoch, Header, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -197,68 +198,64 @@ fn until(outage: Option<Instant>) -> bool {
 /// The world as a mark store.
 pub struct SimMarks(pub Arc<World>);
 
+#[async_trait]
 impl MarkStore for SimMarks {
-    fn read<'a>(&'a self, asked: &'a [Marks]) -> BoxFuture<'a, Result<Vec<Known>, String>> {
-        Box::pin(async move {
-            self.0.lag(0.02).await;
-            let book = self.0.marks.lock().unwrap();
-            if until(book.outage) {
-                self.0.count("marks unread");
-                return Err("no marks".to_owned());
-            }
-            let known = |marks: &Marks| Known {
-                highest: book.highest.get(&marks.at).copied(),
-                offsets: {
-                    let made = book.marks.get(&marks.at);
-                    marks.marks.iter().map(|(mark, _)| made.and_then(|made| made.get(mark)).copied()).collect()
-                },
-            };
-            Ok(asked.iter().map(known).collect())
-        })
+    async fn read(&self, asked: &[Marks]) -> Result<Vec<Known>, String> {
+        self.0.lag(0.02).await;
+        let book = self.0.marks.lock().unwrap();
+        if until(book.outage) {
+            self.0.count("marks unread");
+            return Err("no marks".to_owned());
+        }
+        let known = |marks: &Marks| Known {
+            highest: book.highest.get(&marks.at).copied(),
+            offsets: {
+                let made = book.marks.get(&marks.at);
+                marks.marks.iter().map(|(mark, _)| made.and_then(|made| made.get(mark)).copied()).collect()
+            },
+        };
+        Ok(asked.iter().map(known).collect())
     }
 
-    fn write<'a>(&'a self, made: &'a [Marks]) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.0.lag(0.02).await;
-            let mut book = self.0.marks.lock().unwrap();
-            if until(book.outage) {
-                return Err("no marks".to_owned());
+    async fn write(&self, made: &[Marks]) -> Result<(), String> {
+        self.0.lag(0.02).await;
+        let mut book = self.0.marks.lock().unwrap();
+        if until(book.outage) {
+            return Err("no marks".to_owned());
+        }
+        for Marks { at, marks } in made {
+            for (mark, offset) in marks {
+                let lowest = book.marks.entry(at.clone()).or_default().entry(*mark).or_insert(*offset);
+                *lowest = (*lowest).min(*offset);
+                let highest = book.highest.entry(at.clone()).or_insert(*offset);
+                *highest = (*highest).max(*offset);
             }
-            for Marks { at, marks } in made {
-                for (mark, offset) in marks {
-                    let lowest = book.marks.entry(at.clone()).or_default().entry(*mark).or_insert(*offset);
-                    *lowest = (*lowest).min(*offset);
-                    let highest = book.highest.entry(at.clone()).or_insert(*offset);
-                    *highest = (*highest).max(*offset);
-                }
-            }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 
 /// The world as a dead-letter topic.
 pub struct SimLetters(pub Arc<World>);
 
+#[async_trait]
 impl DeadLetters for SimLetters {
-    fn send<'a>(&'a self, letters: &'a [DeadLetter<'a>]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
-        Box::pin(async move {
-            self.0.lag(0.05).await;
-            let down = until(self.0.letters.lock().unwrap().outage);
-            let mut answers = Vec::new();
-            for letter in letters {
-                // An unavailable broker may have the letter all the same.
-                if down {
-                    self.0.count("letter refused");
-                }
-                if !down || self.0.chance(0.2) {
-                    crate::keyed::check_letter(&self.0, letter);
-                    keep(&mut self.0.letters.lock().unwrap(), letter);
-                }
-                answers.push(if down { Err(Failure::unavailable("no broker")) } else { Ok(()) });
+    async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
+        self.0.lag(0.05).await;
+        let down = until(self.0.letters.lock().unwrap().outage);
+        let mut answers = Vec::new();
+        for letter in letters {
+            // An unavailable broker may have the letter all the same.
+            if down {
+                self.0.count("letter refused");
             }
-            answers
-        })
+            if !down || self.0.chance(0.2) {
+                crate::keyed::check_letter(&self.0, letter);
+                keep(&mut self.0.letters.lock().unwrap(), letter);
+            }
+            answers.push(if down { Err(Failure::unavailable("no broker")) } else { Ok(()) });
+        }
+        answers
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pipeline::sink::{BoxFuture, Failure, FailureKind as Class, Reject, Sink, SinkLimits, Verdict};
+use async_trait::async_trait;
+use pipeline::sink::{Failure, FailureKind as Class, Reject, Sink, SinkLimits, Verdict};
 use pipeline::{Leases, TopicPartition};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -300,6 +301,7 @@ async fn serve(world: Arc<World>, writes: Vec<SimWrite>, plan: Plan, delay: Dura
     Ok(answer)
 }
 
+#[async_trait]
 impl Sink<SimWrite> for SimSink {
     fn name(&self) -> &'static str {
         "store"
@@ -309,41 +311,35 @@ impl Sink<SimWrite> for SimSink {
         self.limits
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a SimWrite]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
+    async fn write(&self, writes: &[&SimWrite]) -> Result<Vec<Verdict>, Failure> {
         let writes: Vec<SimWrite> = writes.iter().map(|write| (*write).clone()).collect();
-        Box::pin(async move {
-            let _client = self.check(&writes);
-            let (plan, delay) = self.plan(&writes);
-            self.world.note(|| {
-                let names = writes.iter().map(|w| format!("{}@{}={}v{}", w.at, w.offset, w.document, w.version));
-                format!("request of {} for {delay:?}: {}", writes.len(), names.collect::<Vec<_>>().join(" "))
-            });
-            self.world.store.lock().unwrap().active += 1;
-            let answer = tokio::spawn(serve(self.world.clone(), writes, plan, delay));
-            match tokio::time::timeout(TIMEOUT, answer).await {
-                Ok(answer) => answer.unwrap(),
-                Err(_) => Err(Failure::broken("timed out")),
-            }
-        })
+        let _client = self.check(&writes);
+        let (plan, delay) = self.plan(&writes);
+        self.world.note(|| {
+            let names = writes.iter().map(|w| format!("{}@{}={}v{}", w.at, w.offset, w.document, w.version));
+            format!("request of {} for {delay:?}: {}", writes.len(), names.collect::<Vec<_>>().join(" "))
+        });
+        self.world.store.lock().unwrap().active += 1;
+        let answer = tokio::spawn(serve(self.world.clone(), writes, plan, delay));
+        match tokio::time::timeout(TIMEOUT, answer).await {
+            Ok(answer) => answer.unwrap(),
+            Err(_) => Err(Failure::broken("timed out")),
+        }
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            self.world.count("probed");
-            let mut store = self.world.store.lock().unwrap();
-            let failed = store.down().or_else(|| store.astray());
-            failed.map_or(Ok(()), |class| Err(Failure::new(class, "outage")))
-        })
+    async fn probe(&self) -> Result<(), Failure> {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        self.world.count("probed");
+        let mut store = self.world.store.lock().unwrap();
+        let failed = store.down().or_else(|| store.astray());
+        failed.map_or(Ok(()), |class| Err(Failure::new(class, "outage")))
     }
 
-    fn probe_of<'a>(&'a self, write: &'a SimWrite) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async {
-            self.probe().await?;
-            match self.world.store.lock().unwrap().shard_fails(&write.document) {
-                true => Err(Failure::broken("500 of the shard")),
-                false => Ok(()),
-            }
-        })
+    async fn probe_of(&self, write: &SimWrite) -> Result<(), Failure> {
+        self.probe().await?;
+        match self.world.store.lock().unwrap().shard_fails(&write.document) {
+            true => Err(Failure::broken("500 of the shard")),
+            false => Ok(()),
+        }
     }
 }

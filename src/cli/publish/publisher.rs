@@ -2,10 +2,11 @@
 //!
 //! It guarantees order within a key, across retries, and that a message which did not arrive is counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use pipeline::kafka::fit_batch;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -48,7 +49,7 @@ impl ClientContext for Deliveries {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             // How often and in which state says nothing to a person.
             let reason = reason.split(" (after ").next().unwrap_or(reason);
-            *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+            *self.0.trouble.lock() = Some(reason.to_owned());
         }
     }
 }
@@ -60,7 +61,7 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(_) => self.0.delivered.fetch_add(1, Ordering::Relaxed),
             Err((error, _)) => {
-                let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut failure = self.0.failure.lock();
                 failure.get_or_insert_with(|| error.clone());
                 self.0.failed.fetch_add(1, Ordering::Relaxed)
             }
@@ -176,7 +177,7 @@ impl<'a> Publisher<'a> {
     /// Waits for every acknowledgement.
     pub(in crate::cli) fn finish(&self, records: u64) -> Result<(), CommandFailure> {
         let flushed = self.producer.flush(DELIVERY + CONNECT);
-        let failure = self.deliveries.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = self.deliveries.0.failure.lock().clone();
         let failed = self.deliveries.0.failed.load(Ordering::Relaxed);
         if let Some(error) = failure.or_else(|| flushed.err()) {
             let missing = records.saturating_sub(self.deliveries.0.delivered.load(Ordering::Relaxed));
@@ -198,7 +199,7 @@ impl<'a> Publisher<'a> {
     }
 
     fn unreachable(&self, error: &KafkaError) -> CommandFailure {
-        let trouble = self.deliveries.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = self.deliveries.0.trouble.lock().clone();
         let why = trouble.unwrap_or_else(|| error.to_string());
         let advice = self.kafka.advice(&why);
         CommandFailure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.kafka.bootstrap_servers))

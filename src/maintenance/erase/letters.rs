@@ -5,9 +5,10 @@
 //! coordinates, so one that is there twice for a moment, or after a crash, counts once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pipeline::dead_letters::{header, topic_of};
 use pipeline::kafka::{Ranges, letters_client, owned_headers, ranges, read_ranges};
 use pipeline::{Binding, Header, Record};
@@ -53,7 +54,7 @@ struct Acknowledged(Mutex<Option<KafkaError>>);
 
 impl Acknowledged {
     fn failed(&self) -> Option<KafkaError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
@@ -64,7 +65,7 @@ impl ProducerContext for Acknowledged {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+            self.0.lock().get_or_insert_with(|| error.clone());
         }
     }
 }

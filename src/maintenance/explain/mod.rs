@@ -1,4 +1,4 @@
-//! The story of one document: every event about it, what became of each, and what the stores hold.
+//! The report of one document: every event about it, what became of each, and what the stores hold.
 //!
 //! What the group has committed is asked first, then the stores, then the log to its end and the dead letters: so whatever
 //! is committed was offered to the store that was seen, and whatever the store holds is in the log that was read. It reads
@@ -47,7 +47,7 @@ impl From<StoreFailure> for ExplainError {
     }
 }
 
-/// Tells the story of a document.
+/// Tells the report of a document.
 ///
 /// # Errors
 /// Why it could not be told.

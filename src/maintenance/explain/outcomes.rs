@@ -153,7 +153,7 @@ impl<'e> OutcomeJudge<'e> {
         Self { events, held, copied, holder }
     }
 
-    pub fn fates(&self) -> Vec<EventOutcome> {
+    pub fn outcomes(&self) -> Vec<EventOutcome> {
         self.events.iter().enumerate().map(|(number, event)| self.outcome(number, event)).collect()
     }
 

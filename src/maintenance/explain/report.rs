@@ -1,4 +1,4 @@
-//! The story of a document in words: each event's fate, why the store holds what it holds, and what is wrong. Pure.
+//! The report of a document in words: each event's outcome, why the store holds what it holds, and what is wrong. Pure.
 
 use super::outcomes::{EventOutcome, EventSource, LoggedEvent, OutcomeJudge};
 use crate::maintenance::verify::DifferenceName;
@@ -61,13 +61,13 @@ impl ExplainReport {
     pub fn new(mut facts: Evidence) -> Self {
         let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         let judge = OutcomeJudge::new(&facts.events, held);
-        let (fates, holder, difference) = (judge.fates(), judge.holder, judge.difference());
+        let (outcomes, holder, difference) = (judge.outcomes(), judge.holder, judge.difference());
         let (kind, expected) = difference.map(|(difference, expected)| (difference.kind, expected)).unzip();
         let why = match kind {
             Some(kind) => facts.wrong(kind, expected.flatten()),
-            None => facts.right(&fates, holder),
+            None => facts.right(&outcomes, holder),
         };
-        let open = fates.iter().any(|fate| matches!(fate, EventOutcome::NotCommitted { .. }));
+        let open = outcomes.iter().any(|outcome| matches!(outcome, EventOutcome::NotCommitted { .. }));
         let named = kind.map(|kind| {
             let version = expected.flatten().map(|number| facts.version(number));
             DifferenceName::of(kind, version, facts.whole, facts.horizon)
@@ -79,16 +79,16 @@ impl ExplainReport {
             None if open => Confidence::Open,
             None => Confidence::Right,
         };
-        facts.note(&fates);
-        Self { facts, outcomes: fates, finding: named, why, standing }
+        facts.note(&outcomes);
+        Self { facts, outcomes, finding: named, why, standing }
     }
 
     /// What became of an event, in words.
-    pub fn outcome_text(&self, fate: &EventOutcome) -> String {
+    pub fn outcome_text(&self, outcome: &EventOutcome) -> String {
         let facts = &self.facts;
         let store = facts.store();
         let cause = |cause: &super::outcomes::RejectCause| format!("{}, {}", cause.class, cause.reason);
-        match fate {
+        match outcome {
             EventOutcome::Applied => format!("applied: it is what {store} holds"),
             EventOutcome::Replaced(by) => format!("replaced by {}", facts.named(*by)),
             EventOutcome::Superseded(by) => format!("superseded: {} was there already", facts.named(*by)),
@@ -139,12 +139,12 @@ impl Evidence {
         self.events.get(number).map_or("", LoggedEvent::kind)
     }
 
-    fn right(&self, fates: &[EventOutcome], holder: Option<usize>) -> String {
-        let count = |wanted: fn(&EventOutcome) -> bool| fates.iter().filter(|fate| wanted(fate)).count();
-        let last_delete = fates.iter().rposition(|fate| *fate == EventOutcome::Deleted);
+    fn right(&self, outcomes: &[EventOutcome], holder: Option<usize>) -> String {
+        let count = |wanted: fn(&EventOutcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count();
+        let last_delete = outcomes.iter().rposition(|outcome| *outcome == EventOutcome::Deleted);
         let Some(winner) = holder.or(last_delete) else {
             let store = self.store();
-            return match (fates.len(), count(|fate| matches!(fate, EventOutcome::NotCommitted { .. }))) {
+            return match (outcomes.len(), count(|outcome| matches!(outcome, EventOutcome::NotCommitted { .. }))) {
                 (0, _) if self.whole => format!("no event is about it, and {store} holds nothing"),
                 (0, _) => format!("no event that is still in the log is about it, and {store} holds nothing"),
                 (_, 0) => format!("{store} holds nothing, because none of its events could be written"),
@@ -154,24 +154,24 @@ impl Evidence {
             };
         };
         let (kind, place, version) = (self.kind(winner), self.place(winner), self.version(winner));
-        let how = match fates.get(winner) {
+        let how = match outcomes.get(winner) {
             Some(EventOutcome::DeadLettered { .. }) => ", a dead letter that was replayed",
             Some(EventOutcome::NotCommitted { .. }) => ", which is written and not committed yet",
             Some(EventOutcome::Deleted) => "; no tombstone is left",
             _ => "",
         };
-        format!("{kind} by {place} (version {version}){how}{}", self.late(fates, winner))
+        format!("{kind} by {place} (version {version}){how}{}", self.late(outcomes, winner))
     }
 
     /// What came after the event and changed nothing.
-    fn late(&self, fates: &[EventOutcome], winner: usize) -> String {
+    fn late(&self, outcomes: &[EventOutcome], winner: usize) -> String {
         let Some(lane) = self.events.get(winner).map(|event| (&event.topic, event.partition)) else {
             return String::new();
         };
-        let after = self.events.iter().zip(fates).enumerate().skip(winner + 1);
+        let after = self.events.iter().zip(outcomes).enumerate().skip(winner + 1);
         let late: Vec<usize> = after
-            .filter(|(_, (event, fate))| {
-                matches!(fate, EventOutcome::Superseded(_)) && (&event.topic, event.partition) == lane
+            .filter(|(_, (event, outcome))| {
+                matches!(outcome, EventOutcome::Superseded(_)) && (&event.topic, event.partition) == lane
             })
             .map(|(number, _)| number)
             .collect();
@@ -233,15 +233,15 @@ impl Evidence {
     }
 
     /// Adds what else there is to say.
-    fn note(&mut self, fates: &[EventOutcome]) {
-        let pending = fates.iter().filter(|fate| matches!(fate, EventOutcome::NotCommitted { .. })).count();
+    fn note(&mut self, outcomes: &[EventOutcome]) {
+        let pending = outcomes.iter().filter(|outcome| matches!(outcome, EventOutcome::NotCommitted { .. })).count();
         if pending > 0 {
             self.notes.push(format!("the group {} has {pending} of its events to go, so this may change", self.group));
         }
         let held = self.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
-        for (number, fate) in fates.iter().enumerate() {
+        for (number, outcome) in outcomes.iter().enumerate() {
             let newer = self.events.get(number).and_then(LoggedEvent::version) > held.map(|held| held.version);
-            if newer && matches!(fate, EventOutcome::DeadLettered { replayed: false, .. }) {
+            if newer && matches!(outcome, EventOutcome::DeadLettered { replayed: false, .. }) {
                 let (place, version) = (self.place(number), self.version(number));
                 let replay = format!("millrace dlq replay --system {} --at {place}", self.system);
                 self.notes.push(format!("the dead letter {place} would be newer (version {version}): {replay}"));

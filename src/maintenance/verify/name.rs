@@ -21,7 +21,7 @@ pub enum DifferenceName {
     Twice,
     /// It follows from documents of the store, and is not what they come to.
     Derived,
-    /// The consumer's decoder reads another id, version or fate out of a record than a plain walk over its JSON.
+    /// The consumer's decoder reads another id, version or outcome out of a record than a plain walk over its JSON.
     Misread,
     /// A document refuses what follows for it; named with what is wrong, and tried again while the system runs.
     Refused,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 use pipeline::sink::Content;
 use pipeline::system::Decoded;
 
@@ -49,13 +49,13 @@ impl Reading<'_> {
             let (content, walked) = (contents.get(&place).copied(), (self.walk)(record));
             let buried = self.letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
             let optional = self.optional || buried;
-            if !mutants::on(Mutant::VerifyBlind) {
+            if !mutant!(VerifyBlind) {
                 let reason = misread(decoded, content, walked.as_ref(), optional);
                 wrong.extend(reason.map(|reason| finding(record, decoded, walked.as_ref(), reason)));
             }
             if let (Decoded::Event(identity, ()), Some(Content { deleted, digest })) = (decoded, content) {
                 let at = LogPosition { topic, partition: record.at.partition, offset: record.offset };
-                let passed = walked.and_then(|walked| walked.passed).filter(|_| !mutants::on(Mutant::VerifyBlind));
+                let passed = walked.and_then(|walked| walked.passed).filter(|_| !mutant!(VerifyBlind));
                 let told = LoggedVersion { at, version: identity.version, deleted, content: digest, passed, optional };
                 buckets.add_logged(&identity.document, &told)?;
             }
@@ -79,9 +79,10 @@ fn finding(record: &Record, decoded: &Decoded<'_>, walked: Option<&Walked>, reas
 mod tests {
     use std::sync::Arc;
 
+    use async_trait::async_trait;
     use bytes::Bytes;
     use enrichers::TransactionEvent;
-    use pipeline::sink::{BoxFuture, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+    use pipeline::sink::{Failure, Reject, Sink, SinkLimits, Verdict, Write};
     use pipeline::system::Identity;
     use pipeline::{System, TopicPartition, bind};
 
@@ -106,6 +107,7 @@ mod tests {
 
     struct Nowhere;
 
+    #[async_trait]
     impl Sink<Emptied> for Nowhere {
         fn name(&self) -> &'static str {
             "nowhere"
@@ -115,12 +117,12 @@ mod tests {
             SinkLimits { items: 1, bytes: 1, ordered: false, one_write_a_document: false }
         }
 
-        fn write<'a>(&'a self, writes: &'a [&'a Emptied]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-            Box::pin(async { Ok(writes.iter().map(|_| Verdict::Applied).collect()) })
+        async fn write(&self, writes: &[&Emptied]) -> Result<Vec<Verdict>, Failure> {
+            Ok(writes.iter().map(|_| Verdict::Applied).collect())
         }
 
-        fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-            Box::pin(async { Ok(()) })
+        async fn probe(&self) -> Result<(), Failure> {
+            Ok(())
         }
     }
 

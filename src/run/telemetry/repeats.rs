@@ -1,9 +1,9 @@
 //! Lines of librdkafka that say the same again: one a minute is enough.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -20,7 +20,7 @@ pub(super) struct Repeats(Mutex<HashMap<String, Instant>>);
 
 impl Repeats {
     fn passes(&self, line: &str, now: Instant) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.lock();
         let shape = shape(line);
         if said.get(&shape).is_some_and(|last| now.saturating_duration_since(*last) < AGAIN) {
             return false;

@@ -4,9 +4,9 @@
 //! reads and one for writes, then three of another domain, shuffled. The time for which a host that failed comes last is the
 //! `HostDownDelay` of the official clients (documentation of the API clients, "Configuring timeouts").
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rand::seq::SliceRandom;
 use url::Url;
 
@@ -50,8 +50,8 @@ impl Host {
         self.failed().is_some_and(|since| now.saturating_duration_since(since) < DOWN)
     }
 
-    fn failed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn failed(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
+        self.failed.lock()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use pipeline::sink::{BoxFuture, Failure};
+use async_trait::async_trait;
+use pipeline::sink::Failure;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -23,35 +24,6 @@ impl AlgoliaReader {
     async fn unchanged(&self, index: &str) -> Result<(), Failure> {
         let task = self.0.client.probe(index).await?;
         self.0.client.wait(index, task).await
-    }
-
-    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
-        let AlgoliaIndex { client, name, versions, .. } = &*self.0;
-        self.unchanged(name).await?;
-        let mut after: Option<String> = None;
-        loop {
-            let page = versions.page(after.as_deref()).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id.clone());
-            for (row, object) in self.with_objects(page).await? {
-                if let Some(held) = held(&row, object.as_deref()) {
-                    visit(&row.id, held)?;
-                }
-            }
-        }
-        let mut cursor = None;
-        loop {
-            let page = client.browse(name, cursor.as_deref()).await?;
-            let ids: Vec<String> = page.objects.iter().map(|(id, _)| id.clone()).collect();
-            let rows = versions.rows(&ids).await?;
-            for ((id, object), _) in page.objects.iter().zip(rows).filter(|(_, row)| row.is_none()) {
-                visit(id, unknown(object))?;
-            }
-            cursor = page.cursor;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
     }
 
     /// The objects of these rows; those that differ are looked at once more, for writers may be at work.
@@ -75,49 +47,6 @@ impl AlgoliaReader {
             rows = self.0.versions.rows(&ids).await?.into_iter().flatten().collect();
         }
         Ok(all)
-    }
-
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
-        let mut found = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(MOST_OBJECTS) {
-            let rows = self.0.versions.rows(ids).await?;
-            let objects = self.0.client.objects(self.0.name, ids).await?;
-            found.extend(rows.into_iter().zip(objects).map(|(row, object)| {
-                let held = match (row, &object) {
-                    (Some(row), object) => held(&row, object.as_deref())?,
-                    (None, object) => unknown(object.as_deref()?),
-                };
-                Some(StoredDocument { version: held, text: object.map(|object| object.get().to_owned()) })
-            }));
-        }
-        Ok(found)
-    }
-
-    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
-        let mut removed = self.0.versions.remove(seen).await?;
-        let living: Vec<&ObservedVersion> = seen.iter().filter(|seen| !seen.deleted).collect();
-        for living in living.chunks(MOST_OBJECTS) {
-            let deletes: Vec<Operation<'_>> = living.iter().map(|seen| Operation::Delete { id: &seen.id }).collect();
-            self.0.client.batch(self.0.name, &deletes).await?;
-            // One may have become real meanwhile.
-            let ids: Vec<String> = living.iter().map(|seen| seen.id.clone()).collect();
-            self.0.push(&ids).await?;
-            // What the version store knew was counted.
-            removed += living.iter().filter(|seen| seen.version == i64::MIN).count() as u64;
-        }
-        Ok(removed)
-    }
-
-    async fn ratings(&self, mend: bool) -> Result<Vec<String>, Failure> {
-        let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
-        let mut wrong = wrong_subjects(&*rated.shown.ratings).await?;
-        wrong.extend(self.shown_otherwise(&rated.shown).await?);
-        wrong.sort();
-        wrong.dedup();
-        if mend {
-            self.0.rate(&wrong).await?;
-        }
-        Ok(wrong)
     }
 
     /// The subjects whose rating the index does not show as it is held, looked at twice.
@@ -166,54 +95,109 @@ fn held(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
     }
 }
 
+#[async_trait]
 impl StoreReader for AlgoliaReader {
     fn name(&self) -> &'static str {
         "algolia"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.all(visit))
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        let AlgoliaIndex { client, name, versions, .. } = &*self.0;
+        self.unchanged(name).await?;
+        let mut after: Option<String> = None;
+        loop {
+            let page = versions.page(after.as_deref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.clone());
+            for (row, object) in self.with_objects(page).await? {
+                if let Some(held) = held(&row, object.as_deref()) {
+                    visit(&row.id, held)?;
+                }
+            }
+        }
+        let mut cursor = None;
+        loop {
+            let page = client.browse(name, cursor.as_deref()).await?;
+            let ids: Vec<String> = page.objects.iter().map(|(id, _)| id.clone()).collect();
+            let rows = versions.rows(&ids).await?;
+            for ((id, object), _) in page.objects.iter().zip(rows).filter(|(_, row)| row.is_none()) {
+                visit(id, unknown(object))?;
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        Box::pin(self.look_up(ids))
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+        let mut found = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MOST_OBJECTS) {
+            let rows = self.0.versions.rows(ids).await?;
+            let objects = self.0.client.objects(self.0.name, ids).await?;
+            found.extend(rows.into_iter().zip(objects).map(|(row, object)| {
+                let held = match (row, &object) {
+                    (Some(row), object) => held(&row, object.as_deref())?,
+                    (None, object) => unknown(object.as_deref()?),
+                };
+                Some(StoredDocument { version: held, text: object.map(|object| object.get().to_owned()) })
+            }));
+        }
+        Ok(found)
     }
 
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(seen))
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+        let mut removed = self.0.versions.remove(seen).await?;
+        let living: Vec<&ObservedVersion> = seen.iter().filter(|seen| !seen.deleted).collect();
+        for living in living.chunks(MOST_OBJECTS) {
+            let deletes: Vec<Operation<'_>> = living.iter().map(|seen| Operation::Delete { id: &seen.id }).collect();
+            self.0.client.batch(self.0.name, &deletes).await?;
+            // One may have become real meanwhile.
+            let ids: Vec<String> = living.iter().map(|seen| seen.id.clone()).collect();
+            self.0.push(&ids).await?;
+            // What the version store knew was counted.
+            removed += living.iter().filter(|seen| seen.version == i64::MIN).count() as u64;
+        }
+        Ok(removed)
     }
 
     fn shows_anew(&self) -> bool {
         true
     }
 
-    fn derived(&self, mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.ratings(mend))
+    async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
+        let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
+        let mut wrong = wrong_subjects(&*rated.shown.ratings).await?;
+        wrong.extend(self.shown_otherwise(&rated.shown).await?);
+        wrong.sort();
+        wrong.dedup();
+        if mend {
+            self.0.rate(&wrong).await?;
+        }
+        Ok(wrong)
     }
 
     fn follow_ups(&self) -> Option<Arc<FollowUps>> {
         self.0.rated.as_ref().map(|rated| rated.follow_ups.clone())
     }
 
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(async move { self.0.versions.of_person(person).await.map(Some) })
+    async fn of_person(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        self.0.versions.of_person(person).await.map(Some)
     }
 
-    fn forget<'a>(
-        &'a self,
-        _: &'a str,
-        seen: &'a [ObservedVersion],
-        only_look: bool,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
+    async fn forget(&self, _: &str, seen: &[ObservedVersion], only_look: bool) -> Result<u64, Failure> {
+        if only_look {
+            return Ok(0);
+        }
         let ids: Vec<String> = seen.iter().map(|seen| seen.id.clone()).collect();
-        Box::pin(async move { if only_look { Ok(0) } else { self.0.versions.forget(&ids).await } })
+        self.0.versions.forget(&ids).await
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.0.versions.horizon()
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        self.0.versions.horizon().await
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.0.versions.note_horizon(version)
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        self.0.versions.note_horizon(version).await
     }
 }

@@ -7,8 +7,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{BoxFuture, Failure, FailureKind, Sink, SinkLimits, Verdict, Why};
+use async_trait::async_trait;
+use pipeline::mutant;
+use pipeline::sink::{Failure, FailureKind, Sink, SinkLimits, Verdict, Why};
 use serde_json::json;
 
 use super::{AlgoliaClient, BATCH_BYTES, BATCH_OPERATIONS, Operation};
@@ -120,9 +121,10 @@ impl RatedIndex {
     }
 }
 
+#[async_trait]
 impl FollowUp for RatedIndex {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
-        Box::pin(self.rate(subjects))
+    async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        self.rate(subjects).await
     }
 }
 
@@ -161,7 +163,7 @@ impl AlgoliaIndex {
             self.follow_up(ids).await?;
             return Ok(vec![Verdict::Superseded]);
         }
-        if mutants::on(Mutant::GiveBackSkipped) {
+        if mutant!(GiveBackSkipped) {
             return Err(failure);
         }
         let subjects = self.subjects(ids).await?;
@@ -187,7 +189,7 @@ async fn push_until_stable(
             let operations: Vec<Operation<'_>> = part.iter().map(ShownObject::operation).collect();
             client.batch(index, &operations).await?;
         }
-        if mutants::on(Mutant::PushedOnce) {
+        if mutant!(PushedOnce) {
             return Ok(());
         }
         let ids: Vec<String> = moved.iter().map(|shown| shown.id.clone()).collect();
@@ -229,13 +231,9 @@ impl AlgoliaSink {
         index.follow_up(&ids).await?;
         Ok(verdicts)
     }
-
-    async fn take_nothing(&self) -> Result<(), Failure> {
-        self.index.versions.probe().await?;
-        self.index.client.probe(self.index.name).await.map(drop)
-    }
 }
 
+#[async_trait]
 impl Sink<IndexEntry> for AlgoliaSink {
     fn name(&self) -> &'static str {
         "algolia"
@@ -246,12 +244,13 @@ impl Sink<IndexEntry> for AlgoliaSink {
         SinkLimits { items, bytes, ordered: self.ordered, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.take(entries))
+    async fn write(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
+        self.take(entries).await
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing())
+    async fn probe(&self) -> Result<(), Failure> {
+        self.index.versions.probe().await?;
+        self.index.client.probe(self.index.name).await.map(drop)
     }
 }
 

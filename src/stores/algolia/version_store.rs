@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::sink::{BoxFuture, Content, Failure, Verdict, Write};
+use async_trait::async_trait;
+use pipeline::sink::{Content, Failure, Verdict, Write};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -40,66 +41,67 @@ pub struct VersionRow {
 }
 
 /// Keeps versions and objects.
+#[async_trait]
 pub trait VersionStore: Send + Sync + 'static {
     /// Takes entries where nothing newer is held; no two are of one document. One verdict an entry.
     ///
     /// # Errors
     /// Why not, as a whole.
-    fn take<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
+    async fn take(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure>;
 
     /// Puts back what was held before this entry was taken, unless another was taken since.
     ///
     /// # Errors
     /// Why not.
-    fn give_back<'a>(&'a self, entry: &'a IndexEntry) -> BoxFuture<'a, Result<(), Failure>>;
+    async fn give_back(&self, entry: &IndexEntry) -> Result<(), Failure>;
 
     /// What is held of these ids, in order.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn rows<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<VersionRow>>, Failure>>;
+    async fn rows(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure>;
 
     /// Some rows after this id, in the order of their ids; none at the end.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn page<'a>(&'a self, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<VersionRow>, Failure>>;
+    async fn page(&self, after: Option<&str>) -> Result<Vec<VersionRow>, Failure>;
 
     /// Forgets rows that are still as they were seen; returns how many.
     ///
     /// # Errors
     /// Why not.
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>>;
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure>;
 
     /// The rows that hold an object of a person, or held one before.
     ///
     /// # Errors
     /// Why they cannot be looked for.
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>>;
+    async fn of_person(&self, person: &str) -> Result<Vec<ObservedVersion>, Failure>;
 
     /// Forgets what these rows, where they hold nothing now, held before; returns of how many.
     ///
     /// # Errors
     /// Why not.
-    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>>;
+    async fn forget(&self, ids: &[String]) -> Result<u64, Failure>;
 
     /// As [`crate::stores::reader::StoreReader::horizon`].
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>>;
+    async fn horizon(&self) -> Result<Option<i64>, Failure>;
 
     /// As [`crate::stores::reader::StoreReader::note_horizon`].
     ///
     /// # Errors
     /// Why it cannot be noted.
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure>;
 
     /// A write that changes nothing.
     ///
     /// # Errors
     /// Why it is not taken.
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
+    async fn probe(&self) -> Result<(), Failure>;
 }
 
 impl IndexEntry {

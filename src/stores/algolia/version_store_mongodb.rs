@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{BoxFuture, Failure, Order, Sink, Verdict};
+use pipeline::sink::{Failure, Order, Sink, Verdict};
 
 use super::version_store::{IndexEntry, VersionRow, VersionStore};
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, Upsert, VERSION, number, persons_collections};
@@ -41,13 +42,6 @@ impl MongoVersionStore {
         Self { mongo, collection, sink, reader }
     }
 
-    async fn taken(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
-        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-        let mut held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
-        let writes: Vec<Upsert> = entries.iter().map(|entry| self.upsert(entry, held.remove(&entry.id))).collect();
-        self.sink.upsert(&writes.iter().collect::<Vec<_>>()).await
-    }
-
     /// The row of an entry, and what it takes the place of.
     fn upsert(&self, entry: &IndexEntry, held: Option<Document>) -> Upsert {
         let mut fields = doc! {OBJECT: entry.object.clone()};
@@ -79,7 +73,27 @@ impl MongoVersionStore {
         }
     }
 
-    async fn put_back(&self, entry: &IndexEntry) -> Result<(), Failure> {
+    async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {
+        let documents = self.mongo.find(self.collection.name, filter, options).await?;
+        Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
+    }
+}
+
+fn row(id: &str, document: &Document) -> VersionRow {
+    let object = document.get_str(OBJECT).ok().map(str::to_owned);
+    VersionRow { id: id.to_owned(), version: number(document, VERSION), object }
+}
+
+#[async_trait]
+impl VersionStore for MongoVersionStore {
+    async fn take(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
+        let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        let mut held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
+        let writes: Vec<Upsert> = entries.iter().map(|entry| self.upsert(entry, held.remove(&entry.id))).collect();
+        self.sink.write(&writes.iter().collect::<Vec<_>>()).await
+    }
+
+    async fn give_back(&self, entry: &IndexEntry) -> Result<(), Failure> {
         let ours = doc! {"_id": &entry.id, VERSION: entry.version};
         let Some(row) = self.documents(ours.clone(), FindOptions::default()).await?.remove(&entry.id) else {
             return Ok(());
@@ -102,17 +116,12 @@ impl MongoVersionStore {
         self.mongo.write_all(command).await.map(drop)
     }
 
-    async fn documents(&self, filter: Document, options: FindOptions) -> Result<HashMap<String, Document>, Failure> {
-        let documents = self.mongo.find(self.collection.name, filter, options).await?;
-        Ok(documents.into_iter().filter_map(|row| Some((row.get_str("_id").ok()?.to_owned(), row))).collect())
-    }
-
-    async fn rows_of(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure> {
+    async fn rows(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure> {
         let held = self.documents(doc! {"_id": {"$in": ids}}, FindOptions::default()).await?;
         Ok(ids.iter().map(|id| held.get(id).map(|document| row(id, document))).collect())
     }
 
-    async fn rows_after(&self, after: Option<&str>) -> Result<Vec<VersionRow>, Failure> {
+    async fn page(&self, after: Option<&str>) -> Result<Vec<VersionRow>, Failure> {
         let options = FindOptions::builder().sort(doc! {"_id": 1}).limit(PAGE).build();
         let filter = after.map_or_else(Document::new, |after| doc! {"_id": {"$gt": after}});
         let held = self.documents(filter, options).await?;
@@ -120,57 +129,32 @@ impl MongoVersionStore {
         rows.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(rows)
     }
-}
 
-fn row(id: &str, document: &Document) -> VersionRow {
-    let object = document.get_str(OBJECT).ok().map(str::to_owned);
-    VersionRow { id: id.to_owned(), version: number(document, VERSION), object }
-}
-
-impl VersionStore for MongoVersionStore {
-    fn take<'a>(&'a self, entries: &'a [&'a IndexEntry]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.taken(entries))
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+        self.reader.remove(seen).await
     }
 
-    fn give_back<'a>(&'a self, entry: &'a IndexEntry) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.put_back(entry))
+    async fn of_person(&self, person: &str) -> Result<Vec<ObservedVersion>, Failure> {
+        persons_collections::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person).await
     }
 
-    fn rows<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<VersionRow>>, Failure>> {
-        Box::pin(self.rows_of(ids))
-    }
-
-    fn page<'a>(&'a self, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<VersionRow>, Failure>> {
-        Box::pin(self.rows_after(after))
-    }
-
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        self.reader.remove(seen)
-    }
-
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Vec<ObservedVersion>, Failure>> {
-        Box::pin(persons_collections::rows(&self.mongo, self.collection, [OBJECT, PREVIOUS], person))
-    }
-
-    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<u64, Failure>> {
+    async fn forget(&self, ids: &[String]) -> Result<u64, Failure> {
         let gone = doc! {"_id": {"$in": ids}, OBJECT: Bson::Null};
         let update = doc! {"q": gone, "u": {"$set": {PREVIOUS: Bson::Null}}, "multi": true};
         let command = doc! {"update": self.collection.name, "updates": [update]};
-        Box::pin(async move {
-            let answer = self.mongo.write_all(command).await?;
-            Ok(u64::try_from(number(&answer, "nModified")).unwrap_or_default())
-        })
+        let answer = self.mongo.write_all(command).await?;
+        Ok(u64::try_from(number(&answer, "nModified")).unwrap_or_default())
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.reader.horizon()
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        self.reader.horizon().await
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.reader.note_horizon(version)
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        self.reader.note_horizon(version).await
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        self.sink.probe()
+    async fn probe(&self) -> Result<(), Failure> {
+        self.sink.probe().await
     }
 }

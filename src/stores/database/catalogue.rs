@@ -1,10 +1,11 @@
 //! What the database says of its tables: columns, keys, unique indexes, and which tables foreign keys bind together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use enrichers::operation::{ColumnKind, SqlValue};
+use parking_lot::Mutex;
 
 use super::dialect::{BoundColumn, BoundValues, Dialect, Statement};
 use super::errors::SqlError;
@@ -73,13 +74,13 @@ impl Catalogue {
         since: Option<Instant>,
     ) -> Result<Option<Arc<TableShape>>, SqlError> {
         let Some(of) = self.entities.get(entity) else { return Ok(None) };
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(entity).cloned();
+        let known = self.known.lock().get(entity).cloned();
         if let Some(known) = known.filter(|known| since.is_none_or(|since| known.read_at >= since)) {
             return Ok(Some(known));
         }
         let read_at = Instant::now();
         let shape = read(&self.store, of, read_at).await?.map(Arc::new);
-        let mut tables = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.known.lock();
         match &shape {
             Some(shape) => tables.insert(entity.to_owned(), shape.clone()),
             None => tables.remove(entity),
@@ -88,37 +89,17 @@ impl Catalogue {
     }
 }
 
-const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(COLUMN_TYPE AS CHAR), \
-    CAST(CHARACTER_MAXIMUM_LENGTH AS CHAR), CAST(NUMERIC_PRECISION AS CHAR), CAST(NUMERIC_SCALE AS CHAR), \
-    CAST(DATETIME_PRECISION AS CHAR), CAST(COLLATION_NAME AS CHAR), CAST(EXTRA AS CHAR), \
-    CASE WHEN COLUMN_DEFAULT IS NULL THEN NULL ELSE '1' END \
-    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+const MYSQL_COLUMNS: &str = include_str!("sql/mysql_columns.sql");
 const MYSQL_INDEXES: &str = "SELECT CAST(INDEX_NAME AS CHAR), CAST(COLUMN_NAME AS CHAR) FROM information_schema.STATISTICS \
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
-const MYSQL_BOUND: &str = "SELECT CAST(TABLE_NAME AS CHAR), CAST(REFERENCED_TABLE_NAME AS CHAR) \
-    FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_NAME IS NOT NULL \
-    AND ? IN (TABLE_NAME, REFERENCED_TABLE_NAME)";
+const MYSQL_BOUND: &str = include_str!("sql/mysql_foreign_keys.sql");
 /// MariaDB keeps JSON as a text with a check.
 const MARIADB_CHECKS: &str = "SELECT CAST(CHECK_CLAUSE AS CHAR) FROM information_schema.CHECK_CONSTRAINTS \
     WHERE CONSTRAINT_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 
-const POSTGRES_COLUMNS: &str = "SELECT a.attname::text, t.typname::text, quote_ident(n.nspname) || '.' || quote_ident(t.typname), a.atttypmod::text, \
-    t.typtype::text, CASE WHEN NOT c.collisdeterministic THEN '1' END, \
-    CASE WHEN a.atthasdef OR a.attidentity <> '' THEN '1' END, \
-    (SELECT string_agg(e.enumlabel, chr(10)) FROM pg_enum AS e WHERE e.enumtypid = a.atttypid) \
-    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid JOIN pg_namespace AS n ON n.oid = t.typnamespace LEFT JOIN pg_collation AS c ON c.oid = a.attcollation \
-    WHERE a.attrelid = (SELECT r.oid FROM pg_class AS r WHERE r.relname = ($1::text[])[1] AND r.relnamespace = \
-    current_schema()::regnamespace AND r.relkind IN ('r', 'p')) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
-const POSTGRES_INDEXES: &str = "SELECT CASE WHEN i.indisprimary THEN 'PRIMARY' ELSE i.indexrelid::text END, a.attname::text \
-    FROM pg_index AS i JOIN pg_class AS r ON r.oid = i.indrelid AND r.relname = ($1::text[])[1] \
-    AND r.relnamespace = current_schema()::regnamespace \
-    CROSS JOIN LATERAL UNNEST(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n) \
-    LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-    WHERE i.indisunique OR i.indisexclusion ORDER BY 1, k.n";
-const POSTGRES_BOUND: &str = "SELECT one.relname::text, other.relname::text FROM pg_constraint AS k \
-    JOIN pg_class AS one ON one.oid = k.conrelid JOIN pg_class AS other ON other.oid = k.confrelid \
-    WHERE k.contype = 'f' AND one.relnamespace = current_schema()::regnamespace \
-    AND ($1::text[])[1] IN (one.relname, other.relname)";
+const POSTGRES_COLUMNS: &str = include_str!("sql/postgres_columns.sql");
+const POSTGRES_INDEXES: &str = include_str!("sql/postgres_unique_indexes.sql");
+const POSTGRES_BOUND: &str = include_str!("sql/postgres_foreign_keys.sql");
 
 type Texts = Vec<Vec<Option<String>>>;
 

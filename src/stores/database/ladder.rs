@@ -1,12 +1,12 @@
 //! The ladder: operations that wait for what may still come, and what waits behind them. Pure but for the clock it is given.
 //!
-//! It owns how often each was tried and when it is tried next. An operation behind another is tried when that one has its fate,
+//! It owns how often each was tried and when it is tried next. An operation behind another is tried when that one has its outcome,
 //! and has no ladder of its own for what failed the other.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use pipeline::TopicPartition;
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ impl OperationLadder {
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<Place, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     /// Which of these may be tried now, in the order of the log: not those whose time has not come, nor those behind another.
@@ -123,7 +123,7 @@ impl OperationLadder {
         one.touched = now;
     }
 
-    /// It has its fate.
+    /// It has its outcome.
     pub(super) fn done(&self, operation: &ResolvedOperation<'_>) {
         let mut waiting = self.waiting();
         if !waiting.is_empty() {

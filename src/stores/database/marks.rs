@@ -11,7 +11,6 @@ use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of
 use super::errors::SqlError;
 use super::operation::ResolvedOperation;
 use super::session::SqlTransaction;
-use crate::stores::audit::hex;
 
 pub(super) const TABLE: &str = "millrace_operations";
 /// Marks that are looked up at once; a shorter list is filled up, so that the statement is found again.
@@ -87,8 +86,8 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
     let text = |text: Option<&str>| text.map_or(SqlValue::Null, |text| SqlValue::Text(short(text)));
     let [user, source, action] = operation.asked_by.each_ref().map(Option::as_deref);
     vec![
-        SqlValue::Text(hex(&write.mark)),
-        SqlValue::Text(hex(&write.digest)),
+        SqlValue::Text(hex::encode(&write.mark)),
+        SqlValue::Text(hex::encode(&write.digest)),
         text(Some(operation.verb.name())),
         text(Some(&operation.entity)),
         text(made),
@@ -111,7 +110,7 @@ pub(super) async fn forget(
 ) -> Result<(), SqlError> {
     for operation in operations.iter().filter(|operation| operation.rejected_before) {
         let key: Vec<BoundColumn> = columns().into_iter().take(1).collect();
-        let mark = SqlValue::Text(hex(&operation.write.mark));
+        let mark = SqlValue::Text(hex::encode(&operation.write.mark));
         transaction.execute(&dialect.delete(TABLE, &key, &[&[mark]]), false).await?;
     }
     Ok(())

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::catalogue::TableShape;
-use crate::stores::audit::hex;
 
 /// An operation as it came.
 #[derive(Clone, Debug)]
@@ -109,7 +108,7 @@ pub(super) struct ResolvedOperation<'w> {
 impl ResolvedOperation<'_> {
     /// What later operations have to wait behind: its rows, and its mark.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        let mark = format!("mark {}", hex(&self.write.mark));
+        let mark = format!("mark {}", hex::encode(&self.write.mark));
         self.rows.iter().filter_map(|row| row.name.clone()).chain([mark])
     }
 }

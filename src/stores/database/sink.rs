@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict};
+use async_trait::async_trait;
+use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict};
 use tokio::time;
 
 use super::apply::{Applied, apply};
@@ -16,7 +17,6 @@ use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, resolve};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
-use crate::stores::audit::hex;
 
 /// Times that a batch is begun anew because its transaction ended, until each operation has one of its own.
 const RESTARTS: u32 = 3;
@@ -137,7 +137,7 @@ impl OperationSink {
             let mut again = Vec::new();
             let mut here: HashSet<&[u8]> = HashSet::new();
             for mut operation in open {
-                let marked = marked.get(&hex(&operation.write.mark));
+                let marked = marked.get(&hex::encode(&operation.write.mark));
                 match marked.and_then(|marked| once_more(marked, &operation, self.replays)) {
                     Some(verdict) => self.settle(&operation, verdict, verdicts),
                     // A copy in the same batch is judged by what became of the first.
@@ -156,14 +156,14 @@ impl OperationSink {
     }
 
     async fn marked(&self, operations: &[ResolvedOperation<'_>]) -> Result<HashMap<String, Marked>, SqlError> {
-        let marks: Vec<String> = operations.iter().map(|operation| hex(&operation.write.mark)).collect();
+        let marks: Vec<String> = operations.iter().map(|operation| hex::encode(&operation.write.mark)).collect();
         let mut transaction = self.store.begin().await?;
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
         transaction.commit().await?;
         Ok(marked)
     }
 
-    /// Copies whose first has no fate yet wait with it; copies of what was rejected are rejected as it was.
+    /// Copies whose first has no outcome yet wait with it; copies of what was rejected are rejected as it was.
     fn copies<'w>(
         &self,
         again: Vec<ResolvedOperation<'w>>,
@@ -275,7 +275,7 @@ fn waits(why: impl Into<pipeline::sink::Why>) -> Failure {
 
 /// Of an operation that is marked; none of one that was rejected and may be tried again: mended, or replayed by hand.
 fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) -> Option<Verdict> {
-    let same = marked.digest == hex(&operation.write.digest);
+    let same = marked.digest == hex::encode(&operation.write.digest);
     match &marked.rejected {
         Some((class, why)) if same && !replays => Some(Verdict::Reject(Reject::new(class.clone(), why.clone()))),
         Some(_) => None,
@@ -287,6 +287,7 @@ fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) 
     }
 }
 
+#[async_trait]
 impl Sink<OperationWrite> for OperationSink {
     fn name(&self) -> &'static str {
         "database"
@@ -297,21 +298,19 @@ impl Sink<OperationWrite> for OperationSink {
         SinkLimits { items: usize::MAX, bytes: usize::MAX, ordered: true, one_write_a_document: false }
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a OperationWrite]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(async move {
-            let _held = self.health.holds(writes.len());
-            if !self.health.is_healthy() {
-                self.store.ask().await?;
-                self.health.heard(None);
-                tracing::info!("Processing {} pending operations", writes.len());
-            }
-            let taken = self.take(writes).await;
-            self.health.heard(taken.as_ref().err());
-            taken.map_err(SqlError::failure)
-        })
+    async fn write(&self, writes: &[&OperationWrite]) -> Result<Vec<Verdict>, Failure> {
+        let _held = self.health.holds(writes.len());
+        if !self.health.is_healthy() {
+            self.store.ask().await?;
+            self.health.heard(None);
+            tracing::info!("Processing {} pending operations", writes.len());
+        }
+        let taken = self.take(writes).await;
+        self.health.heard(taken.as_ref().err());
+        taken.map_err(SqlError::failure)
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.store.ask())
+    async fn probe(&self) -> Result<(), Failure> {
+        self.store.ask().await
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 use pipeline::sink::{Content, Order, Write};
 
 use crate::stores::reader::document_content;
@@ -117,13 +117,13 @@ impl Documents {
     pub fn push(&mut self, id: &str, version: i64, deleted: bool, source: impl FnOnce(&mut Vec<u8>)) {
         let buffer = &mut self.buffer;
         let start = buffer.len();
-        let no_tombstone = deleted && mutants::on(Mutant::TombstonesLeftOff);
+        let no_tombstone = deleted && mutant!(TombstonesLeftOff);
         buffer.extend_from_slice(if no_tombstone { br#"{"delete":{"_id":"# } else { br#"{"index":{"_id":"# });
         let id_start = buffer.len();
         // Writing a string into memory cannot fail.
         serde_json::to_writer(&mut *buffer, id).ok();
         let id = id_start..buffer.len();
-        let rest = match mutants::on(Mutant::VersionsLeftOff) {
+        let rest = match mutant!(VersionsLeftOff) {
             true => "}}".to_owned(),
             false => format!(r#","version":{version},"version_type":"{}"}}}}"#, self.version_type),
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 use pipeline::sink::{Failure, Reject, Verdict};
 use serde::Deserialize;
 
@@ -79,8 +79,8 @@ impl ItemResult<'_> {
             409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
             409 => Verdict::Retry(Failure::unavailable(format!("a conflict that is not about versions ({kind})"))),
             401 | 403 => Verdict::Retry(refused_access(self.status)),
-            404 if mutants::on(Mutant::TombstonesLeftOff) => Verdict::Applied,
-            429 if mutants::on(Mutant::BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
+            404 if mutant!(TombstonesLeftOff) => Verdict::Applied,
+            429 if mutant!(BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
             500 => Verdict::Retry(Failure::broken(format!("a document failed with status 500 {kind}"))),
             // Of a shard, a node or something in between; they say nothing about the document.
             429 | 501.. => Verdict::Retry(busy(self.status, kind)),

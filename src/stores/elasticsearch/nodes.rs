@@ -4,8 +4,9 @@
 //! It guarantees that there is always a node to ask: where all are sick, the one whose time is over first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// How long a node is avoided after its first failure; it doubles with each further one in a row.
 const FIRST: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ impl<T> Nodes<T> {
     }
 
     fn health(&self, place: usize) -> Option<MutexGuard<'_, NodeHealth>> {
-        self.nodes.get(place).map(|(_, health)| health.lock().unwrap_or_else(PoisonError::into_inner))
+        self.nodes.get(place).map(|(_, health)| health.lock())
     }
 }
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use elasticsearch::http::Method;
-use pipeline::sink::{BoxFuture, Failure, Verdict};
+use pipeline::sink::{Failure, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -117,63 +118,6 @@ impl ElasticsearchReader {
         }
     }
 
-    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
-        let indices = self.indices().await?.join(",");
-        self.ask(Method::Post, &format!("/{indices}/_refresh"), None).await?;
-        let first = json!({"size": PAGE, "sort": ["_doc"], "version": true});
-        let path = format!("/{indices}/_search?scroll={KEEP}&allow_partial_search_results=false");
-        let mut answer = self.ask(Method::Post, &path, Some(first)).await?;
-        loop {
-            let page: ScrollPage<'_> = read(&answer)?;
-            if page.shards.failed > 0 {
-                return Err(partial());
-            }
-            for hit in &page.hits.hits {
-                visit(&hit.id, held(hit.version, hit.source.get()))?;
-            }
-            let Some(scroll) = page.scroll.filter(|_| !page.hits.hits.is_empty()) else { return Ok(()) };
-            let next = json!({"scroll": KEEP, "scroll_id": scroll});
-            answer = self.ask(Method::Post, "/_search/scroll", Some(next)).await?;
-        }
-    }
-
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
-        let mut found = Vec::new();
-        for index in self.indices().await? {
-            for ids in ids.chunks(PAGE) {
-                let answer = self.ask(Method::Post, &format!("/{index}/_mget"), Some(json!({"ids": ids}))).await?;
-                let page: Got<'_> = read(&answer)?;
-                for document in &page.docs {
-                    if document.error.is_some() {
-                        return Err(partial());
-                    }
-                    if let (Some(version), Some(source)) = (document.version, document.source) {
-                        let found_of = StoredDocument {
-                            version: held(version, source.get()),
-                            text: Some(source.get().to_owned()),
-                        };
-                        found.push((document.id.to_string(), found_of));
-                    }
-                }
-            }
-        }
-        Ok(in_order(ids, found))
-    }
-
-    /// Deletes what nobody touched since it was looked at.
-    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
-        let mut removed = 0;
-        for index in self.indices().await? {
-            for seen in seen.chunks(DELETED_AT_ONCE) {
-                let lines = self.deletions(&index, seen).await?;
-                if !lines.is_empty() {
-                    removed += self.deleted(&index, lines).await?;
-                }
-            }
-        }
-        Ok(removed)
-    }
-
     /// The bulk lines that delete those which the index still holds as they were seen, and only as they are now.
     async fn deletions(&self, index: &str, seen: &[ObservedVersion]) -> Result<String, Failure> {
         let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
@@ -220,20 +164,6 @@ impl ElasticsearchReader {
         let indices: BTreeMap<String, IndexMapping> = read(&found)?;
         Ok(indices.into_iter().map(|(name, index)| (name, index.mappings.meta)).collect())
     }
-
-    async fn noted(&self) -> Result<Option<i64>, Failure> {
-        Ok(self.metas().await?.values().filter_map(noted_in).max())
-    }
-
-    async fn note(&self, version: i64) -> Result<(), Failure> {
-        for (index, mut meta) in self.metas().await? {
-            if noted_in(&meta).is_none_or(|noted| noted < version) {
-                meta.insert(HORIZON.to_owned(), version.into());
-                self.ask(Method::Put, &format!("/{index}/_mapping"), Some(json!({"_meta": meta}))).await?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn held(version: i64, source: &str) -> StoredVersion {
@@ -255,32 +185,83 @@ pub(super) fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Fa
         .map_err(|_| Failure::broken("an answer of the search engine could not be read"))
 }
 
+#[async_trait]
 impl StoreReader for ElasticsearchReader {
     fn name(&self) -> &'static str {
         "elasticsearch"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.all(visit))
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        let indices = self.indices().await?.join(",");
+        self.ask(Method::Post, &format!("/{indices}/_refresh"), None).await?;
+        let first = json!({"size": PAGE, "sort": ["_doc"], "version": true});
+        let path = format!("/{indices}/_search?scroll={KEEP}&allow_partial_search_results=false");
+        let mut answer = self.ask(Method::Post, &path, Some(first)).await?;
+        loop {
+            let page: ScrollPage<'_> = read(&answer)?;
+            if page.shards.failed > 0 {
+                return Err(partial());
+            }
+            for hit in &page.hits.hits {
+                visit(&hit.id, held(hit.version, hit.source.get()))?;
+            }
+            let Some(scroll) = page.scroll.filter(|_| !page.hits.hits.is_empty()) else { return Ok(()) };
+            let next = json!({"scroll": KEEP, "scroll_id": scroll});
+            answer = self.ask(Method::Post, "/_search/scroll", Some(next)).await?;
+        }
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        Box::pin(self.look_up(ids))
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+        let mut found = Vec::new();
+        for index in self.indices().await? {
+            for ids in ids.chunks(PAGE) {
+                let answer = self.ask(Method::Post, &format!("/{index}/_mget"), Some(json!({"ids": ids}))).await?;
+                let page: Got<'_> = read(&answer)?;
+                for document in &page.docs {
+                    if document.error.is_some() {
+                        return Err(partial());
+                    }
+                    if let (Some(version), Some(source)) = (document.version, document.source) {
+                        let found_of = StoredDocument {
+                            version: held(version, source.get()),
+                            text: Some(source.get().to_owned()),
+                        };
+                        found.push((document.id.to_string(), found_of));
+                    }
+                }
+            }
+        }
+        Ok(in_order(ids, found))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(seen))
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+        let mut removed = 0;
+        for index in self.indices().await? {
+            for seen in seen.chunks(DELETED_AT_ONCE) {
+                let lines = self.deletions(&index, seen).await?;
+                if !lines.is_empty() {
+                    removed += self.deleted(&index, lines).await?;
+                }
+            }
+        }
+        Ok(removed)
     }
 
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(async move { self.theirs(person).await.map(Some) })
+    async fn of_person(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        self.theirs(person).await.map(Some)
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        Box::pin(self.noted())
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        Ok(self.metas().await?.values().filter_map(noted_in).max())
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.note(version))
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        for (index, mut meta) in self.metas().await? {
+            if noted_in(&meta).is_none_or(|noted| noted < version) {
+                meta.insert(HORIZON.to_owned(), version.into());
+                self.ask(Method::Put, &format!("/{index}/_mapping"), Some(json!({"_meta": meta}))).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -6,9 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use pipeline::sink::{BoxFuture, Failure, FailureKind, Sink, SinkLimits, Verdict};
+use pipeline::sink::{Failure, FailureKind, Sink, SinkLimits, Verdict};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -40,22 +41,6 @@ impl ElasticsearchSink {
     pub fn new(client: ElasticsearchClient, alias: &str) -> Self {
         let path = format!("/{alias}/_bulk?require_alias=true&{JUDGED},{PLACED}");
         Self { client, alias: alias.to_owned(), path, index: Mutex::new(None) }
-    }
-
-    async fn bulk(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
-        let lines = body(documents);
-        let bytes = lines.len();
-        let answer = self.client.bulk(&self.path, lines, BULK_TIMEOUT).await?;
-        if let Some(mut failure) = judge_request(&answer) {
-            if failure.kind == FailureKind::TurnedAway {
-                failure.why = format!("a request of {bytes} bytes: {}", failure.why).into();
-            }
-            return Err(failure);
-        }
-        let bulk = Bulk::read(&answer.body)?;
-        self.went_to_the_only_index(&answer.body).await?;
-        let no_write_index = bulk.may_lack_write_index() && !self.has_write_index().await?;
-        Ok(bulk.verdicts(&self.alias, no_write_index))
     }
 
     /// A write on a condition that never holds: it goes the way of every write and ends in a conflict.
@@ -120,6 +105,7 @@ impl Placed<'_> {
     }
 }
 
+#[async_trait]
 impl Sink<Document> for ElasticsearchSink {
     fn name(&self) -> &'static str {
         "elasticsearch"
@@ -129,16 +115,28 @@ impl Sink<Document> for ElasticsearchSink {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: false }
     }
 
-    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.bulk(documents))
+    async fn write(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
+        let lines = body(documents);
+        let bytes = lines.len();
+        let answer = self.client.bulk(&self.path, lines, BULK_TIMEOUT).await?;
+        if let Some(mut failure) = judge_request(&answer) {
+            if failure.kind == FailureKind::TurnedAway {
+                failure.why = format!("a request of {bytes} bytes: {}", failure.why).into();
+            }
+            return Err(failure);
+        }
+        let bulk = Bulk::read(&answer.body)?;
+        self.went_to_the_only_index(&answer.body).await?;
+        let no_write_index = bulk.may_lack_write_index() && !self.has_write_index().await?;
+        Ok(bulk.verdicts(&self.alias, no_write_index))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing("millrace-probe"))
+    async fn probe(&self) -> Result<(), Failure> {
+        self.take_nothing("millrace-probe").await
     }
 
-    fn probe_of<'a>(&'a self, document: &'a Document) -> BoxFuture<'a, Result<(), Failure>> {
+    async fn probe_of(&self, document: &Document) -> Result<(), Failure> {
         // The id alone says which shard it goes to.
-        Box::pin(async move { self.take_nothing(&document.id()).await })
+        self.take_nothing(&document.id()).await
     }
 }

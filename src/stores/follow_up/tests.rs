@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
+
 use super::*;
 
 /// Refuses some subjects; keeps a list that another instance may change.
@@ -17,35 +19,36 @@ struct FakeStore {
     looked: tokio::sync::Notify,
 }
 
+#[async_trait]
 impl FollowUp for FakeStore {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
-        self.attempts.lock().unwrap().push(subjects.to_vec());
-        if let Some(listed) = self.meanwhile.lock().unwrap().take() {
-            self.listed.lock().unwrap().insert(listed.refusal.subject.clone(), listed);
+    async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        self.attempts.lock().push(subjects.to_vec());
+        if let Some(listed) = self.meanwhile.lock().take() {
+            self.listed.lock().insert(listed.refusal.subject.clone(), listed);
         }
-        let wrong = self.wrong.lock().unwrap();
+        let wrong = self.wrong.lock();
         let refused = subjects.iter().filter(|subject| wrong.contains(*subject)).map(|one| refusal(one)).collect();
-        let away = *self.away.lock().unwrap();
-        Box::pin(std::future::ready(away.map_or(Ok(refused), |kind| Err(Failure::new(kind, "away")))))
+        let away = *self.away.lock();
+        away.map_or(Ok(refused), |kind| Err(Failure::new(kind, "away")))
     }
 }
 
+#[async_trait]
 impl Refusals for FakeStore {
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
+    async fn put(&self, listed: &[Listed]) -> Result<(), Failure> {
         let listed = listed.iter().map(|one| (one.refusal.subject.clone(), one.clone()));
-        self.listed.lock().unwrap().extend(listed);
-        Box::pin(std::future::ready(Ok(())))
+        self.listed.lock().extend(listed);
+        Ok(())
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
-        self.listed.lock().unwrap().retain(|_, held| !seen.iter().any(|seen| seen == held));
-        Box::pin(std::future::ready(Ok(())))
+    async fn remove(&self, seen: &[Listed]) -> Result<(), Failure> {
+        self.listed.lock().retain(|_, held| !seen.iter().any(|seen| seen == held));
+        Ok(())
     }
 
-    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>> {
+    async fn all(&self) -> Result<Vec<Listed>, Failure> {
         self.looked.notify_one();
-        let all = self.listed.lock().unwrap().values().cloned().collect();
-        Box::pin(std::future::ready(Ok(all)))
+        Ok(self.listed.lock().values().cloned().collect())
     }
 }
 
@@ -55,7 +58,7 @@ fn refusal(subject: &str) -> Refusal {
 
 fn at(wrong: &[&str]) -> (Arc<FakeStore>, FollowUps) {
     let place = Arc::new(FakeStore::default());
-    *place.wrong.lock().unwrap() = wrong.iter().map(|one| (*one).to_owned()).collect();
+    *place.wrong.lock() = wrong.iter().map(|one| (*one).to_owned()).collect();
     let follow_ups = FollowUps::new("ratings", place.clone(), place.clone());
     (place, follow_ups)
 }
@@ -65,7 +68,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 fn on_the_list(place: &FakeStore) -> Vec<String> {
-    place.listed.lock().unwrap().keys().cloned().collect()
+    place.listed.lock().keys().cloned().collect()
 }
 
 #[tokio::test]
@@ -73,7 +76,7 @@ async fn what_is_refused_is_listed_until_a_later_record_or_a_retry_mends_it() {
     let (place, follow_ups) = at(&["b", "c"]);
     follow_ups.run(&texts(&["a", "b", "c"])).await.unwrap();
     assert_eq!(on_the_list(&place), ["b", "c"]);
-    place.wrong.lock().unwrap().clear();
+    place.wrong.lock().clear();
     follow_ups.run(&texts(&["a", "b"])).await.unwrap();
     assert_eq!(on_the_list(&place), ["c"]);
     assert_eq!(follow_ups.retry().await.unwrap(), 0);
@@ -85,17 +88,17 @@ async fn what_is_refused_is_listed_until_a_later_record_or_a_retry_mends_it() {
 async fn what_another_lists_meanwhile_stays_on_the_list() {
     let (place, follow_ups) = at(&["a"]);
     follow_ups.run(&texts(&["a"])).await.unwrap();
-    place.wrong.lock().unwrap().clear();
+    place.wrong.lock().clear();
     let others = Listed { refusal: refusal("a"), token: "another".to_owned() };
     for retry in [false, true] {
-        *place.meanwhile.lock().unwrap() = Some(others.clone());
+        *place.meanwhile.lock() = Some(others.clone());
         if retry {
             follow_ups.retry().await.unwrap();
         } else {
             follow_ups.run(&texts(&["a"])).await.unwrap()
         }
-        assert_eq!(place.listed.lock().unwrap().get("a"), Some(&others));
-        place.listed.lock().unwrap().insert("a".into(), Listed { token: "older".into(), ..others.clone() });
+        assert_eq!(place.listed.lock().get("a"), Some(&others));
+        place.listed.lock().insert("a".into(), Listed { token: "older".into(), ..others.clone() });
     }
 }
 
@@ -109,7 +112,7 @@ async fn no_failure_blames_a_record() {
         (FailureKind::Unavailable, FailureKind::Unavailable),
         (FailureKind::Misconfigured, FailureKind::Misconfigured),
     ] {
-        *place.away.lock().unwrap() = Some(kind);
+        *place.away.lock() = Some(kind);
         assert_eq!(follow_ups.run(&texts(&["a"])).await.unwrap_err().kind, told);
     }
     assert_eq!(on_the_list(&place), [] as [String; 0], "what is unavailable is waited for");
@@ -121,7 +124,7 @@ async fn the_list_is_tried_again_and_again_until_it_is_empty() {
     follow_ups.run(&texts(&["a"])).await.unwrap();
     // Another process, which knows nothing of it.
     let follow_ups = FollowUps::new("ratings", place.clone(), place.clone());
-    let attempts = || place.attempts.lock().unwrap().len();
+    let attempts = || place.attempts.lock().len();
     let looked = async |done: &(dyn Fn() -> bool + Sync)| {
         while !done() {
             place.looked.notified().await;
@@ -134,7 +137,7 @@ async fn the_list_is_tried_again_and_again_until_it_is_empty() {
         () = looked(&often) => {}
     }
     assert_eq!(follow_ups.standing(), [refusal("a")]);
-    place.wrong.lock().unwrap().clear();
+    place.wrong.lock().clear();
     tokio::select! {
         () = follow_ups.keep_trying(every) => {}
         () = looked(&emptied) => {}

@@ -1,7 +1,8 @@
 //! The collections of a system, read back document by document.
 
+use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
-use pipeline::sink::{BoxFuture, Failure};
+use pipeline::sink::Failure;
 
 use super::document::{VERSION, content};
 use super::{Collection, Mongo, OwnedFields, People, number, persons_collections};
@@ -36,29 +37,6 @@ impl MongoReader {
         Self { people: Some(people), ..self }
     }
 
-    async fn theirs(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
-        let Some(people) = self.people else { return Ok(None) };
-        let mut all = Vec::new();
-        for collection in self.collections {
-            all.extend(persons_collections::theirs(&self.mongo, collection, people, person).await?);
-        }
-        Ok(Some(all))
-    }
-
-    async fn emptied(&self, person: &str, only_look: bool) -> Result<u64, Failure> {
-        let Some(People { field, erased: Some(erased) }) = self.people else { return Ok(0) };
-        let mut emptied = 0;
-        for collection in self.collections {
-            let people = People { field, erased: Some(erased) };
-            let theirs = persons_collections::theirs(&self.mongo, collection, people, person).await?;
-            emptied += match only_look {
-                true => theirs.len() as u64,
-                false => persons_collections::emptied(&self.mongo, collection, erased, &theirs).await?,
-            };
-        }
-        Ok(emptied)
-    }
-
     async fn each(
         &self,
         collection: &'static Collection,
@@ -77,57 +55,8 @@ impl MongoReader {
         Ok(())
     }
 
-    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
-        for collection in self.collections {
-            let ours = doc! {VERSION: {"$exists": true}};
-            self.each(collection, ours, |id, document| visit(id, held(collection, &document))).await?;
-        }
-        Ok(())
-    }
-
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
-        let mut all = Vec::new();
-        for collection in self.collections {
-            let wanted = doc! {collection.key: {"$in": ids}, VERSION: {"$exists": true}};
-            let found = |id: &str, document: Document| {
-                let held = held(collection, &document);
-                all.push((
-                    id.to_owned(),
-                    StoredDocument { version: held, text: serde_json::to_string(&document).ok() },
-                ));
-                Ok(())
-            };
-            self.each(collection, wanted, found).await?;
-        }
-        Ok(in_order(ids, all))
-    }
-
-    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
-        let mut removed = 0;
-        for collection in self.collections {
-            for seen in seen.chunks(DELETED_AT_ONCE) {
-                let deletes: Vec<Document> = seen.iter().map(|seen| delete(collection, seen)).collect();
-                let command = doc! {"delete": collection.name, "deletes": deletes, "ordered": false};
-                let answer = self.mongo.write_all(command).await?;
-                removed += u64::try_from(number(&answer, "n")).unwrap_or_default();
-            }
-        }
-        Ok(removed)
-    }
-
     fn first(&self) -> &'static str {
         self.collections.first().map_or("none", |collection| collection.name)
-    }
-
-    async fn noted(&self) -> Result<Option<i64>, Failure> {
-        let horizons = self.mongo.database().await?.collection::<Document>(HORIZONS);
-        let noted = self.mongo.within(horizons.find_one(doc! {"_id": self.first()}).into_future()).await?;
-        Ok(noted.map(|noted| number(&noted, "version")))
-    }
-
-    async fn note(&self, version: i64) -> Result<(), Failure> {
-        let raise = doc! {"q": {"_id": self.first()}, "u": {"$max": {"version": version}}, "upsert": true};
-        self.mongo.write_all(doc! {"update": HORIZONS, "updates": [raise]}).await.map(drop)
     }
 }
 
@@ -151,41 +80,81 @@ fn held(collection: &Collection, document: &Document) -> StoredVersion {
     StoredVersion { version: number(document, VERSION), deleted, content, passed }
 }
 
+#[async_trait]
 impl StoreReader for MongoReader {
     fn name(&self) -> &'static str {
         "mongodb"
     }
 
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.all(visit))
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        for collection in self.collections {
+            let ours = doc! {VERSION: {"$exists": true}};
+            self.each(collection, ours, |id, document| visit(id, held(collection, &document))).await?;
+        }
+        Ok(())
     }
 
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        Box::pin(self.look_up(ids))
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+        let mut all = Vec::new();
+        for collection in self.collections {
+            let wanted = doc! {collection.key: {"$in": ids}, VERSION: {"$exists": true}};
+            let found = |id: &str, document: Document| {
+                let held = held(collection, &document);
+                all.push((
+                    id.to_owned(),
+                    StoredDocument { version: held, text: serde_json::to_string(&document).ok() },
+                ));
+                Ok(())
+            };
+            self.each(collection, wanted, found).await?;
+        }
+        Ok(in_order(ids, all))
     }
 
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(seen))
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+        let mut removed = 0;
+        for collection in self.collections {
+            for seen in seen.chunks(DELETED_AT_ONCE) {
+                let deletes: Vec<Document> = seen.iter().map(|seen| delete(collection, seen)).collect();
+                let command = doc! {"delete": collection.name, "deletes": deletes, "ordered": false};
+                let answer = self.mongo.write_all(command).await?;
+                removed += u64::try_from(number(&answer, "n")).unwrap_or_default();
+            }
+        }
+        Ok(removed)
     }
 
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(self.theirs(person))
+    async fn of_person(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        let Some(people) = self.people else { return Ok(None) };
+        let mut all = Vec::new();
+        for collection in self.collections {
+            all.extend(persons_collections::theirs(&self.mongo, collection, people, person).await?);
+        }
+        Ok(Some(all))
     }
 
-    fn forget<'a>(
-        &'a self,
-        person: &'a str,
-        _: &'a [ObservedVersion],
-        only_look: bool,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.emptied(person, only_look))
+    async fn forget(&self, person: &str, _: &[ObservedVersion], only_look: bool) -> Result<u64, Failure> {
+        let Some(People { field, erased: Some(erased) }) = self.people else { return Ok(0) };
+        let mut emptied = 0;
+        for collection in self.collections {
+            let people = People { field, erased: Some(erased) };
+            let theirs = persons_collections::theirs(&self.mongo, collection, people, person).await?;
+            emptied += match only_look {
+                true => theirs.len() as u64,
+                false => persons_collections::emptied(&self.mongo, collection, erased, &theirs).await?,
+            };
+        }
+        Ok(emptied)
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        Box::pin(self.noted())
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        let horizons = self.mongo.database().await?.collection::<Document>(HORIZONS);
+        let noted = self.mongo.within(horizons.find_one(doc! {"_id": self.first()}).into_future()).await?;
+        Ok(noted.map(|noted| number(&noted, "version")))
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.note(version))
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        let raise = doc! {"q": {"_id": self.first()}, "u": {"$max": {"version": version}}, "upsert": true};
+        self.mongo.write_all(doc! {"update": HORIZONS, "updates": [raise]}).await.map(drop)
     }
 }

@@ -1,8 +1,9 @@
 //! The list of refused follow-ups in MongoDB: one document a subject.
 
+use async_trait::async_trait;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{BoxFuture, Failure};
+use pipeline::sink::Failure;
 
 use super::Mongo;
 use crate::stores::follow_up::{Listed, Refusal, Refusals};
@@ -24,30 +25,6 @@ impl MongoRefusals {
     fn id(&self, listed: &Listed) -> String {
         format!("{}/{}", self.system, listed.refusal.subject)
     }
-
-    async fn write(&self, listed: &[Listed]) -> Result<(), Failure> {
-        let update = |one: &Listed| {
-            let Refusal { subject, document, why } = &one.refusal;
-            let fields = doc! {
-                "system": self.system, "subject": subject, "document": document, "why": why.as_ref(), "token": &one.token,
-            };
-            let update = doc! {"$set": fields, "$setOnInsert": {"since": DateTime::now()}};
-            doc! {"q": {"_id": self.id(one)}, "u": update, "upsert": true}
-        };
-        let updates: Vec<Document> = listed.iter().map(update).collect();
-        self.mongo.write_all(doc! {"update": COLLECTION, "updates": updates, "ordered": false}).await.map(drop)
-    }
-
-    async fn delete(&self, seen: &[Listed]) -> Result<(), Failure> {
-        let delete = |one: &Listed| doc! {"q": {"_id": self.id(one), "token": &one.token}, "limit": 1};
-        let deletes: Vec<Document> = seen.iter().map(delete).collect();
-        self.mongo.write_all(doc! {"delete": COLLECTION, "deletes": deletes, "ordered": false}).await.map(drop)
-    }
-
-    async fn read(&self) -> Result<Vec<Listed>, Failure> {
-        let found = self.mongo.find(COLLECTION, doc! {"system": self.system}, FindOptions::default()).await?;
-        Ok(found.iter().filter_map(listed).collect())
-    }
 }
 
 fn listed(document: &Document) -> Option<Listed> {
@@ -60,16 +37,29 @@ fn listed(document: &Document) -> Option<Listed> {
     Some(Listed { refusal, token: text("token").unwrap_or_default() })
 }
 
+#[async_trait]
 impl Refusals for MongoRefusals {
-    fn put<'a>(&'a self, listed: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.write(listed))
+    async fn put(&self, listed: &[Listed]) -> Result<(), Failure> {
+        let update = |one: &Listed| {
+            let Refusal { subject, document, why } = &one.refusal;
+            let fields = doc! {
+                "system": self.system, "subject": subject, "document": document, "why": why.as_ref(), "token": &one.token,
+            };
+            let update = doc! {"$set": fields, "$setOnInsert": {"since": DateTime::now()}};
+            doc! {"q": {"_id": self.id(one)}, "u": update, "upsert": true}
+        };
+        let updates: Vec<Document> = listed.iter().map(update).collect();
+        self.mongo.write_all(doc! {"update": COLLECTION, "updates": updates, "ordered": false}).await.map(drop)
     }
 
-    fn remove<'a>(&'a self, seen: &'a [Listed]) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.delete(seen))
+    async fn remove(&self, seen: &[Listed]) -> Result<(), Failure> {
+        let delete = |one: &Listed| doc! {"q": {"_id": self.id(one), "token": &one.token}, "limit": 1};
+        let deletes: Vec<Document> = seen.iter().map(delete).collect();
+        self.mongo.write_all(doc! {"delete": COLLECTION, "deletes": deletes, "ordered": false}).await.map(drop)
     }
 
-    fn all(&self) -> BoxFuture<'_, Result<Vec<Listed>, Failure>> {
-        Box::pin(self.read())
+    async fn all(&self) -> Result<Vec<Listed>, Failure> {
+        let found = self.mongo.find(COLLECTION, doc! {"system": self.system}, FindOptions::default()).await?;
+        Ok(found.iter().filter_map(listed).collect())
     }
 }

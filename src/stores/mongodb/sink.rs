@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict};
+use pipeline::mutant;
+use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
 use super::document::VERSION;
 use super::errors::judge_write;
@@ -43,36 +44,6 @@ impl MongoSink {
     #[must_use]
     pub fn hinting(self, hint: Option<&'static str>) -> Self {
         Self { hint, ..self }
-    }
-
-    /// Writes, and gives one verdict a write.
-    pub(crate) async fn upsert(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
-        let mut verdicts: Vec<Option<Verdict>> = vec![None; writes.len()];
-        let mut collections: Vec<&'static Collection> = Vec::new();
-        for (place, write) in writes.iter().enumerate() {
-            if write.is_too_large() {
-                set(&mut verdicts, place, Verdict::Reject(too_large()));
-                continue;
-            }
-            if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
-                collections.push(write.collection);
-            }
-        }
-        for collection in collections {
-            let fits = |write: &Upsert| std::ptr::eq(write.collection, collection) && !write.is_too_large();
-            let all = writes.iter().enumerate().filter(|(_, write)| fits(write));
-            let mut open: Vec<(usize, &Upsert)> = all.map(|(place, write)| (place, *write)).collect();
-            // Twice: whoever lost a race to insert finds the document the second time.
-            for last in [false, true] {
-                if !open.is_empty() {
-                    open = self.attempt(collection, open, last, &mut verdicts).await?;
-                }
-            }
-            for (place, _) in open {
-                set(&mut verdicts, place, Verdict::Retry(Failure::unavailable("others write the same document")));
-            }
-        }
-        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Applied)).collect())
     }
 
     /// Sends what is open; returns what has to be sent once more.
@@ -118,7 +89,7 @@ impl MongoSink {
 
     fn update(&self, write: &Upsert) -> Document {
         let newer = match self.order {
-            _ if mutants::on(Mutant::VersionsLeftOff) => doc! {"$gt": i64::MAX},
+            _ if mutant!(VersionsLeftOff) => doc! {"$gt": i64::MAX},
             Order::Log => doc! {"$gt": write.version},
             Order::Any => doc! {"$gte": write.version},
         };
@@ -202,6 +173,7 @@ fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
     }
 }
 
+#[async_trait]
 impl Sink<Upsert> for MongoSink {
     fn name(&self) -> &'static str {
         "mongodb"
@@ -211,15 +183,40 @@ impl Sink<Upsert> for MongoSink {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: self.ordered, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.upsert(writes))
+    async fn write(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; writes.len()];
+        let mut collections: Vec<&'static Collection> = Vec::new();
+        for (place, write) in writes.iter().enumerate() {
+            if write.is_too_large() {
+                set(&mut verdicts, place, Verdict::Reject(too_large()));
+                continue;
+            }
+            if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
+                collections.push(write.collection);
+            }
+        }
+        for collection in collections {
+            let fits = |write: &Upsert| std::ptr::eq(write.collection, collection) && !write.is_too_large();
+            let all = writes.iter().enumerate().filter(|(_, write)| fits(write));
+            let mut open: Vec<(usize, &Upsert)> = all.map(|(place, write)| (place, *write)).collect();
+            // Twice: whoever lost a race to insert finds the document the second time.
+            for last in [false, true] {
+                if !open.is_empty() {
+                    open = self.attempt(collection, open, last, &mut verdicts).await?;
+                }
+            }
+            for (place, _) in open {
+                set(&mut verdicts, place, Verdict::Retry(Failure::unavailable("others write the same document")));
+            }
+        }
+        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Applied)).collect())
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing(self.collection, PROBE))
+    async fn probe(&self) -> Result<(), Failure> {
+        self.take_nothing(self.collection, PROBE).await
     }
 
-    fn probe_of<'a>(&'a self, write: &'a Upsert) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.take_nothing(write.collection, &write.id))
+    async fn probe_of(&self, write: &Upsert) -> Result<(), Failure> {
+        self.take_nothing(write.collection, &write.id).await
     }
 }

@@ -33,12 +33,7 @@ pub(super) async fn history(
     let mut count = 0;
     loop {
         // A text that may be written with escapes is looked at as well.
-        let page = sqlx::query_as::<_, Event>(
-            r"SELECT message_id, payload_digest, transaction_id, payload::text FROM transaction_events
-             WHERE (message_id, payload_digest) > ($1, $2) AND payload::text <> $5 AND kafka_topic <> 'millrace.erase'
-                 AND (transaction_id = ANY($3) OR strpos(payload::text, $4) > 0 OR strpos(payload::text, '\') > 0)
-             ORDER BY message_id, payload_digest LIMIT $6",
-        );
+        let page = sqlx::query_as::<_, Event>(include_str!("sql/persons_history.sql"));
         let page = page.bind(&after.0).bind(&after.1).bind(&ids).bind(person).bind(ERASED).bind(SEARCHED_AT_ONCE);
         let page = postgres.rows(page).await?;
         let Some((message, digest, ..)) = page.last() else { return Ok(count) };
@@ -48,11 +43,7 @@ pub(super) async fn history(
             page.iter().filter(theirs).map(|event| (event.0.as_str(), event.1.as_str())).unzip();
         count += messages.len() as u64;
         if !only_look && !messages.is_empty() {
-            let empty = sqlx::query(
-                "UPDATE transaction_events AS event SET payload = $3::json
-                 FROM UNNEST($1::text[], $2::text[]) AS theirs (message_id, payload_digest)
-                 WHERE event.message_id = theirs.message_id AND event.payload_digest = theirs.payload_digest",
-            );
+            let empty = sqlx::query(include_str!("sql/empty_history.sql"));
             postgres.done(empty.bind(messages).bind(digests).bind(ERASED)).await?;
         }
     }
@@ -63,12 +54,7 @@ pub(crate) async fn rows(postgres: &Postgres, index: &str, person: &str) -> Resu
     let mut after = String::new();
     let mut found = Vec::new();
     loop {
-        let page = sqlx::query_as::<_, ObjectRow>(
-            r"SELECT id, version, object, previous_object FROM algolia_ledger
-             WHERE index_name = $1 AND id > $2
-                 AND (strpos(concat(object, previous_object), $3) > 0 OR strpos(concat(object, previous_object), '\') > 0)
-             ORDER BY id LIMIT $4",
-        );
+        let page = sqlx::query_as::<_, ObjectRow>(include_str!("sql/persons_objects.sql"));
         let page = postgres.rows(page.bind(index).bind(&after).bind(person).bind(SEARCHED_AT_ONCE)).await?;
         let Some((last, ..)) = page.last() else { return Ok(found) };
         after = last.clone();

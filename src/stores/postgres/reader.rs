@@ -1,7 +1,8 @@
 //! The audit's state, read back row by row.
 
+use async_trait::async_trait;
 use pipeline::Record;
-use pipeline::sink::{BoxFuture, Failure};
+use pipeline::sink::Failure;
 
 use super::{Postgres, persons_rows};
 use crate::stores::erased::is_erased;
@@ -23,8 +24,20 @@ pub struct PostgresReader(pub Postgres);
 
 type StateRow = (String, i64, bool, Column, Column, Column, Column, Column, Column, Column);
 
-impl PostgresReader {
-    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
+fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> StoredVersion {
+    let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
+    let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
+    let passed = (!deleted).then(|| of_row(payload.as_deref(), columns));
+    StoredVersion { version: *version, deleted: *deleted, content, passed }
+}
+
+#[async_trait]
+impl StoreReader for PostgresReader {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let Self(postgres) = self;
         let mut after: Option<String> = None;
         loop {
@@ -43,7 +56,7 @@ impl PostgresReader {
         }
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as::<_, StateRow>(
             "SELECT id, version, deleted, payload::text, user_id, transaction_type, product, status, currency, amount::text
@@ -58,7 +71,7 @@ impl PostgresReader {
         ))
     }
 
-    async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
+    async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as(
             "SELECT kafka_topic, kafka_partition, kafka_offset, payload::text FROM transaction_events
@@ -68,85 +81,39 @@ impl PostgresReader {
         Ok(Some(rows.into_iter().map(record_of_history).filter(|event| !is_erased(event)).collect()))
     }
 
-    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         let Self(postgres) = self;
         let mut removed = 0;
         for seen in seen.chunks(DELETED_AT_ONCE) {
             let ids: Vec<&str> = seen.iter().map(|seen| seen.id.as_str()).collect();
             let (versions, deleted): (Vec<i64>, Vec<bool>) =
                 seen.iter().map(|seen| (seen.version, seen.deleted)).unzip();
-            let delete = sqlx::query(
-                "DELETE FROM transaction_state AS held
-                 USING UNNEST($1::text[], $2::bigint[], $3::boolean[]) AS seen (id, version, deleted)
-                 WHERE held.id = seen.id AND held.version = seen.version AND held.deleted = seen.deleted",
-            );
+            let delete = sqlx::query(include_str!("sql/remove_state.sql"));
             removed += postgres.done(delete.bind(ids).bind(versions).bind(deleted)).await?;
         }
         Ok(removed)
     }
 
-    async fn noted(&self) -> Result<Option<i64>, Failure> {
+    async fn of_person(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
+        persons_rows::states(&self.0, person).await.map(Some)
+    }
+
+    async fn forget(&self, person: &str, seen: &[ObservedVersion], only_look: bool) -> Result<u64, Failure> {
+        persons_rows::history(&self.0, person, seen, only_look).await
+    }
+
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
         let Self(postgres) = self;
         let noted = sqlx::query_scalar("SELECT version FROM purge_horizons WHERE table_name = $1");
         Ok(postgres.scalars(noted.bind(TABLE)).await?.pop())
     }
 
-    async fn note(&self, version: i64) -> Result<(), Failure> {
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
         let Self(postgres) = self;
         let note = sqlx::query(
             "INSERT INTO purge_horizons AS noted (table_name, version) VALUES ($1, $2)
              ON CONFLICT (table_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
         postgres.done(note.bind(TABLE).bind(version)).await.map(drop)
-    }
-}
-
-fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> StoredVersion {
-    let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
-    let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
-    let passed = (!deleted).then(|| of_row(payload.as_deref(), columns));
-    StoredVersion { version: *version, deleted: *deleted, content, passed }
-}
-
-impl StoreReader for PostgresReader {
-    fn name(&self) -> &'static str {
-        "postgres"
-    }
-
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.all(visit))
-    }
-
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        Box::pin(self.look_up(ids))
-    }
-
-    fn history<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
-        Box::pin(self.events(id))
-    }
-
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(seen))
-    }
-
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
-        Box::pin(async move { persons_rows::states(&self.0, person).await.map(Some) })
-    }
-
-    fn forget<'a>(
-        &'a self,
-        person: &'a str,
-        seen: &'a [ObservedVersion],
-        only_look: bool,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(persons_rows::history(&self.0, person, seen, only_look))
-    }
-
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        Box::pin(self.noted())
-    }
-
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.note(version))
     }
 }

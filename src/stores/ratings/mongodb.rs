@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FindOptions;
-use pipeline::sink::{BoxFuture, Failure, FailureKind, Verdict, Why};
+use pipeline::sink::{Failure, FailureKind, Verdict, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
 use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, errors, judge_write, number};
@@ -38,38 +39,6 @@ impl MongoRatings {
         self.mongo.find(collection, filter, FindOptions::builder().projection(fields).build()).await
     }
 
-    async fn subjects_of(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
-        let ids = doc! {self.contributions.key: {"$in": contributions}};
-        let found = self.all_of(self.contributions.name, ids, doc! {SUBJECTS: 1}).await?;
-        let subjects = found.iter().flat_map(|document| document.get_array(SUBJECTS).map(Vec::as_slice).unwrap_or(&[]));
-        let subjects: BTreeSet<&str> = subjects.filter_map(Bson::as_str).collect();
-        Ok(subjects.into_iter().map(str::to_owned).collect())
-    }
-
-    async fn raised(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
-        let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
-        let updates: Vec<Document> = subjects.iter().map(raise).collect();
-        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let is_taken = |error: &Document| number(error, "code") == DUPLICATE_KEY;
-        let mut answer = self.mongo.write(command.clone()).await?;
-        if errors(&answer).any(is_taken) {
-            // Whoever lost a race to insert finds the subject now; who does not is up against another index.
-            answer = self.mongo.write(command).await?;
-        }
-        let mut refused = self.refused(&answer)?;
-        let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
-        let numbers: HashMap<&str, Option<i64>> =
-            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, whole(subject.get(SEQ))))).collect();
-        let number = |(place, subject): (usize, &String)| match (refused.remove(&place), numbers.get(subject.as_str()))
-        {
-            (Some(why), _) => Ok(Err(why)),
-            (None, Some(Some(number))) => Ok(Ok(*number)),
-            (None, Some(None)) => Ok(Err(NO_NUMBER.into())),
-            (None, None) => Err(Failure::broken("MongoDB lost a subject between two commands")),
-        };
-        subjects.iter().enumerate().map(number).collect()
-    }
-
     /// The writes of a command that their documents refuse, by their place.
     fn refused(&self, answer: &Document) -> Result<HashMap<usize, Why>, Failure> {
         let mut refused = HashMap::new();
@@ -94,48 +63,6 @@ impl MongoRatings {
             refused.insert(place, why);
         }
         Ok(refused)
-    }
-
-    async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
-        let living = doc! {SUBJECT: {"$in": subjects}, self.contributions.deleted: {"$ne": true}};
-        let group = doc! {
-            "_id": {"subject": format!("${SUBJECT}"), "stars": format!("${STARS}")},
-            "count": {"$sum": 1},
-        };
-        let stages = [doc! {"$match": living}, doc! {"$group": group}];
-        let mut ratings: HashMap<String, Rating> = HashMap::new();
-        for group in self.mongo.aggregate(self.contributions.name, stages).await? {
-            let Ok(id) = group.get_document("_id") else { continue };
-            let Ok(subject) = id.get_str("subject") else { continue };
-            let count = u64::try_from(number(&group, "count")).unwrap_or_default();
-            ratings.entry(subject.to_owned()).or_default().add(number(id, "stars"), count);
-        }
-        Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
-    }
-
-    async fn write(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
-        let update = |rated: &Rated| {
-            let older = doc! {"_id": &rated.subject, RATING_SEQ: {"$not": {"$gte": rated.seq}}};
-            doc! {"q": older, "u": {"$set": {RATING: document(&rated.rating), RATING_SEQ: rated.seq}}}
-        };
-        let updates: Vec<Document> = rated.iter().map(update).collect();
-        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let mut refused = self.refused(&self.mongo.write(command).await?)?;
-        Ok((0..rated.len()).map(|place| refused.remove(&place).map_or(Ok(()), Err)).collect())
-    }
-
-    async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
-        let rated = doc! {"_id": {"$in": subjects}, RATING_SEQ: {"$exists": true}};
-        let found = self.all_of(self.subjects, rated, doc! {RATING: 1, RATING_SEQ: 1}).await?;
-        let mut ratings: HashMap<String, Rated> = found.iter().filter_map(rated_of).collect();
-        Ok(subjects.iter().map(|subject| ratings.remove(subject)).collect())
-    }
-
-    async fn every(&self) -> Result<Vec<String>, Failure> {
-        // Those that a contribution has left too, for their ratings have to follow.
-        let each = [doc! {"$unwind": format!("${SUBJECTS}")}, doc! {"$group": {"_id": format!("${SUBJECTS}")}}];
-        let found = self.mongo.aggregate(self.contributions.name, each).await?;
-        Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
     }
 }
 
@@ -166,29 +93,80 @@ fn rated_of(subject: &Document) -> Option<(String, Rated)> {
     Some((id.clone(), Rated { subject: id, seq: number(subject, RATING_SEQ), rating }))
 }
 
+#[async_trait]
 impl Ratings for MongoRatings {
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
-        Box::pin(self.subjects_of(contributions))
+    async fn subjects(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
+        let ids = doc! {self.contributions.key: {"$in": contributions}};
+        let found = self.all_of(self.contributions.name, ids, doc! {SUBJECTS: 1}).await?;
+        let subjects = found.iter().flat_map(|document| document.get_array(SUBJECTS).map(Vec::as_slice).unwrap_or(&[]));
+        let subjects: BTreeSet<&str> = subjects.filter_map(Bson::as_str).collect();
+        Ok(subjects.into_iter().map(str::to_owned).collect())
     }
 
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>> {
-        Box::pin(self.raised(subjects))
+    async fn raise(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
+        let raise = |subject: &String| doc! {"q": {"_id": subject}, "u": {"$inc": {SEQ: 1_i64}}, "upsert": true};
+        let updates: Vec<Document> = subjects.iter().map(raise).collect();
+        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
+        let is_taken = |error: &Document| number(error, "code") == DUPLICATE_KEY;
+        let mut answer = self.mongo.write(command.clone()).await?;
+        if errors(&answer).any(is_taken) {
+            // Whoever lost a race to insert finds the subject now; who does not is up against another index.
+            answer = self.mongo.write(command).await?;
+        }
+        let mut refused = self.refused(&answer)?;
+        let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
+        let numbers: HashMap<&str, Option<i64>> =
+            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, whole(subject.get(SEQ))))).collect();
+        let number = |(place, subject): (usize, &String)| match (refused.remove(&place), numbers.get(subject.as_str()))
+        {
+            (Some(why), _) => Ok(Err(why)),
+            (None, Some(Some(number))) => Ok(Ok(*number)),
+            (None, Some(None)) => Ok(Err(NO_NUMBER.into())),
+            (None, None) => Err(Failure::broken("MongoDB lost a subject between two commands")),
+        };
+        subjects.iter().enumerate().map(number).collect()
     }
 
-    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>> {
-        Box::pin(self.counted(subjects))
+    async fn count(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
+        let living = doc! {SUBJECT: {"$in": subjects}, self.contributions.deleted: {"$ne": true}};
+        let group = doc! {
+            "_id": {"subject": format!("${SUBJECT}"), "stars": format!("${STARS}")},
+            "count": {"$sum": 1},
+        };
+        let stages = [doc! {"$match": living}, doc! {"$group": group}];
+        let mut ratings: HashMap<String, Rating> = HashMap::new();
+        for group in self.mongo.aggregate(self.contributions.name, stages).await? {
+            let Ok(id) = group.get_document("_id") else { continue };
+            let Ok(subject) = id.get_str("subject") else { continue };
+            let count = u64::try_from(number(&group, "count")).unwrap_or_default();
+            ratings.entry(subject.to_owned()).or_default().add(number(id, "stars"), count);
+        }
+        Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
     }
 
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>> {
-        Box::pin(self.write(rated))
+    async fn put(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
+        let update = |rated: &Rated| {
+            let older = doc! {"_id": &rated.subject, RATING_SEQ: {"$not": {"$gte": rated.seq}}};
+            doc! {"q": older, "u": {"$set": {RATING: document(&rated.rating), RATING_SEQ: rated.seq}}}
+        };
+        let updates: Vec<Document> = rated.iter().map(update).collect();
+        let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
+        let mut refused = self.refused(&self.mongo.write(command).await?)?;
+        Ok((0..rated.len()).map(|place| refused.remove(&place).map_or(Ok(()), Err)).collect())
     }
 
-    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>> {
-        Box::pin(self.ratings(subjects))
+    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
+        let rated = doc! {"_id": {"$in": subjects}, RATING_SEQ: {"$exists": true}};
+        let found = self.all_of(self.subjects, rated, doc! {RATING: 1, RATING_SEQ: 1}).await?;
+        let mut ratings: HashMap<String, Rated> = found.iter().filter_map(rated_of).collect();
+        Ok(subjects.iter().map(|subject| ratings.remove(subject)).collect())
     }
 
-    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.every())
+    async fn all(&self) -> Result<Vec<String>, Failure> {
+        // Those that a contribution has left too, for their ratings have to follow.
+        let each = [doc! {"$unwind": format!("${SUBJECTS}")}, doc! {"$group": {"_id": format!("${SUBJECTS}")}}];
+        let found = self.mongo.aggregate(self.contributions.name, each).await?;
+        Ok(found.iter().filter_map(|group| group.get_str("_id").ok().map(str::to_owned)).collect())
     }
 
     fn document(&self, subject: &str) -> String {

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use pipeline::sink::{BoxFuture, Failure, Why};
+use async_trait::async_trait;
+use pipeline::sink::{Failure, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
 use crate::stores::algolia::possible;
@@ -14,20 +15,13 @@ use crate::stores::postgres::Postgres;
 const SUBJECTS: &str = "SELECT DISTINCT unnest(subjects) AS subject FROM algolia_ledger
     WHERE index_name = $1 AND id = ANY($2) ORDER BY subject";
 
-const RAISE: &str = "INSERT INTO algolia_ratings AS held (index_name, subject, seq)
-    SELECT DISTINCT $1, subject, 1 FROM UNNEST($2::text[]) AS asked (subject) ORDER BY subject
-    ON CONFLICT (index_name, subject) DO UPDATE SET seq = held.seq + 1 RETURNING subject, seq";
+const RAISE: &str = include_str!("sql/raise.sql");
 
 /// The conditions are those of the index.
 const COUNT: &str = "SELECT subject, stars::bigint, count(*) FROM algolia_ledger
     WHERE index_name = $1 AND subject = ANY($2) AND subject IS NOT NULL AND NOT deleted GROUP BY subject, stars";
 
-const PUT: &str = "INSERT INTO algolia_ratings AS held (index_name, subject, seq, rating_seq, histogram)
-    SELECT DISTINCT ON (subject) $1, subject, seq, seq, ARRAY[one, two, three, four, five]
-    FROM UNNEST($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-        AS rated (subject, seq, one, two, three, four, five) ORDER BY subject, seq DESC
-    ON CONFLICT (index_name, subject) DO UPDATE SET rating_seq = excluded.rating_seq, histogram = excluded.histogram
-    WHERE held.rating_seq IS NULL OR held.rating_seq < excluded.rating_seq";
+const PUT: &str = include_str!("sql/put.sql");
 
 const HELD: &str = "SELECT subject, rating_seq, histogram FROM algolia_ratings
     WHERE index_name = $1 AND subject = ANY($2) AND rating_seq IS NOT NULL";
@@ -47,13 +41,24 @@ impl PostgresRatings {
     pub fn new(postgres: Postgres, index: &'static str) -> Self {
         Self { postgres, index }
     }
+}
 
-    async fn subjects_of(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
+fn rated_of((subject, seq, histogram): (String, i64, Vec<i64>)) -> (String, Rated) {
+    let mut rating = Rating::default();
+    for (stars, count) in (1..).zip(histogram) {
+        rating.add(stars, u64::try_from(count).unwrap_or_default());
+    }
+    (subject.clone(), Rated { subject, seq, rating })
+}
+
+#[async_trait]
+impl Ratings for PostgresRatings {
+    async fn subjects(&self, contributions: &[String]) -> Result<Vec<String>, Failure> {
         let subjects = sqlx::query_scalar(SUBJECTS).bind(self.index).bind(possible(contributions));
         self.postgres.scalars(subjects).await
     }
 
-    async fn raised(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
+    async fn raise(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure> {
         let raise = sqlx::query_as(RAISE).bind(self.index).bind(subjects);
         let raised: Vec<(String, i64)> = self.postgres.rows(raise).await?;
         let raised: HashMap<String, i64> = raised.into_iter().collect();
@@ -61,7 +66,7 @@ impl PostgresRatings {
         subjects.iter().map(|subject| raised.get(subject).copied().map(Ok).ok_or_else(missing)).collect()
     }
 
-    async fn counted(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
+    async fn count(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure> {
         let count = sqlx::query_as(COUNT).bind(self.index).bind(possible(subjects));
         let counted: Vec<(String, i64, i64)> = self.postgres.rows(count).await?;
         let mut ratings: HashMap<String, Rating> = HashMap::new();
@@ -71,7 +76,7 @@ impl PostgresRatings {
         Ok(subjects.iter().map(|subject| ratings.get(subject).copied().unwrap_or_default()).collect())
     }
 
-    async fn write(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
+    async fn put(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure> {
         let subjects: Vec<&str> = rated.iter().map(|rated| rated.subject.as_str()).collect();
         let numbers: Vec<i64> = rated.iter().map(|rated| rated.seq).collect();
         let mut histograms: [Vec<i64>; 5] = Default::default();
@@ -88,49 +93,15 @@ impl PostgresRatings {
         self.postgres.done(put).await.map(|_| vec![Ok(()); rated.len()])
     }
 
-    async fn ratings(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
+    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let held = sqlx::query_as(HELD).bind(self.index).bind(possible(subjects));
         let held: Vec<(String, i64, Vec<i64>)> = self.postgres.rows(held).await?;
         let held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();
         Ok(subjects.iter().map(|subject| held.get(subject).cloned()).collect())
     }
 
-    async fn every(&self) -> Result<Vec<String>, Failure> {
+    async fn all(&self) -> Result<Vec<String>, Failure> {
         self.postgres.scalars(sqlx::query_scalar(ALL).bind(self.index)).await
-    }
-}
-
-fn rated_of((subject, seq, histogram): (String, i64, Vec<i64>)) -> (String, Rated) {
-    let mut rating = Rating::default();
-    for (stars, count) in (1..).zip(histogram) {
-        rating.add(stars, u64::try_from(count).unwrap_or_default());
-    }
-    (subject.clone(), Rated { subject, seq, rating })
-}
-
-impl Ratings for PostgresRatings {
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
-        Box::pin(self.subjects_of(contributions))
-    }
-
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>> {
-        Box::pin(self.raised(subjects))
-    }
-
-    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>> {
-        Box::pin(self.counted(subjects))
-    }
-
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>> {
-        Box::pin(self.write(rated))
-    }
-
-    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>> {
-        Box::pin(self.ratings(subjects))
-    }
-
-    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.every())
     }
 
     fn document(&self, subject: &str) -> String {

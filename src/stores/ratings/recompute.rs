@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use pipeline::sink::{BoxFuture, Failure, Why};
+use async_trait::async_trait;
+use pipeline::sink::{Failure, Why};
 use serde_json::{Value, json};
 
 use crate::stores::follow_up::Refusal;
@@ -58,44 +59,45 @@ pub struct Rated {
 }
 
 /// Keeps contributions, and the ratings of their subjects.
+#[async_trait]
 pub trait Ratings: Send + Sync + 'static {
     /// The subjects that these contributions count for or ever counted for, each once.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn subjects<'a>(&'a self, contributions: &'a [String]) -> BoxFuture<'a, Result<Vec<String>, Failure>>;
+    async fn subjects(&self, contributions: &[String]) -> Result<Vec<String>, Failure>;
 
     /// Raises the number of each of these subjects, made where it is missing. Gives numbers that are at least as high as
     /// the raised ones, in order, or why the document of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn raise<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<i64, Why>>, Failure>>;
+    async fn raise(&self, subjects: &[String]) -> Result<Vec<Result<i64, Why>>, Failure>;
 
     /// Counts the living contributions of each of these subjects, in order.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn count<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Rating>, Failure>>;
+    async fn count(&self, subjects: &[String]) -> Result<Vec<Rating>, Failure>;
 
     /// Writes ratings where one of a lower number is held, or none. Gives one result a rating, in order: why the document
     /// of one refuses it.
     ///
     /// # Errors
     /// Why they cannot be written.
-    fn put<'a>(&'a self, rated: &'a [Rated]) -> BoxFuture<'a, Result<Vec<Result<(), Why>>, Failure>>;
+    async fn put(&self, rated: &[Rated]) -> Result<Vec<Result<(), Why>>, Failure>;
 
     /// The ratings that are held of these subjects, in order.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn held<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<Rated>>, Failure>>;
+    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure>;
 
     /// Every subject that a contribution counts for or ever counted for, each once.
     ///
     /// # Errors
     /// Why they cannot be read.
-    fn all(&self) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+    async fn all(&self) -> Result<Vec<String>, Failure>;
 
     /// Names the document of a subject, and where it is.
     fn document(&self, subject: &str) -> String;

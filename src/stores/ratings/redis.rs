@@ -2,7 +2,7 @@
 //!
 //! It guarantees that a rating which was counted earlier never takes the place of a later one.
 
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 use pipeline::sink::Failure;
 use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
@@ -65,7 +65,7 @@ impl RatingCache {
         for rated in rated.chunks(AT_ONCE) {
             let mut pipeline = redis::pipe();
             for Rated { subject, seq, rating } in rated {
-                let script = if mutants::on(Mutant::CacheUnconditional) { SET } else { SET_IF_LATER };
+                let script = if mutant!(CacheUnconditional) { SET } else { SET_IF_LATER };
                 let set = pipeline.cmd("EVAL").arg(script).arg(1).arg(self.key(subject));
                 set.arg(*seq).arg(text(*seq, rating));
             }

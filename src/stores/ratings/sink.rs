@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use pipeline::mutants::{self, Mutant};
-use pipeline::sink::{BoxFuture, Failure, Sink, SinkLimits, Verdict};
+use async_trait::async_trait;
+use pipeline::mutant;
+use pipeline::sink::{Failure, Sink, SinkLimits, Verdict};
 
 use super::MongoRatings;
 use super::recompute::{LOOKS, Rated, Ratings, rate, wrong_subjects};
@@ -41,14 +42,6 @@ pub struct RatingsReader {
 }
 
 impl Counted {
-    async fn count(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
-        let mut refused = rate(&self.ratings, subjects).await?;
-        if let Some(cache) = &self.cache {
-            refused.extend(cache.put(&self.held(subjects).await?).await?);
-        }
-        Ok(refused)
-    }
-
     async fn held(&self, subjects: &[String]) -> Result<Vec<Rated>, Failure> {
         Ok(self.ratings.held(subjects).await?.into_iter().flatten().collect())
     }
@@ -68,14 +61,74 @@ impl Counted {
     }
 }
 
+#[async_trait]
 impl FollowUp for Counted {
-    fn attempt<'a>(&'a self, subjects: &'a [String]) -> BoxFuture<'a, Result<Vec<Refusal>, Failure>> {
-        Box::pin(self.count(subjects))
+    async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
+        let mut refused = rate(&self.ratings, subjects).await?;
+        if let Some(cache) = &self.cache {
+            refused.extend(cache.put(&self.held(subjects).await?).await?);
+        }
+        Ok(refused)
     }
 }
 
-impl RatingsReader {
-    async fn wrong_subjects(&self, mend: bool) -> Result<Vec<String>, Failure> {
+/// The writes that the store holds now, or something newer.
+pub(crate) fn written_ids<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
+    let all = writes.iter().zip(verdicts);
+    let settled = all.filter(|(_, verdict)| match verdict {
+        Verdict::Applied => true,
+        Verdict::Superseded => !mutant!(FollowUpSkipped),
+        _ => false,
+    });
+    settled.map(|(write, _)| id(write).to_owned()).collect()
+}
+
+#[async_trait]
+impl Sink<Upsert> for RatingsSink {
+    fn name(&self) -> &'static str {
+        Sink::name(&self.sink)
+    }
+
+    fn limits(&self) -> SinkLimits {
+        self.sink.limits()
+    }
+
+    async fn write(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
+        let verdicts = self.sink.write(writes).await?;
+        let settled = written_ids(writes, &verdicts, Upsert::id);
+        let subjects = self.counted.ratings.subjects(&settled).await.map_err(nobodys_fault)?;
+        self.follow_ups.run(&subjects).await?;
+        Ok(verdicts)
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.sink.probe().await
+    }
+
+    async fn probe_of(&self, write: &Upsert) -> Result<(), Failure> {
+        self.sink.probe_of(write).await
+    }
+}
+
+#[async_trait]
+impl StoreReader for RatingsReader {
+    fn name(&self) -> &'static str {
+        self.reader.name()
+    }
+
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
+        self.reader.read(visit).await
+    }
+
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+        self.reader.find(ids).await
+    }
+
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+        self.reader.remove(seen).await
+    }
+
+    async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let mut wrong = wrong_subjects(&self.counted.ratings).await?;
         if let Some(cache) = &self.counted.cache {
             let cached = self.counted.cached_otherwise(cache).await?;
@@ -92,81 +145,16 @@ impl RatingsReader {
         }
         Ok(wrong)
     }
-}
-
-/// The writes that the store holds now, or something newer.
-pub(crate) fn written_ids<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
-    let all = writes.iter().zip(verdicts);
-    let settled = all.filter(|(_, verdict)| match verdict {
-        Verdict::Applied => true,
-        Verdict::Superseded => !mutants::on(Mutant::FollowUpSkipped),
-        _ => false,
-    });
-    settled.map(|(write, _)| id(write).to_owned()).collect()
-}
-
-impl RatingsSink {
-    async fn take(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
-        let verdicts = self.sink.upsert(writes).await?;
-        let settled = written_ids(writes, &verdicts, Upsert::id);
-        let subjects = self.counted.ratings.subjects(&settled).await.map_err(nobodys_fault)?;
-        self.follow_ups.run(&subjects).await?;
-        Ok(verdicts)
-    }
-}
-
-impl Sink<Upsert> for RatingsSink {
-    fn name(&self) -> &'static str {
-        Sink::name(&self.sink)
-    }
-
-    fn limits(&self) -> SinkLimits {
-        self.sink.limits()
-    }
-
-    fn write<'a>(&'a self, writes: &'a [&'a Upsert]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.take(writes))
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        self.sink.probe()
-    }
-
-    fn probe_of<'a>(&'a self, write: &'a Upsert) -> BoxFuture<'a, Result<(), Failure>> {
-        self.sink.probe_of(write)
-    }
-}
-
-impl StoreReader for RatingsReader {
-    fn name(&self) -> &'static str {
-        self.reader.name()
-    }
-
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        self.reader.read(visit)
-    }
-
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        self.reader.find(ids)
-    }
-
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        self.reader.remove(seen)
-    }
-
-    fn derived(&self, mend: bool) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
-        Box::pin(self.wrong_subjects(mend))
-    }
 
     fn follow_ups(&self) -> Option<Arc<FollowUps>> {
         Some(self.follow_ups.clone())
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        self.reader.horizon()
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        self.reader.horizon().await
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        self.reader.note_horizon(version)
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        self.reader.note_horizon(version).await
     }
 }

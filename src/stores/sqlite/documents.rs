@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use pipeline::sink::{BoxFuture, Failure, Order, Sink, SinkLimits, Verdict};
+use async_trait::async_trait;
+use pipeline::sink::{Failure, Order, Sink, SinkLimits, Verdict};
 use serde_json::Value;
 
 use super::{Sqlite, Stored};
@@ -14,24 +15,14 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The rows come as one JSON array, so that a batch is one statement. The `WHERE true` tells the parser that `ON` begins a
 /// conflict clause: <https://www.sqlite.org/lang_upsert.html>.
-macro_rules! write {
-    ($accepts:literal) => {
-        concat!(
-            "INSERT INTO documents (id, version, deleted, source)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted = excluded.deleted, source = excluded.source
-             WHERE documents.version ",
-            $accepts,
-            " excluded.version RETURNING id"
-        )
-    };
-}
+const WRITE: &str = include_str!("sql/write_documents.sql");
 
 /// Writes documents, and finds them again.
 #[derive(Clone)]
 pub struct SqliteDocuments {
     sqlite: Sqlite,
-    statement: &'static str,
+    /// Whether a document of the version that is held is taken.
+    takes_equal: bool,
 }
 
 /// What a search found.
@@ -44,21 +35,7 @@ pub struct Hits {
 
 impl SqliteDocuments {
     pub fn new(sqlite: Sqlite, order: Order) -> Self {
-        let statement = match order {
-            Order::Log => write!("<="),
-            Order::Any => write!("<"),
-        };
-        Self { sqlite, statement }
-    }
-
-    async fn upsert(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
-        let rows: Vec<(Cow<'_, str>, i64, bool, &str)> =
-            documents.iter().map(|d| (d.id(), d.version(), d.is_deleted(), d.source())).collect();
-        let rows_json = serde_json::to_string(&rows).map_err(|error| Failure::broken(error.to_string()))?;
-        let written =
-            sqlx::query_scalar::<_, String>(self.statement).bind(rows_json).fetch_all(&self.sqlite.pool).await;
-        let written = written.map_err(|error| self.sqlite.judge(&error))?;
-        Ok(verdicts(&written, rows.iter().map(|(id, ..)| &**id)))
+        Self { sqlite, takes_equal: order == Order::Log }
     }
 
     async fn take_nothing(&self) -> Result<(), Failure> {
@@ -96,6 +73,7 @@ impl SqliteDocuments {
     }
 }
 
+#[async_trait]
 impl Sink<Document> for SqliteDocuments {
     fn name(&self) -> &'static str {
         "sqlite"
@@ -105,12 +83,17 @@ impl Sink<Document> for SqliteDocuments {
         SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: true }
     }
 
-    fn write<'a>(&'a self, documents: &'a [&'a Document]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
-        Box::pin(self.upsert(documents))
+    async fn write(&self, documents: &[&Document]) -> Result<Vec<Verdict>, Failure> {
+        let rows: Vec<(Cow<'_, str>, i64, bool, &str)> =
+            documents.iter().map(|d| (d.id(), d.version(), d.is_deleted(), d.source())).collect();
+        let rows_json = serde_json::to_string(&rows).map_err(|error| Failure::broken(error.to_string()))?;
+        let write = sqlx::query_scalar::<_, String>(WRITE).bind(rows_json).bind(self.takes_equal);
+        let written = write.fetch_all(&self.sqlite.pool).await.map_err(|error| self.sqlite.judge(&error))?;
+        Ok(verdicts(&written, rows.iter().map(|(id, ..)| &**id)))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.take_nothing())
+    async fn probe(&self) -> Result<(), Failure> {
+        self.take_nothing().await
     }
 }
 
@@ -130,7 +113,7 @@ mod tests {
 
     async fn write(sqlite: &Sqlite, order: Order, id: &str, version: i64, text: Option<&str>) -> Verdict {
         let sink = SqliteDocuments::new(sqlite.clone(), order);
-        sink.upsert(&[&document(order, id, version, text)]).await.unwrap().remove(0)
+        sink.write(&[&document(order, id, version, text)]).await.unwrap().remove(0)
     }
 
     #[tokio::test]

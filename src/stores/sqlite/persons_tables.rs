@@ -30,12 +30,7 @@ pub(super) async fn history(
     let (mut after, mut count) = (i64::MIN, 0);
     loop {
         // A text that may be written with escapes is looked at as well.
-        let page = sqlx::query_as::<_, (i64, String, String)>(
-            r"SELECT rowid, transaction_id, payload FROM transaction_events
-             WHERE rowid > ?1 AND payload <> ?4 AND kafka_topic <> 'millrace.erase' AND (transaction_id IN (SELECT value FROM json_each(?2))
-                 OR instr(payload, ?3) > 0 OR instr(payload, '\') > 0)
-             ORDER BY rowid LIMIT ?5",
-        );
+        let page = sqlx::query_as::<_, (i64, String, String)>(include_str!("sql/persons_history.sql"));
         let page = page.bind(after).bind(json!(ids).to_string()).bind(person).bind(ERASED).bind(SEARCHED_AT_ONCE);
         let page = page.fetch_all(&sqlite.pool).await.map_err(|error| sqlite.judge(&error))?;
         let Some((last, ..)) = page.last() else { return Ok(count) };

@@ -1,7 +1,8 @@
 //! The file's tables, read back row by row.
 
+use async_trait::async_trait;
 use pipeline::Record;
-use pipeline::sink::{BoxFuture, Failure};
+use pipeline::sink::Failure;
 use serde_json::json;
 
 use super::{Sqlite, persons_tables};
@@ -68,8 +69,15 @@ impl SqliteReader {
     pub fn audit(sqlite: Sqlite) -> Self {
         Self { sqlite, table: Table::State }
     }
+}
 
-    async fn all(&self, visit: Visit<'_>) -> Result<(), Failure> {
+#[async_trait]
+impl StoreReader for SqliteReader {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let query = match self.table {
             Table::Documents => {
                 "SELECT number, id, version, deleted, source, NULL, NULL, NULL, NULL, NULL, NULL FROM documents
@@ -94,7 +102,7 @@ impl SqliteReader {
         }
     }
 
-    async fn look_up(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
+    async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
         let query = match self.table {
             Table::Documents => {
                 "SELECT number, id, version, deleted, source, NULL, NULL, NULL, NULL, NULL, NULL FROM documents
@@ -112,7 +120,7 @@ impl SqliteReader {
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
-    async fn events(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
+    async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         if matches!(self.table, Table::Documents) {
             return Ok(None);
         }
@@ -130,18 +138,14 @@ impl SqliteReader {
         ))
     }
 
-    async fn delete(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
+    async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {
         // A cross join keeps its order, so that each row is looked up by its id: <https://www.sqlite.org/optoverview.html#crossjoin>.
         let query = match self.table {
             Table::Documents => {
-                "DELETE FROM documents WHERE number IN (
-                     SELECT number FROM json_each(?1) AS seen CROSS JOIN documents
-                     ON documents.id = seen.value ->> 0 AND version = seen.value ->> 1 AND deleted = seen.value ->> 2)"
+                include_str!("sql/remove_documents.sql")
             }
             Table::State => {
-                "DELETE FROM transaction_state WHERE rowid IN (
-                     SELECT transaction_state.rowid FROM json_each(?1) AS seen CROSS JOIN transaction_state
-                     ON transaction_state.id = seen.value ->> 0 AND version = seen.value ->> 1 AND deleted = seen.value ->> 2)"
+                include_str!("sql/remove_state.sql")
             }
         };
         let mut removed = 0;
@@ -153,44 +157,7 @@ impl SqliteReader {
         Ok(removed)
     }
 
-    async fn noted(&self) -> Result<Option<i64>, Failure> {
-        let noted = sqlx::query_scalar("SELECT version FROM purge_horizons WHERE table_name = ?1");
-        let noted = noted.bind(self.table.name()).fetch_optional(&self.sqlite.pool).await;
-        noted.map_err(|error| self.sqlite.judge(&error))
-    }
-
-    async fn note(&self, version: i64) -> Result<(), Failure> {
-        let note = sqlx::query(
-            "INSERT INTO purge_horizons (table_name, version) VALUES (?1, ?2)
-             ON CONFLICT (table_name) DO UPDATE SET version = max(version, excluded.version)",
-        );
-        let noted = note.bind(self.table.name()).bind(version).execute(&self.sqlite.pool).await;
-        noted.map(|_| ()).map_err(|error| self.sqlite.judge(&error))
-    }
-}
-
-impl StoreReader for SqliteReader {
-    fn name(&self) -> &'static str {
-        "sqlite"
-    }
-
-    fn read<'a>(&'a self, visit: Visit<'a>) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(self.all(visit))
-    }
-
-    fn find<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Option<StoredDocument>>, Failure>> {
-        Box::pin(self.look_up(ids))
-    }
-
-    fn history<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Vec<Record>>, Failure>> {
-        Box::pin(self.events(id))
-    }
-
-    fn remove<'a>(&'a self, seen: &'a [ObservedVersion]) -> BoxFuture<'a, Result<u64, Failure>> {
-        Box::pin(self.delete(seen))
-    }
-
-    fn of_person<'a>(&'a self, person: &'a str) -> BoxFuture<'a, Result<Option<Vec<ObservedVersion>>, Failure>> {
+    async fn of_person(&self, person: &str) -> Result<Option<Vec<ObservedVersion>>, Failure> {
         let query = match self.table {
             Table::Documents => {
                 "SELECT id, version FROM documents
@@ -200,27 +167,29 @@ impl StoreReader for SqliteReader {
                 "SELECT id, version FROM transaction_state WHERE NOT deleted AND user_id = ?1 ORDER BY rowid"
             }
         };
-        Box::pin(async move { persons_tables::living(&self.sqlite, query, person).await.map(Some) })
+        persons_tables::living(&self.sqlite, query, person).await.map(Some)
     }
 
-    fn forget<'a>(
-        &'a self,
-        person: &'a str,
-        seen: &'a [ObservedVersion],
-        only_look: bool,
-    ) -> BoxFuture<'a, Result<u64, Failure>> {
+    async fn forget(&self, person: &str, seen: &[ObservedVersion], only_look: bool) -> Result<u64, Failure> {
         match self.table {
-            Table::Documents => Box::pin(std::future::ready(Ok(0))),
-            Table::State => Box::pin(persons_tables::history(&self.sqlite, person, seen, only_look)),
+            Table::Documents => Ok(0),
+            Table::State => persons_tables::history(&self.sqlite, person, seen, only_look).await,
         }
     }
 
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<i64>, Failure>> {
-        Box::pin(self.noted())
+    async fn horizon(&self) -> Result<Option<i64>, Failure> {
+        let noted = sqlx::query_scalar("SELECT version FROM purge_horizons WHERE table_name = ?1");
+        let noted = noted.bind(self.table.name()).fetch_optional(&self.sqlite.pool).await;
+        noted.map_err(|error| self.sqlite.judge(&error))
     }
 
-    fn note_horizon(&self, version: i64) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(self.note(version))
+    async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
+        let note = sqlx::query(
+            "INSERT INTO purge_horizons (table_name, version) VALUES (?1, ?2)
+             ON CONFLICT (table_name) DO UPDATE SET version = max(version, excluded.version)",
+        );
+        let noted = note.bind(self.table.name()).bind(version).execute(&self.sqlite.pool).await;
+        noted.map(|_| ()).map_err(|error| self.sqlite.judge(&error))
     }
 }
 

@@ -23,29 +23,29 @@ fn cause() -> RejectCause {
     RejectCause { class: "c".into(), reason: "r".into() }
 }
 
-fn fates(events: &[LoggedEvent], held: Option<StoredVersion>) -> Vec<EventOutcome> {
-    OutcomeJudge::new(events, held).fates()
+fn outcomes(events: &[LoggedEvent], held: Option<StoredVersion>) -> Vec<EventOutcome> {
+    OutcomeJudge::new(events, held).outcomes()
 }
 
 #[test]
 fn a_winner_that_is_not_in_the_store_is_said_to_be_lost() {
     let log = [event(0, 5, 1), event(1, 7, 2), event(2, 6, 3)];
     let rest = |last: EventOutcome| vec![EventOutcome::Replaced(1), last, EventOutcome::Superseded(1)];
-    assert_eq!(fates(&log, held(7, 2)), rest(EventOutcome::Applied));
-    assert_eq!(fates(&log, None), rest(EventOutcome::Lost));
-    assert_eq!(fates(&log, held(7, 9)), rest(EventOutcome::Different));
-    assert_eq!(fates(&log, held(8, 9)), rest(EventOutcome::Beaten(8)));
-    assert_eq!(fates(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::Lost, EventOutcome::Superseded(1)]);
-    assert_eq!(fates(&[event(0, 5, 0)], None), [EventOutcome::Deleted]);
+    assert_eq!(outcomes(&log, held(7, 2)), rest(EventOutcome::Applied));
+    assert_eq!(outcomes(&log, None), rest(EventOutcome::Lost));
+    assert_eq!(outcomes(&log, held(7, 9)), rest(EventOutcome::Different));
+    assert_eq!(outcomes(&log, held(8, 9)), rest(EventOutcome::Beaten(8)));
+    assert_eq!(outcomes(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::Lost, EventOutcome::Superseded(1)]);
+    assert_eq!(outcomes(&[event(0, 5, 0)], None), [EventOutcome::Deleted]);
 }
 
 #[test]
 fn what_cannot_be_told_of_two_partitions_is_not_told() {
     let log = [event(0, 5, 1), event(1, 7, 2), LoggedEvent { partition: 1, ..event(0, 6, 3) }];
-    assert_eq!(fates(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::Applied, EventOutcome::Older(1)]);
+    assert_eq!(outcomes(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::Applied, EventOutcome::Older(1)]);
     let log = [event(0, 7, 1), LoggedEvent { partition: 1, ..event(0, 7, 3) }];
-    assert_eq!(fates(&log, held(7, 1)), [EventOutcome::Applied, EventOutcome::Equal(0)]);
-    assert_eq!(fates(&log, held(7, 3)), [EventOutcome::Equal(1), EventOutcome::Applied]);
+    assert_eq!(outcomes(&log, held(7, 1)), [EventOutcome::Applied, EventOutcome::Equal(0)]);
+    assert_eq!(outcomes(&log, held(7, 3)), [EventOutcome::Equal(1), EventOutcome::Applied]);
 }
 
 #[test]
@@ -53,15 +53,15 @@ fn a_letter_in_the_store_was_replayed_and_one_out_of_it_changes_nothing() {
     let letter = LoggedEvent { letter: Some(cause()), ..event(0, 9, 2) };
     let dead = |replayed| EventOutcome::DeadLettered { cause: cause(), replayed };
     let log = [letter, event(1, 5, 1)];
-    assert_eq!(fates(&log, held(5, 1)), [dead(false), EventOutcome::Applied]);
-    assert_eq!(fates(&log, held(9, 2)), [dead(true), EventOutcome::Older(0)]);
+    assert_eq!(outcomes(&log, held(5, 1)), [dead(false), EventOutcome::Applied]);
+    assert_eq!(outcomes(&log, held(9, 2)), [dead(true), EventOutcome::Older(0)]);
 }
 
 #[test]
 fn what_the_group_has_not_committed_may_be_in_the_store() {
     let log = [event(0, 5, 1), LoggedEvent { committed: false, ..event(1, 7, 2) }];
-    assert_eq!(fates(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::NotCommitted { held: false }]);
-    assert_eq!(fates(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::NotCommitted { held: true }]);
+    assert_eq!(outcomes(&log, held(5, 1)), [EventOutcome::Applied, EventOutcome::NotCommitted { held: false }]);
+    assert_eq!(outcomes(&log, held(7, 2)), [EventOutcome::Replaced(1), EventOutcome::NotCommitted { held: true }]);
 }
 
 proptest! {
@@ -88,18 +88,18 @@ proptest! {
         }
         let judge = OutcomeJudge::new(&log, store);
         prop_assert_eq!(judge.difference(), None);
-        let fates = judge.fates();
-        prop_assert_eq!(fates.iter().filter(|fate| **fate == EventOutcome::Applied).count(), usize::from(store.is_some()));
-        for (number, (event, fate)) in log.iter().zip(&fates).enumerate() {
+        let outcomes = judge.outcomes();
+        prop_assert_eq!(outcomes.iter().filter(|outcome| **outcome == EventOutcome::Applied).count(), usize::from(store.is_some()));
+        for (number, (event, outcome)) in log.iter().zip(&outcomes).enumerate() {
             let version = |other: usize| log[other].version();
-            match fate {
+            match outcome {
                 EventOutcome::Replaced(by) => prop_assert!(*by > number && version(*by) >= event.version()),
                 EventOutcome::Superseded(by) => prop_assert!(*by < number && version(*by) > event.version()),
                 EventOutcome::Duplicate(of) => prop_assert!(*of < number && log[*of].what == event.what),
                 EventOutcome::DeadLettered { .. } => prop_assert!(event.letter.is_some()),
                 EventOutcome::NotCommitted { .. } => prop_assert!(!event.committed),
                 EventOutcome::Applied => {}
-                other => prop_assert!(false, "{:?} in {:?}", other, fates),
+                other => prop_assert!(false, "{:?} in {:?}", other, outcomes),
             }
         }
     }

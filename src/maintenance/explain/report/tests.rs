@@ -20,7 +20,7 @@ fn event(offset: i64, version: i64, content: u64) -> LoggedEvent {
     }
 }
 
-fn story(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) -> ExplainReport {
+fn report_of(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) -> ExplainReport {
     let found = held.map(|(version, content)| StoredDocument {
         version: StoredVersion { version, deleted: content == 0, content, passed: None },
         text: None,
@@ -57,15 +57,15 @@ fn each_difference_says_what_to_do_and_whether_it_is_certain() {
         (Vec::new(), None, true, Confidence::Right, "no event is about it"),
     ];
     for (events, held, whole, standing, says) in cases {
-        let story = story(events, held, whole);
-        assert!(story.why.contains(says) && story.standing == standing, "{says}: {story:?}");
+        let report = report_of(events, held, whole);
+        assert!(report.why.contains(says) && report.standing == standing, "{says}: {report:?}");
     }
 }
 
 #[test]
 fn a_repair_is_not_advised_where_the_topic_has_nothing_to_repair_from() {
     let gone = LoggedEvent { source: EventSource::History, ..event(0, 5, 1) };
-    assert!(story(vec![gone], None, false).why.contains("cannot write it anew"));
+    assert!(report_of(vec![gone], None, false).why.contains("cannot write it anew"));
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_newer_dead_letter_and_what_is_to_come_are_noted() {
     let cause = RejectCause { class: "c".into(), reason: "r".into() };
     let letter = LoggedEvent { letter: Some(cause), ..event(1, 9, 3) };
     let pending = LoggedEvent { committed: false, ..event(2, 10, 4) };
-    let story = story(vec![event(0, 5, 1), letter, pending], Some((5, 1)), true);
-    assert_eq!((story.standing, story.why.as_str()), (Confidence::Open, "updated by t/0/0 (version 5)"));
-    assert!(story.facts.notes[0].contains("1 of its events to go"), "{:?}", story.facts.notes);
-    assert!(story.facts.notes[1].ends_with("millrace dlq replay --system transactions --at t/0/1"));
+    let report = report_of(vec![event(0, 5, 1), letter, pending], Some((5, 1)), true);
+    assert_eq!((report.standing, report.why.as_str()), (Confidence::Open, "updated by t/0/0 (version 5)"));
+    assert!(report.facts.notes[0].contains("1 of its events to go"), "{:?}", report.facts.notes);
+    assert!(report.facts.notes[1].ends_with("millrace dlq replay --system transactions --at t/0/1"));
 }
