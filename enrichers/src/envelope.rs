@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::decode::{self, object, printable, read_id, unwrapped};
+use crate::json::payload::{self, object, printable, read_id, unwrapped};
 use crate::{DecodeError, Fields, json};
 
 /// An event before anyone asked what it is about.
@@ -20,7 +20,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`.
     pub(crate) fn read(payload: &'a [u8], max_depth: usize) -> Result<Self, DecodeError> {
-        let text = decode::text(payload, max_depth)?;
+        let text = payload::text(payload, max_depth)?;
         let fields = object(text)?;
         once(&fields, "event")?;
         Ok(Self { text, fields })

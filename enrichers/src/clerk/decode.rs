@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::{ClerkEvent, ClerkKind, ClerkRecord, OrganizationMembership, Session, Subject, User};
-use crate::decode::event_time;
 use crate::envelope::{Envelope, present, text};
-use crate::event::message_id;
-use crate::timestamp::FORMS;
+use crate::identity::message_id;
+use crate::json::payload::event_time;
+use crate::values::timestamp::FORMS;
 use crate::{DecodeError, Fields, Timestamp, json};
 
 /// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.

@@ -10,9 +10,9 @@ mod unindexed;
 
 use std::borrow::Cow;
 
-use crate::about::{Naming, names};
+use crate::json::about::{Naming, names};
 
-pub use crate::event::version_at;
+pub use crate::identity::version_at;
 pub use decode::decode;
 pub use unindexed::{Unstorable, storable};
 
@@ -140,7 +140,7 @@ pub struct Session {
 
 /// The time of the events that have this version, deletions as well, in microseconds since 1970, UTC.
 pub fn micros_of(version: i64) -> i64 {
-    crate::event::micros_of(if version >= FINAL { version - FINAL } else { version })
+    crate::identity::micros_of(if version >= FINAL { version - FINAL } else { version })
 }
 
 /// The version of what was erased at this one: that of a deletion of the same time, which is final. Nothing up to it, and no

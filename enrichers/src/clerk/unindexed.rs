@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::unindexed::is_sound;
+use crate::transaction::unindexed::is_sound;
 use crate::{Fields, json};
 
 /// A member that was taken out of an event.

@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::{DatabaseOperation, OperationMetadata, RowChange, Verb};
-use crate::decode::{self, object, printable, unwrapped};
-use crate::depth::MAX_DEPTH;
 use crate::envelope::{present, text};
-use crate::timestamp::FORMS;
+use crate::json::depth::MAX_DEPTH;
+use crate::json::payload::{self, object, printable, unwrapped};
+use crate::values::timestamp::FORMS;
 use crate::{DecodeError, Fields, Timestamp, json};
 
 /// The longest name of an entity, in bytes.
@@ -20,7 +20,7 @@ const MAX_OPERATION_ID_BYTES: usize = 512;
 /// A [`DecodeError`] of one of the classes `not_utf8`, `not_json`, `not_an_object`, `too_deep`, `duplicate_field`,
 /// `unknown_operation`, `bad_entity`, `bad_data`, `empty_bulk`, `bad_metadata`, `operation_id_too_long`, `bad_timestamp`.
 pub fn decode(payload: &[u8]) -> Result<DatabaseOperation<'_>, DecodeError> {
-    let payload = decode::text(payload, MAX_DEPTH)?;
+    let payload = payload::text(payload, MAX_DEPTH)?;
     let fields = object(payload)?;
     once(&fields, "operation")?;
     let verb = fields.get("type").and_then(json::string);

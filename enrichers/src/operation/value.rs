@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use chrono::DateTime;
 use serde_json::value::RawValue;
 
-use crate::fold::fold;
-use crate::{DecodeError, Timestamp, decimal, json};
+use crate::values::decimal;
+use crate::values::fold::fold;
+use crate::{DecodeError, Timestamp, json};
 
 /// What a column takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

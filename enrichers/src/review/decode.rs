@@ -3,11 +3,11 @@
 use serde_json::value::RawValue;
 
 use super::{Review, ReviewEvent};
-use crate::decimal::Decimal;
-use crate::decode::{event_time, read_id};
-use crate::depth::MAX_DEPTH;
 use crate::envelope::{Envelope, present, text};
-use crate::event::message_id;
+use crate::identity::message_id;
+use crate::json::depth::MAX_DEPTH;
+use crate::json::payload::{event_time, read_id};
+use crate::values::decimal::Decimal;
 use crate::{DecodeError, Fields, TransactionKind, json};
 
 /// Decodes a message's payload.

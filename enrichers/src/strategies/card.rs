@@ -1,8 +1,9 @@
 //! Card payments: the masked number, the merchant's plain name, its category, and the direction.
 
 use super::{Details, ProducerFields, Strategy};
-use crate::card_numbers::last_four;
-use crate::{mcc, merchant};
+use crate::transaction::last_four;
+use crate::transaction::mcc;
+use crate::transaction::merchant;
 
 pub(super) const STRATEGY: Strategy = Strategy {
     types: &[

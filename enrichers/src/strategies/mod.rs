@@ -1,8 +1,8 @@
 //! Owns the table of enrichment strategies and what they work with: facts in, details out.
 //! A new strategy is one file beside this one and its name in the table below.
 
-pub(crate) use crate::facts::ProducerFields;
-use crate::search::SearchContent;
+pub(crate) use crate::transaction::ProducerFields;
+use crate::transaction::search::SearchContent;
 use crate::{Fields, json};
 
 macro_rules! table {

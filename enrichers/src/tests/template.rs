@@ -62,5 +62,5 @@ fn what_is_mapped_as_a_single_value_is_known_to_the_rule() {
     let mapped = mappings["properties"].as_object().unwrap();
     let single = mapped.iter().filter(|(name, field)| !name.starts_with('_') && field["type"] != "object");
     let single: BTreeSet<&str> = single.map(|(name, _)| name.as_str()).collect();
-    assert_eq!(single, BTreeSet::from(crate::unindexed::SINGLE));
+    assert_eq!(single, BTreeSet::from(crate::transaction::unindexed::SINGLE));
 }

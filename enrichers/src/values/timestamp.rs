@@ -6,8 +6,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
 use serde_json::value::RawValue;
 
-use crate::decimal::Decimal;
 use crate::json;
+use crate::values::decimal::Decimal;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// The largest time that has a four-digit year: 9999-12-31T23:59:59Z.

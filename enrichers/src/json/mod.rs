@@ -1,11 +1,17 @@
 //! Owns reading scalars out of raw JSON values and writing strings back as JSON.
 
+pub(crate) mod about;
+pub(crate) mod depth;
+pub(crate) mod fields;
+pub(crate) mod frame;
+pub(crate) mod payload;
+
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::value::RawValue;
 
-use crate::decimal::Decimal;
+use crate::values::decimal::Decimal;
 
 /// The content of a JSON string, with U+FFFD for each lone surrogate; `None` for other kinds.
 pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {

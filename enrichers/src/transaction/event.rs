@@ -1,14 +1,10 @@
-//! Owns what a decoded message is: its kind, identity, time and version, and what a reject says.
+//! Owns what a decoded message is: its kind, identity, time and version.
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
+use crate::identity::version_at;
 use crate::json::Changes;
 use crate::{Fields, Timestamp};
-
-/// Versions of one microsecond: one a rank, and one that no event has.
-const VERSIONS: i64 = 4;
 
 /// What happened to the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,47 +88,4 @@ impl TransactionEvent<'_> {
     pub fn is_delete(&self) -> bool {
         self.kind == TransactionKind::Deleted
     }
-}
-
-/// The lowest version that an event of this time has, in microseconds since 1970, UTC.
-pub fn version_at(micros: i64) -> i64 {
-    micros.saturating_mul(VERSIONS)
-}
-
-/// The time of the events that have this version, in microseconds since 1970, UTC.
-pub fn micros_of(version: i64) -> i64 {
-    version.div_euclid(VERSIONS)
-}
-
-/// Why a payload cannot become an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    /// A fixed word to count and group by.
-    pub class: &'static str,
-    /// One sentence for a person; names fields, never values.
-    pub reason: String,
-}
-
-impl DecodeError {
-    pub(crate) fn new(class: &'static str, reason: impl Into<String>) -> Self {
-        Self { class, reason: reason.into() }
-    }
-}
-
-impl std::fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.class, self.reason)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-/// Identifies a message by its content. Each part goes in behind its length, so that no two triples read the same.
-pub(crate) fn message_id(id: &str, event_type: &str, timestamp: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [id, event_type, timestamp] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().into()
 }

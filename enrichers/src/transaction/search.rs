@@ -1,9 +1,9 @@
 //! Owns the search content: the words people would type to find a transaction, accents folded as well.
 //! Guarantees: no word twice, at most [`MAX_BYTES`], no full card number.
 
-use crate::card_numbers::without_card_numbers;
-use crate::facts::ProducerFields;
-use crate::fold::fold;
+use crate::transaction::ProducerFields;
+use crate::transaction::without_card_numbers;
+use crate::values::fold::fold;
 use crate::{Fields, json};
 
 /// Longest search content of a document, in bytes.

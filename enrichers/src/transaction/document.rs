@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::json::Changes;
-use crate::search::SearchContent;
 use crate::strategies::{Details, ProducerFields, Strategy};
-use crate::unindexed::Unindexed;
+use crate::transaction::search::SearchContent;
+use crate::transaction::unindexed::Unindexed;
 use crate::{Fields, TransactionEvent, json};
 
 /// Appends the document of a create or update to `out`: one line of JSON without a line break at its end.

@@ -7,8 +7,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::decode::name_or_number;
-use crate::fields::next_name;
+use crate::json::fields::next_name;
+use crate::json::payload::name_or_number;
 
 /// Whether a payload names this transaction where an event does: in `transaction.id`, or in a top-level `transaction_id`
 /// beside no transaction. What follows may be broken.
