@@ -2,6 +2,8 @@
 //!
 //! Command line over environment over `.env` over `millrace.toml` over defaults; the table of variables is in [`table`].
 //! Everything is read and checked once, at the start: a value that does not fit is an error that names it.
+//!
+//! By hand, because neither `figment` nor `confique` knows several names of one setting, `*_FILE`, and which one won.
 
 mod address;
 mod algolia;

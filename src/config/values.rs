@@ -1,6 +1,8 @@
 //! How the text of a setting becomes a value: numbers, sizes, times, certificates.
 //!
 //! Pure, save that a certificate may be read from a file. A value that does not fit is `None`; the caller knows the name.
+//!
+//! By hand, because `bytesize` reads a bare `k` as a thousand and `humantime` takes months and years.
 
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! One JSON object a line on stderr, flat, with the fields of the enclosing spans; on a terminal a form for people. It
 //! waits for nothing and guarantees that a line is whole: it is written in one piece.
+//!
+//! The layer is by hand, because that of `tracing-subscriber` keeps the fields of spans in lists of their own.
 
 mod repeats;
 

@@ -1,4 +1,6 @@
 //! Owns decimal numbers as text: what counts as one at any size, and exact arithmetic on those of usual size.
+//!
+//! By hand, because `rust_decimal` holds 28 digits, and `bigdecimal` writes a number otherwise than it came.
 
 use std::fmt;
 

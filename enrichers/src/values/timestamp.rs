@@ -1,4 +1,6 @@
 //! Owns the event's time: reading what producers send and writing it as RFC 3339 in UTC.
+//!
+//! `chrono` knows the calendar; the forms are read by hand, because no parser takes all that producers send.
 
 use std::borrow::Cow;
 

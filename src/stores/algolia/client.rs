@@ -1,4 +1,4 @@
-//! The connection: Algolia's Search API, as far as stores need it.
+//! The connection: Algolia's Search API, as far as stores need it. There is no official client for Rust.
 //!
 //! Paths, bodies and headers are those of the API's specification (`algolia/api-clients-automation`, `specs/search`), timeouts
 //! and fall-back those of its official clients. A request goes to one host after the other until one gives a final answer.
