@@ -33,7 +33,7 @@ const FILE_VOCABULARY: &[&str] = &[
 /// Names of files that stand in several folders all the same.
 #[rustfmt::skip]
 const FILES_TWICE: &[&str] = &[
-    "audit", "catalogue", "consumer", "dead_letters", "decode", "json", "losses", "model", "purge", "refusals",
+    "audit", "catalogue", "consumer", "dead_letters", "decode", "losses", "model", "purge", "refusals",
     "settings", "source", "state", "stores", "topic_log", "unindexed",
 ];
 /// Lines of a statement that stands in the code; a longer one has a `.sql` file.
