@@ -8,7 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("millrace: a TLS provider is installed already, which is a bug");
-        return ExitCode::from(70);
+        return millrace::cli::CommandExit::Internal.into();
     }
     millrace::cli::main()
 }

@@ -12,10 +12,8 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::{exit, signal_name};
 use tokio_util::sync::CancellationToken;
 
-use super::CommandFailure;
+use super::{CommandExit, CommandFailure};
 
-/// Try again: what is left is read by the next run.
-const UNFINISHED: i32 = 75;
 /// How long a last word may take: whoever reads the log may have stopped reading.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
@@ -39,7 +37,8 @@ pub(super) fn in_order(stop: CancellationToken, limit: Duration, left: Left) -> 
         };
         let left = left();
         say(move || tracing::error!(why, left, "Ended at once"));
-        exit(UNFINISHED);
+        // What is left is read by the next run.
+        exit(CommandExit::Again as i32);
     })
 }
 

@@ -30,48 +30,68 @@ use crate::run::http::HttpError;
 use crate::run::telemetry::{self, TelemetryError};
 use crate::stores::target::SetupError;
 
+/// How the process ends, after `sysexits.h` of BSD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CommandExit {
+    /// Nobody reads on.
+    Quiet = 0,
+    Findings = 1,
+    Usage = 64,
+    Unavailable = 69,
+    Internal = 70,
+    Again = 75,
+    Config = 78,
+}
+
+impl From<CommandExit> for ExitCode {
+    fn from(status: CommandExit) -> Self {
+        Self::from(status as u8)
+    }
+}
+
 /// Why a command did not succeed: an exit code and one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CommandFailure {
-    pub code: u8,
+    pub code: CommandExit,
     pub message: String,
 }
 
 impl CommandFailure {
     /// The command worked, and found something.
     pub fn findings(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into() }
+        Self { code: CommandExit::Findings, message: message.into() }
     }
 
     /// Nobody reads on, as behind `head`: the end, without a word.
     pub fn quiet() -> Self {
-        Self { code: 0, message: String::new() }
+        Self { code: CommandExit::Quiet, message: String::new() }
     }
 
     /// The command was called wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: 64, message: message.into() }
+        Self { code: CommandExit::Usage, message: message.into() }
     }
 
     /// A service does not answer, and the command does not wait.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self { code: 69, message: message.into() }
+        Self { code: CommandExit::Unavailable, message: message.into() }
     }
 
     /// A fault of the program.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self { code: 70, message: message.into() }
+        Self { code: CommandExit::Internal, message: message.into() }
     }
 
     /// Try again, or: could not tell.
     pub fn again(message: impl Into<String>) -> Self {
-        Self { code: 75, message: message.into() }
+        Self { code: CommandExit::Again, message: message.into() }
     }
 
     /// Configuration that cannot be used.
     pub fn config(message: impl Into<String>) -> Self {
-        Self { code: 78, message: message.into() }
+        Self { code: CommandExit::Config, message: message.into() }
     }
 }
 
@@ -225,8 +245,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { 64 } else { 0 };
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(70) };
+            let status = if error.use_stderr() { CommandExit::Usage } else { CommandExit::Quiet };
+            return if error.print().is_ok() { status.into() } else { CommandExit::Internal.into() };
         }
     };
     match cli.run() {
@@ -236,7 +256,7 @@ pub fn main() -> ExitCode {
                 // Nowhere is left to tell that stderr is gone; the code still says it.
                 drop(writeln!(std::io::stderr(), "millrace: {failure}"));
             }
-            ExitCode::from(failure.code)
+            failure.code.into()
         }
     }
 }

@@ -225,6 +225,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
+    use crate::cli::CommandExit;
     use crate::synthetic::GeneratorOptions;
 
     fn config(servers: &str) -> Config {
@@ -253,7 +254,7 @@ mod tests {
         let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 1];
         cluster.request_errors(RDKafkaApiKey::Produce, &refused);
         let failure = publish(&config(&cluster.bootstrap_servers())).unwrap_err();
-        assert_eq!(failure.code, 75);
+        assert_eq!(failure.code, CommandExit::Again);
         assert!(failure.message.contains(" messages were not delivered to 127.0.0.1:"), "{failure}");
     }
 }
