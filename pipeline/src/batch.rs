@@ -60,6 +60,8 @@ pub(crate) enum End {
     Dead(Reject, u32),
     /// It may pass later.
     Later(Reject),
+    /// Another waits before it.
+    Behind,
     /// It left the batch.
     Parked,
     Abandoned,
@@ -127,7 +129,7 @@ pub(crate) fn register<'a, 'r>(
     events: &dyn DecodedBatch<'r>,
     items: &[BatchItem<'_, 'r>],
 ) -> (Registration<'a>, Vec<WriteSlot>) {
-    let apart = Apart::of(cx.binding.limits(), cx.park.is_some());
+    let apart = Apart::of(cx.binding.limits(), cx.park.is_some(), cx.binding.orders_keys());
     if cx.park.is_none() {
         let documents = items.iter().map(|item| (document_key(item.identity, apart), item.candidate.span));
         return in_flight.register(seq, apart, documents);
@@ -163,7 +165,8 @@ pub(crate) fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<Ba
             span = batch.spans.iter().position(|span| span.at == source.at).unwrap_or(0);
         }
         if let Decoded::Event(identity, ()) = decoded {
-            let mark = Mark::of(&identity.message, source.payload.as_deref().unwrap_or_default());
+            let payload = || source.payload.as_deref().unwrap_or_default();
+            let mark = identity.message.as_ref().map(|message| Mark::of(message, payload()));
             let candidate = Candidate { mark, span, offset: source.offset };
             items.push(BatchItem { record, identity, candidate });
         }
@@ -220,6 +223,7 @@ pub(crate) async fn write<'r>(
             WriteResult::Superseded => End::Is(Outcome::Superseded),
             WriteResult::Rejected { reject, attempts } => End::Dead(reject, attempts),
             WriteResult::Later(reject) => End::Later(reject),
+            WriteResult::Behind => End::Behind,
             WriteResult::Abandoned => End::Abandoned,
         };
         set(ends, record, end);
@@ -309,7 +313,7 @@ pub(crate) fn tally(ends: &[End]) -> Tally {
         match end {
             End::Is(outcome) => tally.add(*outcome),
             End::Parked => {}
-            End::Open | End::Dead(..) | End::Later(_) | End::Abandoned => tally.abandoned += 1,
+            End::Open | End::Dead(..) | End::Later(_) | End::Behind | End::Abandoned => tally.abandoned += 1,
         }
     }
     tally

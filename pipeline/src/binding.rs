@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::lane::Ladder;
 use crate::record::Record;
-use crate::sink::{BoxFuture, Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use crate::sink::{BoxFuture, Content, Failure, Reject, Sink, SinkLimits, Verdict, Waiting, Write};
 use crate::system::{Decoded, System};
 
 /// A system and its store, as the engine and the commands hold them.
@@ -20,6 +20,9 @@ pub trait Binding: Send + Sync {
     fn store(&self) -> &'static str;
 
     fn limits(&self) -> SinkLimits;
+
+    /// As [`Sink::orders_keys`].
+    fn orders_keys(&self) -> bool;
 
     /// As [`System::ladder`].
     fn ladder(&self) -> Option<Ladder>;
@@ -72,11 +75,15 @@ pub trait Writes: Send + Sync {
     /// What a write leaves in the store.
     fn content(&self, write: usize) -> Option<Content>;
 
-    /// As [`Sink::write`], of these.
+    /// As [`Sink::write`], of these, or as [`Sink::write_in_order`] where the sink orders keys.
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
+    fn send<'a>(
+        &'a self,
+        chosen: &'a [usize],
+        waiting: &'a dyn Waiting,
+    ) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>>;
 
     /// As [`Sink::probe_of`].
     ///
@@ -105,7 +112,13 @@ impl<S: System> Binding for TypedBinding<S> {
     }
 
     fn limits(&self) -> SinkLimits {
-        self.sink.limits()
+        let limits = self.sink.limits();
+        // While a batch is written, nothing of its partition that was put behind what is parked may go before it.
+        SinkLimits { ordered: limits.ordered || self.sink.orders_keys(), ..limits }
+    }
+
+    fn orders_keys(&self) -> bool {
+        self.sink.orders_keys()
     }
 
     fn ladder(&self) -> Option<Ladder> {
@@ -203,10 +216,17 @@ impl<W: Write> Writes for TypedWrites<'_, W> {
         self.writes.get(write).map(Write::content)
     }
 
-    fn send<'a>(&'a self, chosen: &'a [usize]) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
+    fn send<'a>(
+        &'a self,
+        chosen: &'a [usize],
+        waiting: &'a dyn Waiting,
+    ) -> BoxFuture<'a, Result<Vec<Verdict>, Failure>> {
         Box::pin(async move {
             let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
-            self.sink.write(&request).await
+            match self.sink.orders_keys() {
+                true => self.sink.write_in_order(&request, waiting).await,
+                false => self.sink.write(&request).await,
+            }
         })
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn queued(
     park.queue(span, record, || keys_of(events, item.record))
 }
 
-/// Parks what may pass later.
+/// Parks what may pass later, and what stands behind it.
 pub(crate) fn leave(
     cx: &BatchContext,
     batch: &Batch,
@@ -47,9 +47,12 @@ pub(crate) fn leave(
 ) {
     let Some(park) = &cx.park else { return };
     for item in fresh {
-        let (Some(End::Later(why)), Some((span, record))) = (ends.get(item.record), place(batch, item)) else {
-            continue;
+        let why = match ends.get(item.record) {
+            Some(End::Later(why)) => Some(why),
+            Some(End::Behind) => None,
+            _ => continue,
         };
+        let Some((span, record)) = place(batch, item) else { continue };
         let parked = park.park(span, record, &keys_of(events, item.record), why);
         set(ends, item.record, if parked { End::Parked } else { End::Abandoned });
     }
@@ -102,8 +105,8 @@ fn judge(
     match end {
         End::Is(_) => return,
         End::Later(_) => park.tried(span, item.candidate.offset),
-        End::Dead(why, attempts) => *attempts += park.gave_up(span, item.candidate.offset, why),
-        End::Open | End::Parked | End::Abandoned => {}
+        End::Dead(why, attempts) => *attempts += park.gave_up(span, item.candidate.offset, why.class.clone()),
+        End::Open | End::Behind | End::Parked | End::Abandoned => {}
     }
     stopped.extend(keys_of(events, item.record));
 }

@@ -23,6 +23,7 @@ use crate::offset_tracker::Seq;
 use crate::park::Park;
 use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
+use crate::waiting::RequestWaiting;
 
 pub(crate) use crate::group::WriteOrigin;
 
@@ -55,6 +56,8 @@ pub(crate) enum WriteResult {
     },
     /// It may pass later, and may wait for that.
     Later(Reject),
+    /// It was not tried, for another waits before it.
+    Behind,
     /// Its partition was taken away.
     Abandoned,
 }
@@ -109,7 +112,7 @@ impl Writer {
         sources: &[WriteOrigin],
         park: Option<&Park>,
     ) -> Vec<WriteResult> {
-        let queue = requests(self.store.limits(), writes);
+        let queue = requests(self.store.limits(), self.store.orders_keys(), writes);
         let fates = vec![None; writes.len()];
         let mut run = WriteRun { seq, spans, writes, sources, park, queue, conflicts: Vec::new(), results: fates };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
@@ -141,7 +144,7 @@ impl Writer {
             };
         }
         let sent = group.items.len();
-        let failure = match writes.send(&group.items).await {
+        let failure = match writes.send(&group.items, &run.waiting(&group.items)).await {
             Ok(verdicts) if verdicts.len() == sent => self.settle(&mut group, verdicts, run),
             // Whoever answers so does not know what it was asked.
             Ok(verdicts) => Some(Failure::unavailable(format!("{} verdicts for {sent} writes", verdicts.len()))),
@@ -156,9 +159,7 @@ impl Writer {
     /// Takes the verdicts in; what has to be tried again stays in the group. Returns why, when anything stays.
     fn settle(&self, group: &mut Group, mut verdicts: Vec<Verdict>, run: &mut WriteRun<'_>) -> Option<Failure> {
         let last = group.last;
-        for (item, verdict) in group.items.iter().zip(&mut verdicts) {
-            run.put_off(*item, verdict, last);
-        }
+        run.waiting(&group.items).put_off(&mut verdicts, last);
         let finals = verdicts.iter().filter(|verdict| verdict.is_final(last));
         let open = self.judge.note(finals.map(|v| matches!(v, Verdict::Reject(_) | Verdict::Conflict(_))));
         let attempts = group.suspect.as_ref().map_or(0, |suspect| suspect.attempts) + 1;
@@ -170,6 +171,7 @@ impl Writer {
                 Verdict::Applied => WriteResult::Applied,
                 Verdict::Superseded => WriteResult::Superseded,
                 Verdict::Later(reject) => WriteResult::Later(reject),
+                Verdict::Behind => WriteResult::Behind,
                 Verdict::Conflict(_) if !last => {
                     run.conflicts.push(item);
                     continue;
@@ -211,11 +213,14 @@ impl Writer {
         metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => failure.kind.name())
             .increment(1);
         let alone = group.items.len() == 1;
-        if failure.kind == FailureKind::Refused || failure.kind == FailureKind::TurnedAway && !alone {
+        // The halves of what is in order would go out of it.
+        let halves = !alone && !self.store.orders_keys();
+        let accuses = failure.kind == FailureKind::Refused || failure.kind == FailureKind::TurnedAway && !alone;
+        if accuses && (alone || halves) {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
-                Ok(()) if !alone && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
+                Ok(()) if halves && !mutants::on(Mutant::NoHalving) => return halve(group, None, &mut run.queue),
                 Ok(()) if !self.judge.note(std::iter::once(true)) => return self.reject_group(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
@@ -235,7 +240,7 @@ impl Writer {
         let not_before = Some(Instant::now() + self.pause(group.failures));
         if failure.kind == FailureKind::Broken {
             group.broken += 1;
-            if !alone && group.broken >= 2 && self.store.probe().await.is_ok() {
+            if halves && group.broken >= 2 && self.store.probe().await.is_ok() {
                 self.raise(run, &failure);
                 return halve(group, None, &mut run.queue);
             }
@@ -244,7 +249,7 @@ impl Writer {
             self.suspect(&mut group, &mut failure, run);
         }
         // A store that can never hold so much at once asks to wait for ever.
-        if !alone && group.waits >= WAITS && self.store.probe().await.is_ok() {
+        if halves && group.waits >= WAITS && self.store.probe().await.is_ok() {
             self.raise(run, &failure);
             return halve(group, not_before, &mut run.queue);
         }
@@ -356,19 +361,9 @@ impl WriteRun<'_> {
         self.sources.get(*item)?.coordinate(self.spans)
     }
 
-    /// Says of a write that may pass later whether it may wait for that.
-    fn put_off(&self, item: usize, verdict: &mut Verdict, last: bool) {
-        let waits = |asked: fn(&Park, &Span, i64, &str) -> bool, why: &Reject| {
-            let (Some(park), Some(source)) = (self.park, self.sources.get(item)) else { return false };
-            self.spans.get(source.span).is_some_and(|span| asked(park, span, source.offset, &why.class))
-        };
-        match verdict {
-            Verdict::Later(why) if !waits(Park::may_wait, why) => *verdict = Verdict::Reject(why.clone()),
-            Verdict::Conflict(why) if last && waits(Park::conflict_may_wait, why) => {
-                *verdict = Verdict::Later(why.clone())
-            }
-            _ => {}
-        }
+    /// The park, for these writes.
+    fn waiting<'r>(&'r self, items: &'r [usize]) -> RequestWaiting<'r> {
+        RequestWaiting { park: self.park, spans: self.spans, sources: self.sources, items }
     }
 
     fn next_conflict(&mut self) -> Option<Group> {
