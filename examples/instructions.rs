@@ -56,7 +56,8 @@ fn main() {
         "dedupe" => {
             let events = decoded(&system, &records);
             let mark = |(event, record): (&(Identity<'_>, _), &Record)| {
-                Mark::of(&event.0.message, record.payload.as_deref().unwrap_or_default())
+                let payload = || record.payload.as_deref().unwrap_or_default();
+                event.0.message.as_ref().map(|message| Mark::of(message, payload()))
             };
             measured(|| events.iter().zip(&records).map(mark).collect::<Vec<_>>());
         }

@@ -106,7 +106,7 @@ pub(crate) fn register<'a, 'r>(
     events: &dyn DecodedBatch<'r>,
     items: &[BatchItem<'_, 'r>],
 ) -> (Registration<'a>, Vec<WriteSlot>) {
-    let apart = Apart::of(cx.binding.limits(), cx.park.is_some());
+    let apart = Apart::of(cx.binding.limits(), cx.park.is_some(), cx.binding.orders_keys());
     if cx.park.is_none() {
         let documents = items.iter().map(|item| (document_key(item.identity, apart), item.candidate.span));
         return in_flight.register(seq, apart, documents);
@@ -142,7 +142,8 @@ pub(crate) fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<Ba
             span = batch.spans.iter().position(|span| span.at == source.at).unwrap_or(0);
         }
         if let Decoded::Event(identity, ()) = decoded {
-            let mark = Mark::of(&identity.message, source.payload.as_deref().unwrap_or_default());
+            let payload = || source.payload.as_deref().unwrap_or_default();
+            let mark = identity.message.as_ref().map(|message| Mark::of(message, payload()));
             let candidate = Candidate { mark, span, offset: source.offset };
             items.push(BatchItem { record, identity, candidate });
         }
@@ -281,9 +282,11 @@ pub(crate) fn tally(results: &[RecordResult]) -> Tally {
         match result {
             RecordResult::Ended(outcome) => tally.add(*outcome),
             RecordResult::Parked => {}
-            RecordResult::Open | RecordResult::Rejected { .. } | RecordResult::Later(_) | RecordResult::Abandoned => {
-                tally.abandoned += 1
-            }
+            RecordResult::Open
+            | RecordResult::Rejected { .. }
+            | RecordResult::Later(_)
+            | RecordResult::Behind
+            | RecordResult::Abandoned => tally.abandoned += 1,
         }
     }
     tally

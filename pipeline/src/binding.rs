@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::lane::Ladder;
 use crate::record::Record;
-use crate::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use crate::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Waiting, Write};
 use crate::system::{Decoded, System};
 
 /// A system and its store, as the engine and the commands hold them.
@@ -23,6 +23,9 @@ pub trait Binding: Send + Sync {
     fn store(&self) -> &'static str;
 
     fn limits(&self) -> SinkLimits;
+
+    /// As [`Sink::orders_keys`].
+    fn orders_keys(&self) -> bool;
 
     /// As [`System::ladder`].
     fn ladder(&self) -> Option<Ladder>;
@@ -77,11 +80,11 @@ pub trait Writes: Send + Sync {
     /// What a write leaves in the store.
     fn content(&self, write: usize) -> Option<Content>;
 
-    /// As [`Sink::write`], of these.
+    /// As [`Sink::write`], of these, or as [`Sink::write_in_order`] where the sink orders keys.
     ///
     /// # Errors
     /// A failure of the request as a whole.
-    async fn send(&self, chosen: &[usize]) -> Result<Vec<Verdict>, Failure>;
+    async fn send(&self, chosen: &[usize], waiting: &dyn Waiting) -> Result<Vec<Verdict>, Failure>;
 
     /// As [`Sink::probe_of`].
     ///
@@ -111,7 +114,13 @@ impl<S: System> Binding for TypedBinding<S> {
     }
 
     fn limits(&self) -> SinkLimits {
-        self.sink.limits()
+        let limits = self.sink.limits();
+        // While a batch is written, nothing of its partition that was put behind what is parked may go before it.
+        SinkLimits { ordered: limits.ordered || self.sink.orders_keys(), ..limits }
+    }
+
+    fn orders_keys(&self) -> bool {
+        self.sink.orders_keys()
     }
 
     fn ladder(&self) -> Option<Ladder> {
@@ -209,9 +218,12 @@ impl<W: Write> Writes for TypedWrites<'_, W> {
         self.writes.get(write).map(Write::content)
     }
 
-    async fn send(&self, chosen: &[usize]) -> Result<Vec<Verdict>, Failure> {
+    async fn send(&self, chosen: &[usize], waiting: &dyn Waiting) -> Result<Vec<Verdict>, Failure> {
         let request: Vec<&W> = chosen.iter().filter_map(|&write| self.writes.get(write)).collect();
-        self.sink.write(&request).await
+        match self.sink.orders_keys() {
+            true => self.sink.write_in_order(&request, waiting).await,
+            false => self.sink.write(&request).await,
+        }
     }
 
     async fn probe_of(&self, write: usize) -> Result<(), Failure> {

@@ -37,7 +37,7 @@ pub(crate) fn queued(
     park.queue(span, record, || keys_of(events, item.record))
 }
 
-/// Parks what may pass later.
+/// Parks what may pass later, and what stands behind it.
 pub(crate) fn leave(
     cx: &BatchContext,
     batch: &Batch,
@@ -47,10 +47,12 @@ pub(crate) fn leave(
 ) {
     let Some(park) = &cx.park else { return };
     for item in fresh {
-        let (Some(RecordResult::Later(why)), Some((span, record))) = (results.get(item.record), place(batch, item))
-        else {
-            continue;
+        let why = match results.get(item.record) {
+            Some(RecordResult::Later(why)) => Some(why),
+            Some(RecordResult::Behind) => None,
+            _ => continue,
         };
+        let Some((span, record)) = place(batch, item) else { continue };
         let parked = park.park(span, record, &keys_of(events, item.record), why);
         set(results, item.record, if parked { RecordResult::Parked } else { RecordResult::Abandoned });
     }
@@ -107,8 +109,10 @@ fn judge(
     match result {
         RecordResult::Ended(_) => return,
         RecordResult::Later(_) => park.tried(span, item.candidate.offset),
-        RecordResult::Rejected { reject, attempts } => *attempts += park.gave_up(span, item.candidate.offset, reject),
-        RecordResult::Open | RecordResult::Parked | RecordResult::Abandoned => {}
+        RecordResult::Rejected { reject, attempts } => {
+            *attempts += park.gave_up(span, item.candidate.offset, reject.class.clone());
+        }
+        RecordResult::Open | RecordResult::Behind | RecordResult::Parked | RecordResult::Abandoned => {}
     }
     stopped.extend(keys_of(events, item.record));
 }

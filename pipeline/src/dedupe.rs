@@ -66,7 +66,8 @@ pub trait MarkStore: Send + Sync + 'static {
 /// A record that may be a copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
-    pub mark: Mark,
+    /// None where the store tells copies by itself.
+    pub mark: Option<Mark>,
     pub span: usize,
     pub offset: i64,
 }
@@ -135,7 +136,7 @@ impl Dedupe {
                 answers.insert(&marks.at, (before, known.offsets.into_iter()));
             }
         }
-        for (candidate, copy) in candidates.iter().zip(&mut copies) {
+        for (candidate, copy) in candidates.iter().zip(&mut copies).filter(|(candidate, _)| candidate.mark.is_some()) {
             let Some((before, offsets)) = spans.get(candidate.span).and_then(|span| answers.get_mut(&span.at)) else {
                 continue;
             };
@@ -147,18 +148,18 @@ impl Dedupe {
 
     /// Whether memory knows the candidate as a copy of a record of the same assignment.
     pub(crate) fn contains(&self, spans: &[Span], candidate: &Candidate) -> bool {
-        let Some(span) = spans.get(candidate.span) else { return false };
+        let (Some(span), Some(mark)) = (spans.get(candidate.span), candidate.mark) else { return false };
         let mut window = self.window();
         let before = window.horizons.get(&span.at).filter(|h| h.epoch == span.epoch).map_or(-1, |h| h.before);
-        candidate.offset > before && window.recent.get(&candidate.mark).is_some_and(|epoch| *epoch == span.epoch)
+        candidate.offset > before && window.recent.get(&mark).is_some_and(|epoch| *epoch == span.epoch)
     }
 
     /// Remembers successes in memory, so that later records of the same batch can be told.
     pub(crate) fn insert_local<'c>(&self, spans: &[Span], successes: impl Iterator<Item = &'c Candidate>) {
         let mut window = self.window();
         for candidate in successes {
-            if let Some(span) = spans.get(candidate.span) {
-                window.recent.put(candidate.mark, span.epoch);
+            if let (Some(span), Some(mark)) = (spans.get(candidate.span), candidate.mark) {
+                window.recent.put(mark, span.epoch);
             }
         }
     }
@@ -237,11 +238,15 @@ impl Horizon {
 fn by_partition<'c>(spans: &[Span], candidates: impl Iterator<Item = &'c Candidate>) -> Vec<Marks> {
     let mut groups: Vec<Option<Marks>> = vec![None; spans.len()];
     for candidate in candidates {
-        let (Some(span), Some(group)) = (spans.get(candidate.span), groups.get_mut(candidate.span)) else { continue };
+        let (Some(span), Some(group), Some(mark)) =
+            (spans.get(candidate.span), groups.get_mut(candidate.span), candidate.mark)
+        else {
+            continue;
+        };
         group
             .get_or_insert_with(|| Marks { at: span.at.clone(), marks: Vec::new() })
             .marks
-            .push((candidate.mark, candidate.offset));
+            .push((mark, candidate.offset));
     }
     groups.into_iter().flatten().collect()
 }
@@ -287,11 +292,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_mark_in_memory_is_known_after_24_hours() {
         let span = Span { at: TopicPartition::new("t", 0), epoch: Epoch(1), first: 0, next: 2 };
-        let (spans, mark) = ([span], Mark::of(&[7; 32], b"payload"));
+        let (spans, mark) = ([span], Some(Mark::of(&[7; 32], b"payload")));
         let dedupe = Dedupe::new(NonZeroUsize::new(10).unwrap(), None);
         dedupe.insert_local(&spans, [Candidate { mark, span: 0, offset: 0 }].iter());
         tokio::time::advance(std::time::Duration::from_secs(24 * 60 * 60)).await;
         assert!(dedupe.contains(&spans, &Candidate { mark, span: 0, offset: 1 }));
-        assert!(!dedupe.contains(&spans, &Candidate { mark: Mark([0; 16]), span: 0, offset: 1 }));
+        assert!(!dedupe.contains(&spans, &Candidate { mark: Some(Mark([0; 16])), span: 0, offset: 1 }));
     }
 }

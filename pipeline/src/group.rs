@@ -54,15 +54,15 @@ pub(crate) struct Suspicion {
     pub steps: VecDeque<JudgeStep>,
 }
 
-/// Splits writes into requests by the store's limits.
-pub(crate) fn requests(limits: SinkLimits, writes: &dyn Writes) -> VecDeque<Group> {
+/// Splits writes into requests by the store's limits; a store that orders keys by itself is told of all of them at once.
+pub(crate) fn requests(limits: SinkLimits, orders_keys: bool, writes: &dyn Writes) -> VecDeque<Group> {
     let mut queue = VecDeque::new();
     let mut group = Group::default();
     let mut bytes = 0;
     for item in 0..writes.len() {
         let size = writes.bytes(item);
         let full = group.items.len() >= limits.items || bytes + size > limits.bytes;
-        if full && !group.items.is_empty() {
+        if full && !orders_keys && !group.items.is_empty() {
             queue.push_back(std::mem::take(&mut group));
             bytes = 0;
         }

@@ -38,13 +38,16 @@ pub(crate) enum Apart {
     /// Those of one document, and no record overtakes an earlier one of its partition: a request is the longest run in which no
     /// document comes twice.
     Runs,
+    /// None, for the store orders keys by itself; and no record overtakes an earlier one of its partition.
+    Batches,
 }
 
 impl Apart {
-    /// With order by key, two records that share a key never travel in one request: where the earlier fails, the later must not
-    /// have been tried.
-    pub(crate) fn of(limits: SinkLimits, by_key: bool) -> Self {
+    /// With order by key, two records that share a key never travel in one request, unless the store orders them: where the
+    /// earlier fails, the later must not have been tried.
+    pub(crate) fn of(limits: SinkLimits, by_key: bool, orders_keys: bool) -> Self {
         match (limits.one_write_a_document || by_key, limits.ordered) {
+            _ if by_key && orders_keys => Self::Batches,
             (true, true) => Self::Runs,
             (true, false) => Self::Documents,
             (false, _) => Self::EqualVersions,
@@ -88,10 +91,11 @@ impl InFlight {
         let mut places = Vec::with_capacity(records.size_hint().0);
         let mut runs: FxHashMap<usize, usize> = FxHashMap::default();
         let mut holders = self.holders();
+        let (in_line, step) = (matches!(apart, Apart::Runs | Apart::Batches), usize::from(apart != Apart::Batches));
         for (keys, span) in records {
             let keys = keys.as_ref();
             // The run that the partition is at: nothing may go before it.
-            let run = if apart == Apart::Runs { runs.get(&span).copied().unwrap_or(0) } else { 0 };
+            let run = if in_line { runs.get(&span).copied().unwrap_or(0) } else { 0 };
             let mut place = WriteSlot { wave: run, after: Vec::new() };
             for key in keys {
                 match holders.entry(*key) {
@@ -100,7 +104,7 @@ impl InFlight {
                     }
                     Entry::Occupied(_) if mutant!(EqualVersionsRace) => {}
                     Entry::Occupied(mut entry) if entry.get().seq == seq => {
-                        place.wave = place.wave.max(entry.get().wave + 1);
+                        place.wave = place.wave.max(entry.get().wave + step);
                         entry.get_mut().wave = place.wave;
                     }
                     Entry::Occupied(mut entry) => {
@@ -168,7 +172,7 @@ mod tests {
     use super::*;
 
     fn identity(document: &str, version: i64) -> Identity<'_> {
-        Identity { document: Cow::Borrowed(document), message: [0; 32], version, kind: "created" }
+        Identity { document: Cow::Borrowed(document), message: None, version, kind: "created" }
     }
 
     fn in_span(identities: &[Identity<'_>], apart: Apart) -> impl Iterator<Item = ([u64; 1], usize)> {
@@ -186,11 +190,27 @@ mod tests {
     #[test]
     fn a_run_ends_where_a_document_comes_again_and_nothing_of_its_partition_overtakes() {
         let log = [("a", 0), ("b", 0), ("a", 0), ("c", 0), ("b", 0), ("c", 0), ("d", 0)];
+        assert_eq!(requests(Apart::Batches, &log), [0; 7]);
         assert_eq!(requests(Apart::Documents, &log), [0, 0, 1, 0, 1, 1, 0]);
         assert_eq!(requests(Apart::Runs, &log), [0, 0, 1, 1, 1, 2, 2]);
         // Another partition goes its own way, save for the documents that both hold.
         let two = [("a", 0), ("a", 0), ("x", 1), ("a", 1), ("y", 1), ("b", 0)];
         assert_eq!(requests(Apart::Runs, &two), [0, 1, 0, 2, 2, 1]);
+    }
+
+    #[test]
+    fn where_the_store_orders_keys_only_another_batch_is_waited_for() {
+        let in_flight = InFlight::default();
+        let register = |seq, log: &'static [(&'static str, usize)]| {
+            let key = |(document, span): &(&'static str, usize)| {
+                (document_key(&identity(document, 1), Apart::Batches), *span)
+            };
+            in_flight.register(Seq(seq), Apart::Batches, log.iter().map(key))
+        };
+        let (_first, _) = register(0, &[("a", 0)]);
+        let (_second, places) = register(1, &[("x", 1), ("a", 1), ("y", 1), ("a", 1), ("z", 2)]);
+        assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 1, 1, 0]);
+        assert_eq!(places.iter().map(|place| place.after.len()).collect::<Vec<_>>(), [0, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -112,6 +112,11 @@ impl Lane {
         self.parked.keys().next().copied()
     }
 
+    /// Whether a record before this offset waits for a key of which that holds.
+    pub fn holds_before(&self, offset: i64, key: impl Fn(&str) -> bool) -> bool {
+        self.parked.range(..offset).any(|(_, parked)| parked.keys.iter().any(|one| key(one)))
+    }
+
     /// When the next run may begin; never while one goes on.
     pub fn due(&self) -> Option<Instant> {
         self.heads.first().filter(|_| self.run.is_empty()).map(|(due, _)| *due)

@@ -35,6 +35,7 @@ pub mod state;
 pub mod status;
 pub mod system;
 
+mod waiting;
 mod write;
 mod write_run;
 

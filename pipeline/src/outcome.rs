@@ -49,6 +49,8 @@ pub(crate) enum RecordResult {
     },
     /// Its write may pass later.
     Later(Reject),
+    /// Its write was not tried, for another waits before it.
+    Behind,
     /// It left its batch, and waits in the park.
     Parked,
     /// Its partition was taken away.

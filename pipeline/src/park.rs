@@ -4,6 +4,7 @@
 //! the commit never passes a record that waits, and that what waits is left alone when its partition goes. It never holds
 //! what is read after it from any other key.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,8 +82,9 @@ impl Park {
         behind
     }
 
-    /// Parks a record whose first try may pass later. Returns whether its partition is still ours.
-    pub(crate) fn park(&self, span: &Span, record: &Record, keys: &[String], why: &Reject) -> bool {
+    /// Parks a record that may pass later, for the reason why its first try did not; without one it was not tried. Returns whether
+    /// its partition is still ours.
+    pub(crate) fn park(&self, span: &Span, record: &Record, keys: &[String], why: Option<&Reject>) -> bool {
         let mut state = self.state();
         if state.over.get(&span.at).is_some_and(|over| *over >= span.epoch) {
             return false;
@@ -94,10 +96,13 @@ impl Park {
             Ordering::Greater => return false,
         }
         let now = Instant::now();
-        lane.push(record.clone(), keys, 1, now, now + self.ladder.pause(1).unwrap_or_default());
+        let (tries, pause) = why.map_or((0, Duration::ZERO), |_| (1, self.ladder.pause(1).unwrap_or_default()));
+        lane.push(record.clone(), keys, tries, now, now + pause);
         drop(state);
-        let (topic, partition, offset) = (&*record.at.topic, record.at.partition, record.offset);
-        tracing::debug!(topic, partition, offset, class = &*why.class, reason = &*why.why, "Record parked");
+        if let Some(why) = why {
+            let (topic, partition, offset) = (&*record.at.topic, record.at.partition, record.offset);
+            tracing::debug!(topic, partition, offset, class = &*why.class, reason = &*why.why, "Record parked");
+        }
         self.changed.notify_one();
         true
     }
@@ -108,12 +113,18 @@ impl Park {
         state.lane(span).map_or(self.ladder.attempts > 0, |lane| lane.may_wait(offset, class, &self.ladder))
     }
 
-    /// As `may_wait`, for a write that another document stands in the way of: only where an earlier record of its partition waits,
-    /// which may yet clear the way.
-    pub(crate) fn conflict_may_wait(&self, span: &Span, offset: i64, class: &str) -> bool {
+    /// As `may_wait`, for a write that another document stands in the way of: only where an earlier record of its partition waits
+    /// for a key that may clear the way.
+    pub(crate) fn conflict_may_wait(
+        &self,
+        span: &Span,
+        offset: i64,
+        class: &str,
+        may_clear: &dyn Fn(&str) -> bool,
+    ) -> bool {
         let mut state = self.state();
         let Some(lane) = state.lane(span) else { return false };
-        lane.lowest().is_some_and(|lowest| lowest < offset) && lane.may_wait(offset, class, &self.ladder)
+        lane.holds_before(offset, may_clear) && lane.may_wait(offset, class, &self.ladder)
     }
 
     /// A record of a run was tried once more, and may pass later.
@@ -124,10 +135,10 @@ impl Park {
     }
 
     /// A record of a run is given up on. Returns how often it was tried before.
-    pub(crate) fn gave_up(&self, span: &Span, offset: i64, why: &Reject) -> u32 {
+    pub(crate) fn gave_up(&self, span: &Span, offset: i64, class: Cow<'static, str>) -> u32 {
         let mut state = self.state();
         let Some(lane) = state.lane(span) else { return 0 };
-        lane.gave_up(offset, why.class.clone());
+        lane.gave_up(offset, class);
         lane.tries(offset)
     }
 
@@ -286,7 +297,7 @@ mod tests {
     fn park(park: &Park, epoch: u64, offset: i64) -> bool {
         let at = TopicPartition::new("t", 0);
         let record = Record { at, offset, timestamp_ms: None, key: None, payload: None, headers: Vec::new() };
-        park.park(&span(epoch), &record, &[format!("k{offset}")], &Reject::new("x", "y"))
+        park.park(&span(epoch), &record, &[format!("k{offset}")], Some(&Reject::new("x", "y")))
     }
 
     fn ladder() -> Park {

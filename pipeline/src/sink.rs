@@ -140,6 +140,9 @@ pub enum Verdict {
     /// of the batch have their outcome; where the store is ordered, that is all of the partition. Then it is a reject, but as `Later`
     /// while an earlier record of the partition is parked.
     Conflict(Reject),
+    /// It was not tried, because an earlier write of its request waits that shares a key with it. It waits behind that one. Only
+    /// of a store that orders keys by itself.
+    Behind,
 }
 
 impl Verdict {
@@ -147,7 +150,7 @@ impl Verdict {
         match self {
             Self::Applied | Self::Superseded | Self::Reject(_) => true,
             Self::Conflict(_) => last,
-            Self::Retry(_) | Self::Later(_) => false,
+            Self::Retry(_) | Self::Later(_) | Self::Behind => false,
         }
     }
 }
@@ -170,6 +173,17 @@ pub struct Content {
     pub digest: u64,
 }
 
+/// What a sink asks that orders keys by itself, of a write by its place in the request.
+pub trait Waiting: Send + Sync {
+    /// Whether a write that may pass later may wait for that: then its verdict is [`Verdict::Later`]. Where it may not it is given
+    /// up on and its verdict is a reject, which the sink can note together with what comes after it.
+    fn may_wait(&self, write: usize, class: &str) -> bool;
+
+    /// As `may_wait`, of a write that another document stands in the way of: where an earlier record of its partition is parked
+    /// for a key that may clear the way.
+    fn conflict_may_wait(&self, write: usize, class: &str, may_clear: &dyn Fn(&str) -> bool) -> bool;
+}
+
 /// A store.
 #[async_trait]
 pub trait Sink<W: Write>: Send + Sync + 'static {
@@ -184,6 +198,22 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     /// # Errors
     /// A failure of the request as a whole.
     async fn write(&self, writes: &[&W]) -> Result<Vec<Verdict>, Failure>;
+
+    /// Whether a request may hold several writes of one key, where the system asks for order by key. Then `write_in_order` is
+    /// called. A later write of a key is not tried while an earlier one of the request waits or is to be tried again, no write
+    /// is a conflict, and what a request that fails has written is told when it comes again. The limits split none: it is all that
+    /// may go of a batch, and is not halved.
+    fn orders_keys(&self) -> bool {
+        false
+    }
+
+    /// As `write`, for a sink that orders keys.
+    ///
+    /// # Errors
+    /// A failure of the request as a whole.
+    async fn write_in_order(&self, writes: &[&W], _waiting: &dyn Waiting) -> Result<Vec<Verdict>, Failure> {
+        self.write(writes).await
+    }
 
     /// Sends the store a write that it takes and that changes nothing: whether a write that fails has itself to blame.
     ///

@@ -14,8 +14,8 @@ use crate::sink::{Reject, Write};
 pub struct Identity<'r> {
     /// The id of the document in the store.
     pub document: Cow<'r, str>,
-    /// Names the event: the same for every copy that a producer sends of it.
-    pub message: [u8; 32],
+    /// Names the event: the same for every copy that a producer sends of it. `None` where the store tells copies by itself.
+    pub message: Option<[u8; 32]>,
     /// From the event itself, never from an offset or the wall clock. Of two versions the higher wins; of equal ones the
     /// later in the partition.
     pub version: i64,

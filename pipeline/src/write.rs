@@ -82,7 +82,7 @@ impl Writer {
         sources: &[WriteOrigin],
         park: Option<&Park>,
     ) -> Vec<RecordResult> {
-        let queue = requests(self.store.limits(), writes);
+        let queue = requests(self.store.limits(), self.store.orders_keys(), writes);
         let results = vec![RecordResult::Open; writes.len()];
         let mut run = WriteRun { seq, spans, writes, sources, park, queue, conflicts: Vec::new(), results };
         while let Some(mut group) = next(&mut run.queue).or_else(|| run.next_conflict()) {
@@ -114,7 +114,7 @@ impl Writer {
             };
         }
         let sent = group.items.len();
-        let failure = match writes.send(&group.items).await {
+        let failure = match writes.send(&group.items, &run.waiting(&group.items)).await {
             Ok(verdicts) if verdicts.len() == sent => self.settle(&mut group, verdicts, run),
             // Whoever answers so does not know what it was asked.
             Ok(verdicts) => Some(Failure::unavailable(format!("{} verdicts for {sent} writes", verdicts.len()))),
@@ -129,9 +129,7 @@ impl Writer {
     /// Takes the verdicts in; what has to be tried again stays in the group. Returns why, when anything stays.
     fn settle(&self, group: &mut Group, mut verdicts: Vec<Verdict>, run: &mut WriteRun<'_>) -> Option<Failure> {
         let last = group.last;
-        for (item, verdict) in group.items.iter().zip(&mut verdicts) {
-            run.put_off(*item, verdict, last);
-        }
+        run.waiting(&group.items).put_off(&mut verdicts, last);
         let finals = verdicts.iter().filter(|verdict| verdict.is_final(last));
         let open = self.judge.note(finals.map(|v| matches!(v, Verdict::Reject(_) | Verdict::Conflict(_))));
         let attempts = group.suspect.as_ref().map_or(0, |suspect| suspect.attempts) + 1;
@@ -143,6 +141,7 @@ impl Writer {
                 Verdict::Applied => RecordResult::Ended(Outcome::Applied),
                 Verdict::Superseded => RecordResult::Ended(Outcome::Superseded),
                 Verdict::Later(reject) => RecordResult::Later(reject),
+                Verdict::Behind => RecordResult::Behind,
                 Verdict::Conflict(_) if !last => {
                     run.conflicts.push(item);
                     continue;
@@ -184,11 +183,14 @@ impl Writer {
         metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => failure.kind.name())
             .increment(1);
         let alone = group.items.len() == 1;
-        if failure.kind == FailureKind::Refused || failure.kind == FailureKind::TurnedAway && !alone {
+        // The halves of what is in order would go out of it.
+        let halves = !alone && !self.store.orders_keys();
+        let accuses = failure.kind == FailureKind::Refused || failure.kind == FailureKind::TurnedAway && !alone;
+        if accuses && (alone || halves) {
             // Where an empty write is refused as well, it is not the fault of these.
             let why = Reject::new("refused_by_store", failure.why);
             failure = match self.store.probe().await {
-                Ok(()) if !alone && !mutant!(NoHalving) => return halve(group, None, &mut run.queue),
+                Ok(()) if halves && !mutant!(NoHalving) => return halve(group, None, &mut run.queue),
                 Ok(()) if !self.judge.note(std::iter::once(true)) => return self.reject_group(&group, why, run),
                 Ok(()) => breaker_failure(&why, &self.continuing()),
                 Err(probe) => {
@@ -208,7 +210,7 @@ impl Writer {
         let not_before = Some(Instant::now() + self.pause(group.failures));
         if failure.kind == FailureKind::Broken {
             group.broken += 1;
-            if !alone && group.broken >= 2 && self.store.probe().await.is_ok() {
+            if halves && group.broken >= 2 && self.store.probe().await.is_ok() {
                 self.raise(run, &failure);
                 return halve(group, None, &mut run.queue);
             }
@@ -217,7 +219,7 @@ impl Writer {
             self.suspect(&mut group, &mut failure, run);
         }
         // A store that can never hold so much at once asks to wait for ever.
-        if !alone && group.waits >= WAITS && self.store.probe().await.is_ok() {
+        if halves && group.waits >= WAITS && self.store.probe().await.is_ok() {
             self.raise(run, &failure);
             return halve(group, not_before, &mut run.queue);
         }

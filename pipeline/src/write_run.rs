@@ -9,7 +9,7 @@ use crate::judge::Coordinate;
 use crate::offset_tracker::Seq;
 use crate::outcome::RecordResult;
 use crate::park::Park;
-use crate::sink::{Reject, Verdict};
+use crate::waiting::RequestWaiting;
 
 /// One call of [`Writer::write`](crate::write::Writer::write).
 pub(crate) struct WriteRun<'a> {
@@ -32,19 +32,9 @@ impl WriteRun<'_> {
         self.sources.get(*item)?.coordinate(self.spans)
     }
 
-    /// Says of a write that may pass later whether it may wait for that.
-    pub(crate) fn put_off(&self, item: usize, verdict: &mut Verdict, last: bool) {
-        let waits = |asked: fn(&Park, &Span, i64, &str) -> bool, why: &Reject| {
-            let (Some(park), Some(source)) = (self.park, self.sources.get(item)) else { return false };
-            self.spans.get(source.span).is_some_and(|span| asked(park, span, source.offset, &why.class))
-        };
-        match verdict {
-            Verdict::Later(why) if !waits(Park::may_wait, why) => *verdict = Verdict::Reject(why.clone()),
-            Verdict::Conflict(why) if last && waits(Park::conflict_may_wait, why) => {
-                *verdict = Verdict::Later(why.clone())
-            }
-            _ => {}
-        }
+    /// The park, for these writes.
+    pub(crate) fn waiting<'r>(&'r self, items: &'r [usize]) -> RequestWaiting<'r> {
+        RequestWaiting { park: self.park, spans: self.spans, sources: self.sources, items }
     }
 
     pub(crate) fn next_conflict(&mut self) -> Option<Group> {

@@ -7,20 +7,18 @@ use std::sync::Arc;
 use enrichers::operation::{self, DatabaseOperation, RowChange};
 use pipeline::sink::{Order, Reject};
 use pipeline::system::{Decoded, Identity};
-use pipeline::{Record, System};
-use sha2::{Digest, Sha256};
+use pipeline::{Ladder, Record, System};
 
 use crate::config::{Config, Retries};
-use crate::stores::database::{DatabaseHealth, OperationReader, OperationSink, OperationStore, OperationWrite};
+use crate::stores::database::{
+    DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationSink, OperationStore, OperationWrite,
+};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "database";
-
-/// Versions of one millisecond: one for each of so many offsets in a row.
-const VERSIONS: i64 = 1 << 20;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
@@ -29,7 +27,7 @@ pub const DEFINITION: Definition = Definition {
     service: Some(NAME),
     topics: |config| vec![config.operations.topic.clone()],
     group: |config| config.operations.group.clone(),
-    versions: Versions { at: |micros| version(micros, 0), micros: |version| version / VERSIONS * 1_000 },
+    versions: Versions { at: |micros| micros, micros: |version| version },
     deletes: Deletes::Kept,
     deletion: None,
     documents: false,
@@ -42,15 +40,13 @@ pub const DEFINITION: Definition = Definition {
     bind: bound,
 };
 
-/// The marks are in the database, and what waits for another operation has its time in the sink: the engine asks often enough
-/// for either.
+/// While the database is away it is asked at each interval; the ladder is for operations, and not for that.
 fn tuned(config: &Config) -> Config {
     let mut tuned = config.clone();
     let settings = &config.operations;
-    let delay = settings.retries.delay.min(settings.reconnect);
-    tuned.retries = Retries { attempts: settings.retries.attempts, delay, max_delay: settings.reconnect };
+    let attempts = settings.retries.attempts;
+    tuned.retries = Retries { attempts, delay: settings.reconnect, max_delay: settings.reconnect };
     tuned.kafka.client_id.clone_from(&settings.client_id);
-    tuned.redis = None;
     tuned
 }
 
@@ -60,17 +56,29 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let name = format!("database/{}", store.address());
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
     let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));
-    let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
+    let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
+    let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
+    let system = DatabaseSystem { keys: keys.clone(), ladder };
+    let prepare = prepare((store, settings, health, keys), |(store, settings, health, keys)| async move {
         store.install(&settings).await?;
+        keys.learn(&store).await?;
         health.watch(store);
         Ok(())
     });
-    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))
+    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(system))
+}
+
+/// Whatever became of a row's first operation, that there is no such row follows from it.
+fn same_reason(dead: &str, now: &str) -> bool {
+    now == dead || now == NO_SUCH_ROW
 }
 
 /// Reads operations.
-#[derive(Clone, Debug)]
-pub struct DatabaseSystem;
+#[derive(Clone)]
+pub struct DatabaseSystem {
+    keys: Arc<OperationKeys>,
+    ladder: Ladder,
+}
 
 impl System for DatabaseSystem {
     type Event<'r> = (DatabaseOperation<'r>, &'r Record);
@@ -90,14 +98,23 @@ impl System for DatabaseSystem {
                 let micros = operation.metadata.time_micros.or(record.time_ms().map(|ms| ms.saturating_mul(1_000)));
                 let identity = Identity {
                     document: document(&operation).into(),
-                    message: message(record, payload),
-                    version: version(micros.unwrap_or_default(), record.offset),
+                    // The mark in the database tells copies.
+                    message: None,
+                    version: micros.unwrap_or_default(),
                     kind: operation.verb.name(),
                 };
                 Decoded::Event(identity, (operation, record))
             }
             Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
         }
+    }
+
+    fn ladder(&self) -> Option<Ladder> {
+        Some(self.ladder)
+    }
+
+    fn keys(&self, _: &Identity<'_>, (operation, _): &Self::Event<'_>, each: &mut dyn FnMut(&str)) {
+        self.keys.of(operation, each);
     }
 
     fn is_about(&self, record: &Record, id: &str) -> bool {
@@ -111,21 +128,6 @@ impl System for DatabaseSystem {
     ) -> Vec<Result<OperationWrite, Reject>> {
         events.into_iter().map(|(_, (operation, record))| Ok(OperationWrite::new(record, operation))).collect()
     }
-}
-
-/// No two records that are near each other have one version, so the engine leaves their order to the sink.
-fn version(micros: i64, offset: i64) -> i64 {
-    (micros.max(0) / 1_000).saturating_mul(VERSIONS).saturating_add(offset.rem_euclid(VERSIONS))
-}
-
-/// Every record is a message of its own: a copy is told by its mark.
-fn message(record: &Record, payload: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(record.at.topic.as_bytes());
-    hash.update(record.at.partition.to_le_bytes());
-    hash.update(record.offset.to_le_bytes());
-    hash.update(payload);
-    hash.finalize().into()
 }
 
 /// Entity and id, as far as the operation itself names them.

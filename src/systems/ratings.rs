@@ -128,7 +128,7 @@ pub(super) fn decode(record: &Record) -> Decoded<'_, ReviewEvent<'_>> {
     match review::decode(payload, record.time_ms()) {
         Ok(event) => {
             let (document, message, version) = (event.id.clone(), event.message_id, event.version());
-            Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, event)
+            Decoded::Event(Identity { document, message: Some(message), version, kind: event.kind.name() }, event)
         }
         Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),
     }

@@ -101,7 +101,7 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
         metrics::counter!("millrace_dropped_fields_total", "system" => system).increment(event.dropped_fields as u64);
     }
     let (document, kind): (Cow<'r, str>, _) = (event.id.clone(), event.kind.name());
-    Decoded::Event(Identity { document, message: event.message_id, version: event.version(), kind }, event)
+    Decoded::Event(Identity { document, message: Some(event.message_id), version: event.version(), kind }, event)
 }
 
 /// As [`decode`], for a projection: what the primary dead-letters is not its business.

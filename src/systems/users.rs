@@ -131,7 +131,7 @@ impl System for Users {
         match clerk::decode(payload, record.time_ms()) {
             Ok(clerk::ClerkRecord::Event(event)) => {
                 let (document, message, version) = (event.id.clone(), event.message_id, event.version());
-                Decoded::Event(Identity { document, message, version, kind: event.kind.name() }, *event)
+                Decoded::Event(Identity { document, message: Some(message), version, kind: event.kind.name() }, *event)
             }
             Ok(clerk::ClerkRecord::Ignored) => Decoded::Ignore,
             Err(reject) => Decoded::Reject(Reject::new(reject.class, reject.reason)),

@@ -124,6 +124,15 @@ impl Buffer {
         letters.iter().map(both).collect()
     }
 
+    /// How often the operation of each letter was tried.
+    pub fn attempts(&self) -> Vec<u32> {
+        let attempts = |record: &pipeline::Record| {
+            let header = record.headers.iter().find(|header| header.name == "millrace.error.attempts").unwrap();
+            String::from_utf8(header.value.as_ref().unwrap().to_vec()).unwrap().parse().unwrap()
+        };
+        self.world.letters_of(&self.topic()).iter().map(attempts).collect()
+    }
+
     fn at(&self, url: &str, sql: &str) {
         block_on(async {
             match self.engine {

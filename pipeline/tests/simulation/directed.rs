@@ -46,6 +46,7 @@ pub fn setup() -> Setup {
         poll_ms: 10,
         seed: 1,
         ladder: None,
+        orders_keys: false,
     }
 }
 

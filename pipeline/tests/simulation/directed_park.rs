@@ -27,6 +27,13 @@ fn laddered() -> Setup {
     setup
 }
 
+/// The store takes a whole batch in one request, and orders keys by itself.
+fn in_order() -> Setup {
+    let mut setup = Setup { orders_keys: true, ..laddered() };
+    setup.sink.one_write_a_document = false;
+    setup
+}
+
 /// Keys are refused for so long.
 fn world(log: Log, refused: &[(&str, Duration)]) -> Arc<World> {
     let world = World::new(1, log, Faults::default(), false);
@@ -60,7 +67,7 @@ async fn finish(world: &World, member: Member) -> pipeline::Tally {
 }
 
 /// A thousand records, ten of them of keys of their own that are refused so long. Says how long all others take.
-async fn ten(refused: Duration) -> (Arc<World>, Member, Duration) {
+async fn ten(refused: Duration, setup: Setup) -> (Arc<World>, Member, Duration) {
     let mut log = Log::default();
     for n in 0..1_000 {
         let own = (50..100).contains(&n) && n % 5 == 0;
@@ -70,7 +77,7 @@ async fn ten(refused: Duration) -> (Arc<World>, Member, Duration) {
     let own: Vec<(&str, Duration)> = own.iter().map(|key| (key.as_str(), refused)).collect();
     let world = world(log, &own);
     let begun = Instant::now();
-    let member = start(&world, 1, laddered()).await;
+    let member = start(&world, 1, setup).await;
     let parked = if refused.is_zero() { 0 } else { 10 };
     wait(&world, "all others", || applied(&world) == 1_000 - parked).await;
     (world, member, begun.elapsed())
@@ -78,10 +85,16 @@ async fn ten(refused: Duration) -> (Arc<World>, Member, Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn ten_parked_keys_take_one_ladder_and_nobody_else_waits_for_them() {
-    let (free, member, alone) = ten(Duration::ZERO).await;
+    for setup in [laddered(), in_order()] {
+        ten_parked(setup).await;
+    }
+}
+
+async fn ten_parked(setup: Setup) {
+    let (free, member, alone) = ten(Duration::ZERO, setup).await;
     finish(&free, member).await;
     let begun = Instant::now();
-    let (world, member, others) = ten(EVER).await;
+    let (world, member, others) = ten(EVER, setup).await;
     assert!(others < alone + 2 * SECOND, "{others:?} instead of {alone:?}");
     assert_eq!(world.committed(&at(0)), 50, "the commit waits at the first that is parked");
     wait(&world, "the letters", || letters(&world) == 10).await;
@@ -95,13 +108,19 @@ async fn ten_parked_keys_take_one_ladder_and_nobody_else_waits_for_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_behind_one_that_is_given_up_on_have_no_ladder_of_their_own() {
+    for setup in [laddered(), in_order()] {
+        hundred_behind(setup).await;
+    }
+}
+
+async fn hundred_behind(setup: Setup) {
     let mut log = Log::default();
     good(&mut log, 0, "a", 0);
     (0..100).for_each(|n| good(&mut log, 0, &format!("b{n}"), n));
     (0..100).for_each(|n| good(&mut log, 0, "a", n));
     let world = world(log, &[("a", EVER)]);
     let begun = Instant::now();
-    let member = start(&world, 1, laddered()).await;
+    let member = start(&world, 1, setup).await;
     wait(&world, "the first letter", || letters(&world) > 0).await;
     assert!(begun.elapsed() > 155 * SECOND && applied(&world) == 100);
     wait(&world, "all letters", || letters(&world) == 101).await;
@@ -135,12 +154,27 @@ async fn a_bulk_waits_for_each_of_its_keys_and_others_for_it() {
     for document in ["a", "b", "a+b", "b+c", "c", "d", "d+e"] {
         good(&mut log, 0, document, 1);
     }
-    let world = world(log, &[("a", 3 * SECOND), ("b", 12 * SECOND)]);
-    let begun = Instant::now();
-    let member = start(&world, 1, laddered()).await;
-    assert_eq!(finish(&world, member).await.applied, 7);
-    let when: Vec<u64> = (0..7).map(|offset| taken(&world, offset, begun).as_secs()).collect();
-    assert_eq!(when, [5, 15, 15, 15, 15, 0, 0]);
+    for setup in [laddered(), in_order()] {
+        let world = world(log.clone(), &[("a", 3 * SECOND), ("b", 12 * SECOND)]);
+        let begun = Instant::now();
+        let member = start(&world, 1, setup).await;
+        assert_eq!(finish(&world, member).await.applied, 7);
+        let when: Vec<u64> = (0..7).map(|offset| taken(&world, offset, begun).as_secs()).collect();
+        assert_eq!(when, [5, 15, 15, 15, 15, 0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_store_orders_keys_a_batch_is_one_request() {
+    let mut log = Log::default();
+    (0..90).for_each(|n| good(&mut log, 0, &format!("k{}", n % 3), n));
+    let world = world(log, &[("k1", 3 * SECOND)]);
+    let member = start(&world, 1, in_order()).await;
+    assert_eq!(finish(&world, member).await.applied, 90);
+    // As many as there are batches, and one for what was parked.
+    let requests = world.store.lock().unwrap().requests;
+    println!("{requests} requests");
+    assert_eq!(requests, 90 / 10 + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,6 +328,12 @@ async fn a_key_that_is_busy_catches_up_while_others_go_on() {
 /// A has a name and gives it up, B takes it: while A's change is parked, B's is no reject.
 #[tokio::test(start_paused = true)]
 async fn what_another_document_stands_in_the_way_of_waits_while_an_earlier_record_is_parked() {
+    for setup in [laddered(), in_order()] {
+        conflict(setup).await;
+    }
+}
+
+async fn conflict(setup: Setup) {
     let mut log = Log::default();
     let changes = [("a", "ann"), ("a", "anna"), ("b", "ann"), ("c", "carl"), ("d", "carl")];
     for (n, (document, body)) in changes.into_iter().enumerate() {
@@ -303,7 +343,7 @@ async fn what_another_document_stands_in_the_way_of_waits_while_an_earlier_recor
     world.store.lock().unwrap().keyed.as_mut().unwrap().unique = Some(BTreeMap::new());
     // A's change is held up until it is refused.
     world.store.lock().unwrap().throttled.insert((at(0), 1), 6);
-    let mut setup = laddered();
+    let mut setup = setup;
     setup.batch.records = 1;
     let member = start(&world, 1, setup).await;
     wait(&world, "the first", || applied(&world) == 1).await;

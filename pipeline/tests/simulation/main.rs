@@ -13,6 +13,7 @@ mod judge;
 mod keyed;
 mod member;
 mod model;
+mod network;
 mod parking;
 mod scenario;
 mod source;

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::model::{Shared, SimLetters, SimMarks, World};
+use crate::network::SimSink;
 use crate::source::{Command, SESSION, Source, Told};
-use crate::store::SimSink;
 use crate::system::SimSystem;
 use crate::world::What;
 
@@ -32,6 +32,8 @@ pub struct Setup {
     pub poll_ms: u64,
     pub seed: u64,
     pub ladder: Option<Ladder>,
+    /// The store takes several writes of one key in a request.
+    pub orders_keys: bool,
 }
 
 pub struct Member {
@@ -59,6 +61,7 @@ impl Member {
             world: world.clone(),
             limits: setup.sink,
             by_key: setup.ladder.is_some(),
+            orders_keys: setup.orders_keys,
             leases: intake.leases.clone(),
             max_in_flight: setup.max_in_flight,
             running: AtomicUsize::new(0),

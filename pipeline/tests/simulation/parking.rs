@@ -77,12 +77,13 @@ fn shape(seed: u64, trace: bool) -> Parking {
     let world = World::new(seed, log, if seed % 10 == 1 { Faults::default() } else { faults }, trace);
     let ladder = Ladder::new(world.between(1, 5) as u32, Duration::from_millis(world.between(200, 2_000)));
     world.store.lock().unwrap().keyed = Some(Keyed::new(ladder));
+    let orders_keys = world.chance(0.5);
     let setup = Setup {
         batch: Source::limits(&world),
         sink: SinkLimits {
             items: world.between(3, 60) as usize,
             bytes: STORE_BYTES,
-            ordered: world.chance(0.5),
+            ordered: world.chance(0.5) || orders_keys,
             one_write_a_document: world.chance(0.5),
         },
         max_in_flight: world.between(1, 6) as usize,
@@ -91,6 +92,7 @@ fn shape(seed: u64, trace: bool) -> Parking {
         poll_ms: world.between(10, 150),
         seed,
         ladder: Some(ladder),
+        orders_keys,
     };
     Parking { world, setup, run: 0, member: None, keys }
 }

@@ -64,6 +64,7 @@ fn shape(seed: u64, trace: bool) -> Sim {
         poll_ms: world.between(10, 150),
         seed,
         ladder: None,
+        orders_keys: false,
     };
     Sim {
         world,

@@ -31,7 +31,10 @@ impl System for SimSystem {
                 let mut message = [0; 32];
                 message[..8].copy_from_slice(&number.to_be_bytes());
                 let document = Cow::Owned(write.document.clone());
-                Decoded::Event(Identity { document, message, version: write.version, kind: "sim" }, write)
+                Decoded::Event(
+                    Identity { document, message: Some(message), version: write.version, kind: "sim" },
+                    write,
+                )
             }
         }
     }

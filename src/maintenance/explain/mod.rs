@@ -177,7 +177,7 @@ async fn content_of(binding: &dyn Binding, id: &str, record: &Record) -> Option<
         deleted: content.deleted,
         content: content.digest,
         kind: identity.kind,
-        mark: Mark::of(&identity.message, record.payload.as_deref().unwrap_or_default()),
+        mark: identity.message.map(|message| Mark::of(&message, record.payload.as_deref().unwrap_or_default())),
     })
 }
 

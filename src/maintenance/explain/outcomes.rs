@@ -35,7 +35,8 @@ pub enum EventContent {
         /// Created, updated or deleted.
         kind: &'static str,
         /// The same for a copy.
-        mark: Mark,
+        /// None where the store tells copies by itself.
+        mark: Option<Mark>,
     },
     /// It cannot be read, or not be written.
     Rejected(RejectCause),
@@ -137,7 +138,7 @@ pub struct OutcomeJudge<'e> {
 impl<'e> OutcomeJudge<'e> {
     pub fn new(events: &'e [LoggedEvent], held: Option<StoredVersion>) -> Self {
         let mark = |event: &LoggedEvent| match event.what {
-            EventContent::Told { mark, .. } if event.counts() => Some(mark),
+            EventContent::Told { mark, .. } if event.counts() => mark,
             _ => None,
         };
         let original = |event: &LoggedEvent| {

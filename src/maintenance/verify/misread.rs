@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     fn event(document: &'static str, version: i64) -> Decoded<'static> {
-        Decoded::Event(Identity { document: Cow::Borrowed(document), message: [0; 32], version, kind: "updated" }, ())
+        Decoded::Event(Identity { document: Cow::Borrowed(document), message: None, version, kind: "updated" }, ())
     }
 
     fn walked() -> Walked {

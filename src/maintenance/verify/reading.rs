@@ -140,9 +140,7 @@ mod tests {
             match record.offset {
                 2 => Decoded::Ignore,
                 3 => Decoded::Reject(Reject::new("x", "y")),
-                _ => {
-                    Decoded::Event(Identity { document: event.id.clone(), message: [0; 32], version, kind: "x" }, event)
-                }
+                _ => Decoded::Event(Identity { document: event.id.clone(), message: None, version, kind: "x" }, event),
             }
         }
 

@@ -3,18 +3,21 @@
 //! Nothing is judged in a grouped attempt. It is rolled back and redone in the order of the log, with savepoints, by halves,
 //! down to the operations that fail alone. What ends the transaction is for the caller to begin anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use enrichers::operation::SqlValue;
-use pipeline::sink::Reject;
+use pipeline::sink::{Reject, Waiting};
 
 use super::dialect::{RowParts, Statement};
 use super::errors::{ErrorMeaning, SqlError};
 use super::grouping::{StatementGroup, plan};
+use super::held::{HeldRows, may_clear};
 use super::marks::{self, MarkNote};
 use super::operation::{ResolvedOperation, RowVerb};
 use super::session::{OperationStore, SqlTransaction};
 
+/// The class of an operation that finds no row to change.
+pub const NO_SUCH_ROW: &str = "no_such_row";
 /// So few operations are redone one by one.
 const FEW: usize = 4;
 /// Bytes of a statement beside its values, at most as far as is known.
@@ -24,13 +27,11 @@ const STATEMENT: usize = 4_096;
 #[derive(Clone, Debug)]
 pub(super) enum Applied {
     Done,
-    /// It failed alone; the row is that of a bulk. What it `waits` for may still come.
-    Failed {
-        why: OperationError,
-        row: Option<usize>,
-        waits: bool,
-    },
-    /// An earlier one of the same row failed, so it was not tried.
+    /// It failed alone, and what it needs may still come.
+    Waits(Reject),
+    /// It failed alone, for good.
+    Rejected(Reject),
+    /// An earlier one of the same row waits, so it was not tried.
     Behind,
 }
 
@@ -51,8 +52,8 @@ impl From<SqlError> for OperationError {
 }
 
 impl OperationError {
-    /// Whether what it needs may still come.
-    fn waits(&self) -> bool {
+    /// Whether what it needs may come by itself.
+    fn may_pass(&self) -> bool {
         match self {
             Self::Sql(error) => error.meaning != ErrorMeaning::Poison,
             Self::NoRow => true,
@@ -61,13 +62,13 @@ impl OperationError {
     }
 
     /// As a reason for a letter; `row` is that of a bulk.
-    pub(super) fn reject(&self, operation: &ResolvedOperation<'_>, row: Option<usize>) -> Reject {
+    fn reject(&self, operation: &ResolvedOperation<'_>, row: Option<usize>) -> Reject {
         let place = match row {
             Some(row) => format!("{} of {}, row {row}", operation.verb.name(), operation.table.name),
             None => format!("{} of {}", operation.verb.name(), operation.table.name),
         };
         match self {
-            Self::NoRow => Reject::new("no_such_row", format!("{place}: there is no such row")),
+            Self::NoRow => Reject::new(NO_SUCH_ROW, format!("{place}: there is no such row")),
             Self::TooLarge => {
                 let why = format!("{place}: the row is larger than the server takes (max_allowed_packet)");
                 Reject::new("too_large_for_server", why)
@@ -89,15 +90,15 @@ impl OperationError {
     }
 }
 
-/// Applies operations, in the order of the log; gives what became of each, in the same order. `parked` are the tables of which
-/// an operation waits already: it may be the one that frees a key.
+/// Applies operations, in the order of the log; gives what became of each, in the same order. What is `held` waits already.
 ///
 /// # Errors
 /// What ended the transaction: nothing was applied, as far as is known.
 pub(super) async fn apply(
     store: &OperationStore,
     operations: &[&ResolvedOperation<'_>],
-    parked: HashSet<String>,
+    held: &HeldRows,
+    waiting: &dyn Waiting,
 ) -> Result<Vec<Applied>, SqlError> {
     if operations.is_empty() {
         return Ok(Vec::new());
@@ -115,7 +116,7 @@ pub(super) async fn apply(
     metrics::counter!("millrace_database_redone_total").increment(1);
     let mut transaction = store.begin().await?;
     marks::forget(&mut transaction, store.dialect(), operations).await?;
-    let applied = redo(store, &mut transaction, operations, parked).await?;
+    let applied = redo(store, &mut transaction, operations, held.clone(), waiting).await?;
     mark_rejected(store, &mut transaction, operations, &applied).await?;
     transaction.commit().await?;
     Ok(applied)
@@ -130,8 +131,8 @@ async fn mark_rejected(
 ) -> Result<(), SqlError> {
     let (mut rejected, mut notes) = (Vec::new(), HashMap::new());
     for (operation, applied) in operations.iter().zip(applied) {
-        if let Applied::Failed { why, row, waits: false } = applied {
-            notes.insert(rejected.len(), MarkNote { made: None, rejected: Some(why.reject(operation, *row)) });
+        if let Applied::Rejected(why) = applied {
+            notes.insert(rejected.len(), MarkNote { made: None, rejected: Some(why.clone()) });
             rejected.push(*operation);
         }
     }
@@ -143,17 +144,17 @@ async fn redo(
     store: &OperationStore,
     transaction: &mut SqlTransaction,
     operations: &[&ResolvedOperation<'_>],
-    mut parked: HashSet<String>,
+    mut held: HeldRows,
+    waiting: &dyn Waiting,
 ) -> Result<Vec<Applied>, SqlError> {
     let mut applied = vec![Applied::Behind; operations.len()];
-    let mut failed: HashSet<String> = HashSet::new();
     let mut open: Vec<Vec<usize>> = parts((0..operations.len()).collect());
     while let Some(range) = open.pop() {
         let mut now = Vec::with_capacity(range.len());
         for place in range {
             let Some(operation) = operations.get(place) else { continue };
-            if operation.names().any(|name| failed.contains(&name)) {
-                failed.extend(operation.names());
+            if held.holds(operation) {
+                held.add(operation);
             } else {
                 now.push(place);
             }
@@ -178,14 +179,13 @@ async fn redo(
                 transaction.plain("ROLLBACK TO SAVEPOINT millrace_redo").await?;
                 match (now.as_slice(), chosen.as_slice()) {
                     ([place], [operation]) => {
-                        let waits = why.waits() || (why.is_taken() && parked.contains(&operation.table.name));
-                        if waits {
-                            parked.insert(operation.table.name.clone());
-                            failed.extend(operation.names());
-                        }
                         let row = failing_row(store, transaction, operation).await?;
+                        let judged = judge(&why, row, operation, &held, waiting);
+                        if matches!(judged, Applied::Waits(_)) {
+                            held.add(operation);
+                        }
                         if let Some(slot) = applied.get_mut(*place) {
-                            *slot = Applied::Failed { why, row, waits };
+                            *slot = judged;
                         }
                     }
                     _ => open.extend(parts(now)),
@@ -195,6 +195,23 @@ async fn redo(
         }
     }
     Ok(applied)
+}
+
+/// Whether what failed alone may wait. A unique key that is taken is waited for only while something waits that may free it.
+fn judge(
+    why: &OperationError,
+    row: Option<usize>,
+    operation: &ResolvedOperation<'_>,
+    held: &HeldRows,
+    waiting: &dyn Waiting,
+) -> Applied {
+    let (reject, table) = (why.reject(operation, row), &*operation.table);
+    let waits = if why.may_pass() || (why.is_taken() && held.may_clear(table)) {
+        waiting.may_wait(operation.index, &reject.class)
+    } else {
+        why.is_taken() && waiting.conflict_may_wait(operation.index, &reject.class, &|key| may_clear(table, key))
+    };
+    if waits { Applied::Waits(reject) } else { Applied::Rejected(reject) }
 }
 
 /// The parts of a range, the first at the end.

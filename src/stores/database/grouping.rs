@@ -48,6 +48,8 @@ fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperat
     for group in groups.iter_mut().rev().take(LOOK_BACK) {
         let same_table = group.table.name == table.name;
         let is_like = same_table && group.verb == row.verb && group.columns == row.columns && !alone && !group.alone;
+        // One may free the key that another takes, in an order that a statement does not keep.
+        let is_like = is_like && !(row.verb == RowVerb::Update && unique);
         let holds = row.name.as_deref().is_some_and(|name| group.names.contains(name));
         if is_like && !holds {
             group.rows.push(row);

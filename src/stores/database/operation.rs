@@ -40,10 +40,6 @@ impl OperationWrite {
         let time_micros = operation.metadata.time_micros.unwrap_or(record_micros);
         Self { at: record.at.clone(), offset: record.offset, payload, digest, mark, time_micros }
     }
-
-    pub(super) fn place(&self) -> (TopicPartition, i64) {
-        (self.at.clone(), self.offset)
-    }
 }
 
 /// The mark of an operation without an id: where it stands, and what it says, for a topic made anew begins at 0 again.
@@ -165,6 +161,22 @@ pub(super) fn resolve<'w>(
     })
 }
 
+/// Names a row: its table, and its key in one spelling.
+pub(super) fn row_name(table: &str, key: &str) -> String {
+    format!("{table}\0{key}")
+}
+
+/// Whether a name is of a row of this table.
+pub(super) fn is_row_of(table: &str, name: &str) -> bool {
+    name.split_once('\0').is_some_and(|(of, _)| of == table)
+}
+
+/// The names of the rows of an operation, as far as it names them and their keys can be read.
+pub(super) fn row_names(operation: &DatabaseOperation<'_>, table: &TableShape) -> Vec<String> {
+    let resolver = Resolver { table, micros: 0 };
+    operation.rows.iter().filter_map(|change| Some(resolver.name(&resolver.key_of(change).ok()?))).collect()
+}
+
 fn never(class: &'static str, why: String) -> Unresolved {
     Unresolved::Never(Reject::new(class, why))
 }
@@ -188,14 +200,8 @@ impl Resolver<'_> {
     fn row(&self, operation: &DatabaseOperation<'_>, change: &RowChange<'_>) -> Result<RowWrite, Unresolved> {
         match (operation.verb, change) {
             (Verb::Create | Verb::BulkCreate, RowChange::Whole(fields)) => self.insert(fields),
-            (Verb::Delete, RowChange::Whole(fields)) => {
-                let key = self.key(|name| fields.get(name))?;
-                Ok(self.named(RowVerb::Delete, key, Vec::new()))
-            }
-            (_, RowChange::Whole(fields)) => {
-                let key = self.key(|name| fields.get(name))?;
-                self.update(key, fields, true)
-            }
+            (Verb::Delete, RowChange::Whole(_)) => Ok(self.named(RowVerb::Delete, self.key_of(change)?, Vec::new())),
+            (_, RowChange::Whole(fields)) => self.update(self.key_of(change)?, fields, true),
             (_, RowChange::Where { key, values }) => {
                 if let Some(other) = key.iter().find(|(name, _)| !self.is_key(name)) {
                     return Err(never(
@@ -203,20 +209,35 @@ impl Resolver<'_> {
                         format!("`where` names {}, which is not of the primary key", shown(other.0)),
                     ));
                 }
-                let key = self.key(|name| key.get(name))?;
-                self.update(key, values, false)
+                self.update(self.key_of(change)?, values, false)
             }
-            (_, RowChange::Id(raw)) => {
-                let fields = raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
-                let fields: Option<std::collections::BTreeMap<String, &RawValue>> = fields;
-                let key = match (&fields, self.table.key.len()) {
-                    (None, 1) => self.key(|_| Some(raw))?,
-                    _ => self.key(|name| fields.as_ref().and_then(|fields| fields.get(name).copied()))?,
-                };
+            (_, RowChange::Id(_)) => {
                 let none = Fields::default();
-                self.update(key, operation.shared.as_ref().unwrap_or(&none), false)
+                self.update(self.key_of(change)?, operation.shared.as_ref().unwrap_or(&none), false)
             }
         }
+    }
+
+    /// The primary key of a change.
+    fn key_of(&self, change: &RowChange<'_>) -> Result<Vec<SqlValue>, Unresolved> {
+        match change {
+            RowChange::Whole(fields) => self.key(|name| fields.get(name)),
+            RowChange::Where { key, .. } => self.key(|name| key.get(name)),
+            RowChange::Id(raw) => {
+                let fields = raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok()).flatten();
+                let fields: Option<std::collections::BTreeMap<String, &RawValue>> = fields;
+                match (&fields, self.table.key.len()) {
+                    (None, 1) => self.key(|_| Some(raw)),
+                    _ => self.key(|name| fields.as_ref().and_then(|fields| fields.get(name).copied())),
+                }
+            }
+        }
+    }
+
+    fn name(&self, key: &[SqlValue]) -> String {
+        let folded =
+            self.table.key.iter().map(|place| self.table.columns.get(*place).is_some_and(|column| column.folded));
+        row_name(&self.table.name, &canonical(key.iter().zip(folded)))
     }
 
     fn is_key(&self, name: &str) -> bool {
@@ -269,9 +290,7 @@ impl Resolver<'_> {
     fn named(&self, verb: RowVerb, key: Vec<SqlValue>, mut values: Values) -> RowWrite {
         // One order of columns, so that rows with the same ones share a statement.
         values.sort_unstable_by_key(|(place, _)| *place);
-        let folded =
-            self.table.key.iter().map(|place| self.table.columns.get(*place).is_some_and(|column| column.folded));
-        let name = (!key.is_empty()).then(|| format!("{}\0{}", self.table.name, canonical(key.iter().zip(folded))));
+        let name = (!key.is_empty()).then(|| self.name(&key));
         let (columns, values) = values.into_iter().unzip();
         RowWrite { verb, key, columns, values, name }
     }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict};
-use tokio::time;
+use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict, Waiting};
 
 use super::apply::{Applied, apply};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
-use super::ladder::{OperationLadder, Rung};
+use super::held::HeldRows;
 use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, resolve};
 use super::session::OperationStore;
@@ -27,71 +26,73 @@ const TOGETHER: usize = 1_000;
 pub struct OperationSink {
     store: OperationStore,
     catalogue: Catalogue,
-    ladder: OperationLadder,
     health: Arc<DatabaseHealth>,
     /// Whether letters are tried again by hand.
     replays: bool,
 }
 
 /// What is known of the operations of a request so far.
-type Verdicts = Vec<Option<Verdict>>;
+struct Judged<'q> {
+    verdicts: Vec<Option<Verdict>>,
+    held: HeldRows,
+    waiting: &'q dyn Waiting,
+}
+
+impl Judged<'_> {
+    fn set(&mut self, operation: &ResolvedOperation<'_>, verdict: Verdict) {
+        if matches!(verdict, Verdict::Later(_) | Verdict::Behind) {
+            self.held.add(operation);
+        }
+        self.set_at(operation.index, verdict);
+    }
+
+    fn set_at(&mut self, index: usize, verdict: Verdict) {
+        if let Some(slot) = self.verdicts.get_mut(index) {
+            *slot = Some(verdict);
+        }
+    }
+}
 
 impl OperationSink {
     pub fn new(store: OperationStore, settings: &DatabaseSettings, health: Arc<DatabaseHealth>, order: Order) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
-        let ladder = OperationLadder::new(settings.retries.attempts, settings.retries.delay);
-        Self { store, catalogue, ladder, health, replays: order == Order::Any }
+        Self { store, catalogue, health, replays: order == Order::Any }
     }
 
-    async fn take(&self, writes: &[&OperationWrite]) -> Result<Vec<Verdict>, SqlError> {
-        let mut verdicts: Verdicts = vec![None; writes.len()];
+    async fn take(&self, writes: &[&OperationWrite], waiting: &dyn Waiting) -> Result<Vec<Verdict>, SqlError> {
+        let mut judged = Judged { verdicts: vec![None; writes.len()], held: HeldRows::default(), waiting };
         // The second time with the catalogue as it is now, where a table was not as it was known.
         let mut since = None;
         loop {
             let begun = Instant::now();
-            match self.pass(writes, &mut verdicts, since).await {
+            match self.pass(writes, &mut judged, since).await {
                 Err(error) if error.meaning == ErrorMeaning::Catalogue && since.is_none() => since = Some(begun),
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }
         }
         let silent = || Verdict::Retry(Failure::unavailable("the operation was not tried"));
-        Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(silent)).collect())
+        Ok(judged.verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(silent)).collect())
     }
 
     async fn pass(
         &self,
         writes: &[&OperationWrite],
-        verdicts: &mut Verdicts,
+        judged: &mut Judged<'_>,
         since: Option<Instant>,
     ) -> Result<(), SqlError> {
         let mut resolved = Vec::with_capacity(writes.len());
         for (index, write) in writes.iter().enumerate() {
-            if verdicts.get(index).is_some_and(Option::is_some) {
+            if judged.verdicts.get(index).is_some_and(Option::is_some) {
                 continue;
             }
             match self.resolved(index, write, since).await? {
                 Ok(operation) => resolved.push(operation),
-                Err(reject) => set(verdicts, index, Verdict::Reject(reject)),
+                Err(reject) => judged.set_at(index, Verdict::Reject(reject)),
             }
         }
-        let all: Vec<&ResolvedOperation<'_>> = resolved.iter().collect();
-        let due = self.ladder.due(&all, time::Instant::now());
-        let mut ready = Vec::with_capacity(all.len());
-        for (operation, due) in all.into_iter().zip(due) {
-            if due {
-                ready.push(operation);
-            } else {
-                self.ladder.behind(operation, time::Instant::now());
-                set(
-                    verdicts,
-                    operation.index,
-                    Verdict::Retry(waits("it waits for its time, or behind another of its row")),
-                );
-            }
-        }
-        for some in ready.chunks(TOGETHER) {
-            self.batch(some, verdicts).await?;
+        for some in resolved.chunks(TOGETHER) {
+            self.batch(some.to_vec(), judged).await?;
         }
         Ok(())
     }
@@ -129,8 +130,7 @@ impl OperationSink {
     }
 
     /// One transaction of these; those whose mark is there already are not applied again.
-    async fn batch(&self, operations: &[&ResolvedOperation<'_>], verdicts: &mut Verdicts) -> Result<(), SqlError> {
-        let mut open: Vec<ResolvedOperation<'_>> = operations.iter().map(|operation| (*operation).clone()).collect();
+    async fn batch(&self, mut open: Vec<ResolvedOperation<'_>>, judged: &mut Judged<'_>) -> Result<(), SqlError> {
         while !open.is_empty() {
             let marked = self.marked(&open).await?;
             let mut fresh = Vec::with_capacity(open.len());
@@ -139,7 +139,8 @@ impl OperationSink {
             for mut operation in open {
                 let marked = marked.get(&hex::encode(&operation.write.mark));
                 match marked.and_then(|marked| once_more(marked, &operation, self.replays)) {
-                    Some(verdict) => self.settle(&operation, verdict, verdicts),
+                    Some(verdict) => judged.set(&operation, verdict),
+                    None if judged.held.holds(&operation) => judged.set(&operation, Verdict::Behind),
                     // A copy in the same batch is judged by what became of the first.
                     None if !here.insert(&operation.write.mark) => again.push(operation),
                     None => {
@@ -148,9 +149,8 @@ impl OperationSink {
                     }
                 }
             }
-            let chosen: Vec<&ResolvedOperation<'_>> = fresh.iter().collect();
-            self.applied(&chosen, verdicts).await?;
-            open = self.copies(again, &chosen, verdicts);
+            self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+            open = again;
         }
         Ok(())
     }
@@ -163,40 +163,13 @@ impl OperationSink {
         Ok(marked)
     }
 
-    /// Copies whose first has no outcome yet wait with it; copies of what was rejected are rejected as it was.
-    fn copies<'w>(
-        &self,
-        again: Vec<ResolvedOperation<'w>>,
-        fresh: &[&ResolvedOperation<'_>],
-        verdicts: &mut Verdicts,
-    ) -> Vec<ResolvedOperation<'w>> {
-        let mut open = Vec::new();
-        for operation in again {
-            let first = fresh.iter().find(|one| one.write.mark == operation.write.mark);
-            let verdict = first.and_then(|first| verdicts.get(first.index)?.clone());
-            match verdict {
-                Some(verdict @ Verdict::Retry(_)) => {
-                    self.ladder.behind(&operation, time::Instant::now());
-                    set(verdicts, operation.index, verdict);
-                }
-                Some(verdict @ Verdict::Reject(_))
-                    if first.is_some_and(|one| one.write.digest == operation.write.digest) =>
-                {
-                    self.settle(&operation, verdict, verdicts);
-                }
-                _ => open.push(operation),
-            }
-        }
-        open
-    }
-
     /// Applies what was not applied before.
-    async fn applied(&self, operations: &[&ResolvedOperation<'_>], verdicts: &mut Verdicts) -> Result<(), SqlError> {
+    async fn applied(&self, operations: &[&ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
         let mut restarts = 0;
         loop {
-            match apply(&self.store, operations, self.ladder.tables()).await {
+            match apply(&self.store, operations, &judged.held, judged.waiting).await {
                 Ok(applied) => {
-                    operations.iter().zip(applied).for_each(|(one, applied)| self.judge(one, applied, verdicts));
+                    operations.iter().zip(applied).for_each(|(one, applied)| judged.set(one, verdict(one, applied)));
                     return Ok(());
                 }
                 Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => {
@@ -208,69 +181,31 @@ impl OperationSink {
                 Err(error) => return Err(error),
             }
         }
-        let mut behind: HashSet<String> = HashSet::new();
         for operation in operations {
-            let applied = if operation.names().any(|name| behind.contains(&name)) {
-                Applied::Behind
-            } else {
-                let applied = apply(&self.store, &[*operation], self.ladder.tables()).await?;
-                applied.into_iter().next().unwrap_or(Applied::Behind)
+            let applied = match judged.held.holds(operation) {
+                true => Applied::Behind,
+                false => {
+                    let applied = apply(&self.store, &[*operation], &judged.held, judged.waiting).await?;
+                    applied.into_iter().next().unwrap_or(Applied::Behind)
+                }
             };
-            if matches!(applied, Applied::Behind | Applied::Failed { waits: true, .. }) {
-                behind.extend(operation.names());
-            }
-            self.judge(operation, applied, verdicts);
+            judged.set(operation, verdict(operation, applied));
         }
         Ok(())
     }
-
-    fn judge(&self, operation: &ResolvedOperation<'_>, applied: Applied, verdicts: &mut Verdicts) {
-        let now = time::Instant::now();
-        let verdict = match applied {
-            Applied::Done => {
-                tracing::debug!(
-                    entity = operation.entity,
-                    operation = operation.verb.name(),
-                    "Operation processed successfully"
-                );
-                Verdict::Applied
-            }
-            Applied::Behind => {
-                self.ladder.behind(operation, now);
-                let why = waits("it waits behind another of its row");
-                return set(verdicts, operation.index, Verdict::Retry(why));
-            }
-            Applied::Failed { why, row, waits: true } => match self.ladder.failed(operation, now) {
-                Rung::Waits { tried, of } => {
-                    let Reject { why, .. } = why.reject(operation, row);
-                    let why = waits(format!("{why}; try {tried} of {of}"));
-                    return set(verdicts, operation.index, Verdict::Retry(why));
-                }
-                Rung::Exhausted { tried } => {
-                    let Reject { class, why } = why.reject(operation, row);
-                    Verdict::Reject(Reject { class, why: format!("{why}; tries: {tried}").into() })
-                }
-            },
-            Applied::Failed { why, row, waits: false } => Verdict::Reject(why.reject(operation, row)),
-        };
-        self.settle(operation, verdict, verdicts);
-    }
-
-    fn settle(&self, operation: &ResolvedOperation<'_>, verdict: Verdict, verdicts: &mut Verdicts) {
-        self.ladder.done(operation);
-        set(verdicts, operation.index, verdict);
-    }
 }
 
-fn set(verdicts: &mut Verdicts, index: usize, verdict: Verdict) {
-    if let Some(slot) = verdicts.get_mut(index) {
-        *slot = Some(verdict);
+fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {
+    match applied {
+        Applied::Done => {
+            let verb = operation.verb.name();
+            tracing::debug!(entity = operation.entity, operation = verb, "Operation processed successfully");
+            Verdict::Applied
+        }
+        Applied::Behind => Verdict::Behind,
+        Applied::Waits(why) => Verdict::Later(why),
+        Applied::Rejected(why) => Verdict::Reject(why),
     }
-}
-
-/// It accuses nothing and is never halved, so that nothing overtakes.
-fn waits(why: impl Into<pipeline::sink::Why>) -> Failure {
-    Failure::misconfigured(why)
 }
 
 /// Of an operation that is marked; none of one that was rejected and may be tried again: mended, or replayed by hand.
@@ -287,6 +222,19 @@ fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) 
     }
 }
 
+/// Of whoever has no ladder: what cannot pass now is rejected.
+struct NobodyWaits;
+
+impl Waiting for NobodyWaits {
+    fn may_wait(&self, _write: usize, _class: &str) -> bool {
+        false
+    }
+
+    fn conflict_may_wait(&self, _write: usize, _class: &str, _may_clear: &dyn Fn(&str) -> bool) -> bool {
+        false
+    }
+}
+
 #[async_trait]
 impl Sink<OperationWrite> for OperationSink {
     fn name(&self) -> &'static str {
@@ -299,13 +247,21 @@ impl Sink<OperationWrite> for OperationSink {
     }
 
     async fn write(&self, writes: &[&OperationWrite]) -> Result<Vec<Verdict>, Failure> {
+        self.write_in_order(writes, &NobodyWaits).await
+    }
+
+    fn orders_keys(&self) -> bool {
+        true
+    }
+
+    async fn write_in_order(&self, writes: &[&OperationWrite], waiting: &dyn Waiting) -> Result<Vec<Verdict>, Failure> {
         let _held = self.health.holds(writes.len());
         if !self.health.is_healthy() {
             self.store.ask().await?;
             self.health.heard(None);
             tracing::info!("Processing {} pending operations", writes.len());
         }
-        let taken = self.take(writes).await;
+        let taken = self.take(writes, waiting).await;
         self.health.heard(taken.as_ref().err());
         taken.map_err(SqlError::failure)
     }

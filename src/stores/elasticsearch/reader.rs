@@ -148,7 +148,7 @@ impl ElasticsearchReader {
             match verdict {
                 Verdict::Applied => removed += 1,
                 // Somebody wrote it a moment ago.
-                Verdict::Superseded => {}
+                Verdict::Superseded | Verdict::Behind => {}
                 Verdict::Retry(failure) => return Err(failure),
                 Verdict::Reject(reject) | Verdict::Later(reject) | Verdict::Conflict(reject) => {
                     return Err(Failure::refused(reject.why));

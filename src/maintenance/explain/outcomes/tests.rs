@@ -10,7 +10,7 @@ fn event(offset: i64, version: i64, content: u64) -> LoggedEvent {
     mark[0] = version as u8;
     mark[1] = content as u8;
     let kind = if deleted { "deleted" } else { "updated" };
-    let what = EventContent::Told { version, deleted, content, kind, mark: Mark(mark) };
+    let what = EventContent::Told { version, deleted, content, kind, mark: Some(Mark(mark)) };
     let topic = "t".into();
     LoggedEvent { topic, partition: 0, offset, source: EventSource::Topic, what, letter: None, committed: true }
 }

@@ -8,7 +8,8 @@ use crate::stores::reader::StoredVersion;
 
 fn event(offset: i64, version: i64, content: u64) -> LoggedEvent {
     let kind = if content == 0 { "deleted" } else { "updated" };
-    let what = EventContent::Told { version, deleted: content == 0, content, kind, mark: Mark([content as u8; 16]) };
+    let what =
+        EventContent::Told { version, deleted: content == 0, content, kind, mark: Some(Mark([content as u8; 16])) };
     LoggedEvent {
         topic: "t".into(),
         partition: 0,
