@@ -61,10 +61,14 @@ pub enum Mutant {
     ParkedOvertaken,
     /// The commit passes what is parked.
     ParkedPassed,
+    /// Rows are taken out of the cache before they are committed, and not after.
+    CachedBeforeCommit,
+    /// Operations are marked in a transaction of their own, before they are applied.
+    MarkedApart,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::CommitBeforeWrite,
         Self::RememberBeforeSuccess,
         Self::SharedDedupe,
@@ -93,6 +97,8 @@ impl Mutant {
         Self::CacheUnconditional,
         Self::ParkedOvertaken,
         Self::ParkedPassed,
+        Self::CachedBeforeCommit,
+        Self::MarkedApart,
     ];
 
     /// As the variable `MILLRACE_MUTANT` names it.
@@ -126,6 +132,8 @@ impl Mutant {
             Self::CacheUnconditional => "cache-unconditional",
             Self::ParkedOvertaken => "parked-overtaken",
             Self::ParkedPassed => "parked-passed",
+            Self::CachedBeforeCommit => "cached-before-commit",
+            Self::MarkedApart => "marked-apart",
         }
     }
 }

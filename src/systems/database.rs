@@ -11,7 +11,9 @@ use pipeline::{Record, System};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Retries};
-use crate::stores::database::{DatabaseHealth, OperationReader, OperationSink, OperationStore, OperationWrite};
+use crate::stores::database::{
+    CacheWriter, DatabaseHealth, OperationReader, OperationSink, OperationStore, OperationWrite,
+};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
@@ -59,10 +61,15 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let store = OperationStore::new(&settings.server, config.connections())?;
     let name = format!("database/{}", store.address());
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
-    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));
-    let prepare = prepare((store, settings, health), |(store, settings, health)| async move {
+    let cache = CacheWriter::new(&settings, store.clone())?;
+    health.shows(cache.clone());
+    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), cache.clone(), order));
+    let prepare = prepare((store, settings, health, cache), |(store, settings, health, cache)| async move {
         store.install(&settings).await?;
         health.watch(store);
+        if let Some(cache) = cache {
+            cache.watch(settings.health, settings.reconnect);
+        }
         Ok(())
     });
     Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(DatabaseSystem))

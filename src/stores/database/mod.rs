@@ -1,6 +1,7 @@
 //! The database of an application, written to operation by operation: MySQL, MariaDB and PostgreSQL by one code.
 
 mod apply;
+mod cache;
 mod catalogue;
 mod dialect;
 mod errors;
@@ -15,6 +16,7 @@ mod reader;
 mod session;
 mod sink;
 
+pub use cache::{CacheWriter, RowCache};
 pub use errors::{ErrorCode, ErrorMeaning, MYSQL, POSTGRES};
 pub use health::DatabaseHealth;
 pub use install::OperationServer;
