@@ -89,6 +89,10 @@ mutants! {
     ParkedOvertaken = "parked-overtaken",
     /// The commit passes what is parked.
     ParkedPassed = "parked-passed",
+    /// Rows are taken out of the cache before they are committed, and not after.
+    CachedBeforeCommit = "cached-before-commit",
+    /// Operations are marked in a transaction of their own, before they are applied.
+    MarkedApart = "marked-apart",
 }
 
 /// Whether a bug is on.

@@ -7,6 +7,7 @@
 
 mod address;
 mod algolia;
+mod cached_rows;
 mod client_cert;
 mod databases;
 mod file;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use algolia::Algolia;
+pub use cached_rows::{CacheMode, CacheSettings};
 pub use client_cert::ClientCert;
 pub use databases::{Database, IndexStore};
 pub use kafka::{Kafka, Properties};
@@ -183,6 +185,7 @@ impl Config {
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
         let (mut ignored, mut unheard) = (settings.ignored(), settings.shadowed());
         let database = Database::read(settings, &mut ignored)?;
+        let redis = Redis::read(settings, &mut ignored, &mut unheard)?;
         Ok(Self {
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
@@ -193,12 +196,12 @@ impl Config {
             memory_budget,
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings, &mut unheard)?,
-            redis: Redis::read(settings, &mut ignored, &mut unheard)?,
             mongodb: Mongodb::read(settings, &mut ignored)?,
             transactions: TransactionsSettings::read(settings, database.as_ref())?,
             users: UsersSettings::read(settings)?,
             reviews: ReviewsSettings::read(settings)?,
-            operations: DatabaseSettings::read(settings, &mut ignored, &mut unheard)?,
+            operations: DatabaseSettings::read(settings, redis.as_ref(), &mut ignored, &mut unheard)?,
+            redis,
             database,
             algolia: Algolia::read(settings)?,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(

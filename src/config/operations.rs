@@ -10,9 +10,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::address::PostgresAddress;
+use super::cached_rows::CacheSettings;
 use super::found::FoundSetting;
 use super::settings::Settings;
-use super::{ConfigError, Retries, address, values};
+use super::{ConfigError, Redis, Retries, address, values};
 
 const URL: &str = "database.consumer_url";
 const PARTS: [&str; 5] = ["database.host", "database.port", "database.user", "database.password", "database.name"];
@@ -35,6 +36,8 @@ pub struct DatabaseSettings {
     pub entities: BTreeMap<String, EntityTable>,
     /// Whether tables of the application are made where they are missing.
     pub create_tables: bool,
+    /// `None`: rows are not cached.
+    pub cache: Option<CacheSettings>,
 }
 
 /// Where an entity's rows go.
@@ -97,6 +100,7 @@ impl DatabaseSettings {
     /// What is ignored of the address is added to `ignored`, and settings that nobody reads to `unheard`.
     pub(super) fn read(
         settings: &Settings,
+        redis: Option<&Redis>,
         ignored: &mut Vec<String>,
         unheard: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
@@ -118,6 +122,7 @@ impl DatabaseSettings {
                 .require("database.entities")?
                 .parse("entities and tables, such as User=Users, or with columns User=Users(id name)", entities)?,
             create_tables: settings.require("database.create_tables")?.parse("true or false", values::switch)?,
+            cache: CacheSettings::read(settings, redis)?,
         })
     }
 }

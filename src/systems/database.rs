@@ -11,7 +11,8 @@ use pipeline::{Ladder, Record, System};
 
 use crate::config::{Config, Retries};
 use crate::stores::database::{
-    DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationSink, OperationStore, OperationWrite,
+    CacheWriter, DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationSink, OperationStore,
+    OperationWrite,
 };
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
@@ -55,14 +56,20 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let store = OperationStore::new(&settings.server, config.connections())?;
     let name = format!("database/{}", store.address());
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
-    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), order));
+    let cache = CacheWriter::new(&settings, store.clone())?;
+    health.shows(cache.clone());
+    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), cache.clone(), order));
     let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
     let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
     let system = DatabaseSystem { keys: keys.clone(), ladder };
-    let prepare = prepare((store, settings, health, keys), |(store, settings, health, keys)| async move {
+    let parts = (store, settings, health, keys, cache);
+    let prepare = prepare(parts, |(store, settings, health, keys, cache)| async move {
         store.install(&settings).await?;
         keys.learn(&store).await?;
         health.watch(store);
+        if let Some(cache) = cache {
+            cache.watch(settings.health, settings.reconnect);
+        }
         Ok(())
     });
     Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(system))

@@ -21,7 +21,7 @@ pub struct Buffer {
     pub world: World,
     pub engine: Engine,
     /// As whoever may do anything.
-    admin: String,
+    pub admin: String,
     database: String,
 }
 
@@ -190,7 +190,7 @@ impl Buffer {
         self.ask(self.quoted(&format!("SELECT {} FROM \"{table}\" AS t ORDER BY t.\"{order}\"", texts.join(", "))))
     }
 
-    fn ask(&self, sql: String) -> Texts {
+    pub fn ask(&self, sql: String) -> Texts {
         block_on(async {
             match self.engine {
                 Engine::MariaDb => {

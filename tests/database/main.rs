@@ -14,9 +14,12 @@
 
 mod bad_input;
 mod buffer;
+mod cache;
 mod flow;
 mod model;
 mod outage;
+mod planted;
+mod sessions;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

@@ -40,6 +40,8 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::CacheUnconditional => ("siblings-late-rating", &[family::RATINGS]),
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
         Mutant::ParkedOvertaken | Mutant::ParkedPassed => return None,
+        // The tests of the system `database` find these: `cargo test --features mutants --test database mutants`.
+        Mutant::CachedBeforeCommit | Mutant::MarkedApart => return None,
     })
 }
 

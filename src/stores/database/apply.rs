@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use enrichers::operation::SqlValue;
+use pipeline::mutant;
 use pipeline::sink::{Reject, Waiting};
 
 use super::dialect::{RowParts, Statement};
@@ -102,6 +103,11 @@ pub(super) async fn apply(
 ) -> Result<Vec<Applied>, SqlError> {
     if operations.is_empty() {
         return Ok(Vec::new());
+    }
+    if mutant!(MarkedApart) {
+        let mut apart = store.begin().await?;
+        marks::write(&mut apart, store.dialect(), store.packet(), operations, &HashMap::new()).await?;
+        apart.commit().await?;
     }
     let mut transaction = store.begin().await?;
     marks::forget(&mut transaction, store.dialect(), operations).await?;
@@ -254,6 +260,9 @@ async fn attempt(
 ) -> Result<(), OperationError> {
     let mut made = HashMap::new();
     run(store, transaction, &plan(operations), &mut made).await?;
+    if mutant!(MarkedApart) {
+        return Ok(());
+    }
     marks::write(transaction, store.dialect(), store.packet(), operations, &made).await?;
     Ok(())
 }

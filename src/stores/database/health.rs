@@ -1,11 +1,12 @@
 //! Whether the database is well: asked now and then, and heard from whoever writes.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::cache::CacheWriter;
 use super::errors::{ErrorMeaning, SqlError};
 use super::session::OperationStore;
 
@@ -13,10 +14,11 @@ use super::session::OperationStore;
 const STATUS: Duration = Duration::from_secs(60);
 
 /// What is known of the database's health.
-#[derive(Debug)]
 pub struct DatabaseHealth {
     healthy: AtomicBool,
     watched: AtomicBool,
+    /// Shown in the state beside the database.
+    cache: OnceLock<Arc<CacheWriter>>,
     /// Operations that the sink holds and has not judged.
     pending: AtomicUsize,
     /// When the database was asked last, in milliseconds since 1970; 0: not yet.
@@ -34,12 +36,20 @@ impl DatabaseHealth {
         Arc::new(Self {
             healthy: AtomicBool::new(true),
             watched: AtomicBool::new(false),
+            cache: OnceLock::new(),
             pending: AtomicUsize::new(0),
             asked: AtomicI64::new(0),
             since: Instant::now(),
             check,
             reconnect,
         })
+    }
+
+    /// Names the cache, whose health is shown with the database's.
+    pub fn shows(&self, cache: Option<Arc<CacheWriter>>) {
+        if let Some(cache) = cache {
+            self.cache.set(cache).ok();
+        }
     }
 
     /// What whoever wrote was told; no error is a success.
@@ -77,6 +87,7 @@ impl DatabaseHealth {
             database.isHealthy = healthy,
             database.lastHealthCheck = asked,
             database.uptime = self.since.elapsed().as_secs(),
+            redis = self.cache.get().is_some_and(|cache| cache.is_healthy()),
             "Worker Status"
         );
     }

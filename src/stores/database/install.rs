@@ -12,17 +12,25 @@ use crate::stores::sql::migrations::Migration;
 /// Keeps which migrations were applied.
 pub(super) const APPLIED: &str = "millrace_database_migrations";
 
-pub(super) const MYSQL: &[Migration] = &[Migration {
-    version: 1,
-    name: "marks",
-    sql: include_str!("../../../migrations/operations/mysql/0001_marks.sql"),
-}];
+macro_rules! migrations {
+    ($database:literal) => {
+        &[
+            Migration {
+                version: 1,
+                name: "marks",
+                sql: include_str!(concat!("../../../migrations/operations/", $database, "/0001_marks.sql")),
+            },
+            Migration {
+                version: 2,
+                name: "dirty_keys",
+                sql: include_str!(concat!("../../../migrations/operations/", $database, "/0002_dirty_keys.sql")),
+            },
+        ]
+    };
+}
 
-pub(super) const POSTGRES: &[Migration] = &[Migration {
-    version: 1,
-    name: "marks",
-    sql: include_str!("../../../migrations/operations/postgres/0001_marks.sql"),
-}];
+pub(super) const MYSQL: &[Migration] = migrations!("mysql");
+pub(super) const POSTGRES: &[Migration] = migrations!("postgres");
 
 macro_rules! shipped {
     ($($table:literal),+) => {

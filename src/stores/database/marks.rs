@@ -45,6 +45,8 @@ pub(super) struct Marked {
     pub(super) digest: String,
     /// Class and reason, where the database rejected it.
     pub(super) rejected: Option<(String, String)>,
+    /// The id that the database made.
+    pub(super) made: Option<String>,
 }
 
 /// What a mark says beside the operation.
@@ -125,12 +127,13 @@ pub(super) async fn look_up(
     let mut found = HashMap::new();
     for some in marks.chunks(AT_ONCE) {
         for row in transaction.texts(&statement(dialect, some)).await? {
-            if let [Some(mark), Some(digest), rejected] = row.as_slice() {
+            if let [Some(mark), Some(digest), rejected, made] = row.as_slice() {
                 let parted = |text: &String| {
                     let (class, why) = text.split_once('\n').unwrap_or((text, ""));
                     (class.to_owned(), why.to_owned())
                 };
-                let marked = Marked { digest: digest.to_ascii_lowercase(), rejected: rejected.as_ref().map(parted) };
+                let (digest, rejected) = (digest.to_ascii_lowercase(), rejected.as_ref().map(parted));
+                let marked = Marked { digest, rejected, made: made.clone() };
                 found.insert(mark.to_ascii_lowercase(), marked);
             }
         }
@@ -147,14 +150,14 @@ fn statement(dialect: Dialect, marks: &[String]) -> Statement {
             let last = values.last().cloned().unwrap_or(SqlValue::Null);
             values.resize(AT_ONCE, last);
             let sql = format!(
-                "SELECT HEX(operation_id), HEX(payload_digest), rejected FROM {table} WHERE {}",
+                "SELECT HEX(operation_id), HEX(payload_digest), rejected, made_id FROM {table} WHERE {}",
                 dialect.among(&key, AT_ONCE)
             );
             Statement { sql, values: BoundValues::Each(values) }
         }
         Dialect::Postgres => {
             let sql = format!(
-                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected FROM {table} AS t JOIN {} ON {}",
+                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id FROM {table} AS t JOIN {} ON {}",
                 rows_of(1),
                 dialect.matched(&key)
             );

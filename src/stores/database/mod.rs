@@ -1,6 +1,7 @@
 //! The database of an application, written to operation by operation: MySQL, MariaDB and PostgreSQL by one code.
 
 mod apply;
+mod cache;
 mod catalogue;
 mod dialect;
 mod errors;
@@ -17,6 +18,7 @@ mod session;
 mod sink;
 
 pub use apply::NO_SUCH_ROW;
+pub use cache::{CacheWriter, RowCache};
 pub use errors::{ErrorCode, ErrorMeaning, MYSQL, POSTGRES};
 pub use health::DatabaseHealth;
 pub use install::OperationServer;
