@@ -190,9 +190,10 @@ fn no_name_means_two_types() {
 
 /// What each part of the program knows nothing of.
 const STRANGERS: &[(&str, &[&str])] = &[
-    ("src/config/", &["cli", "maintenance", "run", "stores", "systems", "walk"]),
-    ("src/walk/", &["cli", "maintenance", "run", "stores", "systems"]),
-    ("src/stores/", &["cli", "maintenance", "run", "systems"]),
+    ("src/config/", &["cli", "maintenance", "run", "stores", "synthetic", "systems", "walk"]),
+    ("src/synthetic/", &["cli", "config", "maintenance", "run", "stores", "systems", "walk"]),
+    ("src/walk/", &["cli", "config", "maintenance", "run", "stores", "synthetic", "systems"]),
+    ("src/stores/", &["cli", "maintenance", "run", "synthetic", "systems"]),
     ("src/systems/", &["cli", "maintenance", "run"]),
     ("src/run/", &["cli", "maintenance"]),
     ("src/maintenance/", &["cli"]),

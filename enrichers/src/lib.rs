@@ -35,4 +35,5 @@ pub use decode::decode;
 pub use document::{write_document, write_tombstone};
 pub use event::{DecodeError, TransactionEvent, TransactionKind, micros_of, version_at};
 pub use fields::Fields;
+pub use strategies::added_details;
 pub use timestamp::Timestamp;
