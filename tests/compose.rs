@@ -157,7 +157,7 @@ fn the_variables_hold_what_the_program_takes() {
         Config::from_variables(environment(system)).unwrap();
     }
     let publisher = Config::from_variables(environment("publish_test_data")).unwrap();
-    assert_eq!(publisher.transactions.topic, consumer.transactions.topic);
+    assert_eq!(publisher.topic("transactions"), consumer.topic("transactions"));
 }
 
 #[test]
