@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use millrace::config::table::VARIABLES;
+use millrace::systems::SYSTEMS;
 use serde_json::Value;
 use testkit::program::Running;
 
@@ -29,7 +30,7 @@ fn deployments() -> Vec<Value> {
     let resources = kustomization["resources"].as_array().unwrap();
     let found: Vec<_> = resources.iter().map(|name| manifest(name.as_str().unwrap())).collect();
     let deployments: Vec<_> = found.into_iter().filter(|found| found["kind"] == "Deployment").collect();
-    assert_eq!(deployments.len(), 7);
+    assert_eq!(deployments.len(), SYSTEMS.iter().filter(|system| system.service.is_some()).count());
     deployments
 }
 

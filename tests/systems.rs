@@ -65,6 +65,15 @@ fn groups_and_names_are_each_used_once() {
 }
 
 #[test]
+fn each_system_reads_a_topic_in_a_group() {
+    let config = Config::from_variables([]).unwrap();
+    for system in SYSTEMS {
+        let named = |names: &[String]| !names.is_empty() && names.iter().all(|name| !name.is_empty());
+        assert!(named(&(system.topics)(&config)) && named(&[(system.group)(&config)]), "{}", system.name);
+    }
+}
+
+#[test]
 fn a_projection_reads_what_its_primary_reads() {
     let config = Config::from_variables([]).unwrap();
     for system in SYSTEMS {

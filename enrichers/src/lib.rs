@@ -22,5 +22,6 @@ pub use error::DecodeError;
 pub use identity::{micros_of, version_at};
 pub use json::about::is_about;
 pub use json::fields::Fields;
+pub use strategies::added_details;
 pub use transaction::{TransactionEvent, TransactionKind, decode, write_document, write_tombstone};
 pub use values::timestamp::Timestamp;

@@ -47,7 +47,7 @@ pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
 use settings::Settings;
 pub use stores::{Elasticsearch, ElasticsearchAuth};
-pub use systems::{ReviewsSettings, TransactionsSettings, UsersSettings};
+pub use systems::{ReviewsSettings, Subscriptions, TransactionsSettings, UsersSettings};
 
 /// The configuration file that is read when none is named.
 pub const FILE_NAME: &str = "millrace.toml";
@@ -90,6 +90,7 @@ pub struct Config {
     pub mongodb: Option<Mongodb>,
     /// `None`: no application is named.
     pub algolia: Option<Algolia>,
+    pub subscriptions: Subscriptions,
     pub transactions: TransactionsSettings,
     pub users: UsersSettings,
     pub reviews: ReviewsSettings,
@@ -197,6 +198,7 @@ impl Config {
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings, &mut unheard)?,
             mongodb: Mongodb::read(settings, &mut ignored)?,
+            subscriptions: Subscriptions::read(settings)?,
             transactions: TransactionsSettings::read(settings, database.as_ref())?,
             users: UsersSettings::read(settings)?,
             reviews: ReviewsSettings::read(settings)?,

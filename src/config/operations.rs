@@ -23,8 +23,6 @@ const EXPECTED: &str =
 /// The system `database`.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
-    pub topic: String,
-    pub group: String,
     pub client_id: String,
     pub server: DatabaseServer,
     pub retries: Retries,
@@ -111,8 +109,6 @@ impl DatabaseSettings {
         };
         let retries = Retries::read(settings, "database")?;
         Ok(Self {
-            topic: super::systems::topic_of(settings, "database.topic")?,
-            group: settings.require("database.group")?.text,
             client_id: settings.require_for("database", "kafka.client_id")?.text,
             server: server(settings, ignored, unheard)?,
             retries,
@@ -252,10 +248,6 @@ mod tests {
     #[test]
     fn the_seed_s_defaults() {
         let settings = read(&[]).unwrap();
-        assert_eq!(
-            (settings.topic.as_str(), settings.group.as_str()),
-            ("db-operations-buffer", "database-writer-group")
-        );
         assert_eq!((settings.client_id.as_str(), settings.retries.attempts), ("database-consumer", 5));
         assert_eq!(settings.retries.delay, Duration::from_secs(5));
         assert_eq!((settings.health.as_secs(), settings.reconnect.as_secs()), (10, 5));

@@ -1,15 +1,22 @@
 //! Settings of the systems: their topics, their groups, what each has of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{ConfigError, Database, IndexStore, databases, values};
+use super::table::VARIABLES;
+use super::{Config, ConfigError, Database, IndexStore, databases, values};
+
+/// What the systems read: every setting `NAME.topic` and `NAME.group`, by its name.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    topics: BTreeMap<&'static str, String>,
+    groups: BTreeMap<&'static str, String>,
+}
 
 /// The system `transactions`.
 #[derive(Clone, Debug)]
 pub struct TransactionsSettings {
-    pub topic: String,
-    pub group: String,
     pub store: IndexStore,
     /// Whether the audit is brought along.
     pub audit: bool,
@@ -22,8 +29,6 @@ pub struct TransactionsSettings {
 /// The system `users`.
 #[derive(Clone, Debug)]
 pub struct UsersSettings {
-    pub topic: String,
-    pub group: String,
     /// Whether what is deleted keeps ids, times and its version alone.
     pub erase_deleted: bool,
 }
@@ -31,50 +36,60 @@ pub struct UsersSettings {
 /// The systems that read reviews.
 #[derive(Clone, Debug)]
 pub struct ReviewsSettings {
-    pub topic: String,
-    /// Of `reviews`.
-    pub group: String,
-    /// Of `ratings`.
-    pub ratings_group: String,
     /// What the keys of cached ratings begin with.
     pub cache_prefix: String,
     /// How often a rating is tried again that a document refuses.
     pub retry: Duration,
 }
 
+impl Subscriptions {
+    pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let mut read = Self::default();
+        for variable in VARIABLES {
+            match variable.key.split_once('.') {
+                Some((name, "topic")) => _ = read.topics.insert(name, topic_of(settings, variable.key)?),
+                Some((name, "group")) => _ = read.groups.insert(name, settings.require(variable.key)?.text),
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Config {
+    /// What `NAME.topic` says; empty where there is no such setting.
+    pub fn topic(&self, name: &str) -> String {
+        self.subscriptions.topics.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What `NAME.group` says; empty where there is no such setting.
+    pub fn group(&self, name: &str) -> String {
+        self.subscriptions.groups.get(name).cloned().unwrap_or_default()
+    }
+}
+
 impl TransactionsSettings {
     pub(super) fn read(settings: &Settings, database: Option<&Database>) -> Result<Self, ConfigError> {
         let switch = |key| settings.require(key)?.parse("true or false", values::switch);
         Ok(Self {
-            topic: topic_of(settings, "transactions.topic")?,
-            group: settings.require("transactions.group")?.text,
             store: IndexStore::read(settings)?,
             audit: databases::audit(settings, database)?,
             mongo: switch("transactions.mongo")?,
             algolia: switch("transactions.algolia")?,
         })
     }
-
-    /// Where records go that cannot be indexed.
-    pub fn dead_letters(&self) -> String {
-        format!("{}.dlq", self.topic)
-    }
 }
 
 impl UsersSettings {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let erase_deleted = settings.require("users.erase_deleted")?.parse("true or false", values::switch)?;
-        let group = settings.require("users.group")?.text;
-        Ok(Self { topic: topic_of(settings, "users.topic")?, group, erase_deleted })
+        Ok(Self { erase_deleted })
     }
 }
 
 impl ReviewsSettings {
     pub(super) fn read(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
-            topic: topic_of(settings, "reviews.topic")?,
-            group: settings.require("reviews.group")?.text,
-            ratings_group: settings.require("ratings.group")?.text,
             cache_prefix: settings.require("ratings.cache_prefix")?.text,
             retry: settings.require("ratings.retry")?.parse("seconds, more than 0 and at most 3600", |text| {
                 values::seconds(text).filter(|time| !time.is_zero() && *time <= Duration::from_secs(3_600))
@@ -83,7 +98,7 @@ impl ReviewsSettings {
     }
 }
 
-pub(super) fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
+fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
     let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
     settings.require(key)?.parse(expected, topic)
 }

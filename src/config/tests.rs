@@ -33,9 +33,10 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.memory_budget, config.max_in_flight), (256 << 20, 4));
     assert_eq!(config.elasticsearch.urls[0].as_str(), "http://localhost:9200/");
     assert_eq!(config.elasticsearch.index, "transactions");
-    assert_eq!(config.transactions.topic, "transactions");
-    assert_eq!(config.transactions.dead_letters(), "transactions.dlq");
-    assert_eq!(config.transactions.group, "transaction_indexer");
+    assert_eq!(config.topic("transactions"), "transactions");
+    assert_eq!(config.group("transactions"), "transaction_indexer");
+    assert_eq!(config.topic("database"), "db-operations-buffer");
+    assert_eq!(config.group("database"), "database-writer-group");
     assert_eq!((config.http.addr.to_string().as_str(), config.http.port), ("127.0.0.1", 8080));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", None));
     assert_eq!(config.systems, ["transactions"]);

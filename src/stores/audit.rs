@@ -73,11 +73,11 @@ impl AuditRow {
     }
 
     pub(super) fn message_hex(&self) -> String {
-        hex::encode(&self.message)
+        hex::encode(self.message)
     }
 
     pub(super) fn digest_hex(&self) -> String {
-        hex::encode(&Sha256::digest(&self.payload))
+        hex::encode(Sha256::digest(&self.payload))
     }
 
     /// What was decoded is UTF-8.

@@ -49,7 +49,7 @@ pub const DEFINITION: Definition = Definition {
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
     service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.algolia", config.transactions.group),
+    group: |config| format!("{}.algolia", config.group(transactions::NAME)),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,

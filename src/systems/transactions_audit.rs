@@ -28,7 +28,7 @@ pub const DEFINITION: Definition = Definition {
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
     service: None,
     topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.audit", config.transactions.group),
+    group: |config| format!("{}.audit", config.group(transactions::NAME)),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,

@@ -44,7 +44,7 @@ pub const DEFINITION: Definition = Definition {
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
     service: Some(NAME),
     topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.mongo", config.transactions.group),
+    group: |config| format!("{}.mongo", config.group(transactions::NAME)),
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,

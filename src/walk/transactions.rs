@@ -13,7 +13,7 @@ const LEVELS: usize = 128;
 const ONCE: [&str; 5] = ["event_type", "timestamp", "source", "transaction_id", "transaction"];
 /// What enrichment adds to `metadata`.
 #[rustfmt::skip]
-const ADDED: [&str; 11] = [
+pub(super) const ADDED: [&str; 11] = [
     "address_short", "card_masked", "counterparty", "crypto_asset", "crypto_network", "direction", "fiat_currency",
     "fiat_value", "merchant_category", "merchant_clean", "note",
 ];

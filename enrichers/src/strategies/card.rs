@@ -16,8 +16,23 @@ pub(super) const STRATEGY: Strategy = Strategy {
         "debit_card",
         "credit_card",
     ],
+    details: &["card_masked", "merchant_clean", "merchant_category", "direction"],
     enrich,
+    #[cfg(test)]
+    samples: SAMPLES,
 };
+
+#[cfg(test)]
+const SAMPLES: &[(&str, &str)] = &[
+    // `json.dumps` escapes everything beyond ASCII; `datetime.utcnow().isoformat()` has no zone.
+    ("card_python_escaped", r#"{"event_type": "transaction.updated", "transaction": {"id": "8c1f0f4e-5d0e-4a3b-9f5e-0d6a6f2b7c11", "user_id": "user_456", "transaction_type": "card_payment", "product": "Card", "status": "pending", "currency": "EUR", "amount": 4.5, "created_at": "2024-03-05T08:15:30.123456", "metadata": {"merchant_name": "SQ *Caf\u00e9 M\u00fcller 00123", "card_last_four": "0042", "mcc": "5812", "approved": true, "tip": null}}, "timestamp": "2024-03-05T08:15:30.123456", "source": "card-service"}"#),
+    // Jackson with an indenting printer, `BigDecimal`, numbers as last four, and a time of which the seconds are zero.
+    ("card_java_pretty", "{\r\n  \"event_type\" : \"transaction.created\",\r\n  \"transaction\" : {\r\n    \"id\" : 9007199254740993,\r\n    \"user_id\" : 77,\r\n    \"transaction_type\" : \"CARD_PURCHASE\",\r\n    \"product\" : \"Tarjeta Crédito\",\r\n    \"status\" : \"COMPLETED\",\r\n    \"currency\" : \"BRL\",\r\n    \"amount\" : 12345678901234567890.10,\r\n    \"created_at\" : 1704110400000,\r\n    \"tags\" : [ \"a\", \"b\" ],\r\n    \"metadata\" : {\r\n      \"merchant\" : {\r\n        \"name\" : \"MERCADOPAGO *São João 402-935-7733\",\r\n        \"city\" : \"São Paulo\"\r\n      },\r\n      \"merchant_category_code\" : 5411,\r\n      \"last4\" : 42\r\n    }\r\n  },\r\n  \"timestamp\" : \"2024-01-01T09:00-03:00\",\r\n  \"source\" : \"card-service\"\r\n}\r\n"),
+    // `JSON.stringify` and `toISOString`.
+    ("card_javascript_refund", r#"{"event_type":"transaction.created","transaction":{"id":"txn_01HV","user_id":"user_9","transaction_type":"card_refund","product":"Card","status":"completed","currency":"USD","amount":19.99,"created_at":"2024-06-01T10:00:00.000Z","metadata":{"merchant_name":"PAYPAL *STEAM GAMES","card_last_four":"**** 9876","direction":"inbound"}},"timestamp":"2024-06-01T10:00:00.000Z","source":"web"}"#),
+    ("card_full_number", r#"{"event_type":"transaction.created","transaction":{"id":"t-full","user_id":"u","transaction_type":"card","amount":"10","metadata":{"pan":"4111 1111 1111 1111","description":"paid with 4111-1111-1111-1111 at Joe's"}},"timestamp":"2024-06-01T10:00:00.123456789Z"}"#),
+    ("card_without_metadata", r#"{"event_type":"transaction.created","transaction":{"id":"t-bare","user_id":"u","transaction_type":"card","amount":-3,"card_last_four":"7777"},"timestamp":1704110400.5}"#),
+];
 
 const LAST_FOUR: &[&str] = &["card_last_four", "card_last4", "last_four", "last4", "card_last_4"];
 const FULL_NUMBER: &[&str] = &["card_number", "pan", "card_pan", "primary_account_number"];

@@ -18,8 +18,17 @@ pub(super) const STRATEGY: Strategy = Strategy {
         "crypto_trade",
         "cryptocurrency",
     ],
+    details: &["crypto_asset", "crypto_network", "address_short", "fiat_value", "fiat_currency"],
     enrich,
+    #[cfg(test)]
+    samples: SAMPLES,
 };
+
+#[cfg(test)]
+const SAMPLES: &[(&str, &str)] = &[
+    ("crypto_javascript", r#"{"event_type":"transaction.created","transaction":{"id":"c-1","user_id":"user_3","transaction_type":"crypto","product":"Crypto","status":"confirmed","currency":"ETH","amount":"0.123456789012345678","created_at":"2024-01-03T00:00:00.000Z","metadata":{"network":"ERC-20","wallet_address":"0x1234567890abcdef1234567890abcdef1234abcd","tx_hash":"0xfeed00000000000000000000000000000000000000000000000000000000beef","fiat_rate":"2250.75","fiat_currency":"usd"}},"timestamp":"2024-01-03T00:00:00.000Z","source":"wallet"}"#),
+    ("crypto_java_purchase", r#"{"event_type":"transaction.created","transaction":{"id":"c-2","user_id":"user_3","transaction_type":"CRYPTO_BUY","status":"confirmed","currency":"EUR","amount":1E+2,"metadata":{"asset":"USDT-TRC20","crypto_amount":108.5000,"exchange_rate":0.92165898617}},"timestamp":"2024-01-03T01:02:03.123456789+01:00","source":"exchange"}"#),
+];
 
 const ASSET: &[&str] = &["asset", "crypto_asset", "crypto_currency", "cryptocurrency", "coin", "token", "symbol"];
 const NETWORK: &[&str] = &["network", "blockchain", "chain", "protocol"];

@@ -24,7 +24,17 @@ table! {
 pub(crate) struct Strategy {
     /// The values of `transaction_type` it takes, in lower case with underscores.
     pub(crate) types: &'static [&'static str],
+    /// What it may add to `metadata`.
+    pub(crate) details: &'static [&'static str],
     pub(crate) enrich: fn(&ProducerFields<'_, '_>, &mut Details<'_>),
+    /// Messages that it takes, by name; each has a snapshot of its document.
+    #[cfg(test)]
+    pub(crate) samples: &'static [(&'static str, &'static str)],
+}
+
+/// What the strategies may add to `metadata`, for whoever judges documents.
+pub fn added_details() -> impl Iterator<Item = &'static str> {
+    STRATEGIES.iter().flat_map(|strategy| strategy.details).copied()
 }
 
 impl Strategy {

@@ -15,8 +15,17 @@ pub(super) const STRATEGY: Strategy = Strategy {
         "peer_transfer",
         "peer",
     ],
+    details: &["counterparty", "direction", "note"],
     enrich,
+    #[cfg(test)]
+    samples: SAMPLES,
 };
+
+#[cfg(test)]
+const SAMPLES: &[(&str, &str)] = &[
+    ("p2p_python", r#"{"event_type": "transaction.created", "transaction": {"id": "p-1", "user_id": "user_1", "transaction_type": "p2p", "product": "Transfers", "status": "completed", "currency": "PEN", "amount": -25.00, "created_at": "2024-01-02 03:04:05", "metadata": {"peer_name": "Jos\u00e9  Nu\u00f1ez", "peer_id": "user_2", "message": "almuerzo \ud83c\udf55\ncon \"Mar\u00eda\""}}, "timestamp": "2024-01-02 03:04:05+00:00", "source": "p2p-service"}"#),
+    ("p2p_javascript_received", r#"{"event_type":"transaction.updated","transaction":{"id":"p-2","user_id":"user_2","transaction_type":"P2P-Transfer","status":"completed","currency":"USD","amount":12,"metadata":{"sender_id":"user_1","sender":{"name":"Zoë Łukasz","avatar":"z.png"},"recipient_id":"user_2","note":"thanks"}},"timestamp":"2024-01-02T03:04:05.678Z","source":"app"}"#),
+];
 
 const INCOMING: &str = "incoming";
 const OUTGOING: &str = "outgoing";

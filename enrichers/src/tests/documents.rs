@@ -1,15 +1,16 @@
 //! Whole documents of realistic messages, and what must hold for every document.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::samples::{CARD_DOCUMENTED, SAMPLES};
+use super::samples::{CARD_DOCUMENTED, samples};
 use super::{create, document, sound, written};
 use crate::strategies::{STRATEGIES, Strategy};
-use crate::{TransactionKind, decode};
+use crate::{Fields, TransactionKind, added_details, decode};
 
 #[test]
 fn documents_of_realistic_messages() {
-    for (name, payload) in SAMPLES {
+    for (name, payload) in samples() {
         let line = document(payload.as_bytes());
         let mut fields = String::new();
         for (key, raw) in sound(&line).iter() {
@@ -22,7 +23,7 @@ fn documents_of_realistic_messages() {
 #[test]
 fn every_strategy_has_a_sample() {
     for strategy in STRATEGIES {
-        let sampled = SAMPLES.iter().any(|(_, payload)| {
+        let sampled = samples().any(|(_, payload)| {
             let event = decode(payload.as_bytes(), None).unwrap();
             let found = Strategy::of(&event.transaction);
             found.is_some_and(|found| std::ptr::eq(found, strategy)) && written(&event).contains("\"_enriched\":true")
@@ -32,8 +33,26 @@ fn every_strategy_has_a_sample() {
 }
 
 #[test]
+fn what_a_strategy_adds_is_what_it_says() {
+    let mut added = BTreeSet::new();
+    for (_, payload) in samples() {
+        let event = decode(payload.as_bytes(), None).unwrap();
+        let own = event.transaction.get("metadata").and_then(|raw| Fields::parse(raw.get()));
+        let line = written(&event);
+        let Some(metadata) = sound(&line).get("metadata").and_then(|raw| Fields::parse(raw.get())) else { continue };
+        let new = |name: &&str| own.as_ref().is_none_or(|own| own.get(name).is_none());
+        let declared = Strategy::of(&event.transaction).map_or(&[][..], |strategy| strategy.details);
+        let names: Vec<String> = metadata.iter().map(|(name, _)| name.to_string()).collect();
+        for name in names.iter().map(String::as_str).filter(new) {
+            added.insert(*declared.iter().find(|known| **known == name).expect(name));
+        }
+    }
+    assert_eq!(added, added_details().collect(), "each is shown by a sample");
+}
+
+#[test]
 fn reserved_fields_are_dropped_and_counted() {
-    let (_, payload) = SAMPLES.iter().find(|(name, _)| *name == "reserved_fields").unwrap();
+    let (_, payload) = samples().find(|(name, _)| *name == "reserved_fields").unwrap();
     assert_eq!(decode(payload.as_bytes(), None).unwrap().dropped_fields, 4);
     assert_eq!(decode(CARD_DOCUMENTED.as_bytes(), None).unwrap().dropped_fields, 0);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use pipeline::dead_letters;
 use pipeline::kafka::read_topic;
 use pipeline::sink::{Failure as SinkFailure, Order};
 use pipeline::{Outcome, Tally};
@@ -13,6 +14,7 @@ use super::super::{CommandFailure, print_line as print};
 use crate::config::Config;
 use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
 use crate::synthetic::{ExpectedDocument, GeneratorOptions, SyntheticKind};
+use crate::systems::transactions;
 
 /// Prints what was checked and what was found; returns the number of findings.
 pub(super) async fn check(
@@ -120,7 +122,7 @@ fn state_fits(expected: &ExpectedDocument, state: &Stored) -> bool {
 
 /// How often each payload was dead-lettered.
 async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
-    let (client, topic) = (config.kafka.client_config(), config.transactions.dead_letters());
+    let (client, topic) = (config.kafka.client_config(), dead_letters::topic_of(&config.topic(transactions::NAME)));
     let read = move || {
         let mut letters: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         read_topic(&client, &topic, |letter| {

@@ -132,7 +132,8 @@ fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerCon
 fn publish(config: &Config, options: &GeneratorOptions) -> Result<(), CommandFailure> {
     let counts = options.counts().map_err(CommandFailure::usage)?;
     let begun = Instant::now();
-    let publisher = Publisher::connect(config, &config.transactions.topic)?;
+    let topic = config.topic(transactions::NAME);
+    let publisher = Publisher::connect(config, &topic)?;
     options.events().map_err(CommandFailure::usage)?.try_for_each(|event| publisher.send(&event))?;
     publisher.finish(counts.records())?;
     print(&format!(

@@ -82,7 +82,7 @@ fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), Co
 }
 
 fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
-    let digest = |bytes: &[u8]| hex::encode(&Sha256::digest(bytes));
+    let digest = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
     let (before, now) = (digest(original), digest(mended.payload.as_deref().unwrap_or_default()));
     let ours = [(FROM, from), (ORIGINAL, &before), (MENDED, &now)];
     // A letter that was mended before and died again says where it stands now.

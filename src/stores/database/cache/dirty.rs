@@ -34,7 +34,7 @@ pub(super) async fn add(store: &OperationStore, keys: &[&str]) -> Result<(), Sql
     let entry = new_generation();
     let mut rows: Vec<[SqlValue; 3]> = keys
         .iter()
-        .map(|key| [hex::encode(&Sha256::digest(key)), entry.clone(), (*key).to_owned()].map(SqlValue::Text))
+        .map(|key| [hex::encode(Sha256::digest(key)), entry.clone(), (*key).to_owned()].map(SqlValue::Text))
         .collect();
     rows.sort_by_cached_key(|[digest, ..]| digest.text().unwrap_or_default().into_owned());
     let mut restarts = 0;
