@@ -88,7 +88,7 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
     let text = |text: Option<&str>| text.map_or(SqlValue::Null, |text| SqlValue::Text(short(text)));
     let [user, source, action] = operation.asked_by.each_ref().map(Option::as_deref);
     vec![
-        SqlValue::Text(hex::encode(write.mark)),
+        SqlValue::Text(hex::encode(&write.mark)),
         SqlValue::Text(hex::encode(write.digest)),
         text(Some(operation.verb.name())),
         text(Some(&operation.entity)),
@@ -112,7 +112,7 @@ pub(super) async fn forget(
 ) -> Result<(), SqlError> {
     for operation in operations.iter().filter(|operation| operation.rejected_before) {
         let key: Vec<BoundColumn> = columns().into_iter().take(1).collect();
-        let mark = SqlValue::Text(hex::encode(operation.write.mark));
+        let mark = SqlValue::Text(hex::encode(&operation.write.mark));
         transaction.execute(&dialect.delete(TABLE, &key, &[&[mark]]), false).await?;
     }
     Ok(())

@@ -104,7 +104,7 @@ pub(super) struct ResolvedOperation<'w> {
 impl ResolvedOperation<'_> {
     /// What later operations have to wait behind: its rows, and its mark.
     pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        let mark = format!("mark {}", hex::encode(self.write.mark));
+        let mark = format!("mark {}", hex::encode(&self.write.mark));
         self.rows.iter().filter_map(|row| row.name.clone()).chain([mark])
     }
 }

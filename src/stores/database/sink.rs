@@ -149,7 +149,7 @@ impl OperationSink {
             let mut here: HashSet<&[u8]> = HashSet::new();
             let mut known = Vec::new();
             for mut operation in open {
-                let marked = marked.get(&hex::encode(operation.write.mark));
+                let marked = marked.get(&hex::encode(&operation.write.mark));
                 match marked.and_then(|marked| once_more(marked, &operation, self.replays)) {
                     Some(verdict) => {
                         judged.set(&operation, verdict.clone());
@@ -175,7 +175,7 @@ impl OperationSink {
     }
 
     async fn marked(&self, operations: &[ResolvedOperation<'_>]) -> Result<HashMap<String, Marked>, SqlError> {
-        let marks: Vec<String> = operations.iter().map(|operation| hex::encode(operation.write.mark)).collect();
+        let marks: Vec<String> = operations.iter().map(|operation| hex::encode(&operation.write.mark)).collect();
         let mut transaction = self.store.begin().await?;
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
         transaction.commit().await?;
@@ -235,7 +235,7 @@ impl OperationSink {
         let marked = if making.is_empty() { HashMap::new() } else { self.marked(&making).await? };
         let mut rows = Vec::new();
         for operation in operations {
-            let made = || marked.get(&hex::encode(operation.write.mark)).and_then(|marked| marked.made.clone());
+            let made = || marked.get(&hex::encode(&operation.write.mark)).and_then(|marked| marked.made.clone());
             for row in &operation.rows {
                 let made = if row.name.is_none() { made().map(SqlValue::Text) } else { None };
                 let key = made.map_or_else(|| row.key.clone(), |id| vec![id]);
