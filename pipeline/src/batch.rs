@@ -260,6 +260,7 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
             match answer {
                 Ok(()) => {
                     count_letter(letter);
+                    cx.binding.on_letter(letter.record, &letter.reject);
                     set(ends, index, End::Is(Outcome::DeadLettered));
                 }
                 Err(_) if mutants::on(Mutant::LettersNotAwaited) => {

@@ -13,7 +13,7 @@ use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
 use redis::{Client, RedisError};
 use secrecy::ExposeSecret;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{Mutex, RwLock};
 
 use super::super::catalogue::TableShape;
 use super::super::errors::SqlError;
@@ -40,7 +40,8 @@ pub(in super::super) struct WrittenRow<'o> {
 /// Keeps Redis true to the database.
 pub struct CacheWriter {
     client: Client,
-    connection: OnceCell<ConnectionManager>,
+    /// `None`: not made yet, or closed.
+    connection: Mutex<Option<ConnectionManager>>,
     address: String,
     keys: CacheKeys,
     settings: CacheSettings,
@@ -52,6 +53,7 @@ pub struct CacheWriter {
     /// Held by whoever notes keys, and alone for a moment by whoever finds Redis back.
     turn: RwLock<()>,
     watched: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl CacheWriter {
@@ -71,7 +73,7 @@ impl CacheWriter {
         }
         Ok(Some(Arc::new(Self {
             client,
-            connection: OnceCell::new(),
+            connection: Mutex::default(),
             address: redis.address.clone(),
             keys: CacheKeys { prefix: cache.prefix.clone() },
             settings: cache,
@@ -80,6 +82,7 @@ impl CacheWriter {
             away: AtomicBool::new(false),
             turn: RwLock::default(),
             watched: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         })))
     }
 
@@ -135,7 +138,19 @@ impl CacheWriter {
     }
 
     async fn connection(&self) -> Result<ConnectionManager, RedisError> {
-        self.connection.get_or_try_init(|| redis_connection(&self.client)).await.cloned()
+        let mut known = self.connection.lock().await;
+        if let Some(connection) = &*known {
+            return Ok(connection.clone());
+        }
+        let connection = redis_connection(&self.client).await?;
+        *known = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Looks no more, and lets the connection go.
+    pub async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        *self.connection.lock().await = None;
     }
 
     async fn invalidate(&self, keys: &[&str], generation: Option<String>) -> Result<(), RedisError> {
@@ -221,7 +236,8 @@ impl CacheWriter {
 
 async fn watched(writer: Weak<CacheWriter>, check: Duration, reconnect: Duration) {
     loop {
-        let Some(known) = writer.upgrade() else { return };
+        let open = |known: &Arc<CacheWriter>| !known.closed.load(Ordering::Relaxed);
+        let Some(known) = writer.upgrade().filter(open) else { return };
         if let Err(why) = known.work_off().await {
             tracing::debug!(why, "Keys wait to be invalidated");
         }
