@@ -4,13 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use enrichers::operation::SqlValue;
-use pipeline::mutants::{self, Mutant};
 use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict};
 use tokio::time;
 
 use super::apply::{Applied, apply};
-use super::cache::{CacheWriter, WrittenRow};
+use super::cache::{CacheHook, CacheWriter};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
@@ -32,8 +30,7 @@ pub struct OperationSink {
     catalogue: Catalogue,
     ladder: OperationLadder,
     health: Arc<DatabaseHealth>,
-    /// `None`: rows are not cached.
-    cache: Option<Arc<CacheWriter>>,
+    cache: CacheHook,
     /// Whether letters are tried again by hand.
     replays: bool,
 }
@@ -51,7 +48,7 @@ impl OperationSink {
     ) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
         let ladder = OperationLadder::new(settings.retries.attempts, settings.retries.delay);
-        Self { store, catalogue, ladder, health, cache, replays: order == Order::Any }
+        Self { store, catalogue, ladder, health, cache: CacheHook(cache), replays: order == Order::Any }
     }
 
     async fn take(&self, writes: &[&OperationWrite]) -> Result<Vec<Verdict>, SqlError> {
@@ -166,7 +163,7 @@ impl OperationSink {
                 }
             }
             // Whoever applied them may have died before it came to this.
-            self.forget_rows(&known.iter().collect::<Vec<_>>()).await?;
+            self.cache.again(&known).await?;
             let chosen: Vec<&ResolvedOperation<'_>> = fresh.iter().collect();
             self.applied(&chosen, verdicts).await?;
             open = self.copies(again, &chosen, verdicts);
@@ -212,13 +209,11 @@ impl OperationSink {
     /// Applies what was not applied before.
     async fn applied(&self, operations: &[&ResolvedOperation<'_>], verdicts: &mut Verdicts) -> Result<(), SqlError> {
         let mut restarts = 0;
-        if mutants::on(Mutant::CachedBeforeCommit) {
-            self.forget_rows(operations).await?;
-        }
+        self.cache.before(operations).await?;
         loop {
             match apply(&self.store, operations, self.ladder.tables()).await {
                 Ok(applied) => {
-                    self.committed(operations, &applied).await?;
+                    self.cache.after(operations, &applied).await?;
                     operations.iter().zip(applied).for_each(|(one, applied)| self.judge(one, applied, verdicts));
                     return Ok(());
                 }
@@ -237,7 +232,7 @@ impl OperationSink {
                 Applied::Behind
             } else {
                 let applied = apply(&self.store, &[*operation], self.ladder.tables()).await?;
-                self.committed(&[*operation], &applied).await?;
+                self.cache.after(&[*operation], &applied).await?;
                 applied.into_iter().next().unwrap_or(Applied::Behind)
             };
             if matches!(applied, Applied::Behind | Applied::Failed { waits: true, .. }) {
@@ -246,33 +241,6 @@ impl OperationSink {
             self.judge(operation, applied, verdicts);
         }
         Ok(())
-    }
-
-    /// A transaction of these has ended.
-    async fn committed(&self, operations: &[&ResolvedOperation<'_>], applied: &[Applied]) -> Result<(), SqlError> {
-        if mutants::on(Mutant::CachedBeforeCommit) {
-            return Ok(());
-        }
-        let done = operations.iter().zip(applied).filter(|(_, applied)| matches!(applied, Applied::Done));
-        self.forget_rows(&done.map(|(operation, _)| *operation).collect::<Vec<_>>()).await
-    }
-
-    /// Sees to it that the cache holds none of the rows of these as they were.
-    async fn forget_rows(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
-        let Some(cache) = &self.cache else { return Ok(()) };
-        let makes = |operation: &&ResolvedOperation<'_>| operation.rows.iter().any(|row| row.name.is_none());
-        let making: Vec<ResolvedOperation<'_>> = operations.iter().copied().filter(makes).cloned().collect();
-        let marked = if making.is_empty() { HashMap::new() } else { self.marked(&making).await? };
-        let mut rows = Vec::new();
-        for operation in operations {
-            let made = || marked.get(&hex(&operation.write.mark)).and_then(|marked| marked.made.clone());
-            for row in &operation.rows {
-                let made = if row.name.is_none() { made().map(SqlValue::Text) } else { None };
-                let key = made.map_or_else(|| row.key.clone(), |id| vec![id]);
-                rows.push(WrittenRow { table: &operation.table, key });
-            }
-        }
-        cache.written(&rows).await
     }
 
     fn judge(&self, operation: &ResolvedOperation<'_>, applied: Applied, verdicts: &mut Verdicts) {

@@ -17,10 +17,11 @@ use tokio::sync::{Mutex, RwLock};
 
 use super::super::catalogue::TableShape;
 use super::super::errors::SqlError;
+use super::super::operation::ResolvedOperation;
 use super::super::session::OperationStore;
-use super::dirty;
 use super::protocol::{self, CacheKeys, Invalidation, LISTS, new_generation};
-use super::row_json;
+use super::written::WrittenRow;
+use super::{dirty, row_json, written};
 use crate::config::{CacheMode, CacheSettings, DatabaseSettings};
 use crate::stores::target::SetupError;
 
@@ -29,13 +30,6 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// So many noted keys are worked off before rows that are written now go to Redis again.
 const FIRST: usize = 20_000;
-
-/// A row that was written.
-#[derive(Clone, Debug)]
-pub(in super::super) struct WrittenRow<'o> {
-    pub(in super::super) table: &'o Arc<TableShape>,
-    pub(in super::super) key: Vec<SqlValue>,
-}
 
 /// Keeps Redis true to the database.
 pub struct CacheWriter {
@@ -91,8 +85,9 @@ impl CacheWriter {
         !self.away.load(Ordering::Relaxed)
     }
 
-    /// These rows were written, and the transaction has ended.
-    pub(in super::super) async fn written(&self, rows: &[WrittenRow<'_>]) -> Result<(), SqlError> {
+    /// These were applied, and the transaction has ended.
+    pub(in super::super) async fn written(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
+        let rows = written::rows(&self.store, operations).await?;
         let keys: BTreeSet<String> = rows.iter().flat_map(|row| self.keys_of(row)).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         if keys.is_empty() {
@@ -109,7 +104,7 @@ impl CacheWriter {
         }
         if let Some(generation) = generation {
             // A row that is not put is read by whoever wants it.
-            if let Err(why) = self.fill(rows, &generation).await {
+            if let Err(why) = self.fill(&rows, &generation).await {
                 tracing::debug!(why, "Rows were not put into the cache");
             }
         }
