@@ -16,7 +16,10 @@ export class RowCache {
   #prefix;
   #ttl;
 
-  /** `client` is one of the package `redis` (or `@redis/client`), connected; `prefix` the writers' DATABASE_CACHE_PREFIX. */
+  /**
+   * `client` is one of the package `redis` (or `@redis/client`), connected; made with `disableOfflineQueue: true` it does not wait
+   * while Redis is away. `prefix` is the writers' DATABASE_CACHE_PREFIX.
+   */
   constructor(client, { prefix = '', ttlSeconds = 3600 } = {}) {
     this.#client = client;
     this.#prefix = prefix;

@@ -233,6 +233,7 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
             match answer {
                 Ok(()) => {
                     count_letter(letter);
+                    cx.binding.on_letter(letter.record, &letter.reject);
                     set(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(_) if mutant!(LettersNotAwaited) => {

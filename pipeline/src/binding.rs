@@ -36,6 +36,9 @@ pub trait Binding: Send + Sync {
     /// Whether a record that may be unreadable is about this document, as well as can be told.
     fn is_about(&self, record: &Record, document: &str) -> bool;
 
+    /// As [`System::on_letter`].
+    fn on_letter(&self, record: &Record, why: &Reject);
+
     /// As [`Sink::probe`].
     ///
     /// # Errors
@@ -144,6 +147,10 @@ impl<S: System> Binding for TypedBinding<S> {
 
     fn is_about(&self, record: &Record, document: &str) -> bool {
         self.system.is_about(record, document)
+    }
+
+    fn on_letter(&self, record: &Record, why: &Reject) {
+        self.system.on_letter(record, why);
     }
 
     async fn probe(&self) -> Result<(), Failure> {

@@ -59,6 +59,9 @@ pub trait System: Send + Sync + 'static {
         each(&identity.document);
     }
 
+    /// A record has become a dead letter, for a log of the system's own.
+    fn on_letter(&self, _record: &Record, _why: &Reject) {}
+
     /// Turns events into writes, one each and in the same order.
     fn enrich<'e, 'r: 'e>(
         &'e self,

@@ -5,7 +5,7 @@ readonly BUILD_PACKAGES=(g++ libssl-dev make pkg-config zlib1g-dev)
 
 build_prerequisites() { packages "${BUILD_PACKAGES[@]}"; }
 
-# One of the tests runs the official JavaScript client of Algolia.
+# Tests run the official JavaScript clients of Algolia and Redis.
 node_prerequisites() { command -v node >/dev/null && command -v npm >/dev/null || packages nodejs npm; }
 
 # packages NAME...: installs what is missing of them.

@@ -30,7 +30,7 @@ mod tests;
 pub(crate) mod values;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -143,6 +143,8 @@ pub struct LogSettings {
     pub level: String,
     /// `None`: pretty on a terminal, else JSON.
     pub format: Option<LogFormat>,
+    /// Where `combined.log` and `error.log` are written besides.
+    pub dir: Option<PathBuf>,
 }
 
 /// How a log line looks.
@@ -287,6 +289,7 @@ impl LogSettings {
                 _ => None,
             })
         });
-        Ok(Self { level, format: format.transpose()? })
+        let dir = settings.find("log.dir")?.map(|found| found.text).filter(|text| !text.trim().is_empty());
+        Ok(Self { level, format: format.transpose()?, dir: dir.map(PathBuf::from) })
     }
 }

@@ -167,6 +167,7 @@ pub const VARIABLES: &[Variable] = &[
 
     var("log.level", &["LOG_LEVEL"], "error, warn, info, debug or trace; also per target, such as info,pipeline=debug.").or("info"),
     var("log.format", &["LOG_FORMAT"], "json or pretty. Not set: pretty on a terminal, else json."),
+    var("log.dir", &["LOG_DIR"], "A folder for combined.log and, of errors alone, error.log, in JSON, besides what is logged on stderr."),
 ];
 
 /// The key that a wrong one most probably stands for.

@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
-use crate::stores::target::{Prepare, SetupError, StaticFuture};
+use crate::stores::target::{Closing, ClosingStep, Prepare, SetupError, StaticFuture};
 use crate::systems::Setup;
 
 /// Marks of recent records kept in memory, about 65 bytes each.
@@ -106,6 +106,7 @@ impl Consumer {
         let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
+        let close = setup.bound.close;
         let follow_ups = setup.bound.reader.follow_ups();
         let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
@@ -114,15 +115,19 @@ impl Consumer {
                 () = stop.cancelled() => return Ok(RunSummary::default()),
             }
             let client = fitted(client, &feed_options.topics).await;
-            let feed = KafkaFeed::new(&client, feed_options, intake, shared.clone(), stop)?;
+            tracing::info!(system = name, "Kafka Consumer connected");
+            let topics = feed_options.topics.clone();
+            let feed = KafkaFeed::new(&client, feed_options, intake, shared.clone(), stop.clone())?;
+            topics.iter().for_each(|topic| tracing::info!(system = name, "Subscribed to topic: {topic}"));
             // The feed has raised what it waits for, so the status is not green in between.
             shared.clear("start");
+            let driven = closed(drive(engine, feed), close, stop);
             match unfinished {
                 Some(follow_ups) => tokio::select! {
-                    finished = drive(engine, feed) => finished,
+                    finished = driven => finished,
                     () = follow_ups.keep_trying(every) => Err(ConsumerError::Silent),
                 },
-                None => drive(engine, feed).await,
+                None => driven.await,
             }
         };
         Ok(Self { name, shown: ConsumerView { status, proceed, tally, follow_ups }, task: Box::pin(task) })
@@ -131,7 +136,26 @@ impl Consumer {
 
 /// How long a consumer takes to stop at most, whatever does not answer.
 pub(crate) fn stop_limit(config: &Config) -> Duration {
-    pipeline::kafka::stop_limit(config.kafka.session_timeout) + ENGINE_END
+    pipeline::kafka::stop_limit(config.kafka.session_timeout) + 2 * ENGINE_END
+}
+
+/// Closes what the store holds open, step by step, as the consumer stops.
+async fn closed<T>(driven: impl Future<Output = T>, close: Option<Closing>, stop: CancellationToken) -> T {
+    let Some(close) = close else { return driven.await };
+    let mut driven = std::pin::pin!(driven);
+    let early = tokio::select! {
+        ended = &mut driven => Some(ended),
+        () = async { stop.cancelled().await; close(ClosingStep::Stopping).await; } => None,
+    };
+    let ended = match early {
+        Some(ended) => ended,
+        None => driven.await,
+    };
+    tracing::info!("Kafka Consumer disconnected");
+    if tokio::time::timeout(ENGINE_END, close(ClosingStep::Ended)).await.is_err() {
+        tracing::warn!("The store's connections do not close; left");
+    }
+    ended
 }
 
 /// Runs both ends until the feed is at its end; an engine that fails ends the feed as well.

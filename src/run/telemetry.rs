@@ -8,8 +8,10 @@
 mod repeats;
 
 use std::fmt;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
@@ -36,6 +38,8 @@ pub enum TelemetryError {
     Filter(#[from] tracing_subscriber::filter::ParseError),
     #[error("logging is set up already: {0}")]
     Logging(#[from] tracing_subscriber::util::TryInitError),
+    #[error("the log cannot be written to {0}: {1}; correct LOG_DIR")]
+    File(String, std::io::Error),
     #[error("metrics cannot be set up: {0}")]
     Metrics(#[from] BuildError),
 }
@@ -43,7 +47,12 @@ pub enum TelemetryError {
 /// Starts logging for the whole process; once.
 pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
+    let (combined, errors) = match &log.dir {
+        Some(dir) => (Some(appended(dir, "combined.log")?), Some(appended(dir, "error.log")?.only(LevelFilter::ERROR))),
+        None => (None, None),
+    };
     let registry = tracing_subscriber::registry().with(filter(&log.level)?).with(Repeats::default());
+    let registry = registry.with(combined).with(errors);
     match log.format.unwrap_or(if terminal { LogFormat::Pretty } else { LogFormat::Json }) {
         LogFormat::Json => registry.with(JsonLines::new(std::io::stderr)).try_init()?,
         LogFormat::Pretty => {
@@ -52,6 +61,14 @@ pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
         }
     }
     Ok(())
+}
+
+/// Lines at the end of a file, which somebody else may cut short.
+fn appended(dir: &Path, name: &str) -> Result<JsonLines<Arc<File>>, TelemetryError> {
+    let path = dir.join(name);
+    let opened = std::fs::create_dir_all(dir).and_then(|()| File::options().create(true).append(true).open(&path));
+    let file = opened.map_err(|error| TelemetryError::File(path.display().to_string(), error))?;
+    Ok(JsonLines::new(Arc::new(file)))
 }
 
 // librdkafka and sqlx are talkative at info; whoever wants that names their targets. What the binding of librdkafka says on its own
@@ -121,11 +138,18 @@ impl Visit for LogFields {
 /// Writes one JSON object a line.
 struct JsonLines<W> {
     writer: W,
+    /// What is less grave is left out.
+    most: LevelFilter,
 }
 
 impl<W> JsonLines<W> {
     fn new(writer: W) -> Self {
-        Self { writer }
+        Self { writer, most: LevelFilter::TRACE }
+    }
+
+    /// Only what is as grave as this.
+    fn only(self, most: LevelFilter) -> Self {
+        Self { most, ..self }
     }
 }
 
@@ -138,7 +162,8 @@ where
         let Some(span) = context.span(id) else { return };
         let mut fields = LogFields::default();
         attributes.record(&mut fields);
-        span.extensions_mut().insert(fields);
+        // Several layers keep the same.
+        span.extensions_mut().replace(fields);
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
@@ -149,6 +174,9 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if *event.metadata().level() > self.most {
+            return;
+        }
         let mut fields = LogFields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(outer) = span.extensions().get::<LogFields>() {
@@ -224,7 +252,7 @@ pub async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use serde_json::json;
 
@@ -290,6 +318,24 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&lines[0]).unwrap()["target"], "librdkafka");
         assert_eq!(logged("error", log).len(), 1);
         assert_eq!(logged("info,librdkafka=debug", log).len(), 3);
+    }
+
+    #[test]
+    fn files_hold_all_and_errors_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (combined, errors) =
+            (appended(dir.path(), "combined.log").unwrap(), appended(dir.path(), "error.log").unwrap());
+        let subscriber = tracing_subscriber::registry().with(combined).with(errors.only(LevelFilter::ERROR));
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("run", system = "database");
+            let _span = span.enter();
+            tracing::info!("all is well");
+            tracing::error!("it is not");
+        });
+        let lines = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!((lines("combined.log").lines().count(), lines("error.log").lines().count()), (2, 1));
+        assert!(lines("error.log").contains("\"event\":\"it is not\",\"system\":\"database\""));
+        assert!(matches!(appended(&dir.path().join("combined.log"), "x"), Err(TelemetryError::File(..))));
     }
 
     #[test]

@@ -37,6 +37,18 @@ impl SetupError {
 /// Puts in place what a store needs; called until it succeeds.
 pub type Prepare = Box<dyn Fn() -> StaticFuture<Result<(), SetupError>> + Send + Sync>;
 
+/// How far a consumer has come that stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosingStep {
+    /// It was told to: what is in flight is finished now.
+    Stopping,
+    /// It has left its group, and nothing is in flight.
+    Ended,
+}
+
+/// Closes what a store holds open, at each step.
+pub type Closing = Box<dyn Fn(ClosingStep) -> StaticFuture<()> + Send + Sync>;
+
 /// A store, and what goes with it.
 pub struct Target<W: Write> {
     pub sink: Arc<dyn Sink<W>>,
@@ -55,6 +67,16 @@ pub struct BoundSystem {
     pub prepare: Prepare,
     /// Names the store; dedupe marks are good for it alone.
     pub target: String,
+    /// `None`: nothing is to be closed in any order.
+    pub close: Option<Closing>,
+}
+
+impl BoundSystem {
+    /// Has it closed so.
+    #[must_use]
+    pub fn closed_by(self, close: impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync + 'static) -> Self {
+        Self { close: Some(Box::new(close)), ..self }
+    }
 }
 
 /// A store that a system needs.
@@ -74,7 +96,8 @@ pub enum Needed {
 impl<W: Write> Target<W> {
     /// Binds a system to it.
     pub fn bound_to<S: System<Write = W>>(self, system: S) -> BoundSystem {
-        BoundSystem { binding: bind(system, self.sink), reader: self.reader, prepare: self.prepare, target: self.name }
+        let binding = bind(system, self.sink);
+        BoundSystem { binding, reader: self.reader, prepare: self.prepare, target: self.name, close: None }
     }
 }
 

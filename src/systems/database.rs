@@ -14,7 +14,7 @@ use crate::stores::database::{
     CacheWriter, DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationSink, OperationStore,
     OperationWrite,
 };
-use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
+use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{Definition, Deletes, Versions};
 
@@ -59,6 +59,7 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let cache = CacheWriter::new(&settings, store.clone())?;
     health.shows(cache.clone());
     let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), cache.clone(), order));
+    let close = closing(store.clone(), health.clone(), cache.clone());
     let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
     let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
     let system = DatabaseSystem { keys: keys.clone(), ladder };
@@ -72,12 +73,36 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
         }
         Ok(())
     });
-    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(system))
+    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(system).closed_by(close))
 }
 
 /// Whatever became of a row's first operation, that there is no such row follows from it.
 fn same_reason(dead: &str, now: &str) -> bool {
     now == dead || now == NO_SUCH_ROW
+}
+
+/// As the worker that this one takes the place of: health monitoring, then Kafka's consumer, the database, Redis.
+fn closing(
+    store: OperationStore,
+    health: Arc<DatabaseHealth>,
+    cache: Option<Arc<CacheWriter>>,
+) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
+    move |step| {
+        let (store, health, cache) = (store.clone(), health.clone(), cache.clone());
+        Box::pin(async move {
+            if health.stop() {
+                tracing::info!("Health monitoring stopped");
+            }
+            if step == ClosingStep::Ended {
+                store.close().await;
+                tracing::info!("Database connection closed");
+                if let Some(cache) = cache {
+                    cache.close().await;
+                    tracing::info!("Redis disconnected");
+                }
+            }
+        })
+    }
 }
 
 /// Reads operations.
@@ -127,6 +152,19 @@ impl System for DatabaseSystem {
     fn is_about(&self, record: &Record, id: &str) -> bool {
         let id = id.split_once(':').map_or(id, |(_, id)| id);
         record.payload.as_deref().is_some_and(|payload| operation::is_about(payload, id))
+    }
+
+    fn on_letter(&self, record: &Record, why: &Reject) {
+        let operation = record.payload.as_deref().and_then(|payload| operation::decode(payload).ok());
+        let id = operation.as_ref().and_then(|operation| operation.metadata.operation_id.as_deref());
+        let entity = operation.as_ref().map(|operation| operation.entity.as_ref());
+        tracing::error!(
+            operationId = id,
+            entity,
+            error = &*why.why,
+            stack = format!("{}: {}, offset {}", why.class, record.at, record.offset),
+            "DEAD LETTER QUEUE - Operation failed after all retries"
+        );
     }
 
     async fn enrich<'e, 'r: 'e>(

@@ -16,6 +16,7 @@ mod bad_input;
 mod buffer;
 mod cache;
 mod flow;
+mod lines;
 mod model;
 mod outage;
 mod planted;

@@ -17,6 +17,7 @@ const STATUS: Duration = Duration::from_secs(60);
 pub struct DatabaseHealth {
     healthy: AtomicBool,
     watched: AtomicBool,
+    stopped: AtomicBool,
     /// Shown in the state beside the database.
     cache: OnceLock<Arc<CacheWriter>>,
     /// Operations that the sink holds and has not judged.
@@ -36,6 +37,7 @@ impl DatabaseHealth {
         Arc::new(Self {
             healthy: AtomicBool::new(true),
             watched: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             cache: OnceLock::new(),
             pending: AtomicUsize::new(0),
             asked: AtomicI64::new(0),
@@ -104,6 +106,12 @@ impl DatabaseHealth {
         }
     }
 
+    /// Looks no more. Returns whether it did.
+    pub fn stop(&self) -> bool {
+        let stopped = self.stopped.swap(true, Ordering::Relaxed);
+        self.watched.load(Ordering::Relaxed) && !stopped
+    }
+
     /// Begins to look, once; ends when nobody else holds it.
     pub fn watch(self: &Arc<Self>, store: OperationStore) {
         if !self.watched.swap(true, Ordering::Relaxed) {
@@ -124,12 +132,12 @@ impl Drop for PendingOperations<'_> {
 async fn watched(health: Weak<DatabaseHealth>, store: OperationStore) {
     let mut logged = Instant::now();
     loop {
-        let Some(known) = health.upgrade() else { return };
+        let Some(known) = health.upgrade().filter(|known| !known.stopped.load(Ordering::Relaxed)) else { return };
         let pause = if known.is_healthy() { known.check } else { known.reconnect };
         drop(known);
         tokio::time::sleep(pause.min(STATUS)).await;
         let asked = store.ask().await;
-        let Some(known) = health.upgrade() else { return };
+        let Some(known) = health.upgrade().filter(|known| !known.stopped.load(Ordering::Relaxed)) else { return };
         known.asked.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
         match asked {
             Ok(()) => known.is(true, ""),

@@ -101,6 +101,14 @@ impl OperationStore {
         Ok(Self { pool, address, packet })
     }
 
+    /// Closes its connections; who uses it after that has none.
+    pub async fn close(&self) {
+        match &self.pool {
+            SessionPool::Mysql(pool) => pool.close().await,
+            SessionPool::Postgres(pool) => pool.close().await,
+        }
+    }
+
     /// Host, port and name, for messages.
     pub fn address(&self) -> &str {
         &self.address

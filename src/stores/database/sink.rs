@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use enrichers::operation::SqlValue;
-use pipeline::mutant;
 use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict, Waiting};
 
 use super::apply::{Applied, apply};
-use super::cache::{CacheWriter, WrittenRow};
+use super::cache::{CacheHook, CacheWriter};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
@@ -30,8 +28,7 @@ pub struct OperationSink {
     store: OperationStore,
     catalogue: Catalogue,
     health: Arc<DatabaseHealth>,
-    /// `None`: rows are not cached.
-    cache: Option<Arc<CacheWriter>>,
+    cache: CacheHook,
     /// Whether letters are tried again by hand.
     replays: bool,
 }
@@ -67,7 +64,7 @@ impl OperationSink {
         order: Order,
     ) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
-        Self { store, catalogue, health, cache, replays: order == Order::Any }
+        Self { store, catalogue, health, cache: CacheHook(cache), replays: order == Order::Any }
     }
 
     async fn take(&self, writes: &[&OperationWrite], waiting: &dyn Waiting) -> Result<Vec<Verdict>, SqlError> {
@@ -167,7 +164,7 @@ impl OperationSink {
                 }
             }
             // Whoever applied them may have died before it came to this.
-            self.forget_rows(&known.iter().collect::<Vec<_>>()).await?;
+            self.cache.again(&known).await?;
             self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
             open = again;
         }
@@ -185,13 +182,11 @@ impl OperationSink {
     /// Applies what was not applied before.
     async fn applied(&self, operations: &[&ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
         let mut restarts = 0;
-        if mutant!(CachedBeforeCommit) {
-            self.forget_rows(operations).await?;
-        }
+        self.cache.before(operations).await?;
         loop {
             match apply(&self.store, operations, &judged.held, judged.waiting).await {
                 Ok(applied) => {
-                    self.committed(operations, &applied).await?;
+                    self.cache.after(operations, &applied).await?;
                     operations.iter().zip(applied).for_each(|(one, applied)| judged.set(one, verdict(one, applied)));
                     return Ok(());
                 }
@@ -209,7 +204,7 @@ impl OperationSink {
                 true => Applied::Behind,
                 false => {
                     let applied = apply(&self.store, &[*operation], &judged.held, judged.waiting).await?;
-                    self.committed(&[*operation], &applied).await?;
+                    self.cache.after(&[*operation], &applied).await?;
                     applied.into_iter().next().unwrap_or(Applied::Behind)
                 }
             };
@@ -218,32 +213,6 @@ impl OperationSink {
         Ok(())
     }
 
-    /// A transaction of these has ended.
-    async fn committed(&self, operations: &[&ResolvedOperation<'_>], applied: &[Applied]) -> Result<(), SqlError> {
-        if mutant!(CachedBeforeCommit) {
-            return Ok(());
-        }
-        let done = operations.iter().zip(applied).filter(|(_, applied)| matches!(applied, Applied::Done));
-        self.forget_rows(&done.map(|(operation, _)| *operation).collect::<Vec<_>>()).await
-    }
-
-    /// Sees to it that the cache holds none of the rows of these as they were.
-    async fn forget_rows(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
-        let Some(cache) = &self.cache else { return Ok(()) };
-        let makes = |operation: &&ResolvedOperation<'_>| operation.rows.iter().any(|row| row.name.is_none());
-        let making: Vec<ResolvedOperation<'_>> = operations.iter().copied().filter(makes).cloned().collect();
-        let marked = if making.is_empty() { HashMap::new() } else { self.marked(&making).await? };
-        let mut rows = Vec::new();
-        for operation in operations {
-            let made = || marked.get(&hex::encode(&operation.write.mark)).and_then(|marked| marked.made.clone());
-            for row in &operation.rows {
-                let made = if row.name.is_none() { made().map(SqlValue::Text) } else { None };
-                let key = made.map_or_else(|| row.key.clone(), |id| vec![id]);
-                rows.push(WrittenRow { table: &operation.table, key });
-            }
-        }
-        cache.written(&rows).await
-    }
 }
 
 fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {

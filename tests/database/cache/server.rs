@@ -100,7 +100,19 @@ impl OwnRedis {
 
 fn launch(port: u16, dir: &Path) -> Child {
     let mut command = Command::new("redis-server");
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--dir"]);
+    command.args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "no",
+        "--dir",
+    ]);
     command.arg(dir).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

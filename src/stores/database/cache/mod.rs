@@ -11,7 +11,8 @@ mod protocol;
 mod row_cache;
 mod row_json;
 mod upkeep;
+mod written;
 
 pub use row_cache::RowCache;
 pub use upkeep::CacheWriter;
-pub(super) use upkeep::WrittenRow;
+pub(super) use written::CacheHook;

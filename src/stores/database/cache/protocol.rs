@@ -133,6 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn readers_in_other_languages_run_the_same_scripts() {
+        for (name, ours) in [("read", READ), ("put", PUT), ("invalidate", INVALIDATE)] {
+            let path = format!("{}/examples/row-cache/{name}.lua", env!("CARGO_MANIFEST_DIR"));
+            assert_eq!(std::fs::read_to_string(path).unwrap(), ours, "copy src/stores/database/cache/{name}.lua");
+        }
+    }
+
+    #[test]
     fn keys_are_named_as_applications_name_them() {
         let keys = CacheKeys { prefix: "app:".to_owned() };
         assert_eq!(keys.row("BusinessModel", "42"), "app:businessModel:42");

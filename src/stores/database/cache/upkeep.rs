@@ -13,14 +13,15 @@ use pipeline::{redis_client, redis_connection};
 use redis::aio::ConnectionManager;
 use redis::{Client, RedisError};
 use secrecy::ExposeSecret;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{Mutex, RwLock};
 
 use super::super::catalogue::TableShape;
 use super::super::errors::SqlError;
+use super::super::operation::ResolvedOperation;
 use super::super::session::OperationStore;
-use super::dirty;
 use super::protocol::{self, CacheKeys, Invalidation, LISTS, new_generation};
-use super::row_json;
+use super::written::WrittenRow;
+use super::{dirty, row_json, written};
 use crate::config::{CacheMode, CacheSettings, DatabaseSettings};
 use crate::stores::target::SetupError;
 
@@ -30,17 +31,11 @@ const LEASE: Duration = Duration::from_secs(60);
 /// So many noted keys are worked off before rows that are written now go to Redis again.
 const FIRST: usize = 20_000;
 
-/// A row that was written.
-#[derive(Clone, Debug)]
-pub(in super::super) struct WrittenRow<'o> {
-    pub(in super::super) table: &'o Arc<TableShape>,
-    pub(in super::super) key: Vec<SqlValue>,
-}
-
 /// Keeps Redis true to the database.
 pub struct CacheWriter {
     client: Client,
-    connection: OnceCell<ConnectionManager>,
+    /// `None`: not made yet, or closed.
+    connection: Mutex<Option<ConnectionManager>>,
     address: String,
     keys: CacheKeys,
     settings: CacheSettings,
@@ -52,6 +47,7 @@ pub struct CacheWriter {
     /// Held by whoever notes keys, and alone for a moment by whoever finds Redis back.
     turn: RwLock<()>,
     watched: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl CacheWriter {
@@ -71,7 +67,7 @@ impl CacheWriter {
         }
         Ok(Some(Arc::new(Self {
             client,
-            connection: OnceCell::new(),
+            connection: Mutex::default(),
             address: redis.address.clone(),
             keys: CacheKeys { prefix: cache.prefix.clone() },
             settings: cache,
@@ -80,6 +76,7 @@ impl CacheWriter {
             away: AtomicBool::new(false),
             turn: RwLock::default(),
             watched: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         })))
     }
 
@@ -88,8 +85,9 @@ impl CacheWriter {
         !self.away.load(Ordering::Relaxed)
     }
 
-    /// These rows were written, and the transaction has ended.
-    pub(in super::super) async fn written(&self, rows: &[WrittenRow<'_>]) -> Result<(), SqlError> {
+    /// These were applied, and the transaction has ended.
+    pub(in super::super) async fn written(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
+        let rows = written::rows(&self.store, operations).await?;
         let keys: BTreeSet<String> = rows.iter().flat_map(|row| self.keys_of(row)).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         if keys.is_empty() {
@@ -106,7 +104,7 @@ impl CacheWriter {
         }
         if let Some(generation) = generation {
             // A row that is not put is read by whoever wants it.
-            if let Err(why) = self.fill(rows, &generation).await {
+            if let Err(why) = self.fill(&rows, &generation).await {
                 tracing::debug!(why, "Rows were not put into the cache");
             }
         }
@@ -135,7 +133,19 @@ impl CacheWriter {
     }
 
     async fn connection(&self) -> Result<ConnectionManager, RedisError> {
-        self.connection.get_or_try_init(|| redis_connection(&self.client)).await.cloned()
+        let mut known = self.connection.lock().await;
+        if let Some(connection) = &*known {
+            return Ok(connection.clone());
+        }
+        let connection = redis_connection(&self.client).await?;
+        *known = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Looks no more, and lets the connection go.
+    pub async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        *self.connection.lock().await = None;
     }
 
     async fn invalidate(&self, keys: &[&str], generation: Option<String>) -> Result<(), RedisError> {
@@ -221,7 +231,8 @@ impl CacheWriter {
 
 async fn watched(writer: Weak<CacheWriter>, check: Duration, reconnect: Duration) {
     loop {
-        let Some(known) = writer.upgrade() else { return };
+        let open = |known: &Arc<CacheWriter>| !known.closed.load(Ordering::Relaxed);
+        let Some(known) = writer.upgrade().filter(open) else { return };
         if let Err(why) = known.work_off().await {
             tracing::debug!(why, "Keys wait to be invalidated");
         }
