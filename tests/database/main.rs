@@ -17,6 +17,9 @@ mod buffer;
 mod flow;
 mod model;
 mod outage;
+mod parked;
+mod provoked;
+mod replayed;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

@@ -25,6 +25,8 @@ pub(super) struct TableShape {
     pub(super) bound: BTreeSet<String>,
     /// The columns that operations may write; `None`: all.
     pub(super) allowed: Option<Vec<String>>,
+    /// The column that counts the row's changes, if it has one.
+    pub(super) version: Option<usize>,
     read_at: Instant,
 }
 
@@ -173,5 +175,7 @@ fn shape(of: &EntityTable, columns: Vec<TableColumn>, indexes: Texts, bound: Tex
         }
     }
     let unique = unique.into_values().collect();
-    TableShape { name: of.table.clone(), columns, key, unique, bound: others, allowed: of.columns.clone(), read_at }
+    let version = columns.iter().position(|column| column.bound.name == of.version);
+    let (name, allowed) = (of.table.clone(), of.columns.clone());
+    TableShape { name, columns, key, unique, bound: others, allowed, version, read_at }
 }

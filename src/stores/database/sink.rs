@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use pipeline::sink::{BoxFuture, Failure, Order, Reject, Sink, SinkLimits, Verdict, Waiting};
 
-use super::apply::{Applied, apply};
+use super::applied::Applied;
+use super::apply::{apply, apply_older};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
 use super::held::HeldRows;
 use super::marks::{self, Marked};
-use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, resolve};
+use super::operation::{OperationWrite, ResolvedOperation};
+use super::resolver::{Unresolved, entity_of, resolve};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
 use crate::stores::audit::hex;
@@ -149,7 +151,11 @@ impl OperationSink {
                     }
                 }
             }
-            self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+            if self.replays {
+                self.replayed(&fresh, judged).await?;
+            } else {
+                self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+            }
             open = again;
         }
         Ok(())
@@ -161,6 +167,24 @@ impl OperationSink {
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
         transaction.commit().await?;
         Ok(marked)
+    }
+
+    /// Applies letters, each in a transaction of its own.
+    async fn replayed(&self, operations: &[ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
+        for operation in operations {
+            let mut restarts = 0;
+            let applied = loop {
+                if judged.held.holds(operation) {
+                    break Applied::Behind;
+                }
+                match apply_older(&self.store, operation, &judged.held, judged.waiting).await {
+                    Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => restarts += 1,
+                    applied => break applied?,
+                }
+            };
+            judged.set(operation, verdict(operation, applied));
+        }
+        Ok(())
     }
 
     /// Applies what was not applied before.
@@ -202,6 +226,7 @@ fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {
             tracing::debug!(entity = operation.entity, operation = verb, "Operation processed successfully");
             Verdict::Applied
         }
+        Applied::Superseded => Verdict::Superseded,
         Applied::Behind => Verdict::Behind,
         Applied::Waits(why) => Verdict::Later(why),
         Applied::Rejected(why) => Verdict::Reject(why),
