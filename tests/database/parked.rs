@@ -1,5 +1,7 @@
 //! A key that waits waits alone.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use testkit::services::eventually;
 
@@ -39,13 +41,35 @@ fn lag(buffer: &Buffer) -> i64 {
 }
 
 fn ten_parked_keys_wait_alone_and_keep_their_order(engine: Engine) {
+    ten(engine, 600);
+}
+
+/// `cargo test --test database -- --ignored measured --nocapture`, with the services.
+mod measured {
+    use super::{Engine, passed_while_parked, ten};
+
+    #[test]
+    #[ignore = "minutes"]
+    fn ten_parked_keys_on_the_ladder_of_the_seed() {
+        ten(Engine::MariaDb, 5_000);
+    }
+
+    #[test]
+    #[ignore = "minutes"]
+    fn memory_while_a_key_is_parked_and_many_operations_pass() {
+        passed_while_parked(Engine::MariaDb);
+    }
+}
+
+/// Each of ten keys has an operation that waits, and one behind it.
+fn ten(engine: Engine, delay_ms: u64) {
     let mut buffer = Buffer::new(engine, "database-ten");
-    buffer.world.set("RETRY_DELAY_MS", &std::env::var("PARKED_DELAY_MS").unwrap_or_else(|_| "600".to_owned()));
+    buffer.world.set("RETRY_DELAY_MS", &delay_ms.to_string());
     buffer.world.set("MAX_RETRY_ATTEMPTS", "5");
     buffer.world.set("CONSUMER_BATCH_SIZE", "50");
     family(&mut buffer);
-    let begun = std::time::Instant::now();
     buffer.send(&children(300));
+    let begun = Instant::now();
     let running = buffer.start();
     eventually("all others", || (buffer.has_table("millrace_operations") && buffer.applied() == 291).then_some(()));
     println!("291 others after {:?}", begun.elapsed());
@@ -53,6 +77,9 @@ fn ten_parked_keys_wait_alone_and_keep_their_order(engine: Engine) {
     assert!(lag(&buffer) > 270, "the commit waits at the first that is parked: {}", lag(&buffer));
     // Five get their parents in time.
     buffer.send(&(1..=5).map(|n| parent(1_000 + n * 30)).collect::<Vec<_>>());
+    eventually("two thirds of the ladder", || {
+        (begun.elapsed() > Duration::from_millis(delay_ms * 31 * 2 / 3)).then_some(())
+    });
     eventually("the letters", || (buffer.letters().len() == 10).then_some(()));
     println!("ten letters after {:?}", begun.elapsed());
     eventually("the end of the log", || (lag(&buffer) == 0).then_some(()));
@@ -67,6 +94,46 @@ fn ten_parked_keys_wait_alone_and_keep_their_order(engine: Engine) {
     let of = |class: &str| buffer.letters().iter().filter(|(known, _)| known == class).count();
     let foreign = if engine == Engine::MariaDb { "sql_1452" } else { "sql_23503" };
     assert_eq!((of(foreign), of("no_such_row")), (5, 5));
+}
+
+/// `PASSING` operations pass one that is parked the whole time.
+fn passed_while_parked(engine: Engine) {
+    const BUDGET: u64 = 64 << 20;
+    let passing = std::env::var("PASSING").map_or(1_000_000, |text| text.parse().unwrap());
+    let mut buffer = Buffer::new(engine, "database-passed");
+    buffer.world.set("RETRY_DELAY_MS", "600000");
+    buffer.world.set("MEMORY_BUDGET", "64MiB");
+    family(&mut buffer);
+    buffer.world.set("DATABASE_ENTITIES", "Parent=parents,Child=children,User=Users");
+    let users: Vec<Value> =
+        (0..1_000).map(|id| json!({"id": id, "name": "n", "email": format!("{id}@x.co")})).collect();
+    buffer.send(&[operation("users", "BULK_CREATE", "User", json!(users)), child(1, 9)]);
+    let update =
+        |n: u64| operation(&format!("o{n}"), "UPDATE", "User", json!({"id": n % 1_000, "name": format!("n{n}")}));
+    for first in (0..passing).step_by(50_000) {
+        buffer.send(&(first..passing.min(first + 50_000)).map(update).collect::<Vec<_>>());
+    }
+    let begun = Instant::now();
+    let running = buffer.start();
+    let counted = r#"millrace_records_total{system="database",outcome="applied"}"#;
+    let mut passed = 0.0;
+    while passed < (passing + 1) as f64 {
+        let before = passed;
+        eventually("more of them", || {
+            passed = running.metric(counted).unwrap_or_default();
+            (passed > before).then_some(())
+        });
+    }
+    let (took, peak) = (begun.elapsed(), running.peak_memory().unwrap());
+    let parked = running.metric(r#"millrace_parked_records{system="database"}"#);
+    println!(
+        "{passing} operations in {took:?} past {parked:?} parked, VmHWM {} MiB of a budget of {} MiB",
+        peak >> 20,
+        BUDGET >> 20
+    );
+    assert!(peak <= BUDGET + (64 << 20), "{} MiB", peak >> 20);
+    assert_eq!((parked, lag(&buffer) > passing as i64 - 1), (Some(1.0), true));
+    assert!(running.terminate().success());
 }
 
 fn a_taken_key_waits_while_something_is_parked_that_may_free_it(engine: Engine) {

@@ -42,6 +42,15 @@ pub(super) struct TableColumn {
 }
 
 impl TableShape {
+    /// A table without columns, bound to others.
+    #[cfg(test)]
+    pub(super) fn bound_to(name: &str, others: &[&str]) -> Self {
+        let bound = others.iter().map(|other| (*other).to_owned()).collect();
+        let (key, unique, allowed, version) = (Vec::new(), Vec::new(), None, None);
+        let (columns, read_at) = (Vec::new(), Instant::now());
+        Self { name: name.to_owned(), columns, key, unique, bound, allowed, version, read_at }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.bound.name == name)
     }

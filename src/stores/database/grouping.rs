@@ -109,3 +109,32 @@ fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperat
         alone,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(tables: &[(&str, &[&str])]) -> Vec<String> {
+        let group = |(name, bound): &(&str, &[&str])| StatementGroup {
+            table: Arc::new(TableShape::bound_to(name, bound)),
+            verb: RowVerb::Insert,
+            columns: &[],
+            rows: Vec::new(),
+            of: 0,
+            names: HashSet::new(),
+            unique: false,
+            alone: false,
+        };
+        let mut groups: Vec<StatementGroup<'_>> = tables.iter().map(group).collect();
+        in_one_order(&mut groups);
+        groups.iter().map(|group| group.table.name.clone()).collect()
+    }
+
+    #[test]
+    fn statements_go_in_the_order_of_their_tables_where_no_foreign_key_shows_it() {
+        assert_eq!(order(&[("c", &[]), ("a", &[]), ("b", &[]), ("a", &[])]), ["a", "a", "b", "c"]);
+        // What is bound stays in its order, and holds up what would pass both.
+        assert_eq!(order(&[("c", &["a"]), ("b", &[]), ("a", &["c"])]), ["b", "c", "a"]);
+        assert_eq!(order(&[("d", &[]), ("b", &["d"]), ("a", &[])]), ["a", "d", "b"]);
+    }
+}
