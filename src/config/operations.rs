@@ -44,6 +44,8 @@ pub struct EntityTable {
     pub table: String,
     /// The columns that operations may write; `None`: all.
     pub columns: Option<Vec<String>>,
+    /// The column that counts a row's changes.
+    pub version: String,
 }
 
 /// A server that operations are written to.
@@ -108,6 +110,8 @@ impl DatabaseSettings {
             })
         };
         let retries = Retries::read(settings, "database")?;
+        let name = |text: &str| Some(text.trim().to_owned()).filter(|name| fits(name));
+        let version = settings.require("database.version_column")?.parse("the name of a column", name)?;
         Ok(Self {
             client_id: settings.require_for("database", "kafka.client_id")?.text,
             server: server(settings, ignored, unheard)?,
@@ -116,14 +120,20 @@ impl DatabaseSettings {
             reconnect: millis("database.reconnect_interval_ms")?,
             entities: settings
                 .require("database.entities")?
-                .parse("entities and tables, such as User=Users, or with columns User=Users(id name)", entities)?,
+                .parse("entities and tables, such as User=Users, or with columns User=Users(id name)", |text| {
+                    entities(text, &version)
+                })?,
             create_tables: settings.require("database.create_tables")?.parse("true or false", values::switch)?,
             cache: CacheSettings::read(settings, redis)?,
         })
     }
 }
 
-fn entities(text: &str) -> Option<BTreeMap<String, EntityTable>> {
+fn fits(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 128 && !name.contains(['\0', '(', ')'])
+}
+
+fn entities(text: &str, version: &str) -> Option<BTreeMap<String, EntityTable>> {
     let mut entities = BTreeMap::new();
     for part in values::list(text) {
         let (entity, table) = part.split_once('=')?;
@@ -135,12 +145,11 @@ fn entities(text: &str) -> Option<BTreeMap<String, EntityTable>> {
             None => (table, None),
         };
         let (entity, table) = (entity.trim().to_owned(), table.trim().to_owned());
-        let fits = |name: &str| !name.is_empty() && name.len() <= 128 && !name.contains(['\0', '(', ')']);
         let ours = table.to_ascii_lowercase().starts_with("millrace_");
         if !fits(&entity) || !fits(&table) || ours || columns.as_ref().is_some_and(Vec::is_empty) {
             return None;
         }
-        if entities.insert(entity, EntityTable { table, columns }).is_some() {
+        if entities.insert(entity, EntityTable { table, columns, version: version.to_owned() }).is_some() {
             return None;
         }
     }
@@ -254,6 +263,7 @@ mod tests {
         assert_eq!(settings.server.address(), "localhost:3306/adelante_sumerce");
         assert_eq!((mysql(&[]).user, settings.entities.len(), settings.create_tables), ("root".to_owned(), 7, false));
         assert_eq!(settings.entities["Business"].table, "Businesses");
+        assert_eq!(settings.entities["Business"].version, "version");
         assert_eq!(read(&[("MAX_RETRY_ATTEMPTS", "2")]).unwrap().retries.attempts, 2);
         assert_eq!(read(&[("KAFKA_CLIENT_ID", "mine")]).unwrap().client_id, "mine");
     }

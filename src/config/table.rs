@@ -130,6 +130,7 @@ pub const VARIABLES: &[Variable] = &[
     var("database.health_check_interval_ms", &["DB_HEALTH_CHECK_INTERVAL"], "Milliseconds between two looks whether the database is well.").or("10000").of("database"),
     var("database.reconnect_interval_ms", &["DB_RECONNECT_INTERVAL"], "Milliseconds between two tries to reach it while it is not.").or("5000").of("database"),
     var("database.entities", &["DATABASE_ENTITIES"], "Entities and their tables, separated by commas; with User=Users(id name) only these columns may be written.").or("Business=Businesses,User=Users,Finance=Finances,BusinessModel=BusinessModels,WorkTeam=WorkTeams,Rating=Ratings,SocialEnvironmentalImpact=SocialEnvironmentalImpacts").of("database"),
+    var("database.version_column", &["DATABASE_VERSION_COLUMN"], "The column that counts the changes of a row, for updates that expect a version.").or("version").of("database"),
     var("database.create_tables", &["DATABASE_CREATE_TABLES"], "Whether the tables of the seven entities that ship with the program are made where they are missing.").or("false").of("database"),
     var("database.cache", &["DATABASE_CACHE"], "What becomes of a row in Redis that is written: delete, set (its JSON, as it was committed), or off. Without Redis it is off.").or("delete").of("database"),
     var("database.cache_prefix", &["DATABASE_CACHE_PREFIX"], "What the keys of rows in Redis begin with; entity and id follow, as in business:42.").or("").of("database"),

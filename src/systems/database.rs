@@ -29,7 +29,7 @@ pub const DEFINITION: Definition = Definition {
     topics: |config| vec![config.topic(NAME)],
     group: |config| config.group(NAME),
     versions: Versions { at: |micros| micros, micros: |version| version },
-    deletes: Deletes::Kept,
+    deletes: Deletes::Purged,
     deletion: None,
     documents: false,
     tuned,
@@ -63,6 +63,7 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
     let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
     let system = DatabaseSystem { keys: keys.clone(), ladder };
+    let reader = Arc::new(OperationReader::new(store.clone()));
     let parts = (store, settings, health, keys, cache);
     let prepare = prepare(parts, |(store, settings, health, keys, cache)| async move {
         store.install(&settings).await?;
@@ -73,7 +74,7 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
         }
         Ok(())
     });
-    Ok(Target { sink, reader: Arc::new(OperationReader), prepare, name }.bound_to(system).closed_by(close))
+    Ok(Target { sink, reader, prepare, name }.bound_to(system).closed_by(close))
 }
 
 /// Whatever became of a row's first operation, that there is no such row follows from it.
@@ -127,11 +128,12 @@ impl System for DatabaseSystem {
         tracing::debug!(topic = &*record.at.topic, offset = record.offset, "Received operation from Kafka");
         match operation::decode(payload) {
             Ok(operation) => {
-                let micros = operation.metadata.time_micros.or(record.time_ms().map(|ms| ms.saturating_mul(1_000)));
+                let micros = record.time_ms().map(|ms| ms.saturating_mul(1_000)).or(operation.metadata.time_micros);
                 let identity = Identity {
                     document: document(&operation).into(),
                     // The mark in the database tells copies.
                     message: None,
+                    // The record's own time, which its mark cannot be older than.
                     version: micros.unwrap_or_default(),
                     kind: operation.verb.name(),
                 };

@@ -19,6 +19,7 @@ on_each!(
     a_column_that_was_added_is_found,
     a_child_waits_for_its_parent,
     what_never_comes_is_a_letter_and_so_is_what_waited_behind_it,
+    who_takes_a_key_before_it_is_free_is_refused,
 );
 
 fn user(id: &str, data: Value) -> Value {
@@ -152,6 +153,21 @@ fn an_address_may_go_from_one_row_to_another_in_a_batch(engine: Engine) {
     assert_eq!(emails, ["b@x.co", "a@x.co"]);
 }
 
+/// In one statement the one could free the key before the other takes it.
+fn who_takes_a_key_before_it_is_free_is_refused(engine: Engine) {
+    let buffer = Buffer::new(engine, "database-taken");
+    let email = |id: &str, user: u64, email: &str| operation(id, "UPDATE", "User", json!({"id": user, "email": email}));
+    buffer.send(&[
+        user("1", json!({"id": 1, "name": "n", "email": "b"})),
+        user("2", json!({"id": 2, "name": "n", "email": "a"})),
+        email("3", 2, "b"),
+        email("4", 1, "c"),
+    ]);
+    assert_eq!(buffer.run_once()["dead_lettered"], json!(1));
+    let value = |text: &str| Some(text.to_owned());
+    assert_eq!(buffer.rows("Users", &["id", "email"]), [[value("1"), value("c")], [value("2"), value("a")]]);
+}
+
 fn sql_in_every_string_and_name_is_data(engine: Engine) {
     let buffer = Buffer::new(engine, "database-sql");
     let evil = "'; DROP TABLE \"Users\"; -- ` \\ \" %s ${x} ?";
@@ -244,7 +260,8 @@ fn a_column_that_was_added_is_found(engine: Engine) {
     assert_eq!(classes, ["unknown_column"]);
 }
 
-fn family(buffer: &mut Buffer) {
+/// Parents and children, whose parents have to be there.
+pub fn family(buffer: &mut Buffer) {
     buffer.world.set("DATABASE_ENTITIES", "Parent=parents,Child=children");
     buffer.execute("CREATE TABLE \"parents\" (\"id\" INT PRIMARY KEY)");
     buffer.execute(

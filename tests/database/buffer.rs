@@ -37,6 +37,13 @@ impl Session {
         self.runtime.block_on(sqlx::raw_sql(sql).execute(&mut *connection)).unwrap();
     }
 
+    /// By which the server knows it.
+    fn number(&self) -> String {
+        let mut connection = self.connection.borrow_mut();
+        let ask = sqlx::query_scalar("SELECT CAST(CONNECTION_ID() AS CHAR)");
+        self.runtime.block_on(ask.fetch_one(&mut *connection)).unwrap()
+    }
+
     /// Whether another session is at an update for a while: it waits for a lock.
     pub fn somebody_waits(&self) -> bool {
         let mut connection = self.connection.borrow_mut();
@@ -173,6 +180,32 @@ impl Buffer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connection = runtime.block_on(MySqlConnection::connect(&self.admin)).unwrap();
         Session { runtime, connection: RefCell::new(connection) }
+    }
+
+    /// A session of MariaDB as the program's user; none where the server has none to give.
+    pub fn session_of_user(&self) -> Option<Session> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(MySqlConnection::connect(&self.world.env["DATABASE_CONSUMER_URL"])).ok()?;
+        Some(Session { runtime, connection: RefCell::new(connection) })
+    }
+
+    /// Ends the sessions of the program's user in MariaDB, but for these.
+    pub fn end_sessions(&self, but: &[Session]) {
+        let kept: Vec<String> = but.iter().map(Session::number).collect();
+        let all = "SELECT CAST(ID AS CHAR) FROM information_schema.PROCESSLIST WHERE USER = 'millrace'";
+        for session in self.ask(all.to_owned()).into_iter().flatten().flatten() {
+            if !kept.contains(&session) {
+                // It may have ended by itself.
+                self.try_at(&self.admin, &format!("KILL {session}"));
+            }
+        }
+    }
+
+    fn try_at(&self, url: &str, sql: &str) {
+        block_on(async {
+            let mut connection = MySqlConnection::connect(url).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.ok();
+        });
     }
 
     fn quoted(&self, sql: &str) -> String {

@@ -13,6 +13,7 @@ on_each!(
     the_tables_equal_a_model,
     an_id_that_the_database_makes_is_kept_in_the_mark,
     a_new_entity_needs_no_code,
+    an_update_may_expect_a_version,
 );
 
 fn some(values: &[&str]) -> Vec<Option<String>> {
@@ -136,4 +137,31 @@ fn a_new_entity_needs_no_code(engine: Engine) {
     let mut rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
     rows.sort();
     assert_eq!(rows, [["a", "1", "7"], ["a", "2", "7"], ["b", "1", "6"]]);
+}
+
+fn an_update_may_expect_a_version(engine: Engine) {
+    let mut buffer = Buffer::new(engine, "database-versions");
+    buffer.world.set("DATABASE_ENTITIES", "Note=notes,Plain=plains");
+    buffer.execute("CREATE TABLE \"notes\" (\"id\" INT PRIMARY KEY, \"body\" VARCHAR(20), \"version\" INT NOT NULL)");
+    buffer.execute("CREATE TABLE \"plains\" (\"id\" INT PRIMARY KEY, \"body\" VARCHAR(20))");
+    let update = |id: &str, entity: &str, body: &str, expected: u64| {
+        let mut operation = operation(id, "UPDATE", entity, json!({"id": 1, "body": body}));
+        operation["metadata"]["expectedVersion"] = json!(expected);
+        operation
+    };
+    buffer.send(&[
+        operation("1", "CREATE", "Note", json!({"id": 1, "body": "a", "version": 0})),
+        operation("2", "CREATE", "Plain", json!({"id": 1, "body": "a"})),
+        update("3", "Note", "b", 0),
+        update("4", "Note", "c", 0),
+        update("5", "Note", "d", 1),
+        update("6", "Plain", "b", 0),
+        update("7", "Note", "e", 7),
+    ]);
+    assert_eq!(buffer.run_once()["applied"], json!(4), "{:?}", buffer.letters());
+    assert_eq!(buffer.rows("notes", &["id", "body", "version"]), [some(&["1", "d", "2"])]);
+    let letters = buffer.letters();
+    let classes: Vec<&str> = letters.iter().map(|(class, _)| class.as_str()).collect();
+    assert_eq!(classes, ["version_mismatch", "no_version_column", "version_mismatch"]);
+    assert!(letters[0].1.ends_with("the row is of version 1, and version 0 was expected"), "{}", letters[0].1);
 }

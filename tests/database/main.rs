@@ -19,7 +19,10 @@ mod flow;
 mod lines;
 mod model;
 mod outage;
+mod parked;
 mod planted;
+mod provoked;
+mod replayed;
 mod sessions;
 
 /// The program under test.

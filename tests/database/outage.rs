@@ -52,22 +52,75 @@ fn holds(buffer: &Buffer, model: &Model, operations: u64) {
 }
 
 fn killed_again_and_again_each_operation_is_applied_once(engine: Engine) {
+    killed(engine, 3_000, 5, "50");
+}
+
+/// `cargo test --test database -- --ignored a_hundred_thousand`, with the services.
+mod a_hundred_thousand_operations_through_ten_kills {
+    use super::{Engine, killed};
+
+    #[test]
+    #[ignore = "minutes"]
+    fn mariadb() {
+        killed(Engine::MariaDb, 100_000, 10, "500");
+    }
+
+    #[test]
+    #[ignore = "minutes"]
+    fn postgres() {
+        killed(Engine::Postgres, 100_000, 10, "500");
+    }
+}
+
+/// Kills the program so often while it works on so many operations.
+fn killed(engine: Engine, count: u64, kills: u64, batch: &str) {
     let mut buffer = Buffer::new(engine, "database-killed");
-    buffer.world.set("CONSUMER_BATCH_SIZE", "50");
+    buffer.world.set("CONSUMER_BATCH_SIZE", batch);
     let mut model = Model::new(5);
-    let operations: Vec<_> = (0..3_000).map(|number| model.next(number)).collect();
+    let operations: Vec<_> = (0..count).map(|number| model.next(number)).collect();
     buffer.send(&operations);
     let mut marked = 0;
-    for _ in 0..5 {
+    let step = (count / (kills * 6)) as usize;
+    for _ in 0..kills {
         let running = buffer.start();
         eventually("some operations more", || {
             let now = if buffer.has_table("millrace_operations") { buffer.applied() } else { 0 };
-            (now > marked + 100 || now as u64 == 3_000 - model.letters).then(|| marked = now)
+            (now > marked + step || now as u64 == count - model.letters).then(|| marked = now)
         });
         running.kill();
+        println!("killed with {marked} applied");
     }
     buffer.run_once();
-    holds(&buffer, &model, 3_000);
+    holds(&buffer, &model, count);
+}
+
+#[test]
+fn no_connection_that_is_free_is_an_outage() {
+    let buffer = Buffer::in_world(Engine::MariaDb, World::alone(PROGRAM, "database-connections"));
+    let mut model = Model::new(13);
+    let operations: Vec<_> = (0..600).map(|number| model.next(number)).collect();
+    buffer.send(&operations[..300]);
+    let running = buffer.start();
+    drained(&buffer);
+    buffer.execute("SET GLOBAL max_connections = 10");
+    // Others take what it gives back.
+    let mut others = Vec::new();
+    eventually("no connection to be free", || {
+        buffer.end_sessions(&others);
+        while let Some(session) = buffer.session_of_user() {
+            others.push(session);
+        }
+        running.log().contains("Database is now UNHEALTHY").then_some(())
+    });
+    buffer.send(&operations[300..]);
+    running.await_reason("connections");
+    drop(others);
+    running.await_events("Database is now HEALTHY", 1);
+    drained(&buffer);
+    buffer.execute("SET GLOBAL max_connections = 151");
+    assert!(running.terminate().success());
+    holds(&buffer, &model, 600);
+    assert_eq!(buffer.letters().len() as u64, model.letters);
 }
 
 fn a_read_only_database_is_an_outage(engine: Engine) {

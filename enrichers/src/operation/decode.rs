@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::value::whole;
 use super::{DatabaseOperation, OperationMetadata, RowChange, Verb};
 use crate::envelope::{present, text};
 use crate::json::depth::MAX_DEPTH;
@@ -41,7 +42,11 @@ pub fn decode(payload: &[u8]) -> Result<DatabaseOperation<'_>, DecodeError> {
     if rows.is_empty() {
         return Err(DecodeError::new("empty_bulk", "`data` holds no row"));
     }
-    Ok(DatabaseOperation { verb, entity, rows, shared, metadata: metadata(fields.get("metadata"))? })
+    let metadata = metadata(fields.get("metadata"))?;
+    if metadata.expected_version.is_some() && verb != Verb::Update {
+        return Err(DecodeError::new("bad_metadata", "`metadata.expectedVersion` is for an UPDATE alone"));
+    }
+    Ok(DatabaseOperation { verb, entity, rows, shared, metadata })
 }
 
 type Rows<'a> = (Vec<RowChange<'a>>, Option<Fields<'a>>);
@@ -135,12 +140,20 @@ fn metadata(raw: Option<&RawValue>) -> Result<OperationMetadata<'_>, DecodeError
             Some(time.ok_or_else(unreadable)?)
         }
     };
+    let expected_version = match present(fields.get("expectedVersion")) {
+        None => None,
+        Some(raw) => {
+            let wrong = || DecodeError::new("bad_metadata", "`metadata.expectedVersion` is not a whole number");
+            Some(whole(raw).and_then(|number| i64::try_from(number).ok()).ok_or_else(wrong)?)
+        }
+    };
     let word = |name| {
         text(&fields, name, &format!("metadata.{name}")).map_err(|error| DecodeError { class: "bad_metadata", ..error })
     };
     Ok(OperationMetadata {
         operation_id: operation_id.filter(|id| !id.is_empty()),
         time_micros,
+        expected_version,
         user_id: word("userId")?,
         source: word("source")?,
         action: word("action")?,

@@ -82,6 +82,8 @@ pub struct OperationMetadata<'a> {
     pub operation_id: Option<Cow<'a, str>>,
     /// Microseconds since 1970, UTC.
     pub time_micros: Option<i64>,
+    /// Of an update: the version that the row has to have.
+    pub expected_version: Option<i64>,
     pub user_id: Option<String>,
     pub source: Option<String>,
     pub action: Option<String>,

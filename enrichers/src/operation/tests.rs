@@ -21,6 +21,10 @@ fn with(from: &str, to: &str) -> String {
     CREATE.replace(from, to)
 }
 
+fn update(expected: &str) -> String {
+    with("\"userId\":123", &format!("\"expectedVersion\":{expected}")).replace("CREATE", "UPDATE")
+}
+
 fn raw(text: &str) -> &RawValue {
     serde_json::from_str(text).unwrap()
 }
@@ -90,6 +94,11 @@ fn what_cannot_be_understood_says_why() {
         (with("1699876543210", "\"SECRET\""), "bad_timestamp"),
         (with("\"adelante-sumerce\"", "[\"SECRET\"]"), "bad_metadata"),
         (CREATE.replace("{\"operationId", "[{\"operationId").replace("}}", "}]}"), "bad_metadata"),
+        (with("\"userId\":123", "\"expectedVersion\":1"), "bad_metadata"),
+        (update(r#""1""#), "accepted"),
+        (update("-1"), "accepted"),
+        (update("1.5"), "bad_metadata"),
+        (update(r#""SECRET""#), "bad_metadata"),
         ("[]".to_owned(), "not_an_object"),
         ("{".to_owned(), "not_json"),
         (format!("{}1{}", "[".repeat(200), "]".repeat(200)), "too_deep"),

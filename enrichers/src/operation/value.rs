@@ -159,7 +159,7 @@ fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// A whole number, as a number or as digits in a string.
-fn whole(raw: &RawValue) -> Option<i128> {
+pub(super) fn whole(raw: &RawValue) -> Option<i128> {
     if let Some(text) = json::string(raw) {
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

@@ -1,6 +1,5 @@
 //! One scenario a test: a key that waits waits alone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,28 +13,28 @@ use crate::member::{Member, Setup};
 use crate::model::World;
 use crate::source::Command;
 use crate::store::Faults;
-use crate::world::{Kind, Log};
+use crate::world::Log;
 
 /// 5, 10, 20, 40, 80 s: 155 s.
 fn ladder() -> Ladder {
     Ladder::new(5, 5 * SECOND)
 }
 
-fn laddered() -> Setup {
+pub fn laddered() -> Setup {
     let mut setup = Setup { ladder: Some(ladder()), ..setup() };
     (setup.sink.ordered, setup.sink.one_write_a_document) = (true, true);
     setup
 }
 
 /// The store takes a whole batch in one request, and orders keys by itself.
-fn in_order() -> Setup {
+pub fn in_order() -> Setup {
     let mut setup = Setup { orders_keys: true, ..laddered() };
     setup.sink.one_write_a_document = false;
     setup
 }
 
 /// Keys are refused for so long.
-fn world(log: Log, refused: &[(&str, Duration)]) -> Arc<World> {
+pub fn world(log: Log, refused: &[(&str, Duration)]) -> Arc<World> {
     let world = World::new(1, log, Faults::default(), false);
     let mut keyed = Keyed::new(ladder());
     keyed.refused = refused.iter().map(|(key, time)| ((*key).to_owned(), Instant::now() + *time)).collect();
@@ -43,9 +42,9 @@ fn world(log: Log, refused: &[(&str, Duration)]) -> Arc<World> {
     world
 }
 
-const EVER: Duration = Duration::from_secs(1_000_000);
+pub const EVER: Duration = Duration::from_secs(1_000_000);
 
-fn applied(world: &World) -> usize {
+pub fn applied(world: &World) -> usize {
     world.store.lock().unwrap().keyed.as_ref().unwrap().applied.len()
 }
 
@@ -54,11 +53,11 @@ fn taken(world: &World, offset: i64, begun: Instant) -> Duration {
     world.store.lock().unwrap().keyed.as_ref().unwrap().applied[&(at(0), offset)] - begun
 }
 
-fn letters(world: &World) -> usize {
+pub fn letters(world: &World) -> usize {
     world.letters.lock().unwrap().kept.len()
 }
 
-async fn finish(world: &World, member: Member) -> pipeline::Tally {
+pub async fn finish(world: &World, member: Member) -> pipeline::Tally {
     wait(world, "the end of the log", || world.drained()).await;
     let tally = member.stop().await;
     judge(world);
@@ -162,19 +161,6 @@ async fn a_bulk_waits_for_each_of_its_keys_and_others_for_it() {
         let when: Vec<u64> = (0..7).map(|offset| taken(&world, offset, begun).as_secs()).collect();
         assert_eq!(when, [5, 15, 15, 15, 15, 0, 0]);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_the_store_orders_keys_a_batch_is_one_request() {
-    let mut log = Log::default();
-    (0..90).for_each(|n| good(&mut log, 0, &format!("k{}", n % 3), n));
-    let world = world(log, &[("k1", 3 * SECOND)]);
-    let member = start(&world, 1, in_order()).await;
-    assert_eq!(finish(&world, member).await.applied, 90);
-    // As many as there are batches, and one for what was parked.
-    let requests = world.store.lock().unwrap().requests;
-    println!("{requests} requests");
-    assert_eq!(requests, 90 / 10 + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,55 +309,4 @@ async fn a_key_that_is_busy_catches_up_while_others_go_on() {
     assert_eq!(finish(&world, member).await.applied, 3_000);
     println!("3,000 records, a fifth of one key, after {:?}", begun.elapsed());
     assert!(begun.elapsed() < 120 * SECOND, "{:?}", begun.elapsed());
-}
-
-/// A has a name and gives it up, B takes it: while A's change is parked, B's is no reject.
-#[tokio::test(start_paused = true)]
-async fn what_another_document_stands_in_the_way_of_waits_while_an_earlier_record_is_parked() {
-    for setup in [laddered(), in_order()] {
-        conflict(setup).await;
-    }
-}
-
-async fn conflict(setup: Setup) {
-    let mut log = Log::default();
-    let changes = [("a", "ann"), ("a", "anna"), ("b", "ann"), ("c", "carl"), ("d", "carl")];
-    for (n, (document, body)) in changes.into_iter().enumerate() {
-        log.write(&at(0), n as u64, document, n as i64, body, Kind::Good);
-    }
-    let world = world(log, &[]);
-    world.store.lock().unwrap().keyed.as_mut().unwrap().unique = Some(BTreeMap::new());
-    // A's change is held up until it is refused.
-    world.store.lock().unwrap().throttled.insert((at(0), 1), 6);
-    let mut setup = setup;
-    setup.batch.records = 1;
-    let member = start(&world, 1, setup).await;
-    wait(&world, "the first", || applied(&world) == 1).await;
-    let until = Instant::now() + 8 * SECOND;
-    world.store.lock().unwrap().keyed.as_mut().unwrap().refused.insert("a".into(), until);
-    wait(&world, "the others", || applied(&world) == 4).await;
-    wait(&world, "the end of the log", || world.drained()).await;
-    let tally = member.stop().await;
-    no_violations(&world);
-    // Nothing earlier was parked any more when D was tried last.
-    assert_eq!((tally.applied, tally.dead_lettered), (4, 1));
-    assert_eq!(world.letters.lock().unwrap().kept[&(at(0), 4)].class, "duplicate_key");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_breaker_keeps_what_is_at_the_end_of_its_ladder_from_the_letters() {
-    let mut log = Log::default();
-    (0..1_200).for_each(|n| good(&mut log, 0, &format!("k{n}"), n));
-    let keys: Vec<String> = (0..1_200).map(|n| format!("k{n}")).collect();
-    let refused: Vec<(&str, Duration)> = keys.iter().map(|key| (key.as_str(), EVER)).collect();
-    let world = world(log, &refused);
-    let ladder = Ladder::new(1, SECOND);
-    world.store.lock().unwrap().keyed.as_mut().unwrap().ladder = ladder;
-    let member = start(&world, 1, Setup { ladder: Some(ladder), ..laddered() }).await;
-    wait(&world, "the breaker", || member.proceed.is_open()).await;
-    sleep(600 * SECOND).await;
-    let kept = letters(&world);
-    assert!(kept <= 600, "{kept}");
-    assert!(member.proceed.proceed());
-    assert_eq!(finish(&world, member).await.dead_lettered, 1_200);
 }

@@ -7,6 +7,7 @@
 mod directed;
 mod directed_blame;
 mod directed_group;
+mod directed_ladder;
 mod directed_park;
 mod directed_store;
 mod judge;

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use pipeline::Sink;
+use pipeline::dead_letters::topic_of;
+use pipeline::kafka::{Topic, inspect as inspect_topics};
 use pipeline::sink::{Failure, FailureKind};
 
 use super::{Diagnosis, Level};
 use crate::config::{Config, Database, IndexStore};
 use crate::run::consumer::redis;
 use crate::stores::algolia;
-use crate::stores::database::OperationStore;
+use crate::stores::database::{OperationReader, OperationStore};
 use crate::stores::elasticsearch::{AliasState, Cluster, ElasticsearchClient, ElasticsearchSink, inspect};
 use crate::stores::mongodb::Mongo;
 use crate::stores::postgres::{Postgres, PostgresServer};
+use crate::stores::reader::StoreReader;
 use crate::stores::target::Needed;
 use crate::systems::{Chosen, transactions};
 
@@ -35,7 +39,10 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
                 IndexStore::Sqlite(path) => findings.push(file(path)),
             },
             Needed::Database => findings.push(database(config).await),
-            Needed::Operations => findings.push(operations(config).await),
+            Needed::Operations => {
+                findings.push(operations(config).await);
+                findings.extend(operation_marks(config).await);
+            }
             Needed::MongoDb => findings.push(documents(config).await),
             Needed::Algolia(index) => findings.push(objects(config, index).await),
         }
@@ -77,6 +84,26 @@ async fn operations(config: &Config) -> Diagnosis {
             Diagnosis::fault(OPERATIONS, format!("these tables of entities are not there: {tables}"), advice)
         }
     }
+}
+
+/// Whether what was purged of the marks may come again.
+async fn operation_marks(config: &Config) -> Option<Diagnosis> {
+    let store = OperationStore::new(&config.operations.server, 1).ok()?;
+    let horizon = OperationReader::new(store).horizon().await.ok()??;
+    let (client, topic) = (config.kafka.client_config(), config.topic(crate::systems::database::NAME));
+    let names = vec![topic.clone(), topic_of(&topic)];
+    // Kafka's own trouble is told by the look at Kafka.
+    let found = tokio::task::spawn_blocking(move || inspect_topics(&client, &names).ok()).await.ok()??;
+    let now = Utc::now().timestamp_micros();
+    let kept = |topic: &&Topic| {
+        let since = topic.retention_ms.filter(|ms| *ms >= 0).map(|ms| now.saturating_sub(ms.saturating_mul(1_000)));
+        since.is_none_or(|since| since < horizon)
+    };
+    let topic = found.topics.iter().flatten().find(kept)?;
+    let before = DateTime::from_timestamp_micros(horizon)?.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let what = format!("marks of before {before} were purged, and {} may hold operations of then", topic.name);
+    let advice = "lower its retention.ms to what it was at the purge: read again, they would be applied twice";
+    Some(Diagnosis::note(OPERATIONS, what, advice))
 }
 
 /// Whether an index takes a write that changes nothing.

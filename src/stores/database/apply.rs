@@ -7,88 +7,41 @@ use std::collections::HashMap;
 
 use enrichers::operation::SqlValue;
 use pipeline::mutant;
-use pipeline::sink::{Reject, Waiting};
+use pipeline::sink::Waiting;
 
+use super::applied::{Applied, OperationError, judge};
 use super::dialect::{RowParts, Statement};
-use super::errors::{ErrorMeaning, SqlError};
+use super::errors::SqlError;
 use super::grouping::{StatementGroup, plan};
-use super::held::{HeldRows, may_clear};
+use super::held::HeldRows;
 use super::marks::{self, MarkNote};
-use super::operation::{ResolvedOperation, RowVerb};
+use super::older;
+use super::operation::{ResolvedOperation, RowVerb, RowWrite};
 use super::session::{OperationStore, SqlTransaction};
 
-/// The class of an operation that finds no row to change.
-pub const NO_SUCH_ROW: &str = "no_such_row";
 /// So few operations are redone one by one.
 const FEW: usize = 4;
 /// Bytes of a statement beside its values, at most as far as is known.
 const STATEMENT: usize = 4_096;
 
-/// What became of an operation.
-#[derive(Clone, Debug)]
-pub(super) enum Applied {
-    Done,
-    /// It failed alone, and what it needs may still come.
-    Waits(Reject),
-    /// It failed alone, for good.
-    Rejected(Reject),
-    /// An earlier one of the same row waits, so it was not tried.
-    Behind,
-}
-
-/// Why an operation failed alone.
-#[derive(Clone, Debug)]
-pub(super) enum OperationError {
-    Sql(SqlError),
-    /// There is no row to change.
-    NoRow,
-    /// A row is larger than the packet that the server takes; it would close the connection.
-    TooLarge,
-}
-
-impl From<SqlError> for OperationError {
-    fn from(error: SqlError) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl OperationError {
-    /// Whether what it needs may come by itself.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Sql(error) => error.meaning != ErrorMeaning::Poison,
-            Self::NoRow => true,
-            Self::TooLarge => false,
-        }
-    }
-
-    /// As a reason for a letter; `row` is that of a bulk.
-    fn reject(&self, operation: &ResolvedOperation<'_>, row: Option<usize>) -> Reject {
-        let place = match row {
-            Some(row) => format!("{} of {}, row {row}", operation.verb.name(), operation.table.name),
-            None => format!("{} of {}", operation.verb.name(), operation.table.name),
-        };
-        match self {
-            Self::NoRow => Reject::new(NO_SUCH_ROW, format!("{place}: there is no such row")),
-            Self::TooLarge => {
-                let why = format!("{place}: the row is larger than the server takes (max_allowed_packet)");
-                Reject::new("too_large_for_server", why)
-            }
-            Self::Sql(error) => Reject::new(format!("sql_{}", error.code), format!("{place}: {}", error.why)),
-        }
-    }
-
-    fn is_taken(&self) -> bool {
-        matches!(self, Self::Sql(error) if error.is_taken())
-    }
-
-    /// The error that ends the transaction, if it is one.
-    fn ends(self) -> Result<Self, SqlError> {
-        match self {
-            Self::Sql(error) if !matches!(error.meaning, ErrorMeaning::Ladder | ErrorMeaning::Poison) => Err(error),
-            other => Ok(other),
-        }
-    }
+/// Applies one operation that may be older than what its rows hold: what was written later stays.
+///
+/// # Errors
+/// As [`apply`].
+pub(super) async fn apply_older(
+    store: &OperationStore,
+    operation: &ResolvedOperation<'_>,
+    held: &HeldRows,
+    waiting: &dyn Waiting,
+) -> Result<Applied, SqlError> {
+    let mut transaction = store.begin().await?;
+    let Some(left) = older::left(store, &mut transaction, operation).await? else { return Ok(Applied::Superseded) };
+    let all = [&left];
+    marks::forget(&mut transaction, store.dialect(), &all).await?;
+    let applied = redo(store, &mut transaction, &all, held.clone(), waiting).await?;
+    mark_rejected(store, &mut transaction, &all, &applied).await?;
+    transaction.commit().await?;
+    Ok(applied.into_iter().next().unwrap_or(Applied::Behind))
 }
 
 /// Applies operations, in the order of the log; gives what became of each, in the same order. What is `held` waits already.
@@ -203,23 +156,6 @@ async fn redo(
     Ok(applied)
 }
 
-/// Whether what failed alone may wait. A unique key that is taken is waited for only while something waits that may free it.
-fn judge(
-    why: &OperationError,
-    row: Option<usize>,
-    operation: &ResolvedOperation<'_>,
-    held: &HeldRows,
-    waiting: &dyn Waiting,
-) -> Applied {
-    let (reject, table) = (why.reject(operation, row), &*operation.table);
-    let waits = if why.may_pass() || (why.is_taken() && held.may_clear(table)) {
-        waiting.may_wait(operation.index, &reject.class)
-    } else {
-        why.is_taken() && waiting.conflict_may_wait(operation.index, &reject.class, &|key| may_clear(table, key))
-    };
-    if waits { Applied::Waits(reject) } else { Applied::Rejected(reject) }
-}
-
 /// The parts of a range, the first at the end.
 fn parts(mut range: Vec<usize>) -> Vec<Vec<usize>> {
     if range.len() <= FEW {
@@ -289,14 +225,14 @@ async fn run(
             let (now, later) = rest.split_at(count.clamp(1, rest.len()));
             let done = transaction.execute(&statement(store, group, now), makes_key).await?;
             if group.verb == RowVerb::Update && done.matched != now.len() as u64 {
-                return Err(OperationError::NoRow);
+                return Err(missing(store, transaction, group).await?);
             }
             if group.verb == RowVerb::Delete {
                 let missed = (now.len() as u64).saturating_sub(done.matched);
                 metrics::counter!("millrace_deletes_without_a_row_total").increment(missed);
             }
-            if let (Some(id), Some(of)) = (done.made.filter(|_| makes_key), group.of.first()) {
-                made.insert(*of, MarkNote { made: Some(id), rejected: None });
+            if let Some(id) = done.made.filter(|_| makes_key) {
+                made.insert(group.of, MarkNote { made: Some(id), rejected: None });
             }
             rest = later;
         }
@@ -304,7 +240,25 @@ async fn run(
     Ok(())
 }
 
-fn statement(store: &OperationStore, group: &StatementGroup<'_>, rows: &[&super::operation::RowWrite]) -> Statement {
+/// Why a row was not there to change: with a version that was expected, what it is.
+async fn missing(
+    store: &OperationStore,
+    transaction: &mut SqlTransaction,
+    group: &StatementGroup<'_>,
+) -> Result<OperationError, SqlError> {
+    let table = &group.table;
+    let version = table.version.and_then(|place| table.bound(&[place]).pop());
+    let ([row], Some(version)) = (group.rows.as_slice(), version) else { return Ok(OperationError::NoRow) };
+    let Some(expected) = row.expected else { return Ok(OperationError::NoRow) };
+    let key = table.bound(&table.key);
+    let look_up = store.dialect().look_up(&table.name, &key, Some(&version), &[&row.key], false);
+    let found = transaction.texts(&look_up).await?.into_iter().next();
+    let version =
+        |found: Vec<Option<String>>| OperationError::Version { expected, found: found.into_iter().flatten().next() };
+    Ok(found.map_or(OperationError::NoRow, version))
+}
+
+fn statement(store: &OperationStore, group: &StatementGroup<'_>, rows: &[&RowWrite]) -> Statement {
     let (table, dialect) = (&group.table, store.dialect());
     let (key, columns) = (table.bound(&table.key), table.bound(group.columns));
     match group.verb {
@@ -313,6 +267,16 @@ fn statement(store: &OperationStore, group: &StatementGroup<'_>, rows: &[&super:
             let makes = group.rows.iter().any(|row| row.name.is_none());
             let made = key.first().filter(|_| makes).map(|column| column.name.as_str());
             dialect.insert(&table.name, &columns, &rows, made)
+        }
+        RowVerb::Update if rows.iter().any(|row| row.expected.is_some()) => {
+            let place = table.version.as_slice();
+            let key = [key, table.bound(place)].concat();
+            let expected = |row: &RowWrite| row.expected.map(|version| SqlValue::Integer(version.into()));
+            let keys: Vec<Vec<SqlValue>> =
+                rows.iter().map(|row| row.key.iter().cloned().chain(expected(row)).collect()).collect();
+            let rows: Vec<RowParts<'_>> =
+                keys.iter().zip(rows).map(|(key, row)| (key.as_slice(), row.values.as_slice())).collect();
+            dialect.update(&table.name, &key, &columns, &rows)
         }
         RowVerb::Update => {
             let rows: Vec<RowParts<'_>> = rows.iter().map(|row| (row.key.as_slice(), row.values.as_slice())).collect();

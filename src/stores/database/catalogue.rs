@@ -26,6 +26,8 @@ pub(super) struct TableShape {
     pub(super) bound: BTreeSet<String>,
     /// The columns that operations may write; `None`: all.
     pub(super) allowed: Option<Vec<String>>,
+    /// The column that counts the row's changes, if it has one.
+    pub(super) version: Option<usize>,
     read_at: Instant,
 }
 
@@ -41,6 +43,15 @@ pub(super) struct TableColumn {
 }
 
 impl TableShape {
+    /// A table without columns, bound to others.
+    #[cfg(test)]
+    pub(super) fn bound_to(name: &str, others: &[&str]) -> Self {
+        let bound = others.iter().map(|other| (*other).to_owned()).collect();
+        let (key, unique, allowed, version) = (Vec::new(), Vec::new(), None, None);
+        let (columns, read_at) = (Vec::new(), Instant::now());
+        Self { name: name.to_owned(), columns, key, unique, bound, allowed, version, read_at }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.bound.name == name)
     }
@@ -154,5 +165,7 @@ fn shape(of: &EntityTable, columns: Vec<TableColumn>, indexes: Texts, bound: Tex
         }
     }
     let unique = unique.into_values().collect();
-    TableShape { name: of.table.clone(), columns, key, unique, bound: others, allowed: of.columns.clone(), read_at }
+    let version = columns.iter().position(|column| column.bound.name == of.version);
+    let (name, allowed) = (of.table.clone(), of.columns.clone());
+    TableShape { name, columns, key, unique, bound: others, allowed, version, read_at }
 }

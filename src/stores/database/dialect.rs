@@ -115,6 +115,36 @@ impl Dialect {
         }
     }
 
+    /// The rows of some keys, in one column of texts; `lock` keeps others from changing them.
+    pub(super) fn look_up(
+        self,
+        table: &str,
+        key: &[BoundColumn],
+        shown: Option<&BoundColumn>,
+        rows: &[&[SqlValue]],
+        lock: bool,
+    ) -> Statement {
+        let table = self.quoted(table);
+        let shown = shown.map(|column| format!("t.{}", self.quoted(&column.name)));
+        match self {
+            Self::Mysql => {
+                let shown = shown.map_or_else(|| "''".to_owned(), |name| format!("CAST({name} AS CHAR)"));
+                let lock = if lock { " FOR UPDATE" } else { "" };
+                let sql = format!("SELECT {shown} FROM {table} AS t WHERE {}{lock}", self.among(key, rows.len()));
+                let values = rows.iter().flat_map(|row| row.iter().cloned()).collect();
+                Statement { sql, values: BoundValues::Each(values) }
+            }
+            Self::Postgres => {
+                let shown = shown.map_or_else(|| "''::text".to_owned(), |name| format!("{name}::text"));
+                let lock = if lock { " FOR UPDATE OF t" } else { "" };
+                let rows_given = rows_of(key.len());
+                let sql = format!("SELECT {shown} FROM {table} AS t JOIN {rows_given} ON {}{lock}", self.matched(key));
+                let all = rows.iter().map(|row| row.iter());
+                Statement { sql, values: BoundValues::Columns(by_column(key.len(), all)) }
+            }
+        }
+    }
+
     /// Changes rows, by their keys.
     pub(super) fn update(
         self,
@@ -181,6 +211,15 @@ impl Dialect {
                 let sql = format!("DELETE FROM {table} AS t USING {} WHERE {}", rows_of(key.len()), self.matched(key));
                 Statement { sql, values: BoundValues::Columns(by_column(key.len(), rows.iter().map(|row| row.iter()))) }
             }
+        }
+    }
+
+    /// Single values: of MySQL as they stand, of PostgreSQL each as an array of one text.
+    pub(super) fn one(self, values: &[SqlValue]) -> BoundValues {
+        let text = |value: &SqlValue| vec![value.text().map(|text| text.into_owned())];
+        match self {
+            Self::Mysql => BoundValues::Each(values.to_vec()),
+            Self::Postgres => BoundValues::Columns(values.iter().map(text).collect()),
         }
     }
 

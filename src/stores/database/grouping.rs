@@ -18,12 +18,12 @@ pub(super) struct StatementGroup<'o> {
     pub(super) verb: RowVerb,
     pub(super) columns: &'o [usize],
     pub(super) rows: Vec<&'o RowWrite>,
-    /// The operation of each row, by its place among those that are planned.
-    pub(super) of: Vec<usize>,
+    /// The operation of the first row, by its place among those that are planned.
+    pub(super) of: usize,
     names: HashSet<&'o str>,
     /// Whether it may meet other rows in an index beside the primary key's.
     unique: bool,
-    /// The database makes its key, so it goes alone.
+    /// The database makes its key, or it is told from others by what was done, so it goes alone.
     alone: bool,
 }
 
@@ -35,7 +35,42 @@ pub(super) fn plan<'o>(operations: &[&'o ResolvedOperation<'_>]) -> Vec<Statemen
             place(&mut groups, operation, row, of);
         }
     }
+    groups.iter_mut().for_each(StatementGroup::sort);
+    in_one_order(&mut groups);
     groups
+}
+
+impl StatementGroup<'_> {
+    /// Rows of a statement lock in the order of their names, so that two writers do not wait for each other. No order shows: each is of
+    /// another row, and none frees a unique key.
+    fn sort(&mut self) {
+        if self.rows.len() > 1 {
+            self.rows.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        }
+    }
+
+    /// Whether nothing shows the order of two statements on two tables.
+    fn is_free_of(&self, other: &Self) -> bool {
+        self.table.name != other.table.name && !is_bound(&self.table, &other.table)
+    }
+}
+
+fn is_bound(one: &TableShape, other: &TableShape) -> bool {
+    one.bound.contains(&other.name) || other.bound.contains(&one.name)
+}
+
+/// Brings statements into the order of their tables, as far as nothing shows it.
+fn in_one_order(groups: &mut [StatementGroup<'_>]) {
+    for end in 1..groups.len() {
+        let mut at = end;
+        while let Some([before, this]) = at.checked_sub(1).and_then(|from| groups.get(from..=at))
+            && this.table.name < before.table.name
+            && this.is_free_of(before)
+        {
+            groups.swap(at - 1, at);
+            at -= 1;
+        }
+    }
 }
 
 fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperation<'_>, row: &'o RowWrite, of: usize) {
@@ -44,7 +79,7 @@ fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperat
         RowVerb::Insert | RowVerb::Delete => !table.unique.is_empty(),
         RowVerb::Update => table.touches_unique(&row.columns),
     };
-    let alone = row.name.is_none();
+    let alone = row.name.is_none() || row.expected.is_some();
     for group in groups.iter_mut().rev().take(LOOK_BACK) {
         let same_table = group.table.name == table.name;
         let is_like = same_table && group.verb == row.verb && group.columns == row.columns && !alone && !group.alone;
@@ -53,11 +88,10 @@ fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperat
         let holds = row.name.as_deref().is_some_and(|name| group.names.contains(name));
         if is_like && !holds {
             group.rows.push(row);
-            group.of.push(of);
             group.names.extend(row.name.as_deref());
             return;
         }
-        let bound = group.table.bound.contains(&table.name) || table.bound.contains(&group.table.name);
+        let bound = is_bound(&group.table, table);
         // An id that the database makes may be any.
         let may_meet = same_table && (holds || (unique && group.unique) || alone || group.alone);
         if bound || may_meet {
@@ -69,9 +103,38 @@ fn place<'o>(groups: &mut Vec<StatementGroup<'o>>, operation: &'o ResolvedOperat
         verb: row.verb,
         columns: &row.columns,
         rows: vec![row],
-        of: vec![of],
+        of,
         names: row.name.as_deref().into_iter().collect(),
         unique,
         alone,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(tables: &[(&str, &[&str])]) -> Vec<String> {
+        let group = |(name, bound): &(&str, &[&str])| StatementGroup {
+            table: Arc::new(TableShape::bound_to(name, bound)),
+            verb: RowVerb::Insert,
+            columns: &[],
+            rows: Vec::new(),
+            of: 0,
+            names: HashSet::new(),
+            unique: false,
+            alone: false,
+        };
+        let mut groups: Vec<StatementGroup<'_>> = tables.iter().map(group).collect();
+        in_one_order(&mut groups);
+        groups.iter().map(|group| group.table.name.clone()).collect()
+    }
+
+    #[test]
+    fn statements_go_in_the_order_of_their_tables_where_no_foreign_key_shows_it() {
+        assert_eq!(order(&[("c", &[]), ("a", &[]), ("b", &[]), ("a", &[])]), ["a", "a", "b", "c"]);
+        // What is bound stays in its order, and holds up what would pass both.
+        assert_eq!(order(&[("c", &["a"]), ("b", &[]), ("a", &["c"])]), ["b", "c", "a"]);
+        assert_eq!(order(&[("d", &[]), ("b", &["d"]), ("a", &[])]), ["a", "d", "b"]);
+    }
 }

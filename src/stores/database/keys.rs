@@ -11,7 +11,8 @@ use pipeline::sink::Failure;
 
 use super::catalogue::{Catalogue, TableShape};
 use super::errors::SqlError;
-use super::operation::{row_name, row_names};
+use super::operation::row_name;
+use super::resolver::row_names;
 use super::session::OperationStore;
 use crate::config::EntityTable;
 

@@ -2,28 +2,43 @@
 //!
 //! A rejection is marked, for what is read again after a crash is judged by rows that later operations have changed since.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use enrichers::operation::SqlValue;
 use pipeline::sink::Reject;
 
 use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
-use super::operation::ResolvedOperation;
+use super::operation::{ResolvedOperation, RowVerb, row_hash};
 use super::session::SqlTransaction;
 
 pub(super) const TABLE: &str = "millrace_operations";
+/// The rows of bulks that were applied, for the mark names one row.
+pub(super) const BULK_TABLE: &str = "millrace_bulk_rows";
+/// Written columns: all of them.
+pub(super) const ALL_COLUMNS: &str = "*";
 /// Marks that are looked up at once; a shorter list is filled up, so that the statement is found again.
 const AT_ONCE: usize = 256;
 /// The longest text that a mark keeps of who asked.
 const LONGEST: usize = 191;
 
+fn hexed(name: &str) -> BoundColumn {
+    BoundColumn { name: name.to_owned(), cast: Cast::Hex }
+}
+
+fn typed(name: &str, cast: &str) -> BoundColumn {
+    BoundColumn { name: name.to_owned(), cast: Cast::Type(cast.to_owned()) }
+}
+
+/// What an operation is known by.
+pub(super) fn mark_column() -> BoundColumn {
+    hexed("operation_id")
+}
+
 fn columns() -> Vec<BoundColumn> {
-    let of = |name: &str, cast| BoundColumn { name: name.to_owned(), cast };
-    let typed = |name: &str, cast: &str| of(name, Cast::Type(cast.to_owned()));
     vec![
-        of("operation_id", Cast::Hex),
-        of("payload_digest", Cast::Hex),
+        mark_column(),
+        hexed("payload_digest"),
         typed("operation", "text"),
         typed("entity", "text"),
         typed("made_id", "text"),
@@ -35,6 +50,8 @@ fn columns() -> Vec<BoundColumn> {
         typed("kafka_topic", "text"),
         typed("kafka_partition", "integer"),
         typed("kafka_offset", "bigint"),
+        typed("row_hash", "bigint"),
+        typed("written_columns", "text"),
     ]
 }
 
@@ -65,18 +82,56 @@ pub(super) async fn write(
     operations: &[&ResolvedOperation<'_>],
     notes: &HashMap<usize, MarkNote>,
 ) -> Result<(), SqlError> {
-    let columns = columns();
-    let rows: Vec<Vec<SqlValue>> =
-        operations.iter().enumerate().map(|(place, operation)| row(operation, notes.get(&place))).collect();
-    let mut rest = rows.as_slice();
+    let mut rows: Vec<(&[u8], Vec<SqlValue>)> = operations
+        .iter()
+        .enumerate()
+        .map(|(place, operation)| (operation.write.mark.as_slice(), row(operation, notes.get(&place))))
+        .collect();
+    // One order for all writers.
+    rows.sort_unstable_by_key(|(mark, _)| *mark);
+    let rows: Vec<Vec<SqlValue>> = rows.into_iter().map(|(_, row)| row).collect();
+    insert(transaction, dialect, packet, TABLE, &columns(), &rows).await?;
+    let is_applied = |place: &usize| notes.get(place).is_none_or(|note| note.rejected.is_none());
+    let bulks = operations.iter().enumerate().filter(|(place, one)| one.rows.len() > 1 && is_applied(place));
+    let rows: Vec<Vec<SqlValue>> = bulks.flat_map(|(_, operation)| bulk_rows(operation)).collect();
+    insert(transaction, dialect, packet, BULK_TABLE, &[typed("row_hash", "bigint"), mark_column()], &rows).await
+}
+
+async fn insert(
+    transaction: &mut SqlTransaction,
+    dialect: Dialect,
+    packet: usize,
+    table: &str,
+    columns: &[BoundColumn],
+    rows: &[Vec<SqlValue>],
+) -> Result<(), SqlError> {
+    let bytes = |row: &Vec<SqlValue>| row.iter().map(SqlValue::bytes).sum::<usize>();
+    let row_bytes = rows.iter().map(bytes).max().unwrap_or_default();
+    let mut rest = rows;
     while !rest.is_empty() {
-        let count = dialect.next_chunk(rest.len(), columns.len(), 2_048, packet);
+        let count = dialect.next_chunk(rest.len(), columns.len(), row_bytes, packet);
         let (now, later) = rest.split_at(count);
         let now: Vec<&[SqlValue]> = now.iter().map(Vec::as_slice).collect();
-        transaction.execute(&dialect.insert(TABLE, &columns, &now, None), false).await?;
+        transaction.execute(&dialect.insert(table, columns, &now, None), false).await?;
         rest = later;
     }
     Ok(())
+}
+
+fn bulk_rows(operation: &ResolvedOperation<'_>) -> Vec<Vec<SqlValue>> {
+    let mark = SqlValue::Text(hex::encode(&operation.write.mark));
+    let names: BTreeSet<i64> = operation.rows.iter().filter_map(|row| row.name.as_deref()).map(row_hash).collect();
+    names.into_iter().map(|name| vec![SqlValue::Integer(name.into()), mark.clone()]).collect()
+}
+
+/// The columns that an operation writes, one a line; all where it makes or deletes rows.
+fn written(operation: &ResolvedOperation<'_>) -> String {
+    if operation.rows.iter().any(|row| row.verb != RowVerb::Update) {
+        return ALL_COLUMNS.to_owned();
+    }
+    let places: BTreeSet<usize> = operation.rows.iter().flat_map(|row| row.columns.iter().copied()).collect();
+    let names = places.iter().filter_map(|place| operation.table.columns.get(*place));
+    names.map(|column| column.bound.name.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlValue> {
@@ -101,6 +156,11 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
         text(Some(&write.at.topic)),
         SqlValue::Integer(write.at.partition.into()),
         SqlValue::Integer(write.offset.into()),
+        match operation.rows.as_slice() {
+            [row] => row.name.as_deref().map_or(SqlValue::Null, |name| SqlValue::Integer(row_hash(name).into())),
+            _ => SqlValue::Null,
+        },
+        SqlValue::Text(written(operation)),
     ]
 }
 
@@ -111,7 +171,7 @@ pub(super) async fn forget(
     operations: &[&ResolvedOperation<'_>],
 ) -> Result<(), SqlError> {
     for operation in operations.iter().filter(|operation| operation.rejected_before) {
-        let key: Vec<BoundColumn> = columns().into_iter().take(1).collect();
+        let key = [mark_column()];
         let mark = SqlValue::Text(hex::encode(&operation.write.mark));
         transaction.execute(&dialect.delete(TABLE, &key, &[&[mark]]), false).await?;
     }
@@ -142,7 +202,7 @@ pub(super) async fn look_up(
 }
 
 fn statement(dialect: Dialect, marks: &[String]) -> Statement {
-    let key: Vec<BoundColumn> = columns().into_iter().take(1).collect();
+    let key = [mark_column()];
     let table = dialect.quoted(TABLE);
     match dialect {
         Dialect::Mysql => {

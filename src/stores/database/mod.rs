@@ -1,5 +1,6 @@
 //! The database of an application, written to operation by operation: MySQL, MariaDB and PostgreSQL by one code.
 
+mod applied;
 mod apply;
 mod cache;
 mod catalogue;
@@ -12,12 +13,14 @@ mod install;
 mod keys;
 mod kinds;
 mod marks;
+mod older;
 mod operation;
 mod reader;
+mod resolver;
 mod session;
 mod sink;
 
-pub use apply::NO_SUCH_ROW;
+pub use applied::NO_SUCH_ROW;
 pub use cache::{CacheWriter, RowCache};
 pub use errors::{ErrorCode, ErrorMeaning, MYSQL, POSTGRES};
 pub use health::DatabaseHealth;

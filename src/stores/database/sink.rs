@@ -7,14 +7,16 @@ use std::time::Instant;
 use async_trait::async_trait;
 use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict, Waiting};
 
-use super::apply::{Applied, apply};
+use super::applied::Applied;
+use super::apply::{apply, apply_older};
 use super::cache::{CacheHook, CacheWriter};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
 use super::held::HeldRows;
 use super::marks::{self, Marked};
-use super::operation::{OperationWrite, ResolvedOperation, Unresolved, entity_of, resolve};
+use super::operation::{OperationWrite, ResolvedOperation};
+use super::resolver::{Unresolved, entity_of, resolve};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
 
@@ -165,7 +167,11 @@ impl OperationSink {
             }
             // Whoever applied them may have died before it came to this.
             self.cache.again(&known).await?;
-            self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+            if self.replays {
+                self.replayed(&fresh, judged).await?;
+            } else {
+                self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+            }
             open = again;
         }
         Ok(())
@@ -177,6 +183,27 @@ impl OperationSink {
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
         transaction.commit().await?;
         Ok(marked)
+    }
+
+    /// Applies letters, each in a transaction of its own.
+    async fn replayed(&self, operations: &[ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
+        for operation in operations {
+            let mut restarts = 0;
+            let applied = loop {
+                if judged.held.holds(operation) {
+                    break Applied::Behind;
+                }
+                match apply_older(&self.store, operation, &judged.held, judged.waiting).await {
+                    Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => restarts += 1,
+                    applied => break applied?,
+                }
+            };
+            let applied = [applied];
+            self.cache.after(&[operation], &applied).await?;
+            let [applied] = applied;
+            judged.set(operation, verdict(operation, applied));
+        }
+        Ok(())
     }
 
     /// Applies what was not applied before.
@@ -212,7 +239,6 @@ impl OperationSink {
         }
         Ok(())
     }
-
 }
 
 fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {
@@ -222,6 +248,7 @@ fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {
             tracing::debug!(entity = operation.entity, operation = verb, "Operation processed successfully");
             Verdict::Applied
         }
+        Applied::Superseded => Verdict::Superseded,
         Applied::Behind => Verdict::Behind,
         Applied::Waits(why) => Verdict::Later(why),
         Applied::Rejected(why) => Verdict::Reject(why),

@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use enrichers::operation::SqlValue;
-use pipeline::mutants::{self, Mutant};
+use pipeline::mutant;
 
-use super::super::apply::Applied;
+use super::super::applied::Applied;
 use super::super::catalogue::TableShape;
 use super::super::errors::SqlError;
 use super::super::marks;
 use super::super::operation::ResolvedOperation;
 use super::super::session::OperationStore;
 use super::upkeep::CacheWriter;
-use crate::stores::audit::hex;
 
 /// The cache, where there is one, as it is told of operations.
 pub(in super::super) struct CacheHook(pub(in super::super) Option<Arc<CacheWriter>>);
@@ -21,7 +20,7 @@ pub(in super::super) struct CacheHook(pub(in super::super) Option<Arc<CacheWrite
 impl CacheHook {
     /// A transaction of these begins: nothing is to be done, but with the bug switched on.
     pub(in super::super) async fn before(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
-        if mutants::on(Mutant::CachedBeforeCommit) { self.tell(operations).await } else { Ok(()) }
+        if mutant!(CachedBeforeCommit) { self.tell(operations).await } else { Ok(()) }
     }
 
     /// A transaction of these has ended.
@@ -30,7 +29,7 @@ impl CacheHook {
         operations: &[&ResolvedOperation<'_>],
         applied: &[Applied],
     ) -> Result<(), SqlError> {
-        if mutants::on(Mutant::CachedBeforeCommit) {
+        if mutant!(CachedBeforeCommit) {
             return Ok(());
         }
         let done = operations.iter().zip(applied).filter(|(_, applied)| matches!(applied, Applied::Done));
@@ -63,14 +62,15 @@ pub(super) async fn rows<'o>(
     operations: &[&'o ResolvedOperation<'_>],
 ) -> Result<Vec<WrittenRow<'o>>, SqlError> {
     let makes = |operation: &&&ResolvedOperation<'_>| operation.rows.iter().any(|row| row.name.is_none());
-    let making: Vec<String> = operations.iter().filter(makes).map(|operation| hex(&operation.write.mark)).collect();
+    let making: Vec<String> =
+        operations.iter().filter(makes).map(|operation| hex::encode(&operation.write.mark)).collect();
     let mut marked = HashMap::new();
     if !making.is_empty() {
         marked = marks::look_up(&mut store.begin().await?, store.dialect(), &making).await?;
     }
     let mut rows = Vec::new();
     for operation in operations {
-        let made = || marked.get(&hex(&operation.write.mark)).and_then(|marked| marked.made.clone());
+        let made = || marked.get(&hex::encode(&operation.write.mark)).and_then(|marked| marked.made.clone());
         for row in &operation.rows {
             let made = if row.name.is_none() { made().map(SqlValue::Text) } else { None };
             let key = made.map_or_else(|| row.key.clone(), |id| vec![id]);
