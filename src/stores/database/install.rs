@@ -25,6 +25,11 @@ macro_rules! migrations {
                 name: "dirty_keys",
                 sql: include_str!(concat!("../../../migrations/operations/", $database, "/0002_dirty_keys.sql")),
             },
+            Migration {
+                version: 3,
+                name: "written_rows",
+                sql: include_str!(concat!("../../../migrations/operations/", $database, "/0003_written_rows.sql")),
+            },
         ]
     };
 }
