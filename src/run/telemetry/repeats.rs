@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::LogFields;
+use super::json_lines::LogFields;
 
 /// How often one line is said again.
 const AGAIN: Duration = Duration::from_secs(60);
