@@ -16,8 +16,8 @@ use chrono::{DateTime, Utc};
 use millrace::stores::elasticsearch::document::Document;
 use millrace::synthetic::GeneratorOptions as Synthetic;
 use millrace::systems::transactions::Transactions;
-use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
+use pipeline::engine::batcher::{BatchLimits, Batcher};
 use pipeline::sink::{Failure, Order, SinkLimits, Verdict};
 use pipeline::{Engine, EngineOptions, EngineParts, Record, RetryPolicy, Sink, Status, TopicPartition, bind, feed};
 

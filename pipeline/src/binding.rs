@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::lane::Ladder;
+use crate::park::lane::Ladder;
 use crate::record::Record;
 use crate::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Waiting, Write};
 use crate::system::{Decoded, System};

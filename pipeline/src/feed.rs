@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::batcher::Batch;
-use crate::leases::Leases;
-use crate::offset_tracker::Frontier;
+use crate::engine::batcher::Batch;
+use crate::offsets::leases::Leases;
+use crate::offsets::offset_tracker::Frontier;
 use crate::record::TopicPartition;
 
 /// Partitions that are being taken away.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::ongoing::Ongoing;
+use crate::engine::ongoing::Ongoing;
 
 /// Why something is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
-use crate::lane::Ladder;
+use crate::park::lane::Ladder;
 use crate::record::Record;
 use crate::sink::{Reject, Write};
 

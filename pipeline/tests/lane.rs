@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pipeline::lane::{Ladder, Lane};
+use pipeline::park::lane::{Ladder, Lane};
 use pipeline::{Record, TopicPartition};
 use proptest::prelude::*;
 use tokio::time::Instant;

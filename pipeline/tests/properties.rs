@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pipeline::batcher::{Batch, BatchLimits, Batcher, Span};
-use pipeline::offset_tracker::{OffsetTracker, Seq};
+use pipeline::engine::batcher::{Batch, BatchLimits, Batcher, Span};
+use pipeline::offsets::offset_tracker::{OffsetTracker, Seq};
 use pipeline::{Epoch, Record, TopicPartition};
 use proptest::prelude::*;
 

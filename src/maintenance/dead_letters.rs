@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pipeline::dead_letters::header;
-use pipeline::settled::LetterKey;
+use pipeline::offsets::settled::LetterKey;
 use pipeline::{Record, TopicPartition};
 
 /// A letter as it was read: the record as it was before it died, and what its headers tell.

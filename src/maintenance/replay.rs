@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pipeline::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
+use pipeline::engine::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::mutant;
 use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::Decoded;

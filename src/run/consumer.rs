@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pipeline::batcher::BatchLimits;
 use pipeline::dedupe::MarkStore;
+use pipeline::engine::batcher::BatchLimits;
 use pipeline::kafka::{
     FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, StateTopic, ensure_dead_letter_topics, fit_largest_message,
 };

@@ -8,7 +8,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::gaps::Gaps;
 use super::offsets::PartitionOffsets;
 use crate::mutant;
-use crate::offset_tracker::Frontier;
+use crate::offsets::offset_tracker::Frontier;
 use crate::record::{Epoch, TopicPartition};
 
 /// One assigned partition.
@@ -253,7 +253,7 @@ pub(super) fn partitions_of(list: &TopicPartitionList, topics: &[Arc<str>]) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::offset_tracker::Position;
+    use crate::offsets::offset_tracker::Position;
 
     const EPOCH: Epoch = Epoch(1);
 

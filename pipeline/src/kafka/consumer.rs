@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::assignment::Assignment;
 use super::monitor::Monitor;
-use crate::batcher::{Batch, BatchLimits, Batcher};
+use crate::engine::batcher::{Batch, BatchLimits, Batcher};
 use crate::record::{Header, Record, TopicPartition};
 
 /// What a Kafka feed reads and how.

@@ -20,7 +20,7 @@ use super::rights::Rights;
 use super::stalls::Stalls;
 use super::steady::Steady;
 use super::stuck::{Remedy, Stuck};
-use crate::batcher::Batcher;
+use crate::engine::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
 

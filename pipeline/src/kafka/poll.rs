@@ -27,7 +27,7 @@ use super::monitor::Monitor;
 use super::starts::{Late, Opening};
 use super::state::StateTopic;
 use super::stuck::Remedy;
-use crate::batcher::{Batch, Batcher};
+use crate::engine::batcher::{Batch, Batcher};
 use crate::feed::Intake;
 use crate::state::{Loss, LossBook, LossKey};
 use crate::status::Status;

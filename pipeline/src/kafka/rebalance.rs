@@ -16,7 +16,7 @@ use super::poll::KafkaFeed;
 use super::starts::{Opening, Starts, begin};
 use crate::feed::Revocation;
 use crate::mutant;
-use crate::offset_tracker::Frontier;
+use crate::offsets::offset_tracker::Frontier;
 use crate::record::TopicPartition;
 
 impl KafkaFeed {

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::REQUEST;
 use super::read::{read_topic, reader};
 use super::topics::{TopicError, list};
-use crate::settled::SettledBook;
+use crate::offsets::settled::SettledBook;
 use crate::state::{Loss, LossBook, StateEntry, acknowledge};
 
 /// Why the state topic could not be read or written.

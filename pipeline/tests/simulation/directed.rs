@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipeline::batcher::BatchLimits;
+use pipeline::engine::batcher::BatchLimits;
 use pipeline::sink::SinkLimits;
 use pipeline::{Tally, TopicPartition};
 use tokio::time::Instant;

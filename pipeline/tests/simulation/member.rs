@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pipeline::batcher::{BatchLimits, Batcher};
 use pipeline::dedupe::Mark;
+use pipeline::engine::batcher::{BatchLimits, Batcher};
 use pipeline::feed;
 use pipeline::sink::SinkLimits;
 use pipeline::{

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pipeline::batcher::{Batch, BatchLimits, Batcher};
+use pipeline::engine::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::feed::{Intake, Revocation};
-use pipeline::offset_tracker::Frontier;
+use pipeline::offsets::offset_tracker::Frontier;
 use pipeline::{Epoch, TopicPartition};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pipeline::Record;
 use pipeline::kafka::owned_headers;
-use pipeline::settled::{MendedAs, Settled};
+use pipeline::offsets::settled::{MendedAs, Settled};
 use pipeline::sink::Order;
 use pipeline::system::Decoded;
 use rdkafka::message::{Header, OwnedHeaders};

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, read_topic};
-use pipeline::settled::{Settled, settle as settle_entry};
+use pipeline::offsets::settled::{Settled, settle as settle_entry};
 use pipeline::state::StateEntry;
 use pipeline::{Outcome, Record, TopicPartition};
 use serde_json::{Map, Value, json};

@@ -11,7 +11,7 @@ mod topic_log;
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
 use pipeline::dedupe::Mark;
-use pipeline::settled::{MendedAs, Settled};
+use pipeline::offsets::settled::{MendedAs, Settled};
 use pipeline::sink::{Failure as StoreFailure, Order};
 use pipeline::system::Decoded;
 use thiserror::Error;

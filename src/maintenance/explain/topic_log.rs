@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, Topic, inspect, ranges, read_ranges, read_topic, standings};
-use pipeline::settled::SettledBook;
+use pipeline::offsets::settled::SettledBook;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;

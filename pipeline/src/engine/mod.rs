@@ -3,6 +3,12 @@
 //! It owns the offset tracker and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
 //! passes an unfinished batch, that at most the byte budget is in flight, and that a revocation is answered in time.
 
+pub(crate) mod batch;
+pub mod batcher;
+pub(crate) mod finished_batch;
+pub(crate) mod inflight;
+pub(crate) mod ongoing;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +18,19 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::batch::{BatchContext, Turn, process};
-use crate::batcher::{Batch, Span};
 use crate::binding::Binding;
-use crate::climb::climb;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
+use crate::engine::batch::{BatchContext, Turn, process};
+use crate::engine::batcher::{Batch, Span};
+use crate::engine::finished_batch::{FinishedBatch, report};
+use crate::engine::inflight::InFlight;
 use crate::feed::{Feed, Revocation};
-use crate::finished_batch::{FinishedBatch, report};
-use crate::inflight::InFlight;
 use crate::mutant;
-use crate::offset_tracker::{Frontier, OffsetTracker, Seq};
+use crate::offsets::offset_tracker::{Frontier, OffsetTracker, Seq};
 use crate::outcome::Tally;
 use crate::park::Park;
+use crate::park::climb::climb;
 use crate::record::TopicPartition;
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};

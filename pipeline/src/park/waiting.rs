@@ -1,9 +1,9 @@
 //! What a request is told of the park: whether a write of it that cannot pass now may wait, or is a reject.
 
-use crate::batcher::Span;
-use crate::group::WriteOrigin;
+use crate::engine::batcher::Span;
 use crate::park::Park;
 use crate::sink::{Failure, Reject, Verdict, Waiting};
+use crate::write::group::WriteOrigin;
 
 /// The park, for the writes of a request.
 pub(crate) struct RequestWaiting<'a> {

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::batcher::Span;
 use crate::binding::Writes;
-use crate::group::{Group, WriteOrigin};
-use crate::judge::Coordinate;
-use crate::offset_tracker::Seq;
+use crate::engine::batcher::Span;
+use crate::offsets::offset_tracker::Seq;
 use crate::outcome::RecordResult;
 use crate::park::Park;
-use crate::waiting::RequestWaiting;
+use crate::park::waiting::RequestWaiting;
+use crate::write::group::{Group, WriteOrigin};
+use crate::write::judge::Coordinate;
 
 /// One call of [`Writer::write`](crate::write::Writer::write).
 pub(crate) struct WriteRun<'a> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::offset_tracker::Seq;
+use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, Tally};
 
 /// A batch that is finished, but for what it left parked.

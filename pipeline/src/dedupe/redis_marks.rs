@@ -13,8 +13,8 @@ use redis::{Client, FromRedisValue, Pipeline, RedisError, TlsCertificates, Value
 use tokio::sync::OnceCell;
 
 use crate::dedupe::{Known, MarkStore, Marks};
+use crate::engine::ongoing::Ongoing;
 use crate::mutant;
-use crate::ongoing::Ongoing;
 use crate::record::TopicPartition;
 
 const DAY: u64 = 24 * 60 * 60;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::batcher::Span;
 use crate::binding::Writes;
-use crate::judge::{Coordinate, JudgeStep};
-use crate::leases::Leases;
+use crate::engine::batcher::Span;
+use crate::offsets::leases::Leases;
 use crate::outcome::RecordResult;
 use crate::sink::{Failure, Reject, SinkLimits};
+use crate::write::judge::{Coordinate, JudgeStep};
 
 /// Where the record of a write stands.
 pub(crate) struct WriteOrigin {

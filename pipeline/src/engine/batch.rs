@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::batcher::{Batch, Span};
 use crate::binding::{Binding, DecodedBatch, Enriched};
-use crate::climb::{leave, queued};
 use crate::dead_letters::{DeadLetter, DeadLetters};
 use crate::dedupe::{Candidate, Dedupe, Mark};
-use crate::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
-use crate::leases::Leases;
+use crate::engine::batcher::{Batch, Span};
+use crate::engine::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
 use crate::mutant;
-use crate::offset_tracker::Seq;
+use crate::offsets::leases::Leases;
+use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
+use crate::park::climb::{leave, queued};
 use crate::sink::Failure;
 use crate::status::Status;
 use crate::system::{Decoded, Identity};

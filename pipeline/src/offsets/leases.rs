@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::batcher::Span;
+use crate::engine::batcher::Span;
 use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 

@@ -4,6 +4,8 @@
 //! only saves work: a mark is made after success alone, a record that was ever offered before (at or below the highest
 //! offset marked under an earlier assignment) is never skipped, and trouble with the store means "fresh".
 
+pub mod redis_marks;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use sha2::{Digest, Sha256};
 
-use crate::batcher::Span;
+use crate::engine::batcher::Span;
 use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 

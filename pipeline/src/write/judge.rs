@@ -11,9 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use rand::Rng;
 use tokio::time::Instant;
 
-use crate::breaker::Breaker;
 use crate::mutant;
 use crate::record::TopicPartition;
+use crate::write::breaker::Breaker;
 
 /// Pairs of tries in an attempt.
 const PAIRS: usize = 5;

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::mutant;
-use crate::offset_tracker::Seq;
+use crate::offsets::offset_tracker::Seq;
 use crate::sink::SinkLimits;
 use crate::system::Identity;
 

@@ -4,6 +4,10 @@
 //! the commit never passes a record that waits, and that what waits is left alone when its partition goes. It never holds
 //! what is read after it from any other key.
 
+pub(crate) mod climb;
+pub mod lane;
+pub(crate) mod waiting;
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -14,10 +18,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::batcher::{Batch, Span};
-use crate::lane::{Ladder, Lane};
+use crate::engine::batcher::{Batch, Span};
 use crate::mutant;
-use crate::offset_tracker::Frontier;
+use crate::offsets::offset_tracker::Frontier;
+use crate::park::lane::{Ladder, Lane};
 use crate::record::{Epoch, Record, TopicPartition};
 use crate::sink::Reject;
 
@@ -259,7 +263,7 @@ mod tests {
     use metrics::{Counter, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
     use super::*;
-    use crate::offset_tracker::Position;
+    use crate::offsets::offset_tracker::Position;
 
     /// The gauges by name.
     #[derive(Default)]

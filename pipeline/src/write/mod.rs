@@ -4,6 +4,11 @@
 //! itself to blame is for the judge to say. It guarantees that an outage rejects nothing and that nothing is sent for a
 //! partition that was taken away.
 
+pub(crate) mod breaker;
+pub(crate) mod group;
+pub(crate) mod judge;
+pub(crate) mod write_run;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +18,21 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
-use crate::batcher::Span;
 use crate::binding::{Binding, Writes};
-use crate::breaker::WINDOW;
-use crate::group::{Group, Suspicion, abandon, halve, next, reject, requests};
-use crate::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
-use crate::leases::Leases;
+use crate::engine::batcher::Span;
 use crate::mutant;
-use crate::offset_tracker::Seq;
+use crate::offsets::leases::Leases;
+use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult};
 use crate::park::Park;
 use crate::sink::{Failure, FailureKind, Reject, Verdict};
 use crate::status::Status;
-use crate::write_run::WriteRun;
+use crate::write::breaker::WINDOW;
+use crate::write::group::{Group, Suspicion, abandon, halve, next, reject, requests};
+use crate::write::judge::{Coordinate, Judge, JudgeStep, SUSPECTS, plan};
+use crate::write::write_run::WriteRun;
 
-pub(crate) use crate::group::WriteOrigin;
+pub(crate) use crate::write::group::WriteOrigin;
 
 /// Times in a row that a request is asked to wait, until it is halved.
 const WAITS: u32 = 5;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::batcher::Span;
+use crate::engine::batcher::Span;
 use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 

@@ -6,11 +6,11 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::batch::{BatchContext, BatchItem, items, register, send_dead_letters, set, succeeded, waves, write};
-use crate::batcher::{Batch, Span};
 use crate::binding::DecodedBatch;
-use crate::inflight::InFlight;
-use crate::offset_tracker::Seq;
+use crate::engine::batch::{BatchContext, BatchItem, items, register, send_dead_letters, set, succeeded, waves, write};
+use crate::engine::batcher::{Batch, Span};
+use crate::engine::inflight::InFlight;
+use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
 use crate::record::Record;
