@@ -34,6 +34,8 @@ pub enum Mode {
     Items { status: u16, kind: &'static str, one_in: u64 },
     /// Requests that hold these bytes are cut before they reach the store.
     Choke(&'static str),
+    /// The store is too busy for the items of requests that hold these bytes, and takes all others.
+    BusyWrites(&'static str),
 }
 
 /// How it stands.
@@ -224,6 +226,11 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Mode::Slow if bulk => shared.tell("slow"),
         Mode::Items { status, kind, one_in } if bulk => {
             if let Some(answer) = shared.some_fail(&parts, &body, *status, kind, *one_in).await {
+                return plain(StatusCode::OK, "application/json", Body::from(answer));
+            }
+        }
+        Mode::BusyWrites(word) if bulk && String::from_utf8_lossy(&body).contains(word) => {
+            if let Some(answer) = shared.some_fail(&parts, &body, 429, "es_rejected_execution_exception", 1).await {
                 return plain(StatusCode::OK, "application/json", Body::from(answer));
             }
         }

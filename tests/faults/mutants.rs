@@ -21,7 +21,7 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::RememberBeforeSuccess | Mutant::DeadRemembered => ("stream", LETTER),
         Mutant::SharedDedupe => ("audit-refuses", LETTER),
         Mutant::HighestIgnored => ("middle", &["nothing is lost", "the newest version wins"]),
-        Mutant::BusyCounted => ("busy", SOUND),
+        Mutant::BusyCounted => ("busy-writes", SOUND),
         Mutant::VersionsLeftOff => ("stream", &["the newest version wins", "nothing is resurrected"]),
         Mutant::EqualRefused => ("stream", &["the later of equals wins"]),
         Mutant::TombstonesLeftOff => ("stream", &["nothing is resurrected"]),

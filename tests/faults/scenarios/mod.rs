@@ -61,6 +61,7 @@ scenarios! {
     "lies" store::lies, "503, a page with 200, half an answer, an answer that never comes";
     "index-away" store::index_away, "the index closed, the alias missing, a disk-flood block for 60 s";
     "busy" small::busy, "a small node that answers 429 for items and for requests";
+    "busy-writes" store::busy_writes, "a store that answers 429 to every write and takes every no-op";
     "too-large" small::too_large, "a small node that answers 413";
     "mapping" store::mapping, "a mapping that rejects everything, mended";
     "choke" store::choke, "documents that always time out, their letters replayed at an older and an equal version";

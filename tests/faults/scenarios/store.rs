@@ -140,6 +140,23 @@ pub fn choke(mutant: Option<Mutant>) -> Judged<Report> {
     judge(&mut arena)
 }
 
+/// However long the store is too busy for every write, and takes every no-op, none is given up.
+pub fn busy_writes(mutant: Option<Mutant>) -> Judged<Report> {
+    let mut arena = Arena::new("busy-writes", mutant);
+    // Each write alone in its request, so that each could be blamed.
+    arena.set("CONSUMER_BATCH_SIZE", "1");
+    arena.set("RETRY_DELAY_MS", "200");
+    arena.start();
+    arena.members[0].await_ready();
+    arena.liar.set(Mode::BusyWrites("search_content"));
+    arena.note("busy stores");
+    arena.send(&stream(1, 300));
+    sleep(Duration::from_secs(30));
+    happened("the store was busy", arena.liar.told().contains_key("items"))?;
+    arena.liar.set(Mode::Honest);
+    judge(&mut arena)
+}
+
 pub fn purged(mutant: Option<Mutant>) -> Judged<Report> {
     let mut arena = Arena::new("purged", mutant);
     arena.without_audit();
