@@ -1,6 +1,6 @@
 //! What a batch leaves to the park, and a run of what is there: it goes the way of a batch, and what may still pass later stays.
 //!
-//! A run owns its records until it results, and waits for what a batch waits for, but for other batches: nothing else that is on
+//! A run owns its records until it ends, and waits for what a batch waits for, but for other batches: nothing else that is on
 //! its way holds one of its keys. It guarantees that a record is only tried when those before it on its keys have their
 //! outcome, the broker's word on a dead letter among it.
 

@@ -198,9 +198,7 @@ impl OperationSink {
                     applied => break applied?,
                 }
             };
-            let applied = [applied];
-            self.cache.after(&[operation], &applied).await?;
-            let [applied] = applied;
+            self.cache.after(&[operation], std::slice::from_ref(&applied)).await?;
             judged.set(operation, verdict(operation, applied));
         }
         Ok(())
