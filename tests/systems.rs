@@ -9,8 +9,10 @@
     reason = "in a test a panic is the answer"
 )]
 
+use std::collections::BTreeSet;
+
 use millrace::config::Config;
-use millrace::systems::{Definition, SYSTEMS};
+use millrace::systems::{ConsumerGroup, Definition, SYSTEMS};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -38,7 +40,7 @@ fn the_readme_has_every_system_with_its_topics() {
             (system, topic.clone())
         })
         .collect();
-    let systems = SYSTEMS.iter().map(|system| (system.name.to_owned(), (system.topics)(&config).join(", ")));
+    let systems = SYSTEMS.iter().map(|system| (system.name.to_owned(), system.topics(&config).join(", ")));
     assert_eq!(rows, systems.collect::<Vec<_>>());
 }
 
@@ -58,18 +60,27 @@ fn each_system_has_its_place_in_compose_and_kubernetes() {
 #[test]
 fn groups_and_names_are_each_used_once() {
     let config = Config::from_variables([]).unwrap();
-    let count =
-        |of: &dyn Fn(&Definition) -> String| SYSTEMS.iter().map(of).collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(&|system| system.name.to_owned()), SYSTEMS.len());
-    assert_eq!(count(&|system| (system.group)(&config)), SYSTEMS.len());
+    let names: BTreeSet<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+    assert_eq!(names.len(), SYSTEMS.len());
+    let groups: Vec<ConsumerGroup> = SYSTEMS.iter().flat_map(|system| (system.groups)(&config)).collect();
+    let ids: BTreeSet<&str> = groups.iter().map(|group| group.id.as_str()).collect();
+    let consumers: BTreeSet<&str> = groups.iter().map(|group| group.consumer).collect();
+    assert_eq!((ids.len(), consumers.len()), (groups.len(), groups.len()));
 }
 
 #[test]
-fn each_system_reads_a_topic_in_a_group() {
+fn each_group_reads_a_topic_and_is_known_by_its_system() {
     let config = Config::from_variables([]).unwrap();
     for system in SYSTEMS {
-        let named = |names: &[String]| !names.is_empty() && names.iter().all(|name| !name.is_empty());
-        assert!(named(&(system.topics)(&config)) && named(&[(system.group)(&config)]), "{}", system.name);
+        let groups = (system.groups)(&config);
+        assert!(!groups.is_empty(), "{}", system.name);
+        // Where documents are compared with a log, one group says how far it was read.
+        assert!(!system.documents || groups.len() == 1, "{}", system.name);
+        for group in groups {
+            let named = !group.topics.is_empty() && group.topics.iter().all(|name| !name.is_empty());
+            assert!(named && !group.id.is_empty(), "{}", group.consumer);
+            assert!(group.consumer.starts_with(system.name), "{}", group.consumer);
+        }
     }
 }
 
@@ -79,7 +90,7 @@ fn a_projection_reads_what_its_primary_reads() {
     for system in SYSTEMS {
         let Some(projection) = &system.projection else { continue };
         let primary = SYSTEMS.iter().find(|other| other.name == projection.of).unwrap();
-        assert_eq!((system.topics)(&config), (primary.topics)(&config), "{}", system.name);
+        assert_eq!(system.topics(&config), primary.topics(&config), "{}", system.name);
         assert!(primary.projection.is_none() && system.generator.is_none(), "{}", system.name);
     }
 }

@@ -47,7 +47,7 @@ pub async fn erase(args: EraseArgs, config: Config) -> Result<(), CommandFailure
     if args.user.trim().is_empty() {
         return Err(CommandFailure::usage("USER is empty: give the id of a person"));
     }
-    let named = args.systems.iter().map(|name| systems::find(name).map_err(CommandFailure::usage));
+    let named = args.systems.iter().map(|name| systems::find(name).map_err(CommandFailure::from));
     let mut systems: Vec<&'static Definition> = named.collect::<Result<_, _>>()?;
     if systems.is_empty() {
         // The rows that operations write are the application's own.

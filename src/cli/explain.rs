@@ -36,7 +36,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// The store is not as the log says; or that it could not be told.
 pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFailure> {
-    let system = systems::find(&args.system).map_err(CommandFailure::usage)?;
+    let system = systems::find(&args.system)?;
     let style = ProgressStyle::with_template("reading the log [{bar:40}] {human_pos:>10}/{human_len}");
     let bar = ProgressBar::new(0).with_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
     let shown = bar.clone();

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
+use crate::run::blocking::blocking;
 use crate::systems;
 
 /// `millrace losses`
@@ -32,14 +33,13 @@ pub struct LossesArgs {
 /// Findings, while one stands that nobody has acknowledged; or the brokers do not answer.
 pub async fn losses(args: LossesArgs, config: Config) -> Result<(), CommandFailure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
-    let chosen = systems::choose(names, &config).map_err(CommandFailure::usage)?;
-    let groups: Vec<String> = chosen.iter().map(|chosen| (chosen.system.group)(&config)).collect();
+    let chosen = systems::choose(names, &config)?;
+    let groups: Vec<String> = systems::groups_of(&chosen, &config).into_iter().map(|group| group.id).collect();
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let brokers = config.kafka.bootstrap_servers.clone();
     let (named, all) = (args.acknowledge, args.acknowledge_all);
-    // librdkafka blocks; the task does not panic, so it only fails at the end of the program.
-    let asked = tokio::task::spawn_blocking(move || acknowledged(&state, &groups, &named, all, &brokers)).await;
-    let losses = asked.map_err(|error| CommandFailure::internal(error.to_string()))??;
+    let ask = move || acknowledged(&state, &groups, &named, all, &brokers);
+    let losses = blocking(CommandFailure::internal, ask).await?;
     for loss in &losses {
         show(loss, args.json)?;
     }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
 use crate::stores::follow_up::Refusal;
-use crate::systems::{self, Chosen};
+use crate::systems::{self, Chosen, ConsumerGroup, Definition};
 
 /// Refused follow-ups that `/health` names; it counts them all.
 const NAMED: usize = 10;
@@ -73,18 +73,22 @@ pub(super) fn consumers(
     config: &Config,
     options: &RunOptions,
 ) -> Result<Vec<Member>, CommandFailure> {
-    let chosen = systems::choose(names, config).map_err(CommandFailure::usage)?;
-    let config = Arc::new(config.shared_by(chosen.len()));
-    let made = |Chosen { system, brought_along }: Chosen| {
+    let chosen = systems::choose(names, config)?;
+    let config = Arc::new(config.shared_by(systems::groups_of(&chosen, config).len()));
+    let each = |Chosen { system, brought_along }: Chosen| {
+        (system.groups)(&config).into_iter().map(move |group| (system, group, brought_along))
+    };
+    let made = |(system, group, brought_along): (&'static Definition, ConsumerGroup, bool)| {
         let (config, options) = (config.clone(), options.clone());
         let make = move || -> Result<Consumer, CommandFailure> {
-            Ok(Consumer::new(system.setup(&config, Order::Log)?, &(system.tuned)(&config), &options)?)
+            let setup = system.setup_of(&config, group.clone(), Order::Log)?;
+            Ok(Consumer::new(setup, &(system.tuned)(&config), &options)?)
         };
         let consumer = make()?;
         let current = Current::new(consumer.shown.clone());
         Ok(Member { consumer, brought_along, current, make: Box::new(make) })
     };
-    chosen.into_iter().map(made).collect()
+    chosen.into_iter().flat_map(each).map(made).collect()
 }
 
 /// A system as the HTTP server sees it.

@@ -29,6 +29,8 @@ use crate::maintenance::replay::ReplayError;
 use crate::run::http::HttpError;
 use crate::run::telemetry::{self, TelemetryError};
 use crate::stores::target::SetupError;
+use crate::synthetic::OptionsError;
+use crate::systems::ChoiceError;
 
 /// How the process ends, after `sysexits.h` of BSD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +94,18 @@ impl CommandFailure {
     /// Configuration that cannot be used.
     pub fn config(message: impl Into<String>) -> Self {
         Self { code: CommandExit::Config, message: message.into() }
+    }
+}
+
+impl From<ChoiceError> for CommandFailure {
+    fn from(error: ChoiceError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<OptionsError> for CommandFailure {
+    fn from(error: OptionsError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 

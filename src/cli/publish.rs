@@ -138,10 +138,10 @@ fn generated(name: &str) -> Result<(&'static Definition, Generator), CommandFail
 /// Brokers that cannot be reached, a topic that cannot be created, messages that did not arrive.
 pub fn run(args: &PublishArgs, config: &Config) -> Result<(), CommandFailure> {
     let options = args.options()?;
-    let counts = options.counts().map_err(CommandFailure::usage)?;
+    let counts = options.counts()?;
     let (system, generator) = generated(&args.system)?;
-    let messages = generator(&options).map_err(CommandFailure::usage)?;
-    let topics = (system.topics)(config);
+    let messages = generator(&options)?;
+    let topics = system.topics(config);
     let topic = args.topic.as_deref().or(topics.first().map(String::as_str)).unwrap_or_default();
     let mut publisher = Publisher::connect(config, topic)?;
     publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
@@ -220,7 +220,7 @@ mod tests {
             ("ratings", "review-events", "\"review.created\""),
         ] {
             let (system, generator) = generated(name).unwrap();
-            assert_eq!((system.topics)(&config), [topic]);
+            assert_eq!(system.topics(&config), [topic]);
             let payloads: Vec<_> = generator(&options).unwrap().map(|(_, payload)| payload.unwrap()).collect();
             assert!(payloads.len() == 1 && payloads[0].contains(sent), "{payloads:?}");
         }

@@ -31,7 +31,7 @@ pub struct PurgeArgs {
 /// # Errors
 /// When the topics keep records for longer, or Kafka or the store does not answer.
 pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), CommandFailure> {
-    let system = systems::find(&args.system).map_err(CommandFailure::usage)?;
+    let system = systems::find(&args.system)?;
     let wrong = || CommandFailure::usage("--older-than is an age such as 90d, 12h, 30m or 45s");
     let age = args.older_than.as_deref().map_or(Some(config.tombstone_age), values::age).ok_or_else(wrong)?;
     let cut_off = TimeDelta::from_std(age).ok().and_then(|age| Utc::now().checked_sub_signed(age)).ok_or_else(wrong)?;

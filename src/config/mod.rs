@@ -39,6 +39,7 @@ pub use algolia::Algolia;
 pub use cached_rows::{CacheMode, CacheSettings};
 pub use client_cert::ClientCert;
 pub use databases::{Database, IndexStore};
+use found::FoundSetting;
 pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use operations::{DatabaseServer, DatabaseSettings, EntityTable, MysqlServer, MysqlTls};
@@ -184,7 +185,7 @@ impl Config {
         let max_in_flight = settings
             .require("engine.max_in_flight")?
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
-        let mut batch = BatchSettings::read(settings, "transactions")?;
+        let mut batch = BatchSettings::read(settings)?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
         let (mut ignored, mut unheard) = (settings.ignored(), settings.shadowed());
         let database = Database::read(settings, &mut ignored)?;
@@ -195,7 +196,7 @@ impl Config {
             })?,
             kafka: Kafka::read(settings, &mut unheard)?,
             batch,
-            retries: Retries::read(settings, "transactions")?,
+            retries: Retries::read(&settings.require("retry.attempts")?, &settings.require("retry.delay_ms")?)?,
             memory_budget,
             max_in_flight,
             elasticsearch: Elasticsearch::read(settings, &mut unheard)?,
@@ -228,10 +229,10 @@ fn number(text: &str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
 }
 
 impl BatchSettings {
-    fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
-        let size = settings.require_for(system, "batch.size")?;
-        let timeout = settings.require_for(system, "batch.timeout")?;
-        let bytes = settings.require_for(system, "batch.bytes")?;
+    fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let size = settings.require("batch.size")?;
+        let timeout = settings.require("batch.timeout")?;
+        let bytes = settings.require("batch.bytes")?;
         let longest = Duration::from_secs(3600);
         Ok(Self {
             size: size.parse("a number from 1 to 100000", |text| number(text, 1..=100_000))?,
@@ -248,9 +249,7 @@ impl BatchSettings {
 }
 
 impl Retries {
-    fn read(settings: &Settings, system: &str) -> Result<Self, ConfigError> {
-        let attempts = settings.require_for(system, "retry.attempts")?;
-        let delay = settings.require_for(system, "retry.delay_ms")?;
+    fn read(attempts: &FoundSetting, delay: &FoundSetting) -> Result<Self, ConfigError> {
         let delay = delay.parse("milliseconds, 1 to 3600000", |text| {
             values::millis(text).filter(|time| (1..=3_600_000).contains(&time.as_millis()))
         })?;

@@ -109,11 +109,12 @@ impl DatabaseSettings {
                 values::millis(text).filter(|time| (100..=3_600_000).contains(&time.as_millis()))
             })
         };
-        let retries = Retries::read(settings, "database")?;
+        let own = |key| settings.require_for("database", key);
+        let retries = Retries::read(&own("retry.attempts")?, &own("retry.delay_ms")?)?;
         let name = |text: &str| Some(text.trim().to_owned()).filter(|name| fits(name));
         let version = settings.require("database.version_column")?.parse("the name of a column", name)?;
         Ok(Self {
-            client_id: settings.require_for("database", "kafka.client_id")?.text,
+            client_id: own("kafka.client_id")?.text,
             server: server(settings, ignored, unheard)?,
             retries,
             health: millis("database.health_check_interval_ms")?,

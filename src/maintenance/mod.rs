@@ -1,6 +1,5 @@
 //! What is done about records and stores beside running: compare, explain, replay, purge.
 
-mod blocking;
 pub mod dead_letters;
 pub mod erase;
 pub mod explain;

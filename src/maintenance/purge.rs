@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::values::shown_age;
-use crate::maintenance::blocking::blocking;
+use crate::run::blocking::blocking;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::stores::target::SetupError;
 use crate::systems::definition::{Definition, Deletes};
@@ -82,7 +82,7 @@ pub async fn purge(system: &Definition, config: &Config, options: PurgeOptions) 
         return Err(PurgeError::Kept(system.name));
     }
     let setup = system.setup(config, Order::Any)?;
-    let (client, topics) = (config.kafka.client_config(), setup.topics);
+    let (client, topics) = (config.kafka.client_config(), setup.group.topics);
     let asked = blocking(PurgeError::Kafka, move || {
         let names: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), topic_of(topic)]).collect();
         let found = inspect(&client, &names).map_err(PurgeError::Kafka)?.topics;

@@ -10,16 +10,14 @@ use parking_lot::Mutex;
 use pipeline::dead_letters::{DeadLetter, DeadLetters};
 use pipeline::engine::batcher::{Batch, BatchLimits, Batcher};
 use pipeline::mutant;
-use pipeline::sink::{Failure, Order, Reject};
+use pipeline::sink::{Failure, Reject};
 use pipeline::system::Decoded;
 use pipeline::{Engine, EngineError, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
 use thiserror::Error;
 
-use crate::config::Config;
-use crate::run::consumer::engine_options;
 use crate::stores::reader::StoredVersion;
 use crate::stores::target::SetupError;
-use crate::systems::{Definition, Setup};
+use crate::systems::Setup;
 
 /// Letters replayed by one engine. Its breaker would stop at as many rejects, which here are findings and no disaster.
 const CHUNK: usize = 500;
@@ -77,23 +75,21 @@ pub async fn replay(setup: &Setup, options: EngineOptions, records: Vec<Record>)
 /// # Errors
 /// As [`replay`].
 pub async fn replay_letters(
-    system: &Definition,
-    config: &Config,
+    setup: &Setup,
+    options: EngineOptions,
     records: Vec<Record>,
 ) -> Result<Replayed, ReplayError> {
-    let setup = system.setup(config, Order::Any)?;
-    let options = engine_options(&(system.tuned)(config), &setup.group);
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
-        let allowed = allowed(&setup, chunk).await.map_err(|failure| SetupError::Store(failure.why.into_owned()))?;
+        let allowed = allowed(setup, chunk).await.map_err(|failure| SetupError::Store(failure.why.into_owned()))?;
         let place = |record: &Record| (record.at.clone(), record.offset);
         let kept: HashSet<_> = allowed.iter().map(place).collect();
         let below = chunk.iter().map(place).filter(|place| !kept.contains(place));
         let known = replayed.below_horizon.len();
         replayed.below_horizon.extend(below);
         replayed.tally.superseded += (replayed.below_horizon.len() - known) as u64;
-        write(&setup, &options, &allowed, &mut replayed).await?;
+        write(setup, &options, &allowed, &mut replayed).await?;
     }
     Ok(replayed)
 }

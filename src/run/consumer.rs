@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
+use crate::run::blocking::blocking;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::target::{Closing, ClosingStep, Prepare, SetupError, StaticFuture};
-use crate::systems::Setup;
+use crate::systems::{ConsumerGroup, Setup};
 
 /// Marks of recent records kept in memory, about 65 bytes each.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
@@ -98,12 +99,12 @@ impl Consumer {
             dead_letters: Arc::new(
                 KafkaDeadLetters::new(&client).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?,
             ),
-            marks: marks(config, &setup.group, &setup.bound.target)?,
+            marks: marks(config, &setup.group.id, &setup.bound.target)?,
             status: status.clone(),
         };
-        let engine = Engine::new(parts, feed, engine_options(config, &setup.group));
+        let engine = Engine::new(parts, feed, engine_options(config, &setup.group.id));
         let (proceed, tally) = (engine.proceed(), engine.tally());
-        let feed_options = feed_options(config, name, &setup.topics, &setup.group, run.once);
+        let feed_options = feed_options(config, setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
         let close = setup.bound.close;
@@ -182,8 +183,8 @@ async fn drive(engine: Engine, feed: KafkaFeed) -> Result<RunSummary, ConsumerEr
 /// The client with a receive limit that fits the topics.
 async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
     let (asking, topics) = (client.clone(), topics.to_vec());
-    // The task does not panic, so it only fails at the end of the program.
-    tokio::task::spawn_blocking(move || fit_largest_message(&asking, &topics)).await.unwrap_or(client)
+    let fit = move || Ok(fit_largest_message(&asking, &topics));
+    blocking(std::convert::identity::<String>, fit).await.unwrap_or(client)
 }
 
 /// Waits until the state topic, the dead-letter topics and the store are in place.
@@ -246,12 +247,12 @@ pub(crate) fn engine_options(config: &Config, group: &str) -> EngineOptions {
 
 /// The byte budget is split in four: the client's prefetch, two for what is in flight (records and the bodies made of
 /// them), and the batches that are filled, in hand and on offer.
-fn feed_options(config: &Config, system: &'static str, topics: &[String], group: &str, once: bool) -> FeedOptions {
+fn feed_options(config: &Config, group: ConsumerGroup, once: bool) -> FeedOptions {
     let quarter = config.memory_budget / 4;
     FeedOptions {
-        system,
-        topics: topics.to_vec(),
-        group: group.to_owned(),
+        system: group.consumer,
+        topics: group.topics,
+        group: group.id,
         state_topic: config.kafka.state_topic.clone(),
         session_timeout: config.kafka.session_timeout,
         heartbeat_interval: config.kafka.heartbeat_interval,

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 use uuid::Uuid;
 
 use duplicates::Duplicated;
@@ -29,6 +30,11 @@ use transactions::TransactionTemplate;
 
 /// The `source` of every message.
 pub const SOURCE: &str = "synthetic_data_generator";
+
+/// An option that cannot be, by its name on the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct OptionsError(String);
 
 /// What to generate.
 #[derive(Clone, Debug)]
@@ -78,15 +84,15 @@ impl GeneratorOptions {
     ///
     /// # Errors
     /// A ratio or a number that cannot be, by its name on the command line.
-    pub fn counts(&self) -> Result<Counts, String> {
+    pub fn counts(&self) -> Result<Counts, OptionsError> {
         if self.count > 10_000_000_000 {
-            return Err("--count is at most 10000000000".to_owned());
+            return Err(OptionsError("--count is at most 10000000000".to_owned()));
         }
         if self.users == Some(0) {
-            return Err("--users is at least 1".to_owned());
+            return Err(OptionsError("--users is at least 1".to_owned()));
         }
         if self.users.is_none() && self.user_id.is_empty() {
-            return Err("--user-id must not be empty".to_owned());
+            return Err(OptionsError("--user-id must not be empty".to_owned()));
         }
         let mut counts = Counts {
             creates: self.count,
@@ -105,7 +111,7 @@ impl GeneratorOptions {
     ///
     /// # Errors
     /// As [`GeneratorOptions::counts`].
-    pub fn events(&self) -> Result<SyntheticEvents, String> {
+    pub fn events(&self) -> Result<SyntheticEvents, OptionsError> {
         let counts = self.counts()?;
         Ok(SyntheticEvents(Duplicated::new(TransactionTemplate::new(self), self, counts)))
     }
@@ -114,15 +120,15 @@ impl GeneratorOptions {
     ///
     /// # Errors
     /// As [`GeneratorOptions::counts`].
-    pub fn expected(&self) -> Result<HashMap<String, ExpectedDocument>, String> {
+    pub fn expected(&self) -> Result<HashMap<String, ExpectedDocument>, OptionsError> {
         let documents = self.events()?.filter_map(|event| Some((event.id.to_string(), event.document()?)));
         Ok(newest(documents, |document| document.version))
     }
 }
 
-fn share(whole: u64, ratio: f64, most: f64, name: &str) -> Result<u64, String> {
+fn share(whole: u64, ratio: f64, most: f64, name: &str) -> Result<u64, OptionsError> {
     if !(0.0..=most).contains(&ratio) {
-        return Err(format!("{name} is a number from 0 to {most}"));
+        return Err(OptionsError(format!("{name} is a number from 0 to {most}")));
     }
     // Both are far below the numbers that a float holds exactly.
     Ok((whole as f64 * ratio).round() as u64)

@@ -198,6 +198,6 @@ fn ratios_that_cannot_be_are_named() {
         (GeneratorOptions { duplicate_ratio: 2.0, ..options(1) }, "--duplicate-ratio"),
         (GeneratorOptions { users: Some(0), ..options(1) }, "--users"),
     ] {
-        assert!(wrong.counts().unwrap_err().starts_with(name));
+        assert!(wrong.counts().unwrap_err().to_string().starts_with(name));
     }
 }

@@ -16,7 +16,7 @@ use crate::stores::database::{
 };
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Definition, Deletes, Versions};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "database";
@@ -26,8 +26,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some(NAME),
-    topics: |config| vec![config.topic(NAME)],
-    group: |config| config.group(NAME),
+    groups: |config| vec![ConsumerGroup::of(config, NAME)],
     versions: Versions { at: |micros| micros, micros: |version| version },
     deletes: Deletes::Purged,
     deletion: None,
@@ -38,7 +37,7 @@ pub const DEFINITION: Definition = Definition {
         Ok(Box::new(synthetic::operations::events(options)?.map(|event| (event.key, event.payload))))
     }),
     stores: |_| vec![Needed::Operations],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 /// While the database is away it is asked at each interval; the ladder is for operations, and not for that.

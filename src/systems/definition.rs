@@ -4,7 +4,7 @@ use pipeline::sink::Order;
 
 use crate::config::Config;
 use crate::stores::target::{BoundSystem, Needed, SetupError};
-use crate::synthetic;
+use crate::synthetic::{self, OptionsError};
 use crate::walk::Walk;
 
 /// A system, as data.
@@ -16,9 +16,8 @@ pub struct Definition {
     pub projection: Option<Projection>,
     /// Its service in `docker-compose.yml`; none where its primary's service brings it along.
     pub service: Option<&'static str>,
-    pub topics: fn(&Config) -> Vec<String>,
-    /// The consumer group.
-    pub group: fn(&Config) -> String,
+    /// Its consumer groups, with what each reads; one at least.
+    pub groups: fn(&Config) -> Vec<ConsumerGroup>,
     pub versions: Versions,
     pub deletes: Deletes,
     /// Whether its store holds a document under each id, which `verify` and `explain` need.
@@ -33,9 +32,32 @@ pub struct Definition {
     pub generator: Option<Generator>,
     /// The stores that it needs under this configuration.
     pub stores: fn(&Config) -> Vec<Needed>,
-    /// The system with its store, which is not connected to yet; `order` says which versions the store accepts. Its error is
-    /// a sentence about the configuration.
-    pub bind: fn(&Config, Order) -> Result<BoundSystem, SetupError>,
+    /// A group's system with its store, which is not connected to yet; `order` says which versions the store accepts. Its error
+    /// is a sentence about the configuration.
+    pub bind: fn(&Config, &ConsumerGroup, Order) -> Result<BoundSystem, SetupError>,
+}
+
+/// A consumer group of a system, with what it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerGroup {
+    /// Its consumer in logs, metrics, letters and `/health`: the system's name, where it has one group alone.
+    pub consumer: &'static str,
+    /// As Kafka knows it.
+    pub id: String,
+    pub topics: Vec<String>,
+}
+
+impl ConsumerGroup {
+    /// What the settings `NAME.group` and `NAME.topic` say.
+    pub fn of(config: &Config, name: &'static str) -> Self {
+        Self { consumer: name, id: config.group(name), topics: vec![config.topic(name)] }
+    }
+
+    /// That of a projection, which reads what its primary reads, in the primary's group with `.part`.
+    #[must_use]
+    pub fn projected(self, name: &'static str, part: &str) -> Self {
+        Self { consumer: name, id: format!("{}.{part}", self.id), topics: self.topics }
+    }
 }
 
 /// Makes the payload of an event that deletes a document, at this time in RFC 3339.
@@ -61,7 +83,7 @@ pub enum Deletes {
 
 /// Makes synthetic events: keys and payloads, in the order in which they are to be sent. Its error is a sentence about the
 /// options.
-pub type Generator = fn(&synthetic::GeneratorOptions) -> Result<Messages, String>;
+pub type Generator = fn(&synthetic::GeneratorOptions) -> Result<Messages, OptionsError>;
 
 /// Keys and payloads.
 pub type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
@@ -74,11 +96,10 @@ pub struct Projection {
     pub on: fn(&Config) -> bool,
 }
 
-/// A system with its store, its topics and its group.
+/// A group of a system, with its store.
 pub struct Setup {
     pub bound: BoundSystem,
-    pub topics: Vec<String>,
-    pub group: String,
+    pub group: ConsumerGroup,
     /// As in the system's definition.
     pub walk: Walk,
 }
@@ -91,12 +112,35 @@ impl Definition {
         self.documents.then_some(()).ok_or_else(|| SetupError::Unusable(why()))
     }
 
-    /// Puts the system together with its store; connects nowhere yet.
+    /// What its groups read, each topic once.
+    pub fn topics(&self, config: &Config) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        for topic in (self.groups)(config).into_iter().flat_map(|group| group.topics) {
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+        }
+        topics
+    }
+
+    /// Puts a group together with its store; connects nowhere yet.
     ///
     /// # Errors
     /// A sentence about the configuration.
+    pub fn setup_of(&self, config: &Config, group: ConsumerGroup, order: Order) -> Result<Setup, SetupError> {
+        let bound = (self.bind)(config, &group, order)?;
+        Ok(Setup { bound, group, walk: self.walk })
+    }
+
+    /// As [`Self::setup_of`], for a system of one group.
+    ///
+    /// # Errors
+    /// As there, and of a system of several groups.
     pub fn setup(&self, config: &Config, order: Order) -> Result<Setup, SetupError> {
-        let bound = (self.bind)(config, order)?;
-        Ok(Setup { bound, topics: (self.topics)(config), group: (self.group)(config), walk: self.walk })
+        let mut groups = (self.groups)(config).into_iter();
+        match (groups.next(), groups.next()) {
+            (Some(group), None) => self.setup_of(config, group, order),
+            _ => Err(SetupError::Unusable(format!("{} has several consumer groups, and this asks for one", self.name))),
+        }
     }
 }

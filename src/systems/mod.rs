@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pipeline::sink::Order;
+use thiserror::Error;
 
 use crate::config::Config;
 use crate::config::table::VARIABLES;
@@ -19,7 +20,7 @@ pub mod transactions_audit;
 pub mod transactions_mongo;
 pub mod users;
 
-pub use definition::{Definition, Setup};
+pub use definition::{ConsumerGroup, Definition, Setup};
 
 /// Every system there is.
 pub const SYSTEMS: &[Definition] = &[
@@ -33,6 +34,16 @@ pub const SYSTEMS: &[Definition] = &[
     reviews::DEFINITION,
 ];
 
+/// Why systems cannot be run as they were named.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ChoiceError {
+    #[error("there is no system {name}; there is {known}")]
+    Unknown { name: String, known: String },
+    /// Two would share the records of a topic.
+    #[error("{0}")]
+    Shared(String),
+}
+
 /// A system to run.
 pub struct Chosen {
     pub system: &'static Definition,
@@ -44,7 +55,7 @@ pub struct Chosen {
 ///
 /// # Errors
 /// As [`find`], and of systems that share a group and a topic.
-pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> {
+pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, ChoiceError> {
     let mut chosen: Vec<Chosen> = Vec::new();
     for name in names {
         let system = find(name)?;
@@ -60,29 +71,35 @@ pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, String> 
     chosen.extend(SYSTEMS.iter().filter(wanted).map(|system| Chosen { system, brought_along: true }));
     let systems: Vec<&Definition> = chosen.iter().map(|chosen| chosen.system).collect();
     match shared(&systems, config).into_iter().next() {
-        Some(why) => Err(why),
+        Some(why) => Err(ChoiceError::Shared(why)),
         None => Ok(chosen),
     }
+}
+
+/// The consumer groups of these systems.
+pub fn groups_of(chosen: &[Chosen], config: &Config) -> Vec<ConsumerGroup> {
+    chosen.iter().flat_map(|chosen| (chosen.system.groups)(config)).collect()
 }
 
 /// Systems that would share the records of a topic, because a group gives each record to one of its members; a sentence
 /// for each two.
 pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
+    let mut groups: Vec<(&Definition, ConsumerGroup)> = Vec::new();
+    for system in systems {
+        groups.extend((system.groups)(config).into_iter().map(|group| (*system, group)));
+    }
     let mut shared = Vec::new();
-    for (index, one) in systems.iter().enumerate() {
-        for other in systems.iter().skip(index + 1) {
-            let (group, topics) = ((one.group)(config), (other.topics)(config));
-            if group != (other.group)(config) {
-                continue;
-            }
-            if let Some(topic) = (one.topics)(config).into_iter().find(|topic| topics.contains(topic)) {
+    for (index, (system, one)) in groups.iter().enumerate() {
+        for (with, other) in groups.iter().skip(index + 1).filter(|(_, other)| other.id == one.id) {
+            if let Some(topic) = one.topics.iter().find(|topic| other.topics.contains(topic)) {
                 shared.push(format!(
-                    "{} and {} read the topic {topic} in one group, {group}, so each record would reach one of them: give \
+                    "{} and {} read the topic {topic} in one group, {}, so each record would reach one of them: give \
                      {} and {} different values",
-                    one.name,
-                    other.name,
-                    group_setting(one),
-                    group_setting(other),
+                    one.consumer,
+                    other.consumer,
+                    one.id,
+                    group_setting(system, one),
+                    group_setting(with, other),
                 ));
             }
         }
@@ -91,8 +108,8 @@ pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
 }
 
 /// What sets the group; a projection's follows from its primary's.
-fn group_setting(system: &Definition) -> String {
-    let primary = system.projection.as_ref().map_or(system.name, |projection| projection.of);
+fn group_setting(system: &Definition, group: &ConsumerGroup) -> String {
+    let primary = system.projection.as_ref().map_or(group.consumer, |projection| projection.of);
     let key = format!("{primary}.group");
     VARIABLES.iter().find(|variable| variable.key == key).map_or(key, |variable| variable.name().to_owned())
 }
@@ -119,10 +136,10 @@ pub fn projection_stores(system: &Definition, config: &Config) -> Vec<Projection
 ///
 /// # Errors
 /// A sentence that names those there are.
-pub fn find(name: &str) -> Result<&'static Definition, String> {
+pub fn find(name: &str) -> Result<&'static Definition, ChoiceError> {
     SYSTEMS.iter().find(|system| system.name == name).ok_or_else(|| {
-        let names: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
-        format!("there is no system {name}; there is {}", names.join(", "))
+        let known: Vec<&str> = SYSTEMS.iter().map(|system| system.name).collect();
+        ChoiceError::Unknown { name: name.to_owned(), known: known.join(", ") }
     })
 }
 
@@ -156,7 +173,7 @@ mod tests {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let config = Config::from_variables(variables).unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            choose(&names, &config).err()
+            choose(&names, &config).err().map(|error| error.to_string())
         };
         let one = [("KAFKA_REVIEWS_GROUP", "g"), ("KAFKA_RATINGS_GROUP", "g")];
         let why = shared(&["reviews", "ratings"], &one).unwrap();

@@ -11,7 +11,7 @@ use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 use serde_json::json;
 
-use super::transactions;
+use super::{reviews, transactions};
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, MongoSink, OwnedFields, Upsert};
@@ -19,8 +19,8 @@ use crate::stores::ratings::redis::RatingCache;
 use crate::stores::ratings::sink::{Counted, RatingsReader, RatingsSink};
 use crate::stores::ratings::{MongoRatings, STARS, SUBJECT, SUBJECTS};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
-use crate::synthetic;
-use crate::systems::definition::{Definition, Deletes, Messages};
+use crate::synthetic::{self, OptionsError};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Messages};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -45,8 +45,9 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some(NAME),
-    topics: |config| vec![config.topic("reviews")],
-    group: |config| config.group(NAME),
+    groups: |config| {
+        vec![ConsumerGroup { topics: vec![config.topic(reviews::NAME)], ..ConsumerGroup::of(config, NAME) }]
+    },
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -55,7 +56,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 /// What deletes a review.
@@ -116,7 +117,7 @@ fn contribution(identity: &Identity<'_>, event: &ReviewEvent<'_>) -> Upsert {
 }
 
 /// Makes review events, for any system of reviews.
-pub(super) fn events(options: &synthetic::GeneratorOptions) -> Result<Messages, String> {
+pub(super) fn events(options: &synthetic::GeneratorOptions) -> Result<Messages, OptionsError> {
     Ok(Box::new(synthetic::reviews::events(options)?.map(|event| (event.key, event.payload))))
 }
 

@@ -14,7 +14,7 @@ use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::ratings::SUBJECT;
 use crate::stores::target::{BoundSystem, SetupError};
-use crate::systems::definition::{Definition, Deletes};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -45,8 +45,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some(NAME),
-    topics: |config| vec![config.topic(NAME)],
-    group: |config| config.group(NAME),
+    groups: |config| vec![ConsumerGroup::of(config, NAME)],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -55,7 +54,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

@@ -19,7 +19,7 @@ use crate::stores::elasticsearch::{ElasticsearchClient, ElasticsearchReader, Ela
 use crate::stores::erased::ERASE_TOPIC;
 use crate::stores::sqlite::{Sqlite, SqliteDocuments, SqliteReader};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
-use crate::systems::definition::{Definition, Deletes, Versions};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -33,8 +33,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some("consumer"),
-    topics: |config| vec![config.topic(NAME)],
-    group: |config| config.group(NAME),
+    groups: |config| vec![ConsumerGroup::of(config, NAME)],
     versions: Versions { at: enrichers::version_at, micros: enrichers::micros_of },
     deletes: Deletes::Purged,
     documents: true,
@@ -43,7 +42,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 /// What deletes a transaction.

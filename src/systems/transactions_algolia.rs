@@ -17,7 +17,7 @@ use crate::stores::algolia::version_store::IndexEntry;
 use crate::stores::algolia::{IndexSpec, needed, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::target::{BoundSystem, SetupError};
-use crate::systems::definition::{Definition, Deletes, Projection};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -48,8 +48,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
     service: Some(NAME),
-    topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.algolia", config.group(transactions::NAME)),
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "algolia")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -58,7 +57,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

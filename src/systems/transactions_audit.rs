@@ -16,7 +16,7 @@ use crate::stores::audit::AuditRow;
 use crate::stores::postgres::{Postgres, PostgresAudit, PostgresReader};
 use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteReader};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
-use crate::systems::definition::{Definition, Deletes, Projection};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -27,8 +27,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
     service: None,
-    topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.audit", config.group(transactions::NAME)),
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "audit")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -37,7 +36,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

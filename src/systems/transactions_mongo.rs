@@ -16,7 +16,7 @@ use super::transactions;
 use crate::config::Config;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
-use crate::systems::definition::{Definition, Deletes, Projection};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Projection};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -43,8 +43,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
     service: Some(NAME),
-    topics: |config| (transactions::DEFINITION.topics)(config),
-    group: |config| format!("{}.mongo", config.group(transactions::NAME)),
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "mongo")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -53,7 +52,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

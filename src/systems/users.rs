@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoSink, OwnedFields, People, Upsert, document_of};
 use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::synthetic;
-use crate::systems::definition::{Definition, Deletes, Versions};
+use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 use crate::walk;
 
 /// As in commands, metrics and logs.
@@ -92,8 +92,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some(NAME),
-    topics: |config| vec![config.topic(NAME)],
-    group: |config| config.group(NAME),
+    groups: |config| vec![ConsumerGroup::of(config, NAME)],
     versions: Versions { at: clerk::version_at, micros: clerk::micros_of },
     deletes: Deletes::Kept,
     documents: true,
@@ -102,7 +101,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::MongoDb],
-    bind: bound,
+    bind: |config, _, order| bound(config, order),
 };
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{CommandFailure, print_line as print};
 use crate::config::Config;
+use crate::run::blocking::blocking;
 use crate::stores::sqlite::{Sqlite, SqliteAudit, SqliteDocuments, Stored};
 use crate::synthetic::{ExpectedDocument, GeneratorOptions, SyntheticKind};
 use crate::systems::transactions;
@@ -24,10 +25,10 @@ pub(super) async fn check(
     outcomes: &[(&'static str, Tally)],
 ) -> Result<u64, CommandFailure> {
     let unreadable = |failure: SinkFailure| CommandFailure::internal(failure.why);
-    let expected = options.expected().map_err(CommandFailure::internal)?;
+    let expected = options.expected()?;
     let living = expected.values().filter(|document| !document.deleted).count();
     let deleted = expected.len() - living;
-    let counts = options.counts().map_err(CommandFailure::internal)?;
+    let counts = options.counts()?;
     print("\nChecked against the publisher's own account:")?;
     let mut found = 0;
 
@@ -127,19 +128,17 @@ async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailu
         let mut letters: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         read_topic(&client, &topic, |letter| {
             *letters.entry(letter.payload.map(Vec::from).unwrap_or_default()).or_default() += 1;
-        })?;
+        })
+        .map_err(|error| error.to_string())?;
         Ok(letters)
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
-    read.map_err(|error: rdkafka::error::KafkaError| CommandFailure::internal(error.to_string()))
+    blocking(std::convert::identity, read).await.map_err(CommandFailure::internal)
 }
 
 /// How often each payload was sent that is no event.
 fn malformed(options: &GeneratorOptions) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
     let mut sent: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for event in
-        options.events().map_err(CommandFailure::internal)?.filter(|event| event.kind == SyntheticKind::Malformed)
-    {
+    for event in options.events()?.filter(|event| event.kind == SyntheticKind::Malformed) {
         *sent.entry(event.payload.unwrap_or_default().into_bytes()).or_default() += 1;
     }
     Ok(sent)

@@ -13,7 +13,10 @@ use chrono::Utc;
 use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pipeline::Tally;
+use pipeline::dead_letters::topic_of;
+use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -106,8 +109,9 @@ fn new_file(args: &DemoArgs) -> Result<PathBuf, CommandFailure> {
 /// Whatever went wrong; findings when the result is not what the publisher's own account says.
 pub fn run(args: &DemoArgs, log_level: Option<&str>) -> Result<(), CommandFailure> {
     let file = new_file(args)?;
-    let cluster = broker()?;
+    let cluster = MockCluster::new(1).map_err(broker_failure)?;
     let config = config(cluster.bootstrap_servers(), &file, log_level)?;
+    create_topics(&cluster, &config).map_err(broker_failure)?;
     telemetry::init(&config.log)?;
     print(&format!("Broker   {} (inside this process)", config.kafka.bootstrap_servers))?;
     print(&format!("Store    {} (SQLite)", file.display()))?;
@@ -119,22 +123,24 @@ pub fn run(args: &DemoArgs, log_level: Option<&str>) -> Result<(), CommandFailur
     Ok(())
 }
 
-fn broker() -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, CommandFailure> {
-    let failure =
-        |error: rdkafka::error::KafkaError| CommandFailure::internal(format!("the demo's broker failed: {error}"));
-    let cluster = MockCluster::new(1).map_err(failure)?;
-    cluster.create_topic("transactions", PARTITIONS, 1).map_err(failure)?;
-    cluster.create_topic("transactions.dlq", 1, 1).map_err(failure)?;
-    cluster.create_topic("millrace.state", 1, 1).map_err(failure)?;
-    Ok(cluster)
+fn broker_failure(error: KafkaError) -> CommandFailure {
+    CommandFailure::internal(format!("the demo's broker failed: {error}"))
+}
+
+fn create_topics(cluster: &MockCluster<'_, DefaultProducerContext>, config: &Config) -> Result<(), KafkaError> {
+    for topic in transactions::DEFINITION.topics(config) {
+        cluster.create_topic(&topic, PARTITIONS, 1)?;
+        cluster.create_topic(&topic_of(&topic), 1, 1)?;
+    }
+    cluster.create_topic(&config.kafka.state_topic, 1, 1)
 }
 
 fn publish(config: &Config, options: &GeneratorOptions) -> Result<(), CommandFailure> {
-    let counts = options.counts().map_err(CommandFailure::usage)?;
+    let counts = options.counts()?;
     let begun = Instant::now();
     let topic = config.topic(transactions::NAME);
     let publisher = Publisher::connect(config, &topic)?;
-    options.events().map_err(CommandFailure::usage)?.try_for_each(|event| publisher.send(&event))?;
+    options.events()?.try_for_each(|event| publisher.send(&event))?;
     publisher.finish(counts.records())?;
     print(&format!(
         "Events   {} in {:.1} s: {} creates, {} updates, {} deletes, {} late, {} malformed, {} of them sent twice\n",
@@ -150,7 +156,7 @@ fn publish(config: &Config, options: &GeneratorOptions) -> Result<(), CommandFai
 }
 
 async fn consume(config: &Config, options: &GeneratorOptions, keep: bool) -> Result<(), CommandFailure> {
-    let records = options.counts().map_err(CommandFailure::usage)?.records();
+    let records = options.counts()?.records();
     let run = RunOptions { once: !keep, stop: CancellationToken::new() };
     let consumers = consumers(&[transactions::NAME.to_owned()], config, &run)?;
     let health = health(&consumers);

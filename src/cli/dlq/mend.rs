@@ -60,7 +60,7 @@ pub(super) async fn send(
         return Err(CommandFailure::usage("the file holds what the letter holds: mend it first"));
     }
     let mended = Record { payload: Some(payload.into()), ..letter.record.clone() };
-    check(system, config, &mended)?;
+    check(system, config, &letter.group, &mended)?;
     let headers = headers(&mended, &coordinates(&letter.record), &original);
     let place = produce(config, &mended, headers).await?;
     super::settle(config, &[(letter, Settled::now(Some(place.clone())))]).await?;
@@ -69,8 +69,10 @@ pub(super) async fn send(
 }
 
 /// Whether the system takes it for an event; what its store says of it, the consumer will hear.
-fn check(system: &Definition, config: &Config, mended: &Record) -> Result<(), CommandFailure> {
-    let setup = system.setup(config, Order::Any)?;
+fn check(system: &Definition, config: &Config, group: &str, mended: &Record) -> Result<(), CommandFailure> {
+    let known = (system.groups)(config).into_iter().find(|known| known.id == group);
+    let unknown = || CommandFailure::usage(format!("{} has no group {group}", system.name));
+    let setup = system.setup_of(config, known.ok_or_else(unknown)?, Order::Any)?;
     let events = setup.bound.binding.decode(std::slice::from_ref(mended));
     match events.decoded() {
         [Decoded::Event(..)] => Ok(()),

@@ -10,15 +10,18 @@ use clap::{Args, Subcommand};
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, read_topic};
 use pipeline::offsets::settled::{Settled, settle as settle_entry};
+use pipeline::sink::Order;
 use pipeline::state::StateEntry;
-use pipeline::{Outcome, Record, TopicPartition};
+use pipeline::{Outcome, Record, Tally, TopicPartition};
 use serde_json::{Map, Value, json};
 
 use super::{CommandFailure, print_line as print};
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
-use crate::maintenance::replay::replay_letters;
-use crate::systems::{self, Definition};
+use crate::maintenance::replay::{Replayed, replay_letters};
+use crate::run::blocking::blocking;
+use crate::run::consumer::engine_options;
+use crate::systems::{self, Definition, Setup};
 
 /// `millrace dlq`
 #[derive(Clone, Debug, Args)]
@@ -89,7 +92,7 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), CommandFailure> {
         DlqCommand::Show { filter, payload: Some(file), .. } => mend::save(letters(&config, &filter).await?, &file),
         DlqCommand::Show { filter, limit, payload: None } => show(&letters(&config, &filter).await?, limit),
         DlqCommand::Replay { filter, dry_run, payload } => {
-            let system = systems::find(&filter.system).map_err(CommandFailure::usage)?;
+            let system = systems::find(&filter.system)?;
             let letters = letters(&config, &filter).await?;
             match payload {
                 Some(file) => mend::send(system, &config, letters, &file).await,
@@ -101,17 +104,21 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), CommandFailure> {
 
 /// Reads the letters of a system, of a redelivery's several the last one, in the order of their coordinates.
 async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<StoredDeadLetter>, CommandFailure> {
-    let system = systems::find(&filter.system).map_err(CommandFailure::usage)?;
-    let (client, topics, group) = (config.kafka.client_config(), (system.topics)(config), (system.group)(config));
+    let system = systems::find(&filter.system)?;
+    let (client, topics, groups) = (config.kafka.client_config(), system.topics(config), (system.groups)(config));
     let (state, all) = (StateTopic::new(&client, &config.kafka.state_topic), filter.all);
     let read = move || {
         // The record's own timestamp tells apart what stood at one place before and after a topic was made anew.
-        let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>), StoredDeadLetter> = BTreeMap::new();
+        let mut letters: BTreeMap<(TopicPartition, i64, Option<i64>, usize), StoredDeadLetter> = BTreeMap::new();
         for topic in topics {
             read_topic(&client, &topic_of(&topic), |record| {
-                if let Some(letter) = StoredDeadLetter::read(record).filter(|letter| letter.group == group) {
+                let of = |letter: &StoredDeadLetter| {
+                    groups.iter().position(|group| group.id == letter.group && group.consumer == letter.system)
+                };
+                let Some(letter) = StoredDeadLetter::read(record) else { return };
+                if let Some(group) = of(&letter) {
                     let record = &letter.record;
-                    letters.insert((record.at.clone(), record.offset, record.timestamp_ms), letter);
+                    letters.insert((record.at.clone(), record.offset, record.timestamp_ms, group), letter);
                 }
             })
             .map_err(|error| error.to_string())?;
@@ -123,14 +130,13 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<StoredDea
         }
         Ok(letters)
     };
-    let read = tokio::task::spawn_blocking(read).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
-    let mut letters = read.map_err(|error: String| {
+    let mut letters = blocking(std::convert::identity, read).await.map_err(|error| {
         let brokers = &config.kafka.bootstrap_servers;
         CommandFailure::unavailable(format!(
             "Kafka at {brokers} does not answer ({error}): check KAFKA_BOOTSTRAP_SERVERS"
         ))
     })?;
-    letters.retain(|letter| letter.system == filter.system && filter.class.as_ref().is_none_or(|c| *c == letter.class));
+    letters.retain(|letter| filter.class.as_ref().is_none_or(|c| *c == letter.class));
     if let Some(at) = &filter.at {
         letters.retain(|letter| coordinates(&letter.record) == *at);
     }
@@ -151,10 +157,8 @@ async fn settle(config: &Config, letters: &[(StoredDeadLetter, Settled)]) -> Res
     let entries = letters.iter().map(|(letter, settled)| settle_entry(&letter.key(), settled));
     let entries: Vec<StateEntry> =
         entries.collect::<Result<_, _>>().map_err(|error| CommandFailure::internal(error.to_string()))?;
-    let written = tokio::task::spawn_blocking(move || state.write(&entries)).await;
-    written
-        .map_err(|error| CommandFailure::internal(error.to_string()))?
-        .map_err(|error| unavailable(error.to_string()))
+    let write = move || state.write(&entries).map_err(|error| error.to_string());
+    blocking(std::convert::identity, write).await.map_err(unavailable)
 }
 
 /// `topic/partition/offset`, as letters are named on the command line.
@@ -262,12 +266,49 @@ async fn replay(
     letters: Vec<StoredDeadLetter>,
     dry_run: bool,
 ) -> Result<(), CommandFailure> {
-    let records: Vec<Record> = letters.iter().map(|letter| letter.record.clone()).collect();
     if dry_run {
-        records.iter().try_for_each(|record| print(&coordinates(record)))?;
-        return print(&json!({"system": system.name, "would_replay": records.len()}).to_string());
+        letters.iter().try_for_each(|letter| print(&coordinates(&letter.record)))?;
+        return print(&json!({"system": system.name, "would_replay": letters.len()}).to_string());
     }
-    let replayed = replay_letters(system, config, records).await?;
+    let mut left = letters;
+    let (mut tally, mut rejected) = (Tally::default(), 0);
+    for group in (system.groups)(config) {
+        let (own, others) = left.into_iter().partition(|letter: &StoredDeadLetter| letter.group == group.id);
+        left = others;
+        if own.is_empty() {
+            continue;
+        }
+        let setup = system.setup_of(config, group, Order::Any)?;
+        let replayed = replay_group(system, config, &setup, own).await?;
+        tally.merge(replayed.tally);
+        rejected += replayed.rejected.len();
+    }
+    let mut summary = json!({"system": system.name, "rejected": rejected});
+    if let Some(fields) = summary.as_object_mut() {
+        fields.extend(
+            Outcome::ALL
+                .into_iter()
+                .filter(|outcome| *outcome != Outcome::DeadLettered)
+                .map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())),
+        );
+    }
+    print(&summary.to_string())?;
+    match rejected {
+        0 => Ok(()),
+        rejected => Err(CommandFailure::findings(format!("{rejected} letters are rejected still"))),
+    }
+}
+
+/// Replays the letters of a group, and marks those that came through.
+async fn replay_group(
+    system: &Definition,
+    config: &Config,
+    setup: &Setup,
+    letters: Vec<StoredDeadLetter>,
+) -> Result<Replayed, CommandFailure> {
+    let records: Vec<Record> = letters.iter().map(|letter| letter.record.clone()).collect();
+    let options = engine_options(&(system.tuned)(config), &setup.group.id);
+    let replayed = replay_letters(setup, options, records).await?;
     for (at, offset, reject) in &replayed.rejected {
         print(&format!("{}/{}/{offset} is rejected still: {}: {}", at.topic, at.partition, reject.class, reject.why))?;
     }
@@ -286,20 +327,7 @@ async fn replay(
     let through = |letter: &StoredDeadLetter| !still.contains(&(&letter.record.at, letter.record.offset));
     let through: Vec<_> = letters.into_iter().filter(through).map(|letter| (letter, Settled::now(None))).collect();
     settle(config, &through).await?;
-    let mut summary = json!({"system": system.name, "rejected": replayed.rejected.len()});
-    if let Some(fields) = summary.as_object_mut() {
-        fields.extend(
-            Outcome::ALL
-                .into_iter()
-                .filter(|outcome| *outcome != Outcome::DeadLettered)
-                .map(|outcome| (outcome.name().to_owned(), replayed.tally.count(outcome).into())),
-        );
-    }
-    print(&summary.to_string())?;
-    match replayed.rejected.len() {
-        0 => Ok(()),
-        rejected => Err(CommandFailure::findings(format!("{rejected} letters are rejected still"))),
-    }
+    Ok(replayed)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use rdkafka::ClientConfig;
 
 use super::Diagnosis;
 use crate::config::Config;
-use crate::systems::Chosen;
+use crate::run::blocking::blocking;
+use crate::systems::{Chosen, groups_of};
 
 const PART: &str = "kafka";
 /// Letters are data that is nowhere else; a week is little to notice and mend.
@@ -16,12 +17,12 @@ const SHORT_RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
     let client = config.kafka.client_config();
     let groups: Vec<(String, Vec<String>)> =
-        chosen.iter().map(|chosen| ((chosen.system.group)(config), (chosen.system.topics)(config))).collect();
+        groups_of(chosen, config).into_iter().map(|group| (group.id, group.topics)).collect();
     let servers = config.kafka.bootstrap_servers.clone();
     let user = config.kafka.security.sasl.is_some();
     let state = config.kafka.state_topic.clone();
-    // librdkafka blocks; the task does not panic, so it only fails at the end of the program.
-    tokio::task::spawn_blocking(move || ask(&client, &servers, user, &groups, &state)).await.unwrap_or_default()
+    let asked = blocking(std::convert::identity, move || Ok(ask(&client, &servers, user, &groups, &state)));
+    asked.await.unwrap_or_else(|why| vec![Diagnosis::fault(PART, why, "ask again")])
 }
 
 fn ask(

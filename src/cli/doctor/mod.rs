@@ -82,7 +82,7 @@ impl Diagnosis {
 /// Findings, when something is in the way.
 pub async fn doctor(args: DoctorArgs, config: Config) -> Result<(), CommandFailure> {
     let names = if args.systems.is_empty() { &config.systems } else { &args.systems };
-    let chosen = systems::choose(names, &config).map_err(CommandFailure::usage)?;
+    let chosen = systems::choose(names, &config)?;
     let mut findings = settings::look(&config);
     let (kafka, stores) = tokio::join!(kafka::look(&config, &chosen), stores::look(&config, &chosen));
     findings.extend(kafka);

@@ -10,6 +10,7 @@ use pipeline::sink::{Failure, FailureKind};
 
 use super::{Diagnosis, Level};
 use crate::config::{Config, Database, IndexStore};
+use crate::run::blocking::blocking;
 use crate::run::consumer::redis;
 use crate::stores::algolia;
 use crate::stores::database::{OperationReader, OperationStore};
@@ -93,7 +94,7 @@ async fn operation_marks(config: &Config) -> Option<Diagnosis> {
     let (client, topic) = (config.kafka.client_config(), config.topic(crate::systems::database::NAME));
     let names = vec![topic.clone(), topic_of(&topic)];
     // Kafka's own trouble is told by the look at Kafka.
-    let found = tokio::task::spawn_blocking(move || inspect_topics(&client, &names).ok()).await.ok()??;
+    let found = blocking(std::convert::identity, move || inspect_topics(&client, &names)).await.ok()?;
     let now = Utc::now().timestamp_micros();
     let kept = |topic: &&Topic| {
         let since = topic.retention_ms.filter(|ms| *ms >= 0).map(|ms| now.saturating_sub(ms.saturating_mul(1_000)));

@@ -15,8 +15,8 @@ use pipeline::sink::Order;
 use pipeline::{Record, TopicPartition};
 
 use crate::config::Config;
-use crate::maintenance::blocking::blocking;
 use crate::maintenance::replay::replay;
+use crate::run::blocking::blocking;
 use crate::run::consumer::engine_options;
 use crate::stores::erased::ERASE_TOPIC;
 use crate::stores::reader::{ObservedVersion, StoredDocument};
@@ -65,7 +65,7 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
     let mut report = Report::default();
     let mut families: BTreeMap<Vec<String>, Vec<&'static Definition>> = BTreeMap::new();
     for system in systems {
-        families.entry((system.topics)(config)).or_default().push(system);
+        families.entry(system.topics(config)).or_default().push(system);
     }
     for (topics, systems) in families {
         let mut ids = BTreeSet::new();
@@ -95,7 +95,7 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
             }
         }
         let bindings = named.iter().map(|(_, setup)| setup.bound.binding.clone()).collect();
-        let groups = named.iter().map(|(_, setup)| setup.group.clone()).collect();
+        let groups = named.iter().map(|(_, setup)| setup.group.id.clone()).collect();
         if !named.is_empty() {
             let wanted = letters::WhoseLetters { person: person.to_owned(), ids, bindings };
             in_kafka(config, topics, groups, wanted, dry_run, &mut report).await;
@@ -187,7 +187,7 @@ impl Work<'_> {
             })
         };
         let records: Vec<Record> = (0_i64..).zip(seen).filter_map(event).collect();
-        let written = replay(self.setup, engine_options(self.config, &self.setup.group), records).await;
+        let written = replay(self.setup, engine_options(self.config, &self.setup.group.id), records).await;
         let written = written.map_err(|error| error.to_string())?;
         match written.rejected.first() {
             Some((_, _, reject)) => Err(format!("a deletion is refused: {}: {}", reject.class, reject.why)),

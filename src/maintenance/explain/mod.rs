@@ -60,8 +60,8 @@ pub async fn explain(
 ) -> Result<ExplainReport, ExplainError> {
     system.has_documents()?;
     let setup = system.setup(config, Order::Any)?;
-    let log = ExplainLog::open(config, setup.topics.clone(), setup.group.clone()).await?;
-    let system = system.name;
+    let log = ExplainLog::open(config, setup.group.topics, setup.group.id.clone()).await?;
+    let (system, versions) = (system.name, system.versions);
     let committed = log.committed().await?;
     let (store, history) = look(&*setup.bound.reader, system, &id).await?;
     let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
@@ -102,7 +102,17 @@ pub async fn explain(
     let events = judge_events(&*setup.bound.binding, &id, &records, &committed).await;
     let whole = log.is_whole();
     let horizon = if whole { None } else { setup.bound.reader.horizon().await? };
-    Ok(ExplainReport::new(Evidence { id, system, group: setup.group, events, stores, whole, horizon, notes }))
+    Ok(ExplainReport::new(Evidence {
+        id,
+        system,
+        versions,
+        group: setup.group.id,
+        events,
+        stores,
+        whole,
+        horizon,
+        notes,
+    }))
 }
 
 /// Why a record died, and how its letter was dealt with.

@@ -6,6 +6,7 @@ use pipeline::dedupe::Mark;
 
 use crate::maintenance::verify::compare::{Difference, LogPosition, LoggedVersion, compare};
 use crate::stores::reader::StoredVersion;
+use crate::systems::definition::Versions;
 
 /// Where an event was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +222,7 @@ impl<'e> OutcomeJudge<'e> {
     }
 
     /// How log and store differ, with the number of the event that the store should hold.
-    pub fn difference(&self) -> Option<(Difference, Option<usize>)> {
+    pub fn difference(&self, versions: Versions) -> Option<(Difference, Option<usize>)> {
         let mut topics: Vec<&str> = Vec::new();
         let mut told: Vec<(usize, LoggedVersion)> = Vec::new();
         for (number, event) in self.events.iter().enumerate() {
@@ -238,7 +239,7 @@ impl<'e> OutcomeJudge<'e> {
             ));
         }
         let all: Vec<LoggedVersion> = told.iter().map(|(_, told)| *told).collect();
-        let difference = compare(&all, self.held)?;
+        let difference = compare(&all, self.held, versions)?;
         let expected = told.iter().find(|(_, told)| Some(*told) == difference.expected).map(|(number, _)| *number);
         Some((difference, expected))
     }

@@ -4,6 +4,7 @@ use super::outcomes::{EventOutcome, EventSource, LoggedEvent, OutcomeJudge};
 use crate::maintenance::verify::DifferenceName;
 use crate::maintenance::verify::compare::DifferenceKind;
 use crate::stores::reader::StoredDocument;
+use crate::systems::definition::Versions;
 
 /// What one store holds of the document.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub enum Confidence {
 pub struct Evidence {
     pub id: String,
     pub system: &'static str,
+    /// As in the system's definition.
+    pub versions: Versions,
     pub group: String,
     /// In the order of topic, partition and offset.
     pub events: Vec<LoggedEvent>,
@@ -61,7 +64,7 @@ impl ExplainReport {
     pub fn new(mut facts: Evidence) -> Self {
         let held = facts.stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
         let judge = OutcomeJudge::new(&facts.events, held);
-        let (outcomes, holder, difference) = (judge.outcomes(), judge.holder, judge.difference());
+        let (outcomes, holder, difference) = (judge.outcomes(), judge.holder, judge.difference(facts.versions));
         let (kind, expected) = difference.map(|(difference, expected)| (difference.kind, expected)).unzip();
         let why = match kind {
             Some(kind) => facts.wrong(kind, expected.flatten()),

@@ -13,8 +13,8 @@ use rdkafka::error::KafkaError;
 
 use super::{ExplainError, Progress};
 use crate::config::Config;
-use crate::maintenance::blocking::blocking;
 use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::run::blocking::blocking;
 
 /// How long the brokers have to find the group's coordinator.
 const COORDINATOR: Duration = Duration::from_secs(15);

@@ -1,9 +1,7 @@
 //! What the log says of a document, against what the store holds of it. Pure.
 
-// Of versions that are final as well as of those that are not.
-use enrichers::clerk::micros_of;
-
 use crate::stores::reader::StoredVersion;
+use crate::systems::definition::Versions;
 
 /// Where a record stands. Topics are numbered in the order in which the system names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +54,7 @@ pub struct Difference {
 }
 
 /// Compares one document. `told` is in log order within each partition.
-pub fn compare(told: &[LoggedVersion], held: Option<StoredVersion>) -> Option<Difference> {
+pub fn compare(told: &[LoggedVersion], held: Option<StoredVersion>, versions: Versions) -> Option<Difference> {
     let expected = newest(told);
     let kind = match (expected, held) {
         (None, None) => return None,
@@ -64,7 +62,7 @@ pub fn compare(told: &[LoggedVersion], held: Option<StoredVersion>) -> Option<Di
         (Some(expected), None) if expected.deleted => return None,
         (Some(_), None) => DifferenceKind::Missing,
         (None, Some(_)) if told.is_empty() => DifferenceKind::Unknown,
-        (expected, Some(held)) => judge(told, expected, held)?,
+        (expected, Some(held)) => judge(told, expected, held, versions)?,
     };
     Some(Difference { kind, expected, stored: held })
 }
@@ -82,7 +80,12 @@ fn newest(told: &[LoggedVersion]) -> Option<LoggedVersion> {
     distinct.last().map(|told| **told)
 }
 
-fn judge(told: &[LoggedVersion], expected: Option<LoggedVersion>, held: StoredVersion) -> Option<DifferenceKind> {
+fn judge(
+    told: &[LoggedVersion],
+    expected: Option<LoggedVersion>,
+    held: StoredVersion,
+    versions: Versions,
+) -> Option<DifferenceKind> {
     let least = expected.map_or(i64::MIN, |expected| expected.version);
     let deleted = expected.is_some_and(|expected| expected.deleted);
     if held.version < least {
@@ -90,7 +93,7 @@ fn judge(told: &[LoggedVersion], expected: Option<LoggedVersion>, held: StoredVe
     }
     let mut same = told.iter().filter(|told| told.version == held.version).peekable();
     if same.peek().is_none() {
-        return if is_erased(told, held) { None } else { Some(DifferenceKind::Ahead) };
+        return if is_erased(told, held, versions) { None } else { Some(DifferenceKind::Ahead) };
     }
     let fits = |told: &LoggedVersion| told.content == held.content && told.deleted == held.deleted;
     let right = expected.filter(|expected| expected.version == held.version).is_some_and(|expected| fits(&expected));
@@ -103,9 +106,10 @@ fn judge(told: &[LoggedVersion], expected: Option<LoggedVersion>, held: StoredVe
 }
 
 /// Whether the newest event was erased: its time stands with a deletion that no event of the log is.
-fn is_erased(told: &[LoggedVersion], held: StoredVersion) -> bool {
+fn is_erased(told: &[LoggedVersion], held: StoredVersion, versions: Versions) -> bool {
+    let micros = versions.micros;
     let newest = told.iter().map(|told| told.version).max();
-    held.deleted && newest.is_some_and(|newest| micros_of(newest) == micros_of(held.version))
+    held.deleted && newest.is_some_and(|newest| micros(newest) == micros(held.version))
 }
 
 /// Whether the fields that pass through are those of no event that may be held. It looks past the contents: those are made
@@ -135,6 +139,9 @@ mod tests {
 
     use super::*;
 
+    /// Of users, whose versions may be final.
+    const VERSIONS: Versions = crate::systems::users::DEFINITION.versions;
+
     fn told(offset: i64, version: i64, content: u64) -> LoggedVersion {
         let at = LogPosition { topic: 0, partition: 0, offset };
         LoggedVersion { at, version, deleted: false, content, passed: None, optional: false }
@@ -145,7 +152,7 @@ mod tests {
     }
 
     fn kind(events: &[LoggedVersion], held: Option<StoredVersion>) -> Option<DifferenceKind> {
-        compare(events, held).map(|difference| difference.kind)
+        compare(events, held, VERSIONS).map(|difference| difference.kind)
     }
 
     #[test]
@@ -264,7 +271,7 @@ mod tests {
                     store = Some(StoredVersion { version, deleted, content, passed: None });
                 }
             }
-            prop_assert_eq!(compare(&log, store), None);
+            prop_assert_eq!(compare(&log, store, VERSIONS), None);
             let store = store.unwrap();
             if !store.deleted {
                 prop_assert_eq!(kind(&log, None), Some(DifferenceKind::Missing));

@@ -151,9 +151,9 @@ pub async fn verify(
 ) -> Result<VerifyReport, VerifyError> {
     system.has_documents()?;
     let setup = system.setup(config, Order::Any)?;
-    let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group));
-    let (reader, topics) = (setup.bound.reader.clone(), setup.topics.clone());
-    let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.clone()).await?;
+    let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group.id));
+    let (reader, topics) = (setup.bound.reader.clone(), setup.group.topics.clone());
+    let mut log = VerifyLog::open(client.clone(), topics.clone(), setup.group.id.clone()).await?;
     log.await_committed(options.wait).await?;
     let letters = log.letters(system.name).await?;
     let mut report = VerifyReport { store: reader.name(), letters: letters.len() as u64, ..VerifyReport::default() };
@@ -176,7 +176,7 @@ pub async fn verify(
         if document.twice {
             note(&mut report, listener, finding(DifferenceName::Twice, id, &topics, None));
         }
-        let Some(difference) = compare(&document.logged, document.stored) else { return };
+        let Some(difference) = compare(&document.logged, document.stored, system.versions) else { return };
         let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
         note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
         if options.repair {

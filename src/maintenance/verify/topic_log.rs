@@ -14,8 +14,8 @@ use super::compare::LogPosition;
 use super::reading::Reading;
 use super::spill::Buckets;
 use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
-use crate::maintenance::blocking::blocking;
 use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::run::blocking::blocking;
 
 /// Records that are enriched together.
 const CHUNK: usize = 1_000;

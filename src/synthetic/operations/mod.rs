@@ -8,8 +8,8 @@ mod tests;
 
 use std::collections::HashMap;
 
-use super::GeneratorOptions;
 use super::duplicates::Duplicated;
+use super::{GeneratorOptions, OptionsError};
 use source::OperationTemplate;
 
 /// One message; its key is the entity and the id.
@@ -29,7 +29,7 @@ pub struct ExpectedRow {
 ///
 /// # Errors
 /// As [`GeneratorOptions::counts`].
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = OperationMessage> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = OperationMessage> + use<>, OptionsError> {
     let counts = options.counts()?;
     Ok(Duplicated::new(OperationTemplate, options, counts))
 }
@@ -38,7 +38,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Operati
 ///
 /// # Errors
 /// As [`events`].
-pub fn expected(options: &GeneratorOptions) -> Result<HashMap<(&'static str, u64), ExpectedRow>, String> {
+pub fn expected(options: &GeneratorOptions) -> Result<HashMap<(&'static str, u64), ExpectedRow>, OptionsError> {
     let mut rows: HashMap<(&'static str, u64), ExpectedRow> = HashMap::new();
     for event in events(options)?.filter(|event| !event.duplicate) {
         let Some(state) = event.state else { continue };

@@ -9,9 +9,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use super::GeneratorOptions;
 use super::duplicates::Duplicated;
 use super::message::newest;
+use super::{GeneratorOptions, OptionsError};
 use source::ReviewTemplate;
 
 /// One message; its key is the review.
@@ -54,7 +54,7 @@ pub struct ExpectedReviews {
 ///
 /// # Errors
 /// As [`GeneratorOptions::counts`].
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewMessage> + use<>, OptionsError> {
     let counts = options.counts()?;
     Ok(Duplicated::new(ReviewTemplate::new(options), options, counts))
 }
@@ -63,7 +63,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewM
 ///
 /// # Errors
 /// As [`events`].
-pub fn expected(options: &GeneratorOptions) -> Result<ExpectedReviews, String> {
+pub fn expected(options: &GeneratorOptions) -> Result<ExpectedReviews, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     let reviews = newest(states, |state| state.version);
     let mut ratings: HashMap<String, ExpectedRating> = HashMap::new();

@@ -12,9 +12,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use super::GeneratorOptions;
 use super::duplicates::Duplicated;
 use super::message::newest;
+use super::{GeneratorOptions, OptionsError};
 pub use model::ExpectedPerson;
 use source::UserTemplate;
 
@@ -28,10 +28,10 @@ const MOST_DELETES: f64 = 0.8;
 ///
 /// # Errors
 /// As [`GeneratorOptions::counts`], and a `delete_ratio` above 0.8: sessions are not deleted.
-pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMessage> + use<>, String> {
+pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMessage> + use<>, OptionsError> {
     let counts = options.counts()?;
     if options.delete_ratio > MOST_DELETES {
-        return Err(format!("--delete-ratio is at most {MOST_DELETES} here: sessions are not deleted"));
+        return Err(OptionsError(format!("--delete-ratio is at most {MOST_DELETES} here: sessions are not deleted")));
     }
     Ok(Duplicated::new(UserTemplate::new(options), options, counts))
 }
@@ -40,7 +40,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMes
 ///
 /// # Errors
 /// As [`events`].
-pub fn expected(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, String> {
+pub fn expected(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     Ok(newest(states, |state| state.version))
 }

@@ -66,7 +66,8 @@ fn the_counts_are_exact() {
         assert_eq!(expected.values().filter(|state| !state.deleted).count() as u64, counts.documents());
     }
     assert!(
-        events(&GeneratorOptions { delete_ratio: 0.81, ..options(9) }).is_err_and(|why| why.contains("--delete-ratio"))
+        events(&GeneratorOptions { delete_ratio: 0.81, ..options(9) })
+            .is_err_and(|why| why.to_string().contains("--delete-ratio"))
     );
 }
 

@@ -87,7 +87,7 @@ proptest! {
             seen.push(&event.what);
         }
         let judge = OutcomeJudge::new(&log, store);
-        prop_assert_eq!(judge.difference(), None);
+        prop_assert_eq!(judge.difference(crate::systems::transactions::DEFINITION.versions), None);
         let outcomes = judge.outcomes();
         prop_assert_eq!(outcomes.iter().filter(|outcome| **outcome == EventOutcome::Applied).count(), usize::from(store.is_some()));
         for (number, (event, outcome)) in log.iter().zip(&outcomes).enumerate() {

@@ -28,7 +28,9 @@ fn report_of(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) ->
     });
     let stores = vec![StoreState { system: "transactions", name: "elasticsearch", found, history: None }];
     let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
-    ExplainReport::new(Evidence { id, system: "transactions", group, events, stores, whole, horizon: None, notes })
+    let versions = crate::systems::transactions::DEFINITION.versions;
+    let system = "transactions";
+    ExplainReport::new(Evidence { id, system, versions, group, events, stores, whole, horizon: None, notes })
 }
 
 #[test]

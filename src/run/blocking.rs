@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// As it says; `stopped` makes one of a call that did not end. It does not panic, so that is the end of the program.
-pub(super) async fn blocking<T: Send + 'static, E: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static, E: Send + 'static>(
     stopped: fn(String) -> E,
     ask: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, E> {
