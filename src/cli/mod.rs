@@ -2,6 +2,7 @@
 //!
 //! One file a command. Data goes to stdout, logs to stderr, and a failure is one line and a code.
 
+pub mod bench;
 pub mod demo;
 pub mod dlq;
 pub mod doctor;
@@ -178,6 +179,8 @@ enum Command {
     Dlq(dlq::DlqArgs),
     /// Look at the configuration and every connection, and say what to change
     Doctor(doctor::DoctorArgs),
+    /// Measure how fast this machine lets it be, beside what its Kafka and its Elasticsearch do without it
+    Bench(bench::BenchArgs),
     /// Records that retention took before they were read, and who has acknowledged them
     Losses(losses::LossesArgs),
     /// Compare a store with the log, document by document
@@ -218,7 +221,8 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Demo(_)
+            Command::Bench(_)
+            | Command::Demo(_)
             | Command::Dlq(_)
             | Command::Doctor(_)
             | Command::Erase(_)
@@ -234,6 +238,13 @@ impl Cli {
         if let Command::Demo(args) = &self.command {
             return demo::run(args, self.log_level.as_deref());
         }
+        if let Command::Bench(args) = &self.command {
+            let file = self.config.as_deref();
+            let load = |overrides| Ok(Config::load(file, overrides)?);
+            telemetry::init(&load(Vec::new())?.log)?;
+            leaving::at_once()?;
+            return bench::run(args, file, &load);
+        }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;
         if !matches!(self.command, Command::Run(_)) {
@@ -241,7 +252,7 @@ impl Cli {
         }
         match self.command {
             Command::Run(args) => block_on(run::run(args, config)),
-            Command::Demo(_) => Ok(()),
+            Command::Bench(_) | Command::Demo(_) => Ok(()),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::members::{Member, all, consumers, health, remind};
 use super::{CommandFailure, RunArgs, leaving};
 use crate::config::Config;
+use crate::run::clock::peak_memory;
 use crate::run::consumer::{self, RunOptions, RunSummary};
 use crate::run::http::HttpServer;
 use crate::run::telemetry;
@@ -64,7 +65,7 @@ pub(super) fn stop_on_signal(
     leaving::in_order(stop.clone(), consumer::stop_limit(config) + AFTERWARDS, Box::new(left))
 }
 
-fn summary(system: &str, RunSummary { tally, reached_end }: RunSummary, took: Duration) -> Value {
+fn summary(system: &str, RunSummary { tally, reached_end, pace }: RunSummary, took: Duration) -> Value {
     let seconds = took.as_secs_f64();
     let mut summary = json!({
         "system": system,
@@ -75,6 +76,15 @@ fn summary(system: &str, RunSummary { tally, reached_end }: RunSummary, took: Du
     });
     if let Some(fields) = summary.as_object_mut() {
         fields.extend(outcomes(tally));
+        if let Some(pace) = pace {
+            let busy = json!({
+                "records": pace.records,
+                "seconds": pace.wall.as_secs_f64(),
+                "process_cpu_seconds": pace.cpu,
+                "process_peak_memory_bytes": peak_memory(),
+            });
+            fields.insert("busy".to_owned(), busy);
+        }
     }
     summary
 }

@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::run::blocking::blocking;
+use crate::run::pace::{Pace, PaceMeter};
 use crate::stores::follow_up::FollowUps;
 use crate::stores::target::{Closing, ClosingStep, Prepare, SetupError, StaticFuture};
 use crate::systems::{ConsumerGroup, Setup};
@@ -63,6 +64,8 @@ pub struct RunSummary {
     pub tally: Tally,
     /// Whether a run to the end of the log got there.
     pub reached_end: bool,
+    /// `None` where there were no two batches.
+    pub pace: Option<Pace>,
 }
 
 /// What is shown of a consumer.
@@ -166,7 +169,8 @@ async fn drive(engine: Engine, feed: KafkaFeed) -> Result<RunSummary, ConsumerEr
         .name("poll".into())
         .spawn(move || ended.send(feed.run()).ok())
         .map_err(ConsumerError::Thread)?;
-    let so_far = engine.tally();
+    let (so_far, meter) = (engine.tally(), PaceMeter::default());
+    let _watching = AbortOnDropHandle::new(tokio::spawn(meter.clone().watch(engine.tally())));
     let engine = AbortOnDropHandle::new(tokio::spawn(engine.run()));
     let fed = answer.await.map_err(|_| ConsumerError::Silent);
     let tally = match tokio::time::timeout(ENGINE_END, engine).await {
@@ -177,7 +181,7 @@ async fn drive(engine: Engine, feed: KafkaFeed) -> Result<RunSummary, ConsumerEr
             *so_far.borrow()
         }
     };
-    Ok(RunSummary { tally, reached_end: fed?? })
+    Ok(RunSummary { tally, reached_end: fed??, pace: meter.pace() })
 }
 
 /// The client with a receive limit that fits the topics.

@@ -1,6 +1,10 @@
 //! A program at work: its consumers, what it tells over HTTP, and its log.
 
 pub(crate) mod blocking;
+pub(crate) mod clock;
 pub mod consumer;
 pub mod http;
+mod pace;
 pub mod telemetry;
+
+pub use pace::Pace;

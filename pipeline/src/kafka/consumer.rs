@@ -119,13 +119,23 @@ fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
     Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
 }
 
+/// Defaults that a user's properties may change.
+const CHANGEABLE: [(&str, &str); 2] = [
+    // New partitions and a missing topic are noticed soon.
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    // A partition whose prefetch was full is fetched again after this time. The client's default is 1,000, and a batch is
+    // written sooner than that, so the engine would wait for records.
+    ("fetch.queue.backoff.ms", "10"),
+];
+
 /// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
 pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
     // A copy as a whole: `config_map` hands out a placeholder for a password.
     let mut config = client.clone();
-    // A default that may be changed: new partitions and a missing topic are noticed soon.
-    if config.get("topic.metadata.refresh.interval.ms").is_none() {
-        config.set("topic.metadata.refresh.interval.ms", "10000");
+    for (property, default) in CHANGEABLE {
+        if config.get(property).is_none() {
+            config.set(property, default);
+        }
     }
     config
         .set("group.id", &options.group)
@@ -177,10 +187,12 @@ mod tests {
         let mut client = ClientConfig::new();
         client.set("sasl.password", "hunter2");
         assert_eq!(consumer_config(&client, &options).get("topic.metadata.refresh.interval.ms"), Some("10000"));
-        client.set("topic.metadata.refresh.interval.ms", "5000");
+        assert_eq!(consumer_config(&client, &options).get("fetch.queue.backoff.ms"), Some("10"));
+        client.set("topic.metadata.refresh.interval.ms", "5000").set("fetch.queue.backoff.ms", "7");
         let config = consumer_config(&client, &options);
         assert_eq!(config.get("sasl.password"), Some("hunter2"));
         assert_eq!(config.get("topic.metadata.refresh.interval.ms"), Some("5000"));
+        assert_eq!(config.get("fetch.queue.backoff.ms"), Some("7"));
         assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
         // librdkafka takes it: an answer is at least as large as `message.max.bytes`, and the receive limit larger.
         config.create_native_config().unwrap();

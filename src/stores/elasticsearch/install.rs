@@ -101,6 +101,20 @@ pub async fn install(client: &ElasticsearchClient, alias: &str, template: &str) 
     create(client, alias, &template).await
 }
 
+/// Takes away what [`install`] made of an alias, with all documents; what is not there is well.
+///
+/// # Errors
+/// A failure of the store.
+pub(crate) async fn remove_index(client: &ElasticsearchClient, alias: &str) -> Result<(), Failure> {
+    for path in [format!("/{alias}-000001"), format!("/_index_template/{alias}")] {
+        let answer = client.call(Method::Delete, &path, None).await?;
+        if !matches!(answer.status, 200 | 404) {
+            return Err(Failure::unavailable(format!("status {}: {}", answer.status, answer.words())));
+        }
+    }
+    Ok(())
+}
+
 /// The index has its settings and its mapping from the request, whatever templates there are.
 async fn create(client: &ElasticsearchClient, alias: &str, template: &Value) -> Result<(), InstallError> {
     let index = format!("{alias}-000001");

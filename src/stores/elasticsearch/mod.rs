@@ -12,6 +12,7 @@ mod sink;
 
 pub use client::ElasticsearchClient;
 pub use inspect::{AliasState, Cluster, inspect};
+pub(crate) use install::remove_index;
 pub use install::{InstallError, install};
 pub use reader::ElasticsearchReader;
 pub use sink::ElasticsearchSink;

@@ -1,0 +1,208 @@
+//! `millrace bench`: how fast this machine lets the program be, beside what its Kafka and its store do without it.
+//!
+//! Everything is measured in one run, in rounds that take turns, on a topic, groups and indices of its own, which are deleted
+//! at the end. It guarantees that a rate of the program counts only where `verify` finds nothing in what it wrote.
+
+mod bare;
+mod compare;
+mod environment;
+mod null_store;
+mod plot;
+mod program;
+mod report;
+mod subjects;
+
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::publish::Publisher;
+use super::{CommandFailure, block_on, print_line as print};
+use crate::config::{Config, Override};
+use crate::synthetic::GeneratorOptions;
+pub use null_store::NullStore;
+use report::{BenchReport, Workload};
+use subjects::{Subjects, Workbench};
+
+/// `millrace bench`
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Events in the topic
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub events: u64,
+    /// Partitions of the topic
+    #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+    /// Rounds; in each, every subject is measured once
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// What the topic holds
+    #[arg(long, value_enum, default_value_t = Scenario::Backlog)]
+    pub scenario: Scenario,
+    /// Own events in place of synthetic ones: a file with one JSON object a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["events", "scenario"])]
+    pub corpus: Option<PathBuf>,
+    /// The same seed gives the same events
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Write the result to this file, for a later --compare
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw the result into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Say whether this run is faster or slower than the one whose result this file holds
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+}
+
+/// What the topic holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scenario {
+    /// Creates, a quarter as many updates, and some deletes, all there before anything is read
+    Backlog,
+    /// The same, and each fifth event sent a second time
+    Dups,
+    /// The same, of three users alone: most partitions stay empty
+    Skew,
+    /// The same, and one event in a hundred cannot be read
+    Bad,
+}
+
+impl Scenario {
+    fn options(self, events: u64, seed: u64) -> GeneratorOptions {
+        let plain = GeneratorOptions {
+            update_ratio: 0.25,
+            delete_ratio: 0.02,
+            users: Some(10_000),
+            ..GeneratorOptions::new(seed, Utc::now())
+        };
+        let options = match self {
+            Self::Backlog => plain,
+            Self::Dups => GeneratorOptions { duplicate_ratio: 0.2, ..plain },
+            Self::Skew => GeneratorOptions { users: Some(3), ..plain },
+            Self::Bad => GeneratorOptions { malformed_ratio: 0.01, ..plain },
+        };
+        let more = 1.0 + options.update_ratio + options.delete_ratio + options.malformed_ratio;
+        GeneratorOptions { count: (events as f64 / more / (1.0 + options.duplicate_ratio)).ceil() as u64, ..options }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Backlog => "backlog",
+            Self::Dups => "dups",
+            Self::Skew => "skew",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// Measures, prints, writes the files that were asked for, and compares.
+///
+/// # Errors
+/// Findings, when a result is not valid or the run is slower than the one compared with; or a service does not answer.
+pub fn run(
+    args: &BenchArgs,
+    file: Option<&Path>,
+    load: &dyn Fn(Vec<Override>) -> Result<Config, CommandFailure>,
+) -> Result<(), CommandFailure> {
+    let before = args.compare.as_deref().map(compare::read).transpose()?;
+    let bench = Workbench::new(file, load)?;
+    let workload = publish(args, &bench)?;
+    let style = ProgressStyle::with_template("{msg:44} [{bar:30}] {pos}/{len}");
+    let bar = ProgressBar::new(u64::from(args.rounds) * Subjects::EACH);
+    bar.set_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
+    let measured = block_on(async {
+        let mut subjects = Subjects::new(&bench, workload.records, bar.clone()).await?;
+        for round in 0..args.rounds {
+            subjects.round(round).await?;
+        }
+        Ok((environment::look(&bench.config).await, subjects.measured()))
+    });
+    bar.finish_and_clear();
+    // What was made is taken away, whatever came of it.
+    let cleaned = bench.clean();
+    let (environment, measured) = measured?;
+    cleaned?;
+    let report = BenchReport { workload, environment, measured };
+    report.lines().iter().try_for_each(|line| print(line))?;
+    if let Some(path) = &args.json {
+        write(path, report.as_json()?.as_bytes())?;
+    }
+    if let Some(path) = &args.svg {
+        write(path, plot::draw(&report)?.as_bytes())?;
+    }
+    let invalid = report.invalid();
+    let slower = before.map(|before| compare::print(&before, &report)).transpose()?.unwrap_or(false);
+    match (invalid, slower) {
+        (0, false) => Ok(()),
+        (0, true) => Err(CommandFailure::findings("slower than the run compared with")),
+        (rows, _) => Err(CommandFailure::findings(format!("{rows} results are not valid: verify found differences"))),
+    }
+}
+
+fn write(path: &Path, text: &[u8]) -> Result<(), CommandFailure> {
+    let failed = |error| CommandFailure::usage(format!("cannot write {}: {error}", path.display()));
+    std::fs::write(path, text).map_err(failed)
+}
+
+/// Fills the topic.
+fn publish(args: &BenchArgs, bench: &Workbench) -> Result<Workload, CommandFailure> {
+    let mut publisher = Publisher::connect(&bench.config, &bench.topic)?;
+    publisher.ensure_topic(args.partitions, bench.config.kafka.topic_replication)?;
+    let (mut records, mut bytes) = (0_u64, 0_u64);
+    let mut put = |key: &str, payload: Option<&str>| {
+        records += 1;
+        bytes += payload.map_or(0, str::len) as u64;
+        publisher.put(key, payload)
+    };
+    match &args.corpus {
+        Some(path) => {
+            let unread =
+                |error: std::io::Error| CommandFailure::usage(format!("cannot read {}: {error}", path.display()));
+            let file = std::fs::File::open(path).map_err(unread)?;
+            for line in std::io::BufRead::lines(std::io::BufReader::new(file)) {
+                let line = line.map_err(unread)?;
+                put(&key_of(&line), Some(&line))?;
+            }
+        }
+        None => {
+            for event in args.scenario.options(args.events, args.seed).events()? {
+                put(&event.key, event.payload.as_deref())?;
+            }
+        }
+    }
+    publisher.finish(records)?;
+    if records == 0 {
+        return Err(CommandFailure::usage("there is no event to measure with"));
+    }
+    let scenario = args.corpus.as_ref().map_or(args.scenario.name(), |_| "corpus").to_owned();
+    Ok(Workload { scenario, records, bytes, partitions: args.partitions, rounds: args.rounds, seed: args.seed })
+}
+
+/// The key of an event of somebody's own: its user, wherever it stands.
+fn key_of(line: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let user = event
+        .get("user_id")
+        .or_else(|| event.pointer("/data/user_id"))
+        .or_else(|| event.pointer("/transaction/user_id"));
+    user.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scenario_has_about_the_events_that_were_asked_for() {
+        for scenario in Scenario::value_variants() {
+            let counts = scenario.options(10_000, 1).counts().unwrap();
+            assert!((9_990..=10_010).contains(&counts.records()), "{scenario:?}: {}", counts.records());
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The result as a picture: a bar a subject, with the spread of its rounds.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::report::{BenchReport, Spread, grouped};
+use super::subjects::Subject;
+use crate::cli::CommandFailure;
+
+const SIZE: (u32, u32) = (860, 300);
+/// Where the bars begin, and how much room the longest has.
+const LEFT: i32 = 330;
+const ROOM: i32 = 390;
+const FIRST: i32 = 90;
+const STEP: i32 = 44;
+const BAR: i32 = 22;
+
+/// Draws it as SVG.
+///
+/// # Errors
+/// The library fails.
+pub(super) fn draw(report: &BenchReport) -> Result<String, CommandFailure> {
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        paint(report, &area).map_err(|why| CommandFailure::internal(format!("the picture cannot be drawn: {why}")))?;
+    }
+    Ok(text)
+}
+
+fn paint(
+    report: &BenchReport,
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    area.fill(&WHITE)?;
+    let words = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
+    let title =
+        format!("Records a second: {}, {} records", report.workload.scenario, grouped(report.workload.records as f64));
+    area.draw_text(&title, &words(18), (20, 18))?;
+    let cpu =
+        format!("{}, {} cores, {} build", report.environment.cpu, report.environment.cores, report.environment.build);
+    area.draw_text(&cpu, &words(12).color(&BLACK.mix(0.6)), (20, 46))?;
+    let rows: Vec<(Subject, Spread)> =
+        Subject::ALL.into_iter().filter_map(|subject| Some((subject, report.rates(subject)?))).collect();
+    let longest = rows.iter().map(|(_, rates)| rates.most).fold(1.0, f64::max);
+    let place = |rate: f64| LEFT + (rate / longest * f64::from(ROOM)) as i32;
+    for (row, (subject, rates)) in (0..).zip(&rows) {
+        let top = FIRST + row * STEP;
+        let middle = top + BAR / 2;
+        let ours = matches!(subject, Subject::NullStore | Subject::Program);
+        let color = if ours { RGBColor(31, 119, 180) } else { RGBColor(170, 170, 170) };
+        let right = words(13).pos(Pos::new(HPos::Right, VPos::Center));
+        area.draw_text(subject.title(), &right, (LEFT - 10, middle))?;
+        area.draw(&Rectangle::new([(LEFT, top), (place(rates.median), top + BAR)], color.filled()))?;
+        area.draw(&PathElement::new(vec![(place(rates.least), middle), (place(rates.most), middle)], BLACK))?;
+        let left = words(13).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw_text(&grouped(rates.median), &left, (place(rates.most) + 8, middle))?;
+    }
+    if let Some(ratio) = report.ratio(Subject::Program, Subject::BareWrites) {
+        let said = format!("millrace reaches {:.2} of what Elasticsearch takes of ready-made writes", ratio.median);
+        area.draw_text(&said, &words(13), (20, SIZE.1 as i32 - 26))?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::report_of;
+    use super::*;
+
+    #[test]
+    fn the_picture_names_what_was_measured() {
+        let drawn = draw(&report_of(&[16_000, 17_000])).unwrap();
+        assert!(drawn.starts_with("<svg") && drawn.trim_end().ends_with("</svg>"));
+        for words in [Subject::Program.title(), Subject::BareWrites.title(), "16,500", "backlog"] {
+            assert!(drawn.contains(words), "{words}");
+        }
+    }
+}

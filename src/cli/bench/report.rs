@@ -1,0 +1,224 @@
+//! What came out: medians and spread, as a table and as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+use super::subjects::{Measured, Row, Subject, Verified};
+use crate::cli::CommandFailure;
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Workload {
+    pub scenario: String,
+    /// Records of the topic.
+    pub records: u64,
+    /// Of their payloads.
+    pub bytes: u64,
+    pub partitions: i32,
+    pub rounds: u32,
+    pub seed: u64,
+}
+
+/// Everything that is known of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct BenchReport {
+    pub workload: Workload,
+    pub environment: Environment,
+    pub measured: Measured,
+}
+
+/// A middle and how far the values lie apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+impl Spread {
+    /// `None` of no value.
+    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
+        Some(Self { median: f64::midpoint(*low, *high), least, most })
+    }
+}
+
+impl BenchReport {
+    pub(super) fn rows(&self, subject: Subject) -> impl Iterator<Item = &Row> {
+        self.measured.rows.iter().filter(move |row| row.subject == subject)
+    }
+
+    pub(super) fn rates(&self, subject: Subject) -> Option<Spread> {
+        Spread::of(self.rows(subject).map(Row::rate))
+    }
+
+    /// The rate of one subject as a share of another's, of the same round.
+    pub(super) fn ratio(&self, subject: Subject, to: Subject) -> Option<Spread> {
+        let pair = |row: &Row| {
+            let other = self.rows(to).find(|other| other.round == row.round)?;
+            Some(row.rate() / other.rate())
+        };
+        Spread::of(self.rows(subject).filter_map(pair))
+    }
+
+    /// Rows whose figures do not count, because what was written is not right.
+    pub(super) fn invalid(&self) -> usize {
+        self.measured.rows.iter().filter(|row| row.verified.is_some_and(|verified| !verified.is_clean())).count()
+    }
+
+    pub(super) fn as_json(&self) -> Result<String, CommandFailure> {
+        serde_json::to_string_pretty(self).map_err(|error| CommandFailure::internal(error.to_string()))
+    }
+
+    /// For a person.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Workload { scenario, records, bytes, partitions, rounds, .. } = &self.workload;
+        let size = bytes / (*records).max(1);
+        let mut lines = vec![
+            format!(
+                "{scenario}: {} records of {size} bytes, {partitions} partitions, {rounds} rounds",
+                grouped(*records as f64)
+            ),
+            String::new(),
+            format!("{:<42} {:>9} {:>19}  {:>9}  {:>7}", "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/MIO", "PEAK MB"),
+        ];
+        lines.extend(Subject::ALL.into_iter().filter_map(|subject| self.line(subject)));
+        lines.push(String::new());
+        let Measured { bare_request, bare_in_flight, .. } = self.measured;
+        lines.push(format!("The ready-made writes went in requests of {bare_request}, {bare_in_flight} at a time."));
+        if let Some(ratio) = self.ratio(Subject::Program, Subject::BareWrites) {
+            lines.push(format!(
+                "millrace reaches {:.2} of what Elasticsearch takes of ready-made writes ({:.2}–{:.2}).",
+                ratio.median, ratio.least, ratio.most
+            ));
+        }
+        lines.push(self.verdict());
+        lines.push(String::new());
+        lines.push(self.place());
+        lines
+    }
+
+    fn line(&self, subject: Subject) -> Option<String> {
+        let rates = self.rates(subject)?;
+        let cpu = Spread::of(self.rows(subject).filter_map(Row::cpu_a_million));
+        let memory = Spread::of(self.rows(subject).filter_map(|row| Some(row.peak_memory_bytes? as f64 / 1e6)));
+        let shown = |spread: Option<Spread>, digits: usize| {
+            spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
+        };
+        Some(format!(
+            "{:<42} {:>9} {:>19}  {:>9}  {:>7}",
+            subject.title(),
+            grouped(rates.median),
+            format!("{}–{}", grouped(rates.least), grouped(rates.most)),
+            shown(cpu, 2),
+            shown(memory, 0),
+        ))
+    }
+
+    fn verdict(&self) -> String {
+        let mut sum = Verified::default();
+        let mut runs = 0;
+        for verified in self.measured.rows.iter().filter_map(|row| row.verified) {
+            runs += 1;
+            sum.missing += verified.missing;
+            sum.stale += verified.stale;
+            sum.twice += verified.twice;
+            sum.other += verified.other;
+        }
+        let Verified { missing, stale, twice, other } = sum;
+        let found = format!("missing {missing}, stale {stale}, twice {twice}, other findings {other}");
+        match self.invalid() {
+            0 => format!("Each of {runs} runs was verified: {found}."),
+            rows => format!("NOT VALID: {rows} of {runs} runs left differences: {found}."),
+        }
+    }
+
+    fn place(&self) -> String {
+        let Environment { cpu, cores, elasticsearch, redis, build, batch_size, max_in_flight, .. } = &self.environment;
+        let redis = if redis.is_empty() { "no Redis".to_owned() } else { format!("Redis {redis}") };
+        format!(
+            "{cpu}, {cores} cores; Elasticsearch {elasticsearch}, {redis}; {build} build, batches of {batch_size}, \
+             {max_in_flight} in flight"
+        )
+    }
+}
+
+/// A whole number with commas between its thousands.
+pub(super) fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn row(round: u32, subject: Subject, rate: u64) -> Row {
+        let verified = (subject == Subject::Program).then(Verified::default);
+        Row {
+            round,
+            subject,
+            records: rate * 2,
+            seconds: 2.0,
+            cpu_seconds: Some(1.0),
+            peak_memory_bytes: Some(200_000_000),
+            verified,
+        }
+    }
+
+    /// A run with these rates of the program; the store takes 20,000 writes a second.
+    pub(in crate::cli::bench) fn report_of(rates: &[u64]) -> BenchReport {
+        let mut rows = Vec::new();
+        for (round, rate) in (0..).zip(rates) {
+            rows.push(row(round, Subject::BareWrites, 20_000));
+            rows.push(row(round, Subject::Program, *rate));
+        }
+        let workload = Workload {
+            scenario: "backlog".to_owned(),
+            records: 200_000,
+            bytes: 100_000_000,
+            partitions: 6,
+            rounds: rates.len() as u32,
+            seed: 1,
+        };
+        let measured = Measured { bare_request: 1_000, bare_in_flight: 4, rows };
+        BenchReport { workload, environment: Environment::default(), measured }
+    }
+
+    #[test]
+    fn medians_and_ratios_are_of_the_rounds() {
+        let report = report_of(&[10_000, 18_000, 16_000]);
+        let rates = report.rates(Subject::Program).unwrap();
+        assert_eq!((rates.median, rates.least, rates.most), (16_000.0, 10_000.0, 18_000.0));
+        assert_eq!(report.ratio(Subject::Program, Subject::BareWrites).unwrap().median, 0.8);
+        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
+        assert_eq!(Spread::of([]), None);
+        assert!(report.lines().iter().any(|line| line.contains("reaches 0.80")), "{:?}", report.lines());
+        assert!(report.lines().iter().any(|line| line.starts_with("Each of 3 runs was verified")));
+    }
+
+    #[test]
+    fn one_missing_document_makes_a_result_invalid() {
+        let mut report = report_of(&[10_000]);
+        assert_eq!(report.invalid(), 0);
+        report.measured.rows[1].verified = Some(Verified { missing: 1, ..Verified::default() });
+        assert_eq!(report.invalid(), 1);
+        assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: 1 of 1 runs")), "{:?}", report.lines());
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let shown = [0.0, 999.4, 1_000.0, 1_234_567.0].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}
