@@ -239,11 +239,7 @@ impl Cli {
             return demo::run(args, self.log_level.as_deref());
         }
         if let Command::Bench(args) = &self.command {
-            let file = self.config.as_deref();
-            let load = |overrides| Ok(Config::load(file, overrides)?);
-            telemetry::init(&load(Vec::new())?.log)?;
-            leaving::at_once()?;
-            return bench::run(args, file, &load);
+            return bench::run(args, self.config.as_deref(), self.log_level.as_deref());
         }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;

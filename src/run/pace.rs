@@ -21,20 +21,20 @@ pub struct Pace {
 
 /// A moment, with what was finished by then.
 #[derive(Clone, Copy)]
-struct Moment {
+struct PaceMark {
     at: Instant,
     records: u64,
 }
 
 /// Watches a consumer while it runs.
 #[derive(Clone, Default)]
-pub(super) struct PaceMeter(Arc<Mutex<Option<(Moment, Moment, Option<f64>)>>>);
+pub(super) struct PaceMeter(Arc<Mutex<Option<(PaceMark, PaceMark, Option<f64>)>>>);
 
 impl PaceMeter {
     /// Notes each change of what is finished, until the engine is gone.
     pub(super) async fn watch(self, mut tally: watch::Receiver<Tally>) {
         while tally.changed().await.is_ok() {
-            let now = Moment { at: Instant::now(), records: tally.borrow_and_update().total() };
+            let now = PaceMark { at: Instant::now(), records: tally.borrow_and_update().total() };
             let mut seen = self.0.lock();
             *seen = match *seen {
                 Some((first, _, cpu)) => Some((first, now, cpu)),

@@ -17,7 +17,7 @@ pub mod contents;
 pub mod database;
 pub mod double;
 pub mod model;
-pub mod null_store;
+pub mod null_server;
 pub mod program;
 pub mod services;
 pub mod siblings;

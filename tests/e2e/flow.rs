@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
-use testkit::null_store::NullStore;
+use testkit::null_server::NullServer;
 use testkit::services::elasticsearch;
 use testkit::world::{World, options_of, scaled};
 
@@ -157,7 +157,7 @@ fn a_topic_made_anew_is_read_from_its_start() {
 #[test]
 fn a_store_that_keeps_nothing_takes_everything() {
     for gzip in ["false", "true"] {
-        let store = NullStore::start();
+        let store = NullServer::start();
         let mut world = World::new(PROGRAM, "null");
         world.set("ELASTICSEARCH_URL", &store.url);
         world.set("ELASTICSEARCH_GZIP", gzip);

@@ -15,6 +15,7 @@
 
 mod audit;
 mod bad_input;
+mod bench;
 mod commands;
 mod explain;
 mod faults;

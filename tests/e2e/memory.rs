@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use testkit::null_store::NullStore;
+use testkit::null_server::NullServer;
 use testkit::services::eventually;
 use testkit::world::World;
 
@@ -28,7 +28,7 @@ fn payload(id: u64) -> String {
 
 #[test]
 fn a_backlog_does_not_grow_the_memory() {
-    let store = NullStore::start();
+    let store = NullServer::start();
     let mut world = World::new(PROGRAM, "memory");
     world.set("ELASTICSEARCH_URL", &store.url);
     world.set("MEMORY_BUDGET", &BUDGET.to_string());

@@ -4,11 +4,12 @@
 //! at the end. It guarantees that a rate of the program counts only where `verify` finds nothing in what it wrote.
 
 mod bare;
-mod compare;
+mod child;
+mod comparison;
 mod environment;
 mod null_store;
 mod plot;
-mod program;
+
 mod report;
 mod subjects;
 
@@ -20,8 +21,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::publish::Publisher;
-use super::{CommandFailure, block_on, print_line as print};
-use crate::config::{Config, Override};
+use super::{CommandFailure, block_on, leaving, print_line as print};
+use crate::run::telemetry;
 use crate::synthetic::GeneratorOptions;
 pub use null_store::NullStore;
 use report::{BenchReport, Workload};
@@ -105,13 +106,11 @@ impl Scenario {
 ///
 /// # Errors
 /// Findings, when a result is not valid or the run is slower than the one compared with; or a service does not answer.
-pub fn run(
-    args: &BenchArgs,
-    file: Option<&Path>,
-    load: &dyn Fn(Vec<Override>) -> Result<Config, CommandFailure>,
-) -> Result<(), CommandFailure> {
-    let before = args.compare.as_deref().map(compare::read).transpose()?;
-    let bench = Workbench::new(file, load)?;
+pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Result<(), CommandFailure> {
+    let before = args.compare.as_deref().map(comparison::read).transpose()?;
+    let bench = Workbench::new(file, log_level)?;
+    telemetry::init(&bench.config.log)?;
+    leaving::at_once()?;
     let workload = publish(args, &bench)?;
     let style = ProgressStyle::with_template("{msg:44} [{bar:30}] {pos}/{len}");
     let bar = ProgressBar::new(u64::from(args.rounds) * Subjects::EACH);
@@ -137,7 +136,7 @@ pub fn run(
         write(path, plot::draw(&report)?.as_bytes())?;
     }
     let invalid = report.invalid();
-    let slower = before.map(|before| compare::print(&before, &report)).transpose()?.unwrap_or(false);
+    let slower = before.map(|before| comparison::print(&before, &report)).transpose()?.unwrap_or(false);
     match (invalid, slower) {
         (0, false) => Ok(()),
         (0, true) => Err(CommandFailure::findings("slower than the run compared with")),
@@ -181,7 +180,8 @@ fn publish(args: &BenchArgs, bench: &Workbench) -> Result<Workload, CommandFailu
         return Err(CommandFailure::usage("there is no event to measure with"));
     }
     let scenario = args.corpus.as_ref().map_or(args.scenario.name(), |_| "corpus").to_owned();
-    Ok(Workload { scenario, records, bytes, partitions: args.partitions, rounds: args.rounds, seed: args.seed })
+    let (topic, partitions, rounds, seed) = (bench.topic.clone(), args.partitions, args.rounds, args.seed);
+    Ok(Workload { scenario, topic, records, bytes, partitions, rounds, seed })
 }
 
 /// The key of an event of somebody's own: its user, wherever it stands.

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
-use super::subjects::{Measured, Row, Subject, Verified};
+use super::subjects::{BenchRow, BenchSubject, Measured, Verified};
 use crate::cli::CommandFailure;
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Workload {
     pub scenario: String,
+    /// The topic, which is deleted by now; the indices and groups had names that begin with it.
+    pub topic: String,
     /// Records of the topic.
     pub records: u64,
     /// Of their payloads.
@@ -47,17 +49,17 @@ impl Spread {
 }
 
 impl BenchReport {
-    pub(super) fn rows(&self, subject: Subject) -> impl Iterator<Item = &Row> {
+    pub(super) fn rows(&self, subject: BenchSubject) -> impl Iterator<Item = &BenchRow> {
         self.measured.rows.iter().filter(move |row| row.subject == subject)
     }
 
-    pub(super) fn rates(&self, subject: Subject) -> Option<Spread> {
-        Spread::of(self.rows(subject).map(Row::rate))
+    pub(super) fn rates(&self, subject: BenchSubject) -> Option<Spread> {
+        Spread::of(self.rows(subject).map(BenchRow::rate))
     }
 
     /// The rate of one subject as a share of another's, of the same round.
-    pub(super) fn ratio(&self, subject: Subject, to: Subject) -> Option<Spread> {
-        let pair = |row: &Row| {
+    pub(super) fn ratio(&self, subject: BenchSubject, to: BenchSubject) -> Option<Spread> {
+        let pair = |row: &BenchRow| {
             let other = self.rows(to).find(|other| other.round == row.round)?;
             Some(row.rate() / other.rate())
         };
@@ -83,13 +85,13 @@ impl BenchReport {
                 grouped(*records as f64)
             ),
             String::new(),
-            format!("{:<42} {:>9} {:>19}  {:>9}  {:>7}", "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/MIO", "PEAK MB"),
+            format!("{:<42} {:>9} {:>19}  {:>9}  {:>7}", "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/M", "PEAK MB"),
         ];
-        lines.extend(Subject::ALL.into_iter().filter_map(|subject| self.line(subject)));
+        lines.extend(BenchSubject::ALL.into_iter().filter_map(|subject| self.line(subject)));
         lines.push(String::new());
         let Measured { bare_request, bare_in_flight, .. } = self.measured;
         lines.push(format!("The ready-made writes went in requests of {bare_request}, {bare_in_flight} at a time."));
-        if let Some(ratio) = self.ratio(Subject::Program, Subject::BareWrites) {
+        if let Some(ratio) = self.ratio(BenchSubject::Program, BenchSubject::BareWrites) {
             lines.push(format!(
                 "millrace reaches {:.2} of what Elasticsearch takes of ready-made writes ({:.2}–{:.2}).",
                 ratio.median, ratio.least, ratio.most
@@ -101,9 +103,9 @@ impl BenchReport {
         lines
     }
 
-    fn line(&self, subject: Subject) -> Option<String> {
+    fn line(&self, subject: BenchSubject) -> Option<String> {
         let rates = self.rates(subject)?;
-        let cpu = Spread::of(self.rows(subject).filter_map(Row::cpu_a_million));
+        let cpu = Spread::of(self.rows(subject).filter_map(BenchRow::cpu_a_million));
         let memory = Spread::of(self.rows(subject).filter_map(|row| Some(row.peak_memory_bytes? as f64 / 1e6)));
         let shown = |spread: Option<Spread>, digits: usize| {
             spread.map_or_else(|| "–".to_owned(), |spread| format!("{:.digits$}", spread.median))
@@ -163,9 +165,9 @@ pub(super) fn grouped(number: f64) -> String {
 pub(super) mod tests {
     use super::*;
 
-    fn row(round: u32, subject: Subject, rate: u64) -> Row {
-        let verified = (subject == Subject::Program).then(Verified::default);
-        Row {
+    fn row(round: u32, subject: BenchSubject, rate: u64) -> BenchRow {
+        let verified = (subject == BenchSubject::Program).then(Verified::default);
+        BenchRow {
             round,
             subject,
             records: rate * 2,
@@ -180,11 +182,12 @@ pub(super) mod tests {
     pub(in crate::cli::bench) fn report_of(rates: &[u64]) -> BenchReport {
         let mut rows = Vec::new();
         for (round, rate) in (0..).zip(rates) {
-            rows.push(row(round, Subject::BareWrites, 20_000));
-            rows.push(row(round, Subject::Program, *rate));
+            rows.push(row(round, BenchSubject::BareWrites, 20_000));
+            rows.push(row(round, BenchSubject::Program, *rate));
         }
         let workload = Workload {
             scenario: "backlog".to_owned(),
+            topic: "t".to_owned(),
             records: 200_000,
             bytes: 100_000_000,
             partitions: 6,
@@ -198,9 +201,9 @@ pub(super) mod tests {
     #[test]
     fn medians_and_ratios_are_of_the_rounds() {
         let report = report_of(&[10_000, 18_000, 16_000]);
-        let rates = report.rates(Subject::Program).unwrap();
+        let rates = report.rates(BenchSubject::Program).unwrap();
         assert_eq!((rates.median, rates.least, rates.most), (16_000.0, 10_000.0, 18_000.0));
-        assert_eq!(report.ratio(Subject::Program, Subject::BareWrites).unwrap().median, 0.8);
+        assert_eq!(report.ratio(BenchSubject::Program, BenchSubject::BareWrites).unwrap().median, 0.8);
         assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
         assert_eq!(Spread::of([]), None);
         assert!(report.lines().iter().any(|line| line.contains("reaches 0.80")), "{:?}", report.lines());

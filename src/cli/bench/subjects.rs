@@ -10,8 +10,8 @@ use rdkafka::client::DefaultClientContext;
 use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Cell, GRID};
+use super::child::{Busy, Program};
 use super::null_store::NullStore;
-use super::program::{Busy, Program};
 use crate::cli::{CommandFailure, block_on};
 use crate::config::table::VARIABLES;
 use crate::config::{Config, Override};
@@ -24,7 +24,7 @@ use crate::systems::transactions;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Subject {
+pub(super) enum BenchSubject {
     /// Kafka's client, which reads and looks at nothing.
     Consumption,
     /// The program, with a store that takes everything at once.
@@ -35,7 +35,7 @@ pub(super) enum Subject {
     Program,
 }
 
-impl Subject {
+impl BenchSubject {
     pub(super) const ALL: [Self; 4] = [Self::Consumption, Self::NullStore, Self::BareWrites, Self::Program];
 
     pub(super) fn title(self) -> &'static str {
@@ -66,9 +66,9 @@ impl Verified {
 
 /// One subject in one round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Row {
+pub(super) struct BenchRow {
     pub round: u32,
-    pub subject: Subject,
+    pub subject: BenchSubject,
     pub records: u64,
     pub seconds: f64,
     pub cpu_seconds: Option<f64>,
@@ -77,7 +77,7 @@ pub(super) struct Row {
     pub verified: Option<Verified>,
 }
 
-impl Row {
+impl BenchRow {
     pub(super) fn rate(&self) -> f64 {
         self.records as f64 / self.seconds.max(1e-9)
     }
@@ -87,12 +87,12 @@ impl Row {
         Some(self.cpu_seconds? / self.records.max(1) as f64 * 1e6)
     }
 
-    fn bare(round: u32, subject: Subject, (records, spent): (u64, Spent)) -> Self {
+    fn bare(round: u32, subject: BenchSubject, (records, spent): (u64, Spent)) -> Self {
         let (seconds, cpu_seconds) = (spent.wall.as_secs_f64(), spent.cpu);
         Self { round, subject, records, seconds, cpu_seconds, peak_memory_bytes: None, verified: None }
     }
 
-    fn program(round: u32, subject: Subject, busy: &Busy, verified: Option<Verified>) -> Self {
+    fn program(round: u32, subject: BenchSubject, busy: &Busy, verified: Option<Verified>) -> Self {
         Self {
             round,
             subject,
@@ -111,40 +111,37 @@ pub(super) struct Measured {
     /// Writes in a request of the bare writes, and requests at the same time.
     pub bare_request: usize,
     pub bare_in_flight: usize,
-    pub rows: Vec<Row>,
+    pub rows: Vec<BenchRow>,
 }
 
 /// Where it is measured: names that nobody else has.
-pub(super) struct Workbench<'a> {
+pub(super) struct Workbench {
     pub config: Config,
     pub topic: String,
     program: Program,
-    load: &'a dyn Fn(Vec<Override>) -> Result<Config, CommandFailure>,
+    log_level: String,
     /// Indices that were made.
     made: parking_lot::Mutex<Vec<String>>,
 }
 
-impl<'a> Workbench<'a> {
-    pub(super) fn new(
-        file: Option<&Path>,
-        load: &'a dyn Fn(Vec<Override>) -> Result<Config, CommandFailure>,
-    ) -> Result<Self, CommandFailure> {
+impl Workbench {
+    pub(super) fn new(file: Option<&Path>, log_level: Option<&str>) -> Result<Self, CommandFailure> {
         let topic = format!("millrace-bench-{:08x}", rand::random::<u32>());
-        let settings = settings(&topic, &topic, &topic);
-        let config = load(overrides(&settings))?;
+        let log_level = log_level.unwrap_or("warn").to_owned();
+        let config = Config::load(file, overrides(&settings(&topic, &topic, &log_level)))?;
         let program = Program { file: file.map(Path::to_owned) };
-        Ok(Self { config, topic, program, load, made: parking_lot::Mutex::default() })
+        Ok(Self { config, topic, program, log_level, made: parking_lot::Mutex::default() })
     }
 
     /// The settings of one run: a group and an index of its own.
     fn settings(&self, run: &str) -> Vec<(&'static str, String)> {
         let name = format!("{}-{run}", self.topic);
         self.made.lock().push(name.clone());
-        settings(&self.topic, &name, &name)
+        settings(&self.topic, &name, &self.log_level)
     }
 
     fn configured(&self, settings: &[(&'static str, String)]) -> Result<Config, CommandFailure> {
-        (self.load)(overrides(settings))
+        Ok(Config::load(self.program.file.as_deref(), overrides(settings))?)
     }
 
     /// Takes away the topics and the indices; the marks in Redis go by themselves within a day.
@@ -192,12 +189,13 @@ fn state_of(topic: &str) -> String {
     format!("{topic}.state")
 }
 
-/// What keeps a run from everything else that there is; projections stay off.
-fn settings(topic: &str, group: &str, index: &str) -> Vec<(&'static str, String)> {
+/// What keeps a run from everything else that there is: its group and its index have a name of their own, and projections stay
+/// off.
+fn settings(topic: &str, name: &str, log_level: &str) -> Vec<(&'static str, String)> {
     vec![
         ("transactions.topic", topic.to_owned()),
-        ("transactions.group", group.to_owned()),
-        ("elasticsearch.index", index.to_owned()),
+        ("transactions.group", name.to_owned()),
+        ("elasticsearch.index", name.to_owned()),
         ("kafka.state_topic", state_of(topic)),
         ("transactions.store", "elasticsearch".to_owned()),
         ("transactions.audit", "false".to_owned()),
@@ -205,7 +203,7 @@ fn settings(topic: &str, group: &str, index: &str) -> Vec<(&'static str, String)
         ("transactions.algolia", "false".to_owned()),
         ("http.addr", "127.0.0.1".to_owned()),
         ("http.port", "0".to_owned()),
-        ("log.level", "warn".to_owned()),
+        ("log.level", log_level.to_owned()),
     ]
 }
 
@@ -221,7 +219,7 @@ fn variables(settings: Vec<(&'static str, String)>) -> Vec<(&'static str, String
 
 /// Measures the subjects in turn.
 pub(super) struct Subjects<'a> {
-    bench: &'a Workbench<'a>,
+    bench: &'a Workbench,
     records: u64,
     bar: ProgressBar,
     measured: Measured,
@@ -229,12 +227,12 @@ pub(super) struct Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     /// Steps of the progress bar in a round.
-    pub(super) const EACH: u64 = Subject::ALL.len() as u64;
+    pub(super) const EACH: u64 = BenchSubject::ALL.len() as u64;
     /// Records of the topic that a cell of the grid is tried with.
     const TRIAL: u64 = 20_000;
 
     /// Finds how the store takes ready-made writes best.
-    pub(super) async fn new(bench: &'a Workbench<'a>, records: u64, bar: ProgressBar) -> Result<Self, CommandFailure> {
+    pub(super) async fn new(bench: &'a Workbench, records: u64, bar: ProgressBar) -> Result<Self, CommandFailure> {
         let mut best: Option<(f64, Cell)> = None;
         for (number, cell) in GRID.into_iter().enumerate() {
             bar.set_message(format!("looking for the best requests: {} × {}", cell.request, cell.in_flight));
@@ -253,7 +251,7 @@ impl<'a> Subjects<'a> {
     }
 
     pub(super) async fn round(&mut self, round: u32) -> Result<(), CommandFailure> {
-        for subject in Subject::ALL {
+        for subject in BenchSubject::ALL {
             self.bar.set_message(format!("round {}: {}", round + 1, subject.title()));
             let row = self.measure(round, subject).await?;
             self.measured.rows.push(row);
@@ -262,51 +260,51 @@ impl<'a> Subjects<'a> {
         Ok(())
     }
 
-    async fn measure(&self, round: u32, subject: Subject) -> Result<Row, CommandFailure> {
+    async fn measure(&self, round: u32, subject: BenchSubject) -> Result<BenchRow, CommandFailure> {
         match subject {
-            Subject::Consumption => self.consumption(round).await,
-            Subject::NullStore => self.null_store(round).await,
-            Subject::BareWrites => {
+            BenchSubject::Consumption => self.consumption(round).await,
+            BenchSubject::NullStore => self.null_store(round).await,
+            BenchSubject::BareWrites => {
                 let cell = Cell { request: self.measured.bare_request, in_flight: self.measured.bare_in_flight };
                 let row = bare_writes(self.bench, &format!("bare{round}"), cell, self.records).await?;
-                Ok(Row { round, ..row })
+                Ok(BenchRow { round, ..row })
             }
-            Subject::Program => self.program(round).await,
+            BenchSubject::Program => self.program(round).await,
         }
     }
 
-    async fn consumption(&self, round: u32) -> Result<Row, CommandFailure> {
+    async fn consumption(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let (client, topic) = (self.bench.config.kafka.client_config(), self.bench.topic.clone());
         let consume = move || bare::consume(&client, &topic).map_err(|error| error.to_string());
         let read = blocking(|why| why, consume).await.map_err(CommandFailure::unavailable)?;
-        Ok(Row::bare(round, Subject::Consumption, read))
+        Ok(BenchRow::bare(round, BenchSubject::Consumption, read))
     }
 
-    async fn null_store(&self, round: u32) -> Result<Row, CommandFailure> {
+    async fn null_store(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let store = NullStore::start(0).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
         let name = format!("{}-null{round}", self.bench.topic);
-        let mut settings = settings(&self.bench.topic, &name, &name);
+        let mut settings = settings(&self.bench.topic, &name, &self.bench.log_level);
         settings.push(("elasticsearch.url", store.url()));
         let busy = self.bench.program.run(&variables(settings)).await?;
-        Ok(Row::program(round, Subject::NullStore, &busy, None))
+        Ok(BenchRow::program(round, BenchSubject::NullStore, &busy, None))
     }
 
-    async fn program(&self, round: u32) -> Result<Row, CommandFailure> {
+    async fn program(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let settings = self.bench.settings(&format!("run{round}"));
         let config = self.bench.configured(&settings)?;
         let busy = self.bench.program.run(&variables(settings)).await?;
         let verified = verified(&config).await?;
-        Ok(Row::program(round, Subject::Program, &busy, Some(verified)))
+        Ok(BenchRow::program(round, BenchSubject::Program, &busy, Some(verified)))
     }
 }
 
-async fn bare_writes(bench: &Workbench<'_>, run: &str, cell: Cell, most: u64) -> Result<Row, CommandFailure> {
+async fn bare_writes(bench: &Workbench, run: &str, cell: Cell, most: u64) -> Result<BenchRow, CommandFailure> {
     let config = bench.configured(&bench.settings(run))?;
     let setup = transactions::DEFINITION.setup(&config, Order::Log)?;
     (setup.bound.prepare)().await?;
     let client = config.kafka.client_config();
     let written = bare::write(&client, &bench.topic, &*setup.bound.binding, cell, most).await?;
-    Ok(Row::bare(0, Subject::BareWrites, written))
+    Ok(BenchRow::bare(0, BenchSubject::BareWrites, written))
 }
 
 /// Hears nothing: the counts are in the report.

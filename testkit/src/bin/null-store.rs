@@ -3,11 +3,11 @@
 
 #![allow(clippy::expect_used, reason = "a tool of the tests")]
 
-use testkit::null_store::NullStore;
+use testkit::null_server::NullServer;
 
 fn main() {
     let port = std::env::args().nth(1).map_or(0, |port| port.parse().expect("PORT is a number"));
-    let store = NullStore::on(port);
+    let store = NullServer::on(port);
     println!("ELASTICSEARCH_URL={}", store.url);
     loop {
         std::thread::park();

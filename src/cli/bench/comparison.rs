@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::report::BenchReport;
-use super::subjects::{Row, Subject};
+use super::subjects::{BenchRow, BenchSubject};
 use crate::cli::{CommandFailure, print_line};
 
 /// Student's t for an interval of 95 % by degrees of freedom, from 1 to 10; then it is near 2.
@@ -45,7 +45,7 @@ pub(super) fn print(before: &BenchReport, now: &BenchReport) -> Result<bool, Com
         return Err(CommandFailure::again(format!("the two runs cannot be compared: {difference}")));
     }
     let mut slower = false;
-    for subject in [Subject::NullStore, Subject::Program] {
+    for subject in [BenchSubject::NullStore, BenchSubject::Program] {
         let compared = compare(&rates(before, subject), &rates(now, subject));
         print_line(&format!("{}: {}", subject.title(), sentence(compared)))?;
         slower |= matches!(compared, Comparison::Slower(_));
@@ -65,8 +65,8 @@ fn difference(before: &BenchReport, now: &BenchReport) -> Option<String> {
     (!same).then(|| "they did not read the same (see `workload` in the files)".to_owned())
 }
 
-fn rates(report: &BenchReport, subject: Subject) -> Vec<f64> {
-    report.rows(subject).map(Row::rate).collect()
+fn rates(report: &BenchReport, subject: BenchSubject) -> Vec<f64> {
+    report.rows(subject).map(BenchRow::rate).collect()
 }
 
 /// Welch's interval of the difference of the rates' logarithms.

@@ -3,13 +3,13 @@
 use tokio::runtime::{Builder, Runtime};
 
 /// The server, until it is dropped.
-pub struct NullStore {
+pub struct NullServer {
     pub url: String,
     _server: millrace::cli::bench::NullStore,
     _runtime: Runtime,
 }
 
-impl NullStore {
+impl NullServer {
     /// Listens on a port of its own.
     pub fn start() -> Self {
         Self::on(0)
