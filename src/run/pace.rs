@@ -24,30 +24,32 @@ pub struct Pace {
 struct PaceMark {
     at: Instant,
     records: u64,
+    cpu: Option<f64>,
 }
 
 /// Watches a consumer while it runs.
 #[derive(Clone, Default)]
-pub(super) struct PaceMeter(Arc<Mutex<Option<(PaceMark, PaceMark, Option<f64>)>>>);
+pub(super) struct PaceMeter(Arc<Mutex<Option<(PaceMark, PaceMark)>>>);
 
 impl PaceMeter {
     /// Notes each change of what is finished, until the engine is gone.
     pub(super) async fn watch(self, mut tally: watch::Receiver<Tally>) {
         while tally.changed().await.is_ok() {
-            let now = PaceMark { at: Instant::now(), records: tally.borrow_and_update().total() };
+            let records = tally.borrow_and_update().total();
             let mut seen = self.0.lock();
-            *seen = match *seen {
-                Some((first, _, cpu)) => Some((first, now, cpu)),
-                None => Some((now, now, process_cpu())),
-            };
+            let begun = *seen;
+            // The processors' time is asked for at the first batch, and at the end.
+            let cpu = if begun.is_none() { process_cpu() } else { None };
+            let now = PaceMark { at: Instant::now(), records, cpu };
+            *seen = Some((begun.map_or(now, |(first, _)| first), now));
         }
     }
 
     /// `None` while there are no two batches to measure between.
     pub(super) fn pace(&self) -> Option<Pace> {
-        let (first, last, before) = (*self.0.lock())?;
+        let (first, last) = (*self.0.lock())?;
         let records = last.records.saturating_sub(first.records);
-        let cpu = before.zip(process_cpu()).map(|(before, now)| now - before);
+        let cpu = first.cpu.zip(process_cpu()).map(|(before, now)| now - before);
         (records > 0).then(|| Pace { records, wall: last.at.duration_since(first.at), cpu })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::report::BenchReport;
+use super::figures::BenchReport;
 use super::subjects::{BenchRow, BenchSubject};
 use crate::cli::{CommandFailure, print_line};
 
@@ -110,7 +110,7 @@ fn sentence(compared: Comparison) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::report_of;
+    use super::super::figures::tests::report_of;
     use super::*;
 
     #[test]

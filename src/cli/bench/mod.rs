@@ -10,7 +10,7 @@ mod environment;
 mod null_store;
 mod plot;
 
-mod report;
+mod figures;
 mod subjects;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ use super::publish::Publisher;
 use super::{CommandFailure, block_on, leaving, print_line as print};
 use crate::run::telemetry;
 use crate::synthetic::GeneratorOptions;
+use figures::{BenchReport, Workload};
 pub use null_store::NullStore;
-use report::{BenchReport, Workload};
 use subjects::{Subjects, Workbench};
 
 /// `millrace bench`

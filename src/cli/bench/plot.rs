@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::report::{BenchReport, Spread, grouped};
+use super::figures::{BenchReport, Spread, grouped};
 use super::subjects::BenchSubject;
 use crate::cli::CommandFailure;
 
@@ -75,7 +75,7 @@ fn place_of(report: &BenchReport) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::report_of;
+    use super::super::figures::tests::report_of;
     use super::*;
 
     #[test]
