@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::json::payload::{self, object, printable, read_id, unwrapped};
-use crate::{DecodeError, Fields, json};
+use crate::{DecodeError, Fields};
+use wire::json;
+use wire::json::payload::{self, object, printable, read_id, unwrapped};
 
 /// An event before anyone asked what it is about.
 pub(crate) struct Envelope<'a> {

@@ -4,24 +4,23 @@
 //! Waits for nothing: no I/O, no clock, no async; time and bytes are passed in.
 //! Guarantees: no payload makes it panic, numbers come out digit for digit, a document is one line of valid JSON.
 
+mod about;
 pub mod clerk;
 mod envelope;
-mod error;
+mod fold;
 mod identity;
-mod json;
 pub mod operation;
 pub mod review;
 mod strategies;
 mod transaction;
-mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::DecodeError;
+pub use about::is_about;
 pub use identity::{micros_of, version_at};
-pub use json::about::is_about;
-pub use json::fields::Fields;
 pub use strategies::added_details;
 pub use transaction::{TransactionEvent, TransactionKind, decode, write_document, write_tombstone};
-pub use values::timestamp::Timestamp;
+pub use wire::DecodeError;
+pub use wire::json::fields::Fields;
+pub use wire::timestamp::Timestamp;

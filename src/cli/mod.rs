@@ -7,6 +7,7 @@ pub mod demo;
 pub mod dlq;
 pub mod doctor;
 pub mod erase;
+pub mod events;
 pub mod explain;
 mod leaving;
 pub mod losses;
@@ -187,6 +188,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Say all about one document: its events, what became of each, and what the stores hold
     Explain(explain::ExplainArgs),
+    /// The catalogue of the events between services: look at it, send events, follow them
+    Events(events::EventsArgs),
     /// Take a person's values out of every store and the dead letters, and say what cannot be reached
     Erase(erase::EraseArgs),
     /// Remove the tombstones of documents that were deleted long ago
@@ -226,6 +229,7 @@ impl Cli {
             | Command::Dlq(_)
             | Command::Doctor(_)
             | Command::Erase(_)
+            | Command::Events(_)
             | Command::Explain(_)
             | Command::Losses(_)
             | Command::Purge(_)
@@ -250,6 +254,7 @@ impl Cli {
             Command::Run(args) => block_on(run::run(args, config)),
             Command::Bench(_) | Command::Demo(_) => Ok(()),
             Command::Publish(args) => publish::run(&args, &config),
+            Command::Events(args) => events::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),
             Command::Losses(args) => block_on(losses::losses(args, config)),

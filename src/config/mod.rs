@@ -97,6 +97,8 @@ pub struct Config {
     pub reviews: ReviewsSettings,
     /// Of the system `database`.
     pub operations: DatabaseSettings,
+    /// What stands before the names of the events' topics.
+    pub event_topic_prefix: String,
     /// How old a tombstone gets that is purged.
     pub tombstone_age: Duration,
     pub http: Http,
@@ -209,6 +211,7 @@ impl Config {
             redis,
             database,
             algolia: Algolia::read(settings)?,
+            event_topic_prefix: systems::topic_prefix(settings)?,
             tombstone_age: settings.require("purge.tombstone_days")?.parse(
                 "a number of days from 1 to 36500",
                 |text| {

@@ -98,6 +98,13 @@ impl ReviewsSettings {
     }
 }
 
+/// What stands before the names of the events' topics: the longest has 25 characters.
+pub(super) fn topic_prefix(settings: &Settings) -> Result<String, ConfigError> {
+    let Some(found) = settings.find("events.topic_prefix")? else { return Ok(String::new()) };
+    let expected = "what topics begin with: at most 200 letters, digits, dots, dashes or underscores";
+    found.parse(expected, |text| topic(text).filter(|prefix| prefix.len() <= 200))
+}
+
 fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
     let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
     settings.require(key)?.parse(expected, topic)

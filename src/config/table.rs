@@ -159,6 +159,8 @@ pub const VARIABLES: &[Variable] = &[
     var("ratings.retry", &["RATINGS_RETRY_SECONDS"], "How often a rating is tried again that a document refuses, in MongoDB, Redis or Algolia.").or("60").of("ratings"),
     var("ratings.group", &["KAFKA_RATINGS_GROUP"], "The consumer group of ratings.").or("review-calculate").of("ratings"),
 
+    var("events.topic_prefix", &["EVENTS_TOPIC_PREFIX"], "What stands before the names of the events' topics, such as staging. (with its dot)."),
+
     var("purge.tombstone_days", &["TOMBSTONE_DAYS"], "Days after which `millrace purge` removes the tombstone of a deleted document; more than the topics keep records.").or("90"),
 
     var("http.addr", &["HTTP_ADDR"], "The address for health and metrics; 0.0.0.0 in a container.").or("127.0.0.1"),

@@ -15,6 +15,7 @@
 
 mod contributions;
 mod erase;
+mod events;
 mod outage;
 mod payloads;
 mod refused;

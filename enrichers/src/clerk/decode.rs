@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 use super::{ClerkEvent, ClerkKind, ClerkRecord, OrganizationMembership, Session, Subject, User};
 use crate::envelope::{Envelope, present, text};
 use crate::identity::message_id;
-use crate::json::payload::event_time;
-use crate::values::timestamp::FORMS;
-use crate::{DecodeError, Fields, Timestamp, json};
+use crate::{DecodeError, Fields, Timestamp};
+use wire::json;
+use wire::json::payload::event_time;
+use wire::timestamp::FORMS;
 
 /// MongoDB documents take 100 levels (MongoDB manual, limits and thresholds); the event is not stored at their top.
 const MAX_DEPTH: usize = 90;

@@ -10,7 +10,7 @@ mod unindexed;
 
 use std::borrow::Cow;
 
-use crate::json::about::{Naming, names};
+use crate::about::{Naming, names};
 
 pub use crate::identity::version_at;
 pub use decode::decode;

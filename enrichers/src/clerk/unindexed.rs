@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use crate::Fields;
 use crate::transaction::unindexed::is_sound;
-use crate::{Fields, json};
+use wire::json;
 
 /// A member that was taken out of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]

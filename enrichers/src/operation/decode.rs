@@ -5,10 +5,11 @@ use serde_json::value::RawValue;
 use super::value::whole;
 use super::{DatabaseOperation, OperationMetadata, RowChange, Verb};
 use crate::envelope::{present, text};
-use crate::json::depth::MAX_DEPTH;
-use crate::json::payload::{self, object, printable, unwrapped};
-use crate::values::timestamp::FORMS;
-use crate::{DecodeError, Fields, Timestamp, json};
+use crate::{DecodeError, Fields, Timestamp};
+use wire::json;
+use wire::json::depth::MAX_DEPTH;
+use wire::json::payload::{self, object, printable, unwrapped};
+use wire::timestamp::FORMS;
 
 /// The longest name of an entity, in bytes.
 const MAX_ENTITY_BYTES: usize = 128;

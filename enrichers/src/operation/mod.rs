@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::Fields;
-use crate::json::about::{Naming, names};
+use crate::about::{Naming, names};
 
 pub use decode::decode;
 pub use value::{ColumnKind, SqlValue, canonical};

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use chrono::DateTime;
 use serde_json::value::RawValue;
 
-use crate::values::decimal;
-use crate::values::fold::fold;
-use crate::{DecodeError, Timestamp, json};
+use crate::fold::fold;
+use crate::{DecodeError, Timestamp};
+use wire::decimal;
+use wire::json;
 
 /// What a column takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use serde_json::value::RawValue;
 use super::{Review, ReviewEvent};
 use crate::envelope::{Envelope, present, text};
 use crate::identity::message_id;
-use crate::json::depth::MAX_DEPTH;
-use crate::json::payload::{event_time, read_id};
-use crate::values::decimal::Decimal;
-use crate::{DecodeError, Fields, TransactionKind, json};
+use crate::{DecodeError, Fields, TransactionKind};
+use wire::decimal::Decimal;
+use wire::json;
+use wire::json::depth::MAX_DEPTH;
+use wire::json::payload::{event_time, read_id};
 
 /// Decodes a message's payload.
 ///

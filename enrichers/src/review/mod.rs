@@ -7,7 +7,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::json::about::{Naming, names};
+use crate::about::{Naming, names};
 use crate::{TransactionKind, version_at};
 
 pub use decode::decode;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Details, ProducerFields, Strategy};
-use crate::values::decimal::Decimal;
+use wire::decimal::Decimal;
 
 pub(super) const STRATEGY: Strategy = Strategy {
     types: &[

@@ -1,9 +1,10 @@
 //! Owns the table of enrichment strategies and what they work with: facts in, details out.
 //! A new strategy is one file beside this one and its name in the table below.
 
+use crate::Fields;
 pub(crate) use crate::transaction::ProducerFields;
 use crate::transaction::search::SearchContent;
-use crate::{Fields, json};
+use wire::json;
 
 macro_rules! table {
     ($($file:ident),+ $(,)?) => {

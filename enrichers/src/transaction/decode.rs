@@ -9,12 +9,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use crate::identity::message_id;
-use crate::json::depth::MAX_DEPTH;
-use crate::json::fields::{FieldsSeed, next_name};
-use crate::json::payload::{event_time, name_or_number, printable, read_id, text, unwrapped, whole};
-use crate::json::{self, Changes};
-use crate::values::decimal;
 use crate::{DecodeError, Fields, TransactionEvent, TransactionKind};
+use wire::decimal;
+use wire::json::depth::MAX_DEPTH;
+use wire::json::fields::{FieldsSeed, next_name};
+use wire::json::payload::{event_time, name_or_number, printable, read_id, text, unwrapped, whole};
+use wire::json::{self, Changes};
 
 /// Decodes a message's payload.
 ///

@@ -6,11 +6,12 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::json::Changes;
 use crate::strategies::{Details, ProducerFields, Strategy};
 use crate::transaction::search::SearchContent;
 use crate::transaction::unindexed::Unindexed;
-use crate::{Fields, TransactionEvent, json};
+use crate::{Fields, TransactionEvent};
+use wire::json;
+use wire::json::Changes;
 
 /// Appends the document of a create or update to `out`: one line of JSON without a line break at its end.
 ///

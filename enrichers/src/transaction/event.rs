@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::identity::version_at;
-use crate::json::Changes;
 use crate::{Fields, Timestamp};
+use wire::json::Changes;
 
 /// What happened to the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

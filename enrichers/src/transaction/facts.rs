@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::{Fields, json};
+use crate::Fields;
+use wire::json;
 
 /// What the producer said: the transaction's fields and those of its metadata.
 pub(crate) struct ProducerFields<'e, 'a> {

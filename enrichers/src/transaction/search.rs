@@ -1,10 +1,11 @@
 //! Owns the search content: the words people would type to find a transaction, accents folded as well.
 //! Guarantees: no word twice, at most [`MAX_BYTES`], no full card number.
 
+use crate::Fields;
+use crate::fold::fold;
 use crate::transaction::ProducerFields;
 use crate::transaction::without_card_numbers;
-use crate::values::fold::fold;
-use crate::{Fields, json};
+use wire::json;
 
 /// Longest search content of a document, in bytes.
 const MAX_BYTES: usize = 2_048;

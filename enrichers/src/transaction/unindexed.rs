@@ -19,7 +19,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::{Fields, json};
+use crate::Fields;
+use wire::json;
 
 /// The longest number, in characters.
 const LONGEST_NUMBER: usize = 1_000;

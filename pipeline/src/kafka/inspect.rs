@@ -121,6 +121,14 @@ pub(super) fn metadata(client: &ClientConfig) -> Result<Metadata, String> {
     }
 }
 
+/// The names of all topics; blocks the thread for some seconds at most.
+///
+/// # Errors
+/// Why the brokers do not answer, in the client's words.
+pub fn topic_names(client: &ClientConfig) -> Result<Vec<String>, String> {
+    Ok(metadata(client)?.topics().iter().map(|topic| topic.name().to_owned()).collect())
+}
+
 /// Asks for the brokers and these topics; blocks the thread for some seconds at most.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod consumer;
 mod context;
 mod dead_letters;
 mod ends;
+mod follow;
 mod gaps;
 mod inspect;
 mod lag;
@@ -28,7 +29,8 @@ mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};
 pub use dead_letters::{KafkaDeadLetters, letters_client, owned_headers};
-pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings};
+pub use follow::{FollowFrom, follow};
+pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings, topic_names};
 pub use poll::KafkaFeed;
 pub use read::{Ranges, ranges, read_ranges, read_topic};
 pub use state::{StateError, StateTopic};

@@ -8,7 +8,7 @@ use crate::stores::reader::{Column, ObservedVersion};
 use crate::stores::whose::{Whose, whose};
 
 /// Where a history is read on.
-type Event = (String, String, String, String);
+type HistoryRow = (String, String, String, String);
 /// A row of a version store: its id, its version, what it holds, and what it held before.
 type ObjectRow = (String, i64, Column, Column);
 
@@ -33,12 +33,13 @@ pub(super) async fn history(
     let mut count = 0;
     loop {
         // A text that may be written with escapes is looked at as well.
-        let page = sqlx::query_as::<_, Event>(include_str!("sql/persons_history.sql"));
+        let page = sqlx::query_as::<_, HistoryRow>(include_str!("sql/persons_history.sql"));
         let page = page.bind(&after.0).bind(&after.1).bind(&ids).bind(person).bind(ERASED).bind(SEARCHED_AT_ONCE);
         let page = postgres.rows(page).await?;
         let Some((message, digest, ..)) = page.last() else { return Ok(count) };
         after = (message.clone(), digest.clone());
-        let theirs = |(_, _, id, payload): &&Event| whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()));
+        let theirs =
+            |(_, _, id, payload): &&HistoryRow| whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()));
         let (messages, digests): (Vec<&str>, Vec<&str>) =
             page.iter().filter(theirs).map(|event| (event.0.as_str(), event.1.as_str())).unzip();
         count += messages.len() as u64;

@@ -1,0 +1,121 @@
+//! A typed producer: events in, acknowledged records out.
+//!
+//! It waits for the brokers. It guarantees that an event is what its type says, that the events of a subject keep their order
+//! across retries, and that an event is acknowledged by all replicas in sync, or an error.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use uuid::Uuid;
+
+use crate::read_value::Invalid;
+use crate::{CloudAttributes, Event, EventData, EventVersion, Id, Timestamp, write};
+
+/// How events are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventProducerOptions {
+    pub version: EventVersion,
+    /// What stands before the names of the topics.
+    pub topic_prefix: String,
+    /// Write the headers of a CloudEvent, with this as `ce_source`.
+    pub cloud_source: Option<String>,
+    /// How long an acknowledgement may take.
+    pub timeout: Duration,
+}
+
+impl Default for EventProducerOptions {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(30);
+        Self { version: EventVersion::V2, topic_prefix: String::new(), cloud_source: None, timeout }
+    }
+}
+
+/// Why an event was not sent, or may not have been.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    #[error("the Kafka settings are not accepted: {0}")]
+    Settings(KafkaError),
+    #[error("the event cannot be written: {0}")]
+    Unwritable(String),
+    #[error("{topic}: the event was not acknowledged: {error}")]
+    Unacknowledged { topic: String, error: KafkaError },
+}
+
+/// Where an event stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Produced {
+    pub id: Id,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// Sends events to their topics.
+#[derive(Clone)]
+pub struct EventProducer {
+    producer: FutureProducer,
+    options: EventProducerOptions,
+}
+
+impl EventProducer {
+    /// Makes a producer of what a client needs: `bootstrap.servers`, security. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The settings are not accepted.
+    pub fn new(client: &ClientConfig, options: EventProducerOptions) -> Result<Self, ProducerError> {
+        let mut config = client.clone();
+        config
+            .set("enable.idempotence", "true")
+            // A subject's events go where those of producers in other languages go.
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", options.timeout.as_millis().to_string());
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", "5");
+        }
+        let producer = config.create().map_err(ProducerError::Settings)?;
+        Ok(Self { producer, options })
+    }
+
+    /// Sends an event that happens now, under a new id.
+    ///
+    /// # Errors
+    /// It was not acknowledged in time. It may be in the log all the same; sent again with [`Self::send_event`] under its id, it counts once.
+    pub async fn send(&self, data: impl Into<EventData>) -> Result<Produced, ProducerError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_millis()).unwrap_or_default();
+        let time = i64::try_from(now).ok().and_then(Timestamp::from_millis);
+        let time = time.ok_or_else(|| ProducerError::Unwritable("the clock is beyond the year 9999".to_owned()))?;
+        let unwritable = |invalid: Invalid| ProducerError::Unwritable(invalid.to_string());
+        let id = Id::new(Uuid::new_v4().to_string()).map_err(unwritable)?;
+        self.send_event(&Event { id, version: self.options.version, time, data: data.into() }).await
+    }
+
+    /// Sends an event as it is.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_event(&self, event: &Event) -> Result<Produced, ProducerError> {
+        let payload = write(event).map_err(|error| ProducerError::Unwritable(error.to_string()))?;
+        self.send_payload(event, &payload).await
+    }
+
+    /// Sends a payload as it is, which says this event: to its topic, under its key.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_payload(&self, event: &Event, payload: &[u8]) -> Result<Produced, ProducerError> {
+        let topic = format!("{}{}", self.options.topic_prefix, event.name());
+        let mut record = FutureRecord::to(&topic).key(event.data.key()).payload(payload);
+        if let Some(source) = &self.options.cloud_source {
+            let headers = CloudAttributes::headers(event, source);
+            let put = |all: OwnedHeaders, (key, value): &(&str, String)| all.insert(Header { key, value: Some(value) });
+            record = record.headers(headers.iter().fold(OwnedHeaders::new(), put));
+        }
+        match self.producer.send(record, self.options.timeout).await {
+            Ok(at) => Ok(Produced { id: event.id.clone(), topic, partition: at.partition, offset: at.offset }),
+            Err((error, _)) => Err(ProducerError::Unacknowledged { topic, error }),
+        }
+    }
+}
