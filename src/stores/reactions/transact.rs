@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::effects::{ReactionGroup, effects};
+use super::effects::{BatchEffects, ReactionGroup, effects};
 use super::rows::{ReactionTable, TableRows};
 use crate::stores::postgres::migrate_schema;
 use crate::stores::sql::migrations::{Migration, migrator};
@@ -28,6 +28,26 @@ pub struct DigestedEvent {
     pub digest: [u8; 32],
     /// The record's own time, in milliseconds since 1970.
     pub recorded_ms: Option<i64>,
+}
+
+/// Which events lead to others, and to files that are deleted. State follows from all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emission {
+    Everything,
+    /// Those of records from this time on, in milliseconds since 1970: marks of older ones may have been purged.
+    Since(i64),
+    /// For a replay or a rebuild.
+    Nothing,
+}
+
+impl Emission {
+    fn takes(self, digested: &DigestedEvent) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Since(horizon) => digested.recorded_ms.is_none_or(|recorded| recorded >= horizon),
+            Self::Nothing => false,
+        }
+    }
 }
 
 /// What became of an event.
@@ -63,6 +83,7 @@ pub async fn apply(
     schema: &str,
     group: ReactionGroup,
     events: &[DigestedEvent],
+    emission: Emission,
 ) -> Result<Vec<MarkVerdict>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     // Of the transaction alone: behind a pool the session is somebody else's afterwards.
@@ -70,22 +91,39 @@ pub async fn apply(
     path.execute(&mut *transaction).await?;
     let verdicts = mark(&mut transaction, group, events).await?;
     let new = events.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == MarkVerdict::Applied);
-    let effects =
-        effects(group, new.map(|(digested, _)| &digested.event)).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    for (table, rows) in effects.rows.tables() {
+    let new: Vec<&DigestedEvent> = new.map(|(digested, _)| digested).collect();
+    let state = effects_of(group, &new)?;
+    for (table, rows) in state.rows.tables() {
         write(&mut transaction, statement(table), &rows).await?;
     }
-    if group == ReactionGroup::Media {
-        delete_media(&mut transaction, &effects.rows).await?;
-    }
-    if !effects.emitted.is_empty() {
-        let rows: Result<Vec<Value>, _> =
-            effects.emitted.iter().enumerate().map(|(place, emitted)| emitted.row(place)).collect();
-        let rows = Value::from(rows.map_err(|error| sqlx::Error::Encode(error.into()))?);
-        write(&mut transaction, include_str!("sql/outbox.sql"), &rows).await?;
-    }
+    let loud: Vec<&DigestedEvent> = new.iter().copied().filter(|digested| emission.takes(digested)).collect();
+    let followed = if loud.len() < new.len() { effects_of(group, &loud)? } else { state };
+    follow(&mut transaction, group, &followed).await?;
     transaction.commit().await?;
     Ok(verdicts)
+}
+
+fn effects_of(group: ReactionGroup, events: &[&DigestedEvent]) -> Result<BatchEffects, sqlx::Error> {
+    let events = events.iter().map(|digested| &digested.event);
+    effects(group, events).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// What is done beyond the state: files that go, and events that are said.
+async fn follow(
+    connection: &mut PgConnection,
+    group: ReactionGroup,
+    effects: &BatchEffects,
+) -> Result<(), sqlx::Error> {
+    if group == ReactionGroup::Media {
+        delete_media(connection, &effects.rows).await?;
+    }
+    if effects.emitted.is_empty() {
+        return Ok(());
+    }
+    let rows: Result<Vec<Value>, _> =
+        effects.emitted.iter().enumerate().map(|(place, emitted)| emitted.row(place)).collect();
+    let rows = Value::from(rows.map_err(|error| sqlx::Error::Encode(error.into()))?);
+    write(connection, include_str!("sql/outbox.sql"), &rows).await
 }
 
 async fn write(connection: &mut PgConnection, statement: &'static str, rows: &Value) -> Result<(), sqlx::Error> {

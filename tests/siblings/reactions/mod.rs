@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use events::Event;
 use futures_util::future::join_all;
 use millrace::stores::reactions::effects::ReactionGroup;
-use millrace::stores::reactions::transact::{DigestedEvent, MarkVerdict, apply, install};
+use millrace::stores::reactions::transact::{DigestedEvent, Emission, MarkVerdict, apply, install};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -50,7 +50,7 @@ async fn consume(schema: &str, group: ReactionGroup, events: &[DigestedEvent], s
     let (mut counts, mut rest, mut sizes) = ([0; 3], events, sizes.iter().cycle());
     while !rest.is_empty() {
         let (batch, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-        for verdict in apply(&mut connection, schema, group, batch).await.unwrap() {
+        for verdict in apply(&mut connection, schema, group, batch, Emission::Everything).await.unwrap() {
             let place = [MarkVerdict::Applied, MarkVerdict::Repeated, MarkVerdict::Conflicting];
             counts[place.iter().position(|one| *one == verdict).unwrap()] += 1;
         }
@@ -133,6 +133,40 @@ fn the_same_id_with_another_payload_conflicts_and_changes_nothing() {
             assert_eq!(consume(&schema, group, &[twisted.clone()], &[1]).await, [0, 0, 1]);
         }
         compare(&schema, &model, "after conflicts").await;
+        drop_schema(&schema).await;
+    });
+}
+
+#[test]
+fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
+    block_on(async {
+        let story = story::story(&mut StdRng::seed_from_u64(2));
+        let model = Model::of(&story);
+        for (name, emission) in [("nothing", Emission::Nothing), ("old", Emission::Since(1))] {
+            let schema = schema(name).await;
+            let events: Vec<DigestedEvent> = story.iter().map(digested).collect();
+            for group in ReactionGroup::ALL {
+                apply(&mut connect().await, &schema, group, &events, emission).await.unwrap();
+            }
+            for (what, query, expected) in model.questions() {
+                let quiet = ["outbox", "files to delete"].contains(&what);
+                assert!(!expected.is_empty());
+                assert_eq!(
+                    rows(&schema, &query).await,
+                    if quiet { BTreeSet::new() } else { expected },
+                    "{name}: {what}"
+                );
+            }
+            drop_schema(&schema).await;
+        }
+        // One of a record that is new enough says what it has to.
+        let schema = schema("new").await;
+        let mut events: Vec<DigestedEvent> = story.iter().map(digested).collect();
+        events.iter_mut().for_each(|event| event.recorded_ms = Some(1));
+        for group in ReactionGroup::ALL {
+            apply(&mut connect().await, &schema, group, &events, Emission::Since(1)).await.unwrap();
+        }
+        compare(&schema, &model, "new").await;
         drop_schema(&schema).await;
     });
 }

@@ -7,6 +7,9 @@ use events::{Event, EventData, PaymentType};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+/// When it was said, the amount, the currency.
+type ModelPrice = (i64, Option<String>, Option<String>);
+
 #[derive(Clone, Debug, Default)]
 struct ModelSubscription {
     created: bool,
@@ -33,7 +36,7 @@ struct ModelPost {
 #[derive(Default)]
 pub struct Model {
     subscriptions: BTreeMap<String, ModelSubscription>,
-    prices: BTreeMap<String, Vec<(i64, Option<String>, Option<String>)>>,
+    prices: BTreeMap<String, Vec<ModelPrice>>,
     offers: BTreeMap<String, Option<(String, String)>>,
     tips: BTreeMap<(String, String), (i64, i64)>,
     posts: BTreeMap<String, ModelPost>,
@@ -232,9 +235,9 @@ impl Model {
             let (user, creator, tier, start) = one.collected.clone()?;
             let prices = self.prices.get(&tier).cloned().unwrap_or_default();
             // The prices are in order of time: the last that was valid, else the first.
-            let valid = |of: fn(&(i64, Option<String>, Option<String>)) -> Option<String>| {
+            let valid = |of: fn(&ModelPrice) -> Option<String>| {
                 let said = || prices.iter().filter_map(|one| Some((one.0, of(one)?)));
-                said().filter(|(at, _)| *at <= start).last().or_else(|| said().next()).map(|(_, what)| what)
+                said().rfind(|(at, _)| *at <= start).or_else(|| said().next()).map(|(_, what)| what)
             };
             let (amount, currency) = (valid(|one| one.1.clone()), valid(|one| one.2.clone()));
             Some(
