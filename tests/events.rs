@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+type Twist = Box<dyn FnOnce(&mut Value)>;
+
 const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events/schemas");
 
 fn events(args: &[&str]) -> Output {
@@ -52,7 +54,7 @@ fn check(folder: &Path) -> (Option<i32>, String) {
 fn changes_that_break_others_are_found_and_the_others_are_not() {
     assert_eq!(check(Path::new(SCHEMAS)).0, Some(0));
     // The older copy had what is not there now.
-    let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let cases: Vec<(&str, Twist)> = vec![
         ("data.gone: the field is removed", Box::new(|data| data["properties"]["gone"] = json!({"type": "string"}))),
         (
             "data.tierId: the type is narrowed",
@@ -80,7 +82,7 @@ fn changes_that_break_others_are_found_and_the_others_are_not() {
         data["properties"]["status"]["enum"].as_array_mut().unwrap().push(json!("paused"));
     });
     assert!(check(word.path()).1.contains("data.status: a value is removed: \"paused\""));
-    let harmless: Vec<Box<dyn FnOnce(&mut Value)>> = vec![
+    let harmless: Vec<Twist> = vec![
         Box::new(|data| drop(data["properties"].as_object_mut().unwrap().remove("description"))),
         Box::new(|data| data["properties"]["name"]["maxLength"] = json!(10)),
         Box::new(|data| data["properties"]["tierId"]["description"] = json!("Another.")),

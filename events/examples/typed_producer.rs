@@ -1,6 +1,6 @@
 //! Sends a subscription and its payment as a service would: `cargo run -p events --features producer --example typed_producer`.
 //!
-//! The brokers are `KAFKA_BROKERS`, `localhost:9092` when it is not set.
+//! The topics have to be there: `millrace events emit subscription.created --example` makes one. The brokers are `KAFKA_BROKERS`, `localhost:9092` when it is not set.
 
 use std::error::Error;
 

@@ -191,6 +191,8 @@ mod tests {
 
     use super::*;
 
+    type Twist = Box<dyn FnOnce(&mut Value)>;
+
     fn base() -> Value {
         json!({"type": "object", "description": "An event.", "required": ["id"], "properties": {
             "id": {"type": "string", "maxLength": 512},
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_breaks_others_is_found() {
-        let cases: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+        let cases: Vec<(&str, Twist)> = vec![
             (
                 "price: the field is removed",
                 Box::new(|new| drop(new["properties"].as_object_mut().unwrap().remove("price"))),
@@ -253,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_breaks_nobody_is_left_alone() {
-        let cases: Vec<Box<dyn FnOnce(&mut Value)>> = vec![
+        let cases: Vec<Twist> = vec![
             Box::new(|_| {}),
             Box::new(|new| new["properties"]["more"] = json!({"type": "string", "minLength": 3})),
             Box::new(|new| new["properties"]["id"]["maxLength"] = json!(1024)),

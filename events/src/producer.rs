@@ -14,6 +14,9 @@ use uuid::Uuid;
 use crate::read_value::Invalid;
 use crate::{CloudAttributes, Event, EventData, EventVersion, Id, Timestamp, write};
 
+/// After this long a topic that does not exist is said to be unknown.
+const UNKNOWN_TOPIC: Duration = Duration::from_secs(5);
+
 /// How events are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventProducerOptions {
@@ -72,8 +75,11 @@ impl EventProducer {
             // A subject's events go where those of producers in other languages go.
             .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", options.timeout.as_millis().to_string());
-        if config.get("linger.ms").is_none() {
-            config.set("linger.ms", "5");
+        let unknown_topic = (options.timeout / 2).min(UNKNOWN_TOPIC).as_millis().max(1).to_string();
+        for (name, value) in [("linger.ms", "5"), ("topic.metadata.propagation.max.ms", &unknown_topic)] {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         let producer = config.create().map_err(ProducerError::Settings)?;
         Ok(Self { producer, options })

@@ -11,6 +11,7 @@ mod halves;
 pub mod mongodb;
 pub mod postgres;
 pub mod ratings;
+pub mod reactions;
 pub mod reader;
 mod sql;
 pub mod sqlite;

@@ -18,6 +18,7 @@ mod erase;
 mod events;
 mod outage;
 mod payloads;
+mod reactions;
 mod refused;
 mod reviews;
 mod transactions;

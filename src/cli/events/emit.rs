@@ -8,7 +8,7 @@ use ::events::{
     CloudAttributes, Event, EventName, EventProducer, EventProducerOptions, EventRecord, EventVersion, Id,
     ProducerError, example, read, write,
 };
-use chrono::Utc;
+use chrono::{SecondsFormat, Utc};
 use clap::Args;
 use rdkafka::types::RDKafkaErrorCode;
 use serde_json::json;
@@ -137,7 +137,7 @@ fn fresh(args: &EmitArgs, name: EventName) -> Result<Vec<u8>, CommandFailure> {
     } else {
         "{}".to_owned()
     };
-    let (id, now) = (Uuid::new_v4(), Utc::now().to_rfc3339());
+    let (id, now) = (Uuid::new_v4(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true));
     let head = format!(r#"{{"id":"{id}","version":"2.0","type":"{name}","timestamp":"{now}","data":{data}}}"#);
     Ok(head.into_bytes())
 }

@@ -12,3 +12,4 @@ pub use client::{Postgres, PostgresServer};
 pub use reader::PostgresReader;
 pub use refusals::PostgresRefusals;
 pub use sink::PostgresAudit;
+pub(in crate::stores) use statement::migrate_schema;

@@ -80,6 +80,31 @@ pub(crate) async fn migrate(
     connection: &mut PgConnection,
 ) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
+    bring_up(migrator, table, &mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The same in a schema, which is made where it is missing; its name is a plain one.
+pub(crate) async fn migrate_schema(
+    migrator: &Migrator,
+    table: &'static str,
+    schema: &str,
+    connection: &mut PgConnection,
+) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    // Before the schema is made: two that make it at once would fail one another.
+    sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
+    let make = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path TO {schema}");
+    sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
+    bring_up(migrator, table, &mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn bring_up(
+    migrator: &Migrator,
+    table: &'static str,
+    transaction: &mut PgConnection,
+) -> Result<(), MigrateError> {
     sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
     let make = format!(
         "CREATE TABLE IF NOT EXISTS {table} (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
@@ -102,10 +127,10 @@ pub(crate) async fn migrate(
                 return Err(MigrateError::VersionMismatch(*version));
             }
             Some(_) => {}
-            None => apply(migration, table, &mut transaction).await?,
+            None => apply(migration, table, transaction).await?,
         }
     }
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 async fn apply(migration: &Migration, table: &str, connection: &mut PgConnection) -> Result<(), MigrateError> {

@@ -37,7 +37,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Operati
 /// What the tables must hold when everything has been read, by entity and id: operations merge.
 ///
 /// # Errors
-/// As [`events`].
+/// As [`events()`].
 pub fn expected(options: &GeneratorOptions) -> Result<HashMap<(&'static str, u64), ExpectedRow>, OptionsError> {
     let mut rows: HashMap<(&'static str, u64), ExpectedRow> = HashMap::new();
     for event in events(options)?.filter(|event| !event.duplicate) {

@@ -62,7 +62,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewM
 /// What the stores must hold when everything has been read.
 ///
 /// # Errors
-/// As [`events`].
+/// As [`events()`].
 pub fn expected(options: &GeneratorOptions) -> Result<ExpectedReviews, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     let reviews = newest(states, |state| state.version);

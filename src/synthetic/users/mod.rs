@@ -39,7 +39,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMes
 /// What the collections must hold when everything has been read, by document id; deleted ones are marked.
 ///
 /// # Errors
-/// As [`events`].
+/// As [`events()`].
 pub fn expected(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     Ok(newest(states, |state| state.version))

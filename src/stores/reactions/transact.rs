@@ -1,0 +1,208 @@
+//! One batch, one transaction: marks, rows, what follows. A statement a table, however many events there are.
+//!
+//! Rows are locked in one order, table by table and by key, so that two batches wait for each other and never in a circle.
+
+use std::collections::{HashMap, HashSet};
+
+use ::events::Event;
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::effects::{BatchEffects, ReactionGroup, effects};
+use super::rows::{ReactionTable, TableRows};
+use crate::stores::postgres::migrate_schema;
+use crate::stores::sql::migrations::{Migration, migrator};
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "reactions",
+    sql: include_str!("../../../migrations/reactions/0001_reactions.sql"),
+}];
+
+/// An event with what tells a copy from another event of the same id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestedEvent {
+    pub event: Event,
+    /// Of the payload.
+    pub digest: [u8; 32],
+    /// The record's own time, in milliseconds since 1970.
+    pub recorded_ms: Option<i64>,
+}
+
+/// Which events lead to others, and to files that are deleted. State follows from all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emission {
+    Everything,
+    /// Those of records from this time on, in milliseconds since 1970: marks of older ones may have been purged.
+    Since(i64),
+    /// For a replay or a rebuild.
+    Nothing,
+}
+
+impl Emission {
+    fn takes(self, digested: &DigestedEvent) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Since(horizon) => digested.recorded_ms.is_none_or(|recorded| recorded >= horizon),
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MarkVerdict {
+    /// Its effects are in the transaction.
+    Applied,
+    /// The same was applied before.
+    Repeated,
+    /// Another payload was applied under its id: a dead letter.
+    Conflicting,
+}
+
+/// Makes the tables in a schema, or brings them up to date.
+///
+/// # Errors
+/// What the server or the migrations say; `schema` has to be a plain name.
+pub async fn install(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::migrate::MigrateError> {
+    let plain = schema.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !plain || !schema.starts_with(|c: char| !c.is_ascii_digit()) || schema.len() > 63 {
+        let why = "the name of the schema is not small letters, digits and underscores";
+        return Err(sqlx::migrate::MigrateError::Source(why.into()));
+    }
+    migrate_schema(&migrator(MIGRATIONS, "millrace_reactions"), "millrace_reactions", schema, connection).await
+}
+
+/// Applies a batch in one transaction, and says what became of each event, in their order.
+///
+/// # Errors
+/// What the server says; then nothing is applied.
+pub async fn apply(
+    connection: &mut PgConnection,
+    schema: &str,
+    group: ReactionGroup,
+    events: &[DigestedEvent],
+    emission: Emission,
+) -> Result<Vec<MarkVerdict>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    // Of the transaction alone: behind a pool the session is somebody else's afterwards.
+    let path = sqlx::query("SELECT set_config('search_path', $1, true)").bind(schema).persistent(false);
+    path.execute(&mut *transaction).await?;
+    let verdicts = mark(&mut transaction, group, events).await?;
+    let new = events.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == MarkVerdict::Applied);
+    let new: Vec<&DigestedEvent> = new.map(|(digested, _)| digested).collect();
+    let state = effects_of(group, &new)?;
+    for (table, rows) in state.rows.tables() {
+        write(&mut transaction, statement(table), &rows).await?;
+    }
+    let loud: Vec<&DigestedEvent> = new.iter().copied().filter(|digested| emission.takes(digested)).collect();
+    let followed = if loud.len() < new.len() { effects_of(group, &loud)? } else { state };
+    follow(&mut transaction, group, &followed).await?;
+    transaction.commit().await?;
+    Ok(verdicts)
+}
+
+fn effects_of(group: ReactionGroup, events: &[&DigestedEvent]) -> Result<BatchEffects, sqlx::Error> {
+    let events = events.iter().map(|digested| &digested.event);
+    effects(group, events).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// What is done beyond the state: files that go, and events that are said.
+async fn follow(
+    connection: &mut PgConnection,
+    group: ReactionGroup,
+    effects: &BatchEffects,
+) -> Result<(), sqlx::Error> {
+    if group == ReactionGroup::Media {
+        delete_media(connection, &effects.rows).await?;
+    }
+    if effects.emitted.is_empty() {
+        return Ok(());
+    }
+    let rows: Result<Vec<Value>, _> =
+        effects.emitted.iter().enumerate().map(|(place, emitted)| emitted.row(place)).collect();
+    let rows = Value::from(rows.map_err(|error| sqlx::Error::Encode(error.into()))?);
+    write(connection, include_str!("sql/outbox.sql"), &rows).await
+}
+
+async fn write(connection: &mut PgConnection, statement: &'static str, rows: &Value) -> Result<(), sqlx::Error> {
+    // As text: the server reads it, and needs no type of ours.
+    let statement = statement.replace("$1", "$1::json");
+    sqlx::query(AssertSqlSafe(statement)).bind(rows.to_string()).persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+/// Files of media that go. Whoever wrote the other half before is seen: both took the same rows.
+async fn delete_media(connection: &mut PgConnection, rows: &TableRows) -> Result<(), sqlx::Error> {
+    let media = rows.keys(ReactionTable::Media, "media_id");
+    let posts = rows.keys(ReactionTable::MediaOwners, "post_id");
+    if media.is_empty() && posts.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(include_str!("sql/delete_media.sql")).bind(media).bind(posts);
+    query.persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+fn statement(table: ReactionTable) -> &'static str {
+    match table {
+        ReactionTable::Subscriptions => include_str!("sql/subscriptions.sql"),
+        ReactionTable::Access => include_str!("sql/access.sql"),
+        ReactionTable::Tiers => include_str!("sql/tiers.sql"),
+        ReactionTable::TierPrices => include_str!("sql/tier_prices.sql"),
+        ReactionTable::Collections => include_str!("sql/collections.sql"),
+        ReactionTable::Offers => include_str!("sql/offers.sql"),
+        ReactionTable::Tips => include_str!("sql/tips.sql"),
+        ReactionTable::Posts => include_str!("sql/posts.sql"),
+        ReactionTable::Purchases => include_str!("sql/purchases.sql"),
+        ReactionTable::Likes => include_str!("sql/likes.sql"),
+        ReactionTable::Comments => include_str!("sql/comments.sql"),
+        ReactionTable::Media => include_str!("sql/media.sql"),
+        ReactionTable::MediaOwners => include_str!("sql/media_owners.sql"),
+        ReactionTable::MediaPosts => include_str!("sql/media_posts.sql"),
+        ReactionTable::MediaKeys => include_str!("sql/media_keys.sql"),
+    }
+}
+
+/// Marks the events, and says which are new. Of several of one id in the batch the first counts.
+async fn mark(
+    connection: &mut PgConnection,
+    group: ReactionGroup,
+    events: &[DigestedEvent],
+) -> Result<Vec<MarkVerdict>, sqlx::Error> {
+    let mut first: HashMap<&str, &DigestedEvent> = HashMap::with_capacity(events.len());
+    let mut given: Vec<&DigestedEvent> = Vec::with_capacity(events.len());
+    for digested in events {
+        first.entry(digested.event.id.as_str()).or_insert_with(|| {
+            given.push(digested);
+            digested
+        });
+    }
+    let ids: Vec<&str> = given.iter().map(|digested| digested.event.id.as_str()).collect();
+    let digests: Vec<&[u8]> = given.iter().map(|digested| digested.digest.as_slice()).collect();
+    let times: Vec<Option<i64>> = given.iter().map(|digested| digested.recorded_ms).collect();
+    let new = sqlx::query_scalar::<_, String>(include_str!("sql/mark.sql"))
+        .bind(group.as_str())
+        .bind(&ids)
+        .bind(&digests)
+        .bind(&times);
+    let mut new: HashSet<String> = new.persistent(false).fetch_all(&mut *connection).await?.into_iter().collect();
+    let mut held: HashMap<String, bool> = HashMap::new();
+    if new.len() < ids.len() {
+        let marked = sqlx::query_as::<_, (String, bool)>(include_str!("sql/marked.sql"));
+        let marked = marked.bind(group.as_str()).bind(&ids).bind(&digests);
+        held.extend(marked.persistent(false).fetch_all(connection).await?);
+        held.retain(|id, _| !new.contains(id));
+    }
+    let verdict = |digested: &DigestedEvent| {
+        let id = digested.event.id.as_str();
+        if new.remove(id) {
+            return MarkVerdict::Applied;
+        }
+        let same_here = first.get(id).is_none_or(|first| first.digest == digested.digest);
+        let same_there = held.get(id).is_none_or(|same| *same);
+        if same_here && same_there { MarkVerdict::Repeated } else { MarkVerdict::Conflicting }
+    };
+    Ok(events.iter().map(verdict).collect())
+}
