@@ -180,6 +180,17 @@ impl SqlError {
         Self { meaning: Outage, code: String::new(), why }
     }
 
+    /// Whether what its transaction held is begun anew, so many times at most; says so in the log and counts it.
+    pub(super) fn begins_anew(&self, restarts: &mut u32, most: u32) -> bool {
+        if self.meaning != Restart || *restarts >= most {
+            return false;
+        }
+        *restarts += 1;
+        tracing::warn!(code = self.code, reason = self.why, "Transaction restarted");
+        metrics::counter!("millrace_database_restarts_total", "code" => self.code.clone()).increment(1);
+        true
+    }
+
     /// Whether a unique key is taken.
     pub(super) fn is_taken(&self) -> bool {
         TAKEN.contains(&self.code.as_str())

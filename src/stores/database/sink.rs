@@ -194,7 +194,7 @@ impl OperationSink {
                     break Applied::Behind;
                 }
                 match apply_older(&self.store, operation, &judged.held, judged.waiting).await {
-                    Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => restarts += 1,
+                    Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
                     applied => break applied?,
                 }
             };
@@ -215,11 +215,7 @@ impl OperationSink {
                     operations.iter().zip(applied).for_each(|(one, applied)| judged.set(one, verdict(one, applied)));
                     return Ok(());
                 }
-                Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => {
-                    restarts += 1;
-                    tracing::warn!(code = error.code, reason = error.why, "Transaction restarted");
-                    metrics::counter!("millrace_database_restarts_total", "code" => error.code).increment(1);
-                }
+                Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
                 Err(error) if error.meaning == ErrorMeaning::Restart && operations.len() > 1 => break,
                 Err(error) => return Err(error),
             }
