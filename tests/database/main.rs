@@ -23,6 +23,7 @@ mod parked;
 mod planted;
 mod provoked;
 mod replayed;
+mod results;
 mod sessions;
 
 /// The program under test.

@@ -17,6 +17,7 @@ mod older;
 mod operation;
 mod reader;
 mod resolver;
+mod results;
 mod session;
 mod sink;
 
@@ -28,5 +29,6 @@ pub use install::OperationServer;
 pub use keys::OperationKeys;
 pub use operation::OperationWrite;
 pub use reader::OperationReader;
+pub use results::{OperationOutcome, OperationResult, OperationResults};
 pub use session::OperationStore;
 pub use sink::OperationSink;
