@@ -80,12 +80,14 @@ fn killed(engine: Engine, count: u64, kills: u64, batch: &str) {
     let operations: Vec<_> = (0..count).map(|number| model.next(number)).collect();
     buffer.send(&operations);
     let mut marked = 0;
-    let step = (count / (kills * 6)) as usize;
-    for _ in 0..kills {
+    // Spread over the whole log.
+    let all = count - model.letters;
+    for kill in 1..=kills {
+        let from = (all * kill / (kills + 1)) as usize;
         let running = buffer.start();
         eventually("some operations more", || {
             let now = if buffer.has_table("millrace_operations") { buffer.applied() } else { 0 };
-            (now > marked + step || now as u64 == count - model.letters).then(|| marked = now)
+            (now >= from || now as u64 == all).then(|| marked = now)
         });
         running.kill();
         println!("killed with {marked} applied");
