@@ -17,6 +17,7 @@ mod buffer;
 mod cache;
 mod flow;
 mod lines;
+mod looked_at;
 mod model;
 mod outage;
 mod parked;

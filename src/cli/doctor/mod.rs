@@ -3,6 +3,7 @@
 //! It changes nothing and waits for nothing: each part has a few seconds to answer.
 
 mod kafka;
+mod operations;
 mod settings;
 mod stores;
 
