@@ -23,6 +23,7 @@ mod outage;
 mod parked;
 mod planted;
 mod provoked;
+mod rate;
 mod replayed;
 mod results;
 mod sessions;
