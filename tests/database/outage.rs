@@ -1,5 +1,7 @@
 //! The database goes away, and comes back.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::services::{eventually, services};
 use testkit::world::World;
@@ -126,6 +128,27 @@ fn no_connection_that_is_free_is_an_outage() {
 }
 
 fn a_read_only_database_is_an_outage(engine: Engine) {
+    read_only_for(engine, Duration::ZERO);
+}
+
+/// As [`a_read_only_database_is_an_outage`], for so long as a failover may take.
+mod read_only_for_twenty_seconds {
+    use super::{Duration, Engine, read_only_for};
+
+    #[test]
+    #[ignore = "waits for twenty seconds"]
+    fn mariadb() {
+        read_only_for(Engine::MariaDb, Duration::from_secs(20));
+    }
+
+    #[test]
+    #[ignore = "waits for twenty seconds"]
+    fn postgres() {
+        read_only_for(Engine::Postgres, Duration::from_secs(20));
+    }
+}
+
+fn read_only_for(engine: Engine, time: Duration) {
     // The server of the tests is everybody's, and MariaDB knows read-only of a whole server alone.
     let world = if engine == Engine::MariaDb {
         World::alone(PROGRAM, "database-readonly")
@@ -142,6 +165,7 @@ fn a_read_only_database_is_an_outage(engine: Engine) {
     buffer.send(&operations[300..]);
     running.await_events("Database is now UNHEALTHY", 1);
     running.await_reason("read-only");
+    std::thread::sleep(time);
     buffer.read_only(false);
     running.await_events("Database is now HEALTHY", 1);
     drained(&buffer);

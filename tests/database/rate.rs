@@ -111,6 +111,39 @@ fn sent(place: usize, (entity, deed): &(usize, Deed)) -> (String, String) {
     (format!("{name}:{id}"), operation(&format!("o{place}"), verb, name, data).to_string())
 }
 
+/// The row of a mark, as long as the program's.
+fn mark(engine: Engine, number: usize) -> String {
+    let hex: String = format!("o{number}").bytes().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
+    let bytes = |hex: &str| if engine == Engine::MariaDb { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
+    let (id, digest, hash) = (bytes(&hex), bytes(&"00".repeat(32)), number * 7_919);
+    format!("({id},{digest},'CREATE','User','1','a','a',0,'t',0,{number},{hash},'*')")
+}
+
+/// One statement that changes these rows.
+fn update(engine: Engine, entity: usize, rows: &BTreeMap<u64, usize>) -> String {
+    let (_, table, column, _) = ENTITIES[entity];
+    match engine {
+        Engine::MariaDb => {
+            let rows: Vec<String> =
+                rows.iter().map(|(id, place)| format!("SELECT {id} AS k, 'u{place}' AS v")).collect();
+            let rows = rows.join(" UNION ALL ");
+            format!(
+                "UPDATE \"{table}\" AS t JOIN ({rows}) AS r ON t.id = r.k SET t.\"{column}\" = r.v, t.\"updatedAt\" = '{AT}'"
+            )
+        }
+        Engine::Postgres => {
+            let rows: Vec<String> = rows.iter().map(|(id, place)| format!("({id},'u{place}')")).collect();
+            let rows = rows.join(",");
+            format!(
+                "UPDATE \"{table}\" AS t SET \"{column}\" = r.v, \"updatedAt\" = '{AT}' FROM (VALUES {rows}) AS r (k, v) WHERE t.id = r.k"
+            )
+        }
+    }
+}
+
 /// The statements of a batch: as few as can be, with its marks.
 fn statements(engine: Engine, first: usize, deeds: &[(usize, Deed)]) -> Vec<String> {
     let mut made: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -121,17 +154,13 @@ fn statements(engine: Engine, first: usize, deeds: &[(usize, Deed)]) -> Vec<Stri
         match deed {
             Deed::Create(id) => made.entry(*entity).or_default().push(*id),
             Deed::Taken(_) => continue,
-            Deed::Update(id) => drop(changed.entry(*entity).or_default().insert(*id, first + place)),
+            Deed::Update(id) => {
+                changed.entry(*entity).or_default().insert(*id, first + place);
+            }
             Deed::Delete(id) => gone.entry(*entity).or_default().push(*id),
             Deed::Bulk(id) => made.entry(*entity).or_default().extend(*id..id + BULK),
         }
-        let hex: String = format!("o{}", first + place).bytes().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
-        let bytes = |hex: &str| if engine == Engine::MariaDb { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
-        let (id, digest, hash) = (bytes(&hex), bytes(&"00".repeat(32)), (first + place) * 7_919);
-        marks.push(format!("({id},{digest},'CREATE','User','1','a','a',0,'t',0,{place},{hash},'*')"));
+        marks.push(mark(engine, first + place));
     }
     let mut all = Vec::new();
     for (entity, ids) in made {
@@ -149,23 +178,7 @@ fn statements(engine: Engine, first: usize, deeds: &[(usize, Deed)]) -> Vec<Stri
             rows.join(",")
         ));
     }
-    for (entity, rows) in changed {
-        let (_, table, column, _) = ENTITIES[entity];
-        all.push(match engine {
-            Engine::MariaDb => {
-                let rows: Vec<String> = rows.iter().map(|(id, place)| format!("SELECT {id} AS k, 'u{place}' AS v")).collect();
-                let rows = rows.join(" UNION ALL ");
-                format!("UPDATE \"{table}\" AS t JOIN ({rows}) AS r ON t.id = r.k SET t.\"{column}\" = r.v, t.\"updatedAt\" = '{AT}'")
-            }
-            Engine::Postgres => {
-                let rows: Vec<String> = rows.iter().map(|(id, place)| format!("({id},'u{place}')")).collect();
-                let rows = rows.join(",");
-                format!(
-                    "UPDATE \"{table}\" AS t SET \"{column}\" = r.v, \"updatedAt\" = '{AT}' FROM (VALUES {rows}) AS r (k, v) WHERE t.id = r.k"
-                )
-            }
-        });
-    }
+    all.extend(changed.iter().map(|(entity, rows)| update(engine, *entity, rows)));
     for (entity, ids) in gone {
         let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
         all.push(format!("DELETE FROM \"{}\" WHERE \"id\" IN ({})", ENTITIES[entity].1, ids.join(",")));

@@ -3,9 +3,9 @@
 //! It changes nothing and waits for nothing: each part has a few seconds to answer.
 
 mod kafka;
-mod operations;
 mod settings;
 mod stores;
+mod traces;
 
 use clap::Args;
 use serde::Serialize;

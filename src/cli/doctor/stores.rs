@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pipeline::Sink;
 use pipeline::sink::{Failure, FailureKind};
 
-use super::{Diagnosis, Level, operations};
+use super::{Diagnosis, Level, traces};
 use crate::config::{Config, Database, IndexStore};
 use crate::run::consumer::redis;
 use crate::stores::algolia;
@@ -33,7 +33,7 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
                 IndexStore::Sqlite(path) => findings.push(file(path)),
             },
             Needed::Database => findings.push(database(config).await),
-            Needed::Operations => findings.extend(operations::look(config).await),
+            Needed::Operations => findings.extend(traces::look(config).await),
             Needed::MongoDb => findings.push(documents(config).await),
             Needed::Algolia(index) => findings.push(objects(config, index).await),
         }
