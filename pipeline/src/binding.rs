@@ -36,6 +36,12 @@ pub trait Binding: Send + Sync {
     /// Whether a record that may be unreadable is about this document, as well as can be told.
     fn is_about(&self, record: &Record, document: &str) -> bool;
 
+    /// As [`System::before_letters`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn before_letters(&self, letters: &[(&Record, &Reject)]) -> Result<(), Failure>;
+
     /// As [`System::on_letter`].
     fn on_letter(&self, record: &Record, why: &Reject);
 
@@ -147,6 +153,10 @@ impl<S: System> Binding for TypedBinding<S> {
 
     fn is_about(&self, record: &Record, document: &str) -> bool {
         self.system.is_about(record, document)
+    }
+
+    async fn before_letters(&self, letters: &[(&Record, &Reject)]) -> Result<(), Failure> {
+        self.system.before_letters(letters).await
     }
 
     fn on_letter(&self, record: &Record, why: &Reject) {

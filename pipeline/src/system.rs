@@ -7,7 +7,7 @@ use std::future::Future;
 
 use crate::park::lane::Ladder;
 use crate::record::Record;
-use crate::sink::{Reject, Write};
+use crate::sink::{Failure, Reject, Write};
 
 /// What a record is about.
 #[derive(Clone, Debug)]
@@ -57,6 +57,14 @@ pub trait System: Send + Sync + 'static {
     /// The keys of a record, for a system with a ladder: what it may not overtake others on. They are the document.
     fn keys(&self, identity: &Identity<'_>, _event: &Self::Event<'_>, each: &mut dyn FnMut(&str)) {
         each(&identity.document);
+    }
+
+    /// These records are about to become dead letters, for whoever is told of it before. They do not while this fails.
+    ///
+    /// # Errors
+    /// Why nobody could be told.
+    fn before_letters(&self, _letters: &[(&Record, &Reject)]) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Ok(()) }
     }
 
     /// A record has become a dead letter, for a log of the system's own.

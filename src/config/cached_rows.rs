@@ -26,15 +26,15 @@ pub enum CacheMode {
 }
 
 impl CacheSettings {
-    /// `None`: it is off, or there is no Redis.
+    /// `None`: it is off, or there is no Redis, or nobody has named one: rows would be noted for one that never comes.
     pub(super) fn read(settings: &Settings, redis: Option<&Redis>) -> Result<Option<Self>, ConfigError> {
-        let mode = settings.require("database.cache")?.parse("delete, set or off", |text| {
-            match text.trim().to_ascii_lowercase().as_str() {
-                "delete" => Some(Some(CacheMode::Delete)),
-                "set" => Some(Some(CacheMode::Set)),
-                "off" | "none" | "false" => Some(None),
-                _ => None,
-            }
+        let asked = settings.require("database.cache")?;
+        let redis = redis.filter(|redis| redis.named || !asked.is_default());
+        let mode = asked.parse("delete, set or off", |text| match text.trim().to_ascii_lowercase().as_str() {
+            "delete" => Some(Some(CacheMode::Delete)),
+            "set" => Some(Some(CacheMode::Set)),
+            "off" | "none" | "false" => Some(None),
+            _ => None,
         })?;
         let ttl = settings.require("database.cache_ttl_seconds")?.parse("seconds, 1 to 31536000", |text| {
             text.trim().parse().ok().filter(|seconds| (1..=31_536_000).contains(seconds)).map(Duration::from_secs)
@@ -59,7 +59,9 @@ mod tests {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             Config::from_variables(variables).map(|config| config.operations.cache)
         };
-        let usual = cache(&[]).unwrap().unwrap();
+        assert!(cache(&[]).unwrap().is_none(), "nobody has named a Redis");
+        assert!(cache(&[("REDIS_PORT", "7")]).unwrap().is_some());
+        let usual = cache(&[("DATABASE_CACHE", "delete")]).unwrap().unwrap();
         assert_eq!((usual.mode, usual.prefix.as_str()), (CacheMode::Delete, ""));
         assert_eq!((usual.ttl.as_secs(), usual.grace), (3_600, Duration::ZERO));
         assert_eq!(usual.redis.address, "redis://localhost:6379/0");
@@ -74,7 +76,7 @@ mod tests {
         for (name, wrong) in
             [("DATABASE_CACHE", "x"), ("DATABASE_CACHE_TTL_SECONDS", "0"), ("DATABASE_CACHE_GRACE_MS", "-1")]
         {
-            assert!(cache(&[(name, wrong)]).unwrap_err().to_string().starts_with(name));
+            assert!(cache(&[(name, wrong), ("REDIS_HOST", "h")]).unwrap_err().to_string().starts_with(name));
         }
     }
 }

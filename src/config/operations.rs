@@ -13,7 +13,7 @@ use super::address::PostgresAddress;
 use super::cached_rows::CacheSettings;
 use super::found::FoundSetting;
 use super::settings::Settings;
-use super::{ConfigError, Redis, Retries, address, values};
+use super::{ConfigError, Redis, Retries, address, systems, values};
 
 const URL: &str = "database.consumer_url";
 const PARTS: [&str; 5] = ["database.host", "database.port", "database.user", "database.password", "database.name"];
@@ -36,6 +36,8 @@ pub struct DatabaseSettings {
     pub create_tables: bool,
     /// `None`: rows are not cached.
     pub cache: Option<CacheSettings>,
+    /// The topic that is told what became of each operation.
+    pub results: Option<String>,
 }
 
 /// Where an entity's rows go.
@@ -126,8 +128,21 @@ impl DatabaseSettings {
                 })?,
             create_tables: settings.require("database.create_tables")?.parse("true or false", values::switch)?,
             cache: CacheSettings::read(settings, redis)?,
+            results: results(settings)?,
         })
     }
+}
+
+/// None of the topics that are read here may be told: each event would be an operation, or a letter.
+fn results(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    let Some(found) = settings.find("database.results_topic")? else { return Ok(None) };
+    let topic = found.parse(systems::A_TOPIC, systems::topic)?;
+    let source = settings.require("database.topic")?.text;
+    let source = source.trim();
+    if topic == source || topic.strip_suffix(".dlq") == Some(source) {
+        return Err(found.error(&format!("{topic} is a topic of operations or of their letters: name another")));
+    }
+    Ok(Some(topic))
 }
 
 fn fits(name: &str) -> bool {
@@ -287,6 +302,16 @@ mod tests {
         {
             let error = read(&[("DATABASE_CONSUMER_URL", wrong)]).unwrap_err().to_string();
             assert!(error.starts_with("DATABASE_CONSUMER_URL") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn results_go_to_a_topic_of_their_own() {
+        let results = |topic| read(&[("DATABASE_RESULTS_TOPIC", topic)]).map(|settings| settings.results);
+        assert_eq!(read(&[]).unwrap().results, None);
+        assert_eq!(results("done").unwrap().as_deref(), Some("done"));
+        for wrong in ["db-operations-buffer", "db-operations-buffer.dlq", "a b"] {
+            assert!(results(wrong).unwrap_err().to_string().starts_with("DATABASE_RESULTS_TOPIC"), "{wrong}");
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Redis {
     pub address: String,
     /// PEM text.
     pub ca_cert: Option<String>,
+    /// Whether a setting names it, or a part of it; else it is the default, and there may be none.
+    pub named: bool,
 }
 
 impl Redis {
@@ -36,6 +38,10 @@ impl Redis {
         unheard: &mut Vec<String>,
     ) -> Result<Option<Self>, ConfigError> {
         let whole = settings.require("redis.url")?;
+        let mut named = !whole.is_default();
+        for part in PARTS {
+            named |= settings.find(part)?.is_some();
+        }
         let host = settings.find("redis.host")?.filter(|host| whole.is_below(host));
         let (said, mut url) = match host {
             Some(host) => {
@@ -67,7 +73,7 @@ impl Redis {
         let mut address = url.clone();
         let cleared = address.set_password(None).and_then(|()| address.set_username(""));
         let address = cleared.map_or_else(|()| "redis".to_owned(), |()| address.to_string());
-        Ok(Some(Self { url: SecretString::from(url.to_string()), address, ca_cert }))
+        Ok(Some(Self { url: SecretString::from(url.to_string()), address, ca_cert, named }))
     }
 }
 

@@ -105,13 +105,15 @@ pub(super) fn topic_prefix(settings: &Settings) -> Result<String, ConfigError> {
     found.parse(expected, |text| topic(text).filter(|prefix| prefix.len() <= 200))
 }
 
+/// What is expected of the name of a topic.
+pub(super) const A_TOPIC: &str = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
+
 fn topic_of(settings: &Settings, key: &str) -> Result<String, ConfigError> {
-    let expected = "the name of a topic: at most 245 letters, digits, dots, dashes or underscores";
-    settings.require(key)?.parse(expected, topic)
+    settings.require(key)?.parse(A_TOPIC, topic)
 }
 
 /// A name that Kafka takes, with room for the `.dlq` of its dead letters.
-fn topic(text: &str) -> Option<String> {
+pub(super) fn topic(text: &str) -> Option<String> {
     let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     (fits && (1..=245).contains(&text.len()) && text != "." && text != "..").then(|| text.to_owned())
 }

@@ -132,9 +132,10 @@ pub const VARIABLES: &[Variable] = &[
     var("database.entities", &["DATABASE_ENTITIES"], "Entities and their tables, separated by commas; with User=Users(id name) only these columns may be written.").or("Business=Businesses,User=Users,Finance=Finances,BusinessModel=BusinessModels,WorkTeam=WorkTeams,Rating=Ratings,SocialEnvironmentalImpact=SocialEnvironmentalImpacts").of("database"),
     var("database.version_column", &["DATABASE_VERSION_COLUMN"], "The column that counts the changes of a row, for updates that expect a version.").or("version").of("database"),
     var("database.create_tables", &["DATABASE_CREATE_TABLES"], "Whether the tables of the seven entities that ship with the program are made where they are missing.").or("false").of("database"),
-    var("database.cache", &["DATABASE_CACHE"], "What becomes of a row in Redis that is written: delete, set (its JSON, as it was committed), or off. Without Redis it is off.").or("delete").of("database"),
+    var("database.cache", &["DATABASE_CACHE"], "What becomes of a row in Redis that is written: delete, set (its JSON, as it was committed), or off. Where neither this nor a Redis is set it is off.").or("delete").of("database"),
     var("database.cache_prefix", &["DATABASE_CACHE_PREFIX"], "What the keys of rows in Redis begin with; entity and id follow, as in business:42.").or("").of("database"),
     var("database.cache_ttl_seconds", &["DATABASE_CACHE_TTL_SECONDS"], "Seconds for which a row that is set stays in Redis.").or("3600").of("database"),
+    var("database.results_topic", &["DATABASE_RESULTS_TOPIC"], "A topic that is told what became of each operation. Not set: none is.").of("database"),
     var("database.cache_grace_ms", &["DATABASE_CACHE_GRACE_MS"], "Milliseconds after a write for which readers keep nothing of the row: more than the replicas lag that they read from.").or("0").of("database"),
 
     var("algolia.app_id", &["ALGOLIA_APP_ID"], "The Algolia application."),

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use enrichers::operation::{self, DatabaseOperation, RowChange};
-use pipeline::sink::{Order, Reject};
+use pipeline::sink::{Failure, Order, Reject};
 use pipeline::system::{Decoded, Identity};
 use pipeline::{Ladder, Record, System};
 
 use crate::config::{Config, Retries};
 use crate::stores::database::{
-    CacheWriter, DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationSink, OperationStore,
-    OperationWrite,
+    CacheWriter, DatabaseHealth, NO_SUCH_ROW, OperationKeys, OperationReader, OperationResult, OperationResults,
+    OperationSink, OperationStore, OperationWrite,
 };
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
 use crate::synthetic;
@@ -57,19 +57,23 @@ fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let health = DatabaseHealth::new(settings.health, settings.reconnect);
     let cache = CacheWriter::new(&settings, store.clone())?;
     health.shows(cache.clone());
-    let sink = Arc::new(OperationSink::new(store.clone(), &settings, health.clone(), cache.clone(), order));
+    let results = settings.results.as_deref().map(|topic| OperationResults::new(&config.kafka.client_config(), topic));
+    let results = results.transpose()?;
+    let sink = OperationSink::new(store.clone(), &settings, health.clone(), cache.clone(), results.clone(), order);
+    let sink = Arc::new(sink);
     let close = closing(store.clone(), health.clone(), cache.clone());
     let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
     let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
-    let system = DatabaseSystem { keys: keys.clone(), ladder };
+    let system = DatabaseSystem { keys: keys.clone(), ladder, results };
     let reader = Arc::new(OperationReader::new(store.clone()));
     let parts = (store, settings, health, keys, cache);
     let prepare = prepare(parts, |(store, settings, health, keys, cache)| async move {
         store.install(&settings).await?;
         keys.learn(&store).await?;
         health.watch(store);
-        if let Some(cache) = cache {
-            cache.watch(settings.health, settings.reconnect);
+        match cache {
+            Some(cache) => cache.watch(settings.health, settings.reconnect),
+            None => tracing::info!("Rows in Redis are left alone: name it in REDIS_URL, or set DATABASE_CACHE"),
         }
         Ok(())
     });
@@ -110,6 +114,7 @@ fn closing(
 pub struct DatabaseSystem {
     keys: Arc<OperationKeys>,
     ladder: Ladder,
+    results: Option<Arc<OperationResults>>,
 }
 
 impl System for DatabaseSystem {
@@ -153,6 +158,16 @@ impl System for DatabaseSystem {
     fn is_about(&self, record: &Record, id: &str) -> bool {
         let id = id.split_once(':').map_or(id, |(_, id)| id);
         record.payload.as_deref().is_some_and(|payload| operation::is_about(payload, id))
+    }
+
+    async fn before_letters(&self, letters: &[(&Record, &Reject)]) -> Result<(), Failure> {
+        let Some(results) = &self.results else { return Ok(()) };
+        let payloads = letters.iter().map(|(record, _)| record.payload.as_deref());
+        let operations: Vec<_> = payloads.map(|payload| operation::decode(payload?).ok()).collect();
+        let events = letters.iter().zip(&operations);
+        let events =
+            events.map(|((record, why), operation)| OperationResult::of_letter(record, operation.as_ref(), why));
+        results.send(&events.collect::<Vec<_>>()).await
     }
 
     fn on_letter(&self, record: &Record, why: &Reject) {

@@ -17,12 +17,15 @@ mod buffer;
 mod cache;
 mod flow;
 mod lines;
+mod looked_at;
 mod model;
 mod outage;
 mod parked;
 mod planted;
 mod provoked;
+mod rate;
 mod replayed;
+mod results;
 mod sessions;
 
 /// The program under test.

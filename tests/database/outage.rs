@@ -1,5 +1,7 @@
 //! The database goes away, and comes back.
 
+use std::time::Duration;
+
 use serde_json::json;
 use testkit::services::{eventually, services};
 use testkit::world::World;
@@ -80,12 +82,14 @@ fn killed(engine: Engine, count: u64, kills: u64, batch: &str) {
     let operations: Vec<_> = (0..count).map(|number| model.next(number)).collect();
     buffer.send(&operations);
     let mut marked = 0;
-    let step = (count / (kills * 6)) as usize;
-    for _ in 0..kills {
+    // Spread over the whole log.
+    let all = count - model.letters;
+    for kill in 1..=kills {
+        let from = (all * kill / (kills + 1)) as usize;
         let running = buffer.start();
         eventually("some operations more", || {
             let now = if buffer.has_table("millrace_operations") { buffer.applied() } else { 0 };
-            (now > marked + step || now as u64 == count - model.letters).then(|| marked = now)
+            (now >= from || now as u64 == all).then(|| marked = now)
         });
         running.kill();
         println!("killed with {marked} applied");
@@ -124,6 +128,27 @@ fn no_connection_that_is_free_is_an_outage() {
 }
 
 fn a_read_only_database_is_an_outage(engine: Engine) {
+    read_only_for(engine, Duration::ZERO);
+}
+
+/// As [`a_read_only_database_is_an_outage`], for so long as a failover may take.
+mod read_only_for_twenty_seconds {
+    use super::{Duration, Engine, read_only_for};
+
+    #[test]
+    #[ignore = "waits for twenty seconds"]
+    fn mariadb() {
+        read_only_for(Engine::MariaDb, Duration::from_secs(20));
+    }
+
+    #[test]
+    #[ignore = "waits for twenty seconds"]
+    fn postgres() {
+        read_only_for(Engine::Postgres, Duration::from_secs(20));
+    }
+}
+
+fn read_only_for(engine: Engine, time: Duration) {
     // The server of the tests is everybody's, and MariaDB knows read-only of a whole server alone.
     let world = if engine == Engine::MariaDb {
         World::alone(PROGRAM, "database-readonly")
@@ -140,6 +165,7 @@ fn a_read_only_database_is_an_outage(engine: Engine) {
     buffer.send(&operations[300..]);
     running.await_events("Database is now UNHEALTHY", 1);
     running.await_reason("read-only");
+    std::thread::sleep(time);
     buffer.read_only(false);
     running.await_events("Database is now HEALTHY", 1);
     drained(&buffer);

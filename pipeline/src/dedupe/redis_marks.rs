@@ -30,6 +30,8 @@ pub struct RedisServer {
     pub version: String,
     /// What it does when its memory is full; `noeviction` keeps every mark.
     pub eviction: String,
+    /// Its name of its history (`master_replid`), which changes when it starts anew or takes over from another.
+    pub epoch: String,
 }
 
 /// Marks of one group, topic and target.
@@ -102,7 +104,8 @@ impl RedisMarks {
             let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.unwrap_or_default().trim().to_owned()
         };
-        Ok(RedisServer { version: value("redis_version"), eviction: value("maxmemory_policy") })
+        let (version, eviction) = (value("redis_version"), value("maxmemory_policy"));
+        Ok(RedisServer { version, eviction, epoch: value("master_replid") })
     }
 
     fn day() -> u64 {

@@ -4,6 +4,7 @@
 //! the broker's word on dead letters, and for earlier batches that hold an equal version of one of its documents, or one of its
 //! keys where the system asks for order by key. What waits on a ladder, or behind what does, leaves it for the park.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
 use crate::park::climb::{leave, queued};
-use crate::sink::Failure;
+use crate::record::Record;
+use crate::sink::{Failure, Reject};
 use crate::status::Status;
 use crate::system::{Decoded, Identity};
 use crate::write::{WriteOrigin, Writer};
@@ -204,6 +206,7 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
     const PART: &str = "dead letters";
     let failed_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut pause = Duration::from_millis(200);
+    let mut told = HashSet::new();
     loop {
         let mut dead = Vec::new();
         let mut letters = Vec::new();
@@ -226,7 +229,10 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
         if !cx.leases.confirm(&batch.spans).await && abandon_dead(cx, batch, results) {
             continue;
         }
-        let answers = cx.dead_letters.send(&letters).await;
+        let answers = match tell(cx, &dead, &letters, &mut told).await {
+            Ok(()) => cx.dead_letters.send(&letters).await,
+            Err(failure) => letters.iter().map(|_| Err(failure.clone())).collect(),
+        };
         let silent = || Failure::broken("the dead letters gave fewer answers than there were letters");
         let mut open = (answers.len() < letters.len()).then(silent);
         for ((index, letter), answer) in dead.into_iter().zip(&letters).zip(answers) {
@@ -248,6 +254,22 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
             pause = (pause * 2).min(Duration::from_secs(10));
         }
     }
+}
+
+/// Tells whom the system tells of letters, each once.
+async fn tell(
+    cx: &BatchContext,
+    dead: &[usize],
+    letters: &[DeadLetter<'_>],
+    told: &mut HashSet<usize>,
+) -> Result<(), Failure> {
+    let new = dead.iter().zip(letters).filter(|(index, _)| !told.contains(*index));
+    let new: Vec<(&Record, &Reject)> = new.map(|(_, letter)| (letter.record, &letter.reject)).collect();
+    if !new.is_empty() {
+        cx.binding.before_letters(&new).await?;
+        told.extend(dead);
+    }
+    Ok(())
 }
 
 fn count_letter(letter: &DeadLetter<'_>) {

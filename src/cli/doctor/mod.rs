@@ -5,6 +5,7 @@
 mod kafka;
 mod settings;
 mod stores;
+mod traces;
 
 use clap::Args;
 use serde::Serialize;

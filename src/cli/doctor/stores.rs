@@ -2,22 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use pipeline::Sink;
-use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{Topic, inspect as inspect_topics};
 use pipeline::sink::{Failure, FailureKind};
 
-use super::{Diagnosis, Level};
+use super::{Diagnosis, Level, traces};
 use crate::config::{Config, Database, IndexStore};
-use crate::run::blocking::blocking;
 use crate::run::consumer::redis;
 use crate::stores::algolia;
-use crate::stores::database::{OperationReader, OperationStore};
 use crate::stores::elasticsearch::{AliasState, Cluster, ElasticsearchClient, ElasticsearchSink, inspect};
 use crate::stores::mongodb::Mongo;
 use crate::stores::postgres::{Postgres, PostgresServer};
-use crate::stores::reader::StoreReader;
 use crate::stores::target::Needed;
 use crate::systems::{Chosen, transactions};
 
@@ -26,7 +20,6 @@ const REDIS: &str = "redis";
 const POSTGRES: &str = "postgres";
 const SQLITE: &str = "sqlite";
 const MONGODB: &str = "mongodb";
-const OPERATIONS: &str = "database";
 const ALGOLIA: &str = "algolia";
 
 pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
@@ -40,10 +33,7 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
                 IndexStore::Sqlite(path) => findings.push(file(path)),
             },
             Needed::Database => findings.push(database(config).await),
-            Needed::Operations => {
-                findings.push(operations(config).await);
-                findings.extend(operation_marks(config).await);
-            }
+            Needed::Operations => findings.extend(traces::look(config).await),
             Needed::MongoDb => findings.push(documents(config).await),
             Needed::Algolia(index) => findings.push(objects(config, index).await),
         }
@@ -65,46 +55,6 @@ async fn database(config: &Config) -> Diagnosis {
         Some(Database::Sqlite { path }) => file(path),
         None => Diagnosis::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
     }
-}
-
-/// The database of `database`.
-async fn operations(config: &Config) -> Diagnosis {
-    let asked = match OperationStore::new(&config.operations.server, 1) {
-        Ok(store) => store.inspect(&config.operations).await.map_err(|failure| failure.why.into_owned()),
-        Err(why) => Err(why.to_string()),
-    };
-    match asked {
-        Err(why) => Diagnosis::failed(OPERATIONS, why),
-        Ok(server) if server.missing.is_empty() => {
-            let packet = server.packet.map(|bytes| format!(", packets up to {bytes} bytes")).unwrap_or_default();
-            Diagnosis::ok(OPERATIONS, format!("{}, {}{packet}", config.operations.server.address(), server.version))
-        }
-        Ok(server) => {
-            let tables = server.missing.join(", ");
-            let advice = "make them, set DATABASE_CREATE_TABLES=true, or correct DATABASE_ENTITIES";
-            Diagnosis::fault(OPERATIONS, format!("these tables of entities are not there: {tables}"), advice)
-        }
-    }
-}
-
-/// Whether what was purged of the marks may come again.
-async fn operation_marks(config: &Config) -> Option<Diagnosis> {
-    let store = OperationStore::new(&config.operations.server, 1).ok()?;
-    let horizon = OperationReader::new(store).horizon().await.ok()??;
-    let (client, topic) = (config.kafka.client_config(), config.topic(crate::systems::database::NAME));
-    let names = vec![topic.clone(), topic_of(&topic)];
-    // Kafka's own trouble is told by the look at Kafka.
-    let found = blocking(std::convert::identity, move || inspect_topics(&client, &names)).await.ok()?;
-    let now = Utc::now().timestamp_micros();
-    let kept = |topic: &&Topic| {
-        let since = topic.retention_ms.filter(|ms| *ms >= 0).map(|ms| now.saturating_sub(ms.saturating_mul(1_000)));
-        since.is_none_or(|since| since < horizon)
-    };
-    let topic = found.topics.iter().flatten().find(kept)?;
-    let before = DateTime::from_timestamp_micros(horizon)?.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let what = format!("marks of before {before} were purged, and {} may hold operations of then", topic.name);
-    let advice = "lower its retention.ms to what it was at the purge: read again, they would be applied twice";
-    Some(Diagnosis::note(OPERATIONS, what, advice))
 }
 
 /// Whether an index takes a write that changes nothing.

@@ -27,6 +27,10 @@ pub use letters::LettersErased;
 /// How often a store is looked through for what was written meanwhile.
 const ROUNDS: usize = 3;
 
+/// Of a system whose store holds no documents: whose a row is, only its application knows.
+const NOT_OURS: &str = "its rows belong to an application, which alone knows whose each is: delete them by its own DELETE operations, \
+                        and the topic and the letters of the operations when those have been applied";
+
 /// What was done in a store; what would be, where it only looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreErased {
@@ -72,7 +76,11 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
         // Those whose documents name nobody come last: the others say which are the person's.
         let (mut named, mut nameless) = (Vec::new(), Vec::new());
         for system in systems {
-            match system.has_documents().and_then(|()| system.setup(config, Order::Log)) {
+            if !system.documents {
+                report.failed.push(format!("{}: {NOT_OURS}", system.name));
+                continue;
+            }
+            match system.setup(config, Order::Log) {
                 Ok(setup) => named.push((system, setup)),
                 Err(SetupError::Missing(_)) => report.without_store.push(system.name),
                 Err(error) => report.failed.push(format!("{}: {error}", system.name)),

@@ -139,6 +139,17 @@ pub(super) struct SqlError {
     pub(super) why: String,
 }
 
+/// The line of a code; a whole code goes before its class.
+fn line_of<'t>(table: &'t [ErrorCode], code: &str) -> Option<&'t ErrorCode> {
+    let exact = table.iter().find(|line| line.code == code);
+    exact.or_else(|| table.iter().find(|line| line.code.len() == 2 && code.starts_with(line.code)))
+}
+
+/// Whether a code is of one of the tables. Those of MySQL are four digits, and those of PostgreSQL five characters.
+pub(super) fn is_known(code: &str) -> bool {
+    line_of(if code.len() == 5 { POSTGRES } else { MYSQL }, code).is_some()
+}
+
 impl SqlError {
     /// Of an error of sqlx; `address` is host, port and name, without credentials.
     pub(super) fn of(error: &Error, address: &str) -> Self {
@@ -165,8 +176,7 @@ impl SqlError {
     }
 
     fn by_code(table: &[ErrorCode], code: String, address: &str) -> Self {
-        let exact = table.iter().find(|line| line.code == code);
-        let found = exact.or_else(|| table.iter().find(|line| line.code.len() == 2 && code.starts_with(line.code)));
+        let found = line_of(table, &code);
         let (meaning, what) =
             found.map_or((Ladder, "an error that is not in the table"), |line| (line.meaning, line.what));
         if found.is_none() {
@@ -178,6 +188,17 @@ impl SqlError {
     pub(super) fn late(address: &str, after: std::time::Duration) -> Self {
         let why = format!("the database at {address} did not answer within {after:?}");
         Self { meaning: Outage, code: String::new(), why }
+    }
+
+    /// Whether what its transaction held is begun anew, so many times at most; says so in the log and counts it.
+    pub(super) fn begins_anew(&self, restarts: &mut u32, most: u32) -> bool {
+        if self.meaning != Restart || *restarts >= most {
+            return false;
+        }
+        *restarts += 1;
+        tracing::warn!(code = self.code, reason = self.why, "Transaction restarted");
+        metrics::counter!("millrace_database_restarts_total", "code" => self.code.clone()).increment(1);
+        true
     }
 
     /// Whether a unique key is taken.
@@ -246,5 +267,6 @@ mod tests {
         assert_eq!(meaning(POSTGRES, "0A000"), Ladder);
         assert_eq!(meaning(MYSQL, "1020"), Restart);
         assert_eq!(meaning(MYSQL, "106"), Ladder);
+        assert_eq!(["0A000", "22001", "106", "1062"].map(is_known), [false, true, false, true]);
     }
 }

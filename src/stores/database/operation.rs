@@ -22,6 +22,8 @@ pub struct OperationWrite {
     pub(super) mark: Vec<u8>,
     /// Microseconds since 1970.
     pub(super) time_micros: i64,
+    pub(super) verb: Verb,
+    pub(super) entity: Box<str>,
 }
 
 impl OperationWrite {
@@ -35,9 +37,18 @@ impl OperationWrite {
         };
         let record_micros = record.time_ms().unwrap_or_default().saturating_mul(1_000);
         let time_micros = operation.metadata.time_micros.unwrap_or(record_micros);
-        Self { at: record.at.clone(), offset: record.offset, payload, digest, mark, time_micros }
+        let (verb, entity) = (operation.verb, Box::from(operation.entity.as_ref()));
+        Self { at: record.at.clone(), offset: record.offset, payload, digest, mark, time_micros, verb, entity }
+    }
+
+    /// As the application gave it, if it did.
+    pub(super) fn operation_id(&self) -> Option<&str> {
+        std::str::from_utf8(&self.mark).ok().filter(|_| !self.mark.starts_with(ANONYMOUS))
     }
 }
+
+/// What the marks of operations without an id begin with: no id of an application begins with a NUL.
+const ANONYMOUS: &[u8] = b"\0record\0";
 
 /// The mark of an operation without an id: where it stands, and what it says, for a topic made anew begins at 0 again.
 fn anonymous(record: &Record, digest: &[u8; 32]) -> Vec<u8> {
@@ -47,8 +58,7 @@ fn anonymous(record: &Record, digest: &[u8; 32]) -> Vec<u8> {
     hash.update(record.at.partition.to_le_bytes());
     hash.update(record.offset.to_le_bytes());
     hash.update(digest);
-    // No id of an application begins with a NUL.
-    [b"\0record\0".as_slice(), &hash.finalize()].concat()
+    [ANONYMOUS, &hash.finalize()].concat()
 }
 
 impl Write for OperationWrite {

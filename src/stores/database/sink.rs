@@ -17,6 +17,7 @@ use super::held::HeldRows;
 use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation};
 use super::resolver::{Unresolved, entity_of, resolve};
+use super::results::{OperationResults, ToldOperations};
 use super::session::OperationStore;
 use crate::config::DatabaseSettings;
 
@@ -31,6 +32,8 @@ pub struct OperationSink {
     catalogue: Catalogue,
     health: Arc<DatabaseHealth>,
     cache: CacheHook,
+    /// `None`: nobody asks what becomes of operations.
+    results: Option<Arc<OperationResults>>,
     /// Whether letters are tried again by hand.
     replays: bool,
 }
@@ -40,12 +43,18 @@ struct Judged<'q> {
     verdicts: Vec<Option<Verdict>>,
     held: HeldRows,
     waiting: &'q dyn Waiting,
+    told: ToldOperations,
+    /// Done, and the database made their keys: places and marks.
+    making: Vec<(usize, String)>,
 }
 
 impl Judged<'_> {
     fn set(&mut self, operation: &ResolvedOperation<'_>, verdict: Verdict) {
         if matches!(verdict, Verdict::Later(_) | Verdict::Behind) {
             self.held.add(operation);
+        }
+        if verdict == Verdict::Applied && operation.rows.iter().any(|row| row.name.is_none()) {
+            self.making.push((operation.index, hex::encode(&operation.write.mark)));
         }
         self.set_at(operation.index, verdict);
     }
@@ -63,14 +72,26 @@ impl OperationSink {
         settings: &DatabaseSettings,
         health: Arc<DatabaseHealth>,
         cache: Option<Arc<CacheWriter>>,
+        results: Option<Arc<OperationResults>>,
         order: Order,
     ) -> Self {
         let catalogue = Catalogue::new(store.clone(), settings.entities.clone());
-        Self { store, catalogue, health, cache: CacheHook(cache), replays: order == Order::Any }
+        Self { store, catalogue, health, cache: CacheHook(cache), results, replays: order == Order::Any }
     }
 
-    async fn take(&self, writes: &[&OperationWrite], waiting: &dyn Waiting) -> Result<Vec<Verdict>, SqlError> {
-        let mut judged = Judged { verdicts: vec![None; writes.len()], held: HeldRows::default(), waiting };
+    /// A verdict each, and what is to be told of them where somebody asks.
+    async fn take(
+        &self,
+        writes: &[&OperationWrite],
+        waiting: &dyn Waiting,
+    ) -> Result<(Vec<Verdict>, ToldOperations), SqlError> {
+        let mut judged = Judged {
+            verdicts: vec![None; writes.len()],
+            held: HeldRows::default(),
+            waiting,
+            told: ToldOperations::default(),
+            making: Vec::new(),
+        };
         // The second time with the catalogue as it is now, where a table was not as it was known.
         let mut since = None;
         loop {
@@ -82,7 +103,15 @@ impl OperationSink {
             }
         }
         let silent = || Verdict::Retry(Failure::unavailable("the operation was not tried"));
-        Ok(judged.verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(silent)).collect())
+        let verdicts = judged.verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(silent)).collect();
+        let mut told = judged.told;
+        if self.results.is_some() && !judged.making.is_empty() {
+            let marks: Vec<String> = judged.making.iter().map(|(_, mark)| mark.clone()).collect();
+            let marked = marks::look_up(&mut self.store.begin().await?, self.store.dialect(), &marks).await?;
+            let made = |(place, mark): (usize, String)| Some((place, marked.get(&mark)?.made.clone()?));
+            told.made = judged.making.into_iter().filter_map(made).collect();
+        }
+        Ok((verdicts, told))
     }
 
     async fn pass(
@@ -153,6 +182,8 @@ impl OperationSink {
                     Some(verdict) => {
                         judged.set(&operation, verdict.clone());
                         if verdict == Verdict::Superseded {
+                            let made = marked.and_then(|marked| marked.made.clone());
+                            judged.told.again.insert(operation.index, made);
                             known.push(operation);
                         }
                     }
@@ -194,7 +225,7 @@ impl OperationSink {
                     break Applied::Behind;
                 }
                 match apply_older(&self.store, operation, &judged.held, judged.waiting).await {
-                    Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => restarts += 1,
+                    Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
                     applied => break applied?,
                 }
             };
@@ -215,11 +246,7 @@ impl OperationSink {
                     operations.iter().zip(applied).for_each(|(one, applied)| judged.set(one, verdict(one, applied)));
                     return Ok(());
                 }
-                Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => {
-                    restarts += 1;
-                    tracing::warn!(code = error.code, reason = error.why, "Transaction restarted");
-                    metrics::counter!("millrace_database_restarts_total", "code" => error.code).increment(1);
-                }
+                Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
                 Err(error) if error.meaning == ErrorMeaning::Restart && operations.len() > 1 => break,
                 Err(error) => return Err(error),
             }
@@ -308,7 +335,12 @@ impl Sink<OperationWrite> for OperationSink {
         }
         let taken = self.take(writes, waiting).await;
         self.health.heard(taken.as_ref().err());
-        taken.map_err(SqlError::failure)
+        let (verdicts, told) = taken.map_err(SqlError::failure)?;
+        if let Some(results) = &self.results {
+            // What is not told is read again, and found applied.
+            results.tell(writes, &verdicts, &told).await?;
+        }
+        Ok(verdicts)
     }
 
     async fn probe(&self) -> Result<(), Failure> {

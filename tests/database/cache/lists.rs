@@ -11,6 +11,7 @@ on_each!(
     a_row_that_was_not_there_is_seen_when_it_comes,
     a_row_is_set_as_the_database_has_it,
     a_generation_that_is_gone_refuses_what_was_read_under_it,
+    nothing_of_a_row_is_kept_for_a_while_after_its_write,
 );
 
 fn a_list_is_read_anew_after_a_write_of_its_entity(engine: Engine) {
@@ -107,4 +108,26 @@ fn a_generation_that_is_gone_refuses_what_was_read_under_it(engine: Engine) {
     cached.buffer.run_once();
     let rows = cached.rows(&[1]);
     assert_eq!(readers.read(1, &rows), rows.get(&1).cloned());
+}
+
+fn nothing_of_a_row_is_kept_for_a_while_after_its_write(engine: Engine) {
+    let mut cached = Cached::new(engine, "cache-grace", 2);
+    cached.buffer.world.set("DATABASE_CACHE_GRACE_MS", "600000");
+    let readers = RustReaders::new(&cached.redis);
+    // As a replica has it that lags.
+    let old = cached.rows(&[1, 2]);
+    cached.rename(&[1]);
+    cached.buffer.run_once();
+    for id in [1, 2] {
+        assert_eq!(readers.read(id, &old).as_ref(), old.get(&id));
+    }
+    let kept = cached.redis.values(&[key_of(1), key_of(2)]);
+    assert_eq!((&kept[0], kept[1].as_ref()), (&None, old.get(&2)));
+    let left: i64 = cached.redis.run(&["PTTL", "{user:1}:generation"]);
+    assert!((1..=600_000).contains(&left), "{left}");
+    // When it has passed.
+    cached.redis.run::<()>(&["DEL", "{user:1}:generation"]);
+    let now = cached.rows(&[1]);
+    assert_eq!(readers.read(1, &now).as_ref(), now.get(&1));
+    assert_eq!(cached.redis.values(&[key_of(1)])[0].as_ref(), now.get(&1));
 }

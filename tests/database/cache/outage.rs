@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::services::eventually;
 
 use super::readers::{Readers, RustReaders, key_of};
-use super::server::Gate;
+use super::server::{Gate, OwnRedis};
 use super::{Cached, Engine};
 use crate::on_each;
 
@@ -13,6 +13,7 @@ on_each!(
     what_dies_between_commit_and_cache_leaves_nothing_stale,
     rows_that_are_written_while_redis_is_away_are_invalidated_when_it_is_back,
     a_redis_with_old_data_is_not_believed,
+    a_replica_that_takes_over_without_the_last_writes_is_not_believed,
 );
 
 /// Kills the program between a commit and the cache so many times.
@@ -126,4 +127,31 @@ fn a_redis_with_old_data_is_not_believed(engine: Engine) {
     let again = RustReaders::new(&cached.redis);
     held.iter().for_each(|id| assert_eq!(again.read(*id, &now).as_ref(), now.get(id)));
     assert_eq!(cached.stale(&ids), (0, 60), "stale at rest");
+}
+
+fn a_replica_that_takes_over_without_the_last_writes_is_not_believed(engine: Engine) {
+    let mut cached = Cached::new(engine, "cache-failover", 100);
+    let ids = cached.ids.clone();
+    let rows = cached.rows(&ids);
+    let readers = RustReaders::new(&cached.redis);
+    ids.iter().for_each(|id| drop(readers.read(*id, &rows)));
+    let replica = OwnRedis::new(cached.buffer.world.dir.join("replica"));
+    replica.run::<()>(&["REPLICAOF", "127.0.0.1", &cached.redis.port.to_string()]);
+    let keys: i64 = cached.redis.run(&["DBSIZE"]);
+    eventually("the replica", || (replica.run::<i64>(&["DBSIZE"]) == keys).then_some(()));
+    // It is cut off before the writes, and takes over after them.
+    replica.run::<()>(&["REPLICAOF", "NO", "ONE"]);
+    cached.rename(&ids);
+    cached.buffer.run_once();
+    assert_eq!(cached.stale(&ids), (0, 0));
+    cached.redis = replica;
+    cached.buffer.world.set("REDIS_URL", &cached.redis.url());
+    assert_eq!(cached.stale(&ids), (100, 100), "the replica is behind");
+    let (now, again) = (cached.rows(&ids), RustReaders::new(&cached.redis));
+    ids.iter().for_each(|id| assert_eq!(again.read(*id, &now).as_ref(), now.get(id)));
+    assert_eq!(cached.stale(&ids), (0, 100), "stale at rest");
+    // It is written to as the other was.
+    cached.rename(&ids[..10]);
+    cached.buffer.run_once();
+    assert_eq!(cached.stale(&ids), (0, 90));
 }

@@ -6,7 +6,7 @@ use enrichers::operation::SqlValue;
 use sha2::{Digest, Sha256};
 
 use super::super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement};
-use super::super::errors::{ErrorMeaning, SqlError};
+use super::super::errors::SqlError;
 use super::super::session::OperationStore;
 use super::protocol::new_generation;
 
@@ -40,7 +40,7 @@ pub(super) async fn add(store: &OperationStore, keys: &[&str]) -> Result<(), Sql
     let mut restarts = 0;
     loop {
         match insert(store, &rows).await {
-            Err(error) if error.meaning == ErrorMeaning::Restart && restarts < RESTARTS => restarts += 1,
+            Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
             done => return done,
         }
     }
