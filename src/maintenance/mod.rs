@@ -1,5 +1,6 @@
-//! What is done about records and stores beside running: compare, explain, replay, purge.
+//! What is done about records and stores beside running: compare, explain, replay, backfill, purge.
 
+pub mod backfill;
 pub mod dead_letters;
 pub mod erase;
 pub mod explain;

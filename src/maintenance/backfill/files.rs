@@ -1,0 +1,308 @@
+//! Files, and standard input, as parts of a backfill: a line is a record.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use pipeline::sink::Reject;
+use pipeline::{Record, TopicPartition, mutant};
+use serde::de::IgnoredAny;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::compression::{Compression, Stream, decompressed};
+use super::lines::{LONGEST_LINE, Line, LinePosition, LineReader};
+use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+
+/// Bytes at each end of a file that its digest is made of.
+const DIGESTED: u64 = 1 << 20;
+/// Bytes that are read at once.
+const BUFFER: usize = 256 << 10;
+/// How standard input is named.
+pub const STDIN: &str = "-";
+
+/// Why something is no source.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    #[error("there is no {0}")]
+    Missing(String),
+    #[error("nothing matches {0}")]
+    NoMatch(String),
+    #[error("{0} is no pattern of files: {1}")]
+    Pattern(String, glob::PatternError),
+    #[error("{0} is a directory: name its files, such as '{0}/*.ndjson'")]
+    Directory(String),
+    #[error("{0} is no regular file: give it as standard input, `millrace backfill SYSTEM - < {0}`")]
+    Irregular(String),
+    #[error("{0} cannot be opened: {1}")]
+    Unreadable(String, io::Error),
+    #[error("{0}: {1}")]
+    Format(String, io::Error),
+    #[error("{0} is one JSON array and not a line an object: `jq -c '.[]' {0} | millrace backfill SYSTEM -`")]
+    Array(String),
+    #[error("standard input can be read once: name it once")]
+    StdinTwice,
+}
+
+/// A file, or standard input.
+#[derive(Debug)]
+pub struct LinesPart {
+    /// None of standard input.
+    path: Option<PathBuf>,
+    name: String,
+    identity: SourceIdentity,
+    at: TopicPartition,
+    compression: Compression,
+    /// The time of the records, in milliseconds since 1970: when the backfill began.
+    time_ms: i64,
+}
+
+/// The files that a word on the command line means: one, or those that match.
+///
+/// # Errors
+/// Where there is none.
+pub fn files_of(word: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let path = PathBuf::from(word);
+    // A name with brackets in it is a name where there is such a file.
+    if path.exists() || !word.contains(['*', '?', '[']) {
+        return Ok(vec![path]);
+    }
+    let found = glob::glob(word).map_err(|error| SourceError::Pattern(word.to_owned(), error))?;
+    let mut files = Vec::new();
+    for file in found {
+        let file = file.map_err(|error| SourceError::Unreadable(word.to_owned(), error.into()))?;
+        if !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() { Err(SourceError::NoMatch(word.to_owned())) } else { Ok(files) }
+}
+
+impl LinesPart {
+    /// A file, looked at and closed again; `number` tells it from others.
+    ///
+    /// # Errors
+    /// Where no lines can be read from it.
+    pub fn file(path: &Path, number: i32, time_ms: i64) -> Result<Self, SourceError> {
+        let shown = path.display().to_string();
+        let unreadable = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound => SourceError::Missing(shown.clone()),
+            _ => SourceError::Unreadable(shown.clone(), error),
+        };
+        let whole = path.canonicalize().map_err(unreadable)?;
+        let metadata = whole.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(SourceError::Directory(shown));
+        }
+        if !metadata.is_file() {
+            return Err(SourceError::Irregular(shown));
+        }
+        let mut file = File::open(&whole).map_err(unreadable)?;
+        let identity = identity_of(&mut file).map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        let (compression, mut stream) = decompressed(Box::new(BufReader::new(file))).map_err(|error| {
+            if error.kind() == ErrorKind::UnexpectedEof {
+                return SourceError::Format(shown.clone(), io::Error::other("it ends before its first line"));
+            }
+            SourceError::Format(shown.clone(), error)
+        })?;
+        if begins_array(&mut stream).unwrap_or(false) {
+            return Err(SourceError::Array(shown));
+        }
+        let at = TopicPartition::new(format!("file:{shown}"), number);
+        Ok(Self { name: format!("file:{}", whole.display()), path: Some(whole), identity, at, compression, time_ms })
+    }
+
+    /// Standard input, which is not looked at yet.
+    pub fn stdin(number: i32, time_ms: i64) -> Self {
+        let at = TopicPartition::new("file:-", number);
+        let (name, identity) = ("file:-".to_owned(), SourceIdentity::Stream);
+        Self { path: None, name, identity, at, compression: Compression::Plain, time_ms }
+    }
+
+    fn record(&self, line: i64, text: Vec<u8>) -> Record {
+        Record {
+            at: self.at.clone(),
+            offset: line,
+            timestamp_ms: Some(self.time_ms),
+            key: None,
+            payload: Some(text.into()),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A bug for the tests.
+    fn open_after(&self, count: i64, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
+        let next = LinePosition { byte: 0, line: 1 };
+        let failed = |error| failure(self.compression, next.line, error);
+        let (compression, stream, file) = self.stream(next, read).map_err(failed)?;
+        let mut lines = LineReader::new(stream, next);
+        for _ in 0..count {
+            lines.next_line().map_err(failed)?;
+        }
+        Ok(Box::new(FileLines { part: self, compression, lines, file }))
+    }
+
+    fn stream(&self, from: LinePosition, read: Arc<AtomicU64>) -> io::Result<(Compression, Stream, Option<File>)> {
+        let Some(path) = &self.path else {
+            let (compression, stream) = decompressed(counted(io::stdin(), read))?;
+            return Ok((compression, stream, None));
+        };
+        let file = File::open(path)?;
+        let (kept, mut again) = (file.try_clone()?, file.try_clone()?);
+        let (compression, mut stream) = decompressed(counted(file, read.clone()))?;
+        if compression == Compression::Plain && from.byte > 0 {
+            again.seek(SeekFrom::Start(from.byte))?;
+            read.store(from.byte, Ordering::Relaxed);
+            return Ok((compression, counted(again, read), Some(kept)));
+        }
+        // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
+        let skipped = io::copy(&mut (&mut stream).take(from.byte), &mut io::sink())?;
+        if skipped < from.byte { Err(ErrorKind::UnexpectedEof.into()) } else { Ok((compression, stream, Some(kept))) }
+    }
+}
+
+impl SourcePart for LinesPart {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> &SourceIdentity {
+        &self.identity
+    }
+
+    fn at(&self) -> &TopicPartition {
+        &self.at
+    }
+
+    fn size(&self) -> u64 {
+        match self.identity {
+            SourceIdentity::File { size, .. } => size,
+            SourceIdentity::Stream => 0,
+        }
+    }
+
+    fn start(&self) -> Place {
+        Place { next: 1, byte: 0 }
+    }
+
+    fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
+        if mutant!(ResumeByCount) {
+            return self.open_after(from.next - 1, read);
+        }
+        let next = LinePosition { byte: from.byte, line: from.next.unsigned_abs() };
+        let (compression, stream, file) =
+            self.stream(next, read).map_err(|error| failure(self.compression, next.line, error))?;
+        Ok(Box::new(FileLines { part: self, compression, lines: LineReader::new(stream, next), file }))
+    }
+}
+
+/// The lines of a file.
+struct FileLines<'p> {
+    part: &'p LinesPart,
+    compression: Compression,
+    lines: LineReader<Stream>,
+    file: Option<File>,
+}
+
+impl Items for FileLines<'_> {
+    fn next(&mut self) -> Result<Option<Item>, PartError> {
+        let line = self.lines.position().line;
+        let number = i64::try_from(line).unwrap_or(i64::MAX);
+        let found = self.lines.next_line().map_err(|error| failure(self.compression, line, error))?;
+        let reject = |class: &'static str, why: String| Ok(Some(Item::Reject(number, Reject::new(class, why))));
+        match found {
+            None => self.unchanged().map(|()| None),
+            Some(Line::TooLong) => reject("line_too_long", format!("the line is longer than {LONGEST_LINE} bytes")),
+            Some(Line::Whole(text) | Line::Open(text)) if text.trim_ascii().is_empty() => {
+                Ok(Some(Item::Nothing(number)))
+            }
+            Some(Line::Open(text)) if is_cut(&text) => {
+                reject("cut_line", "the source ends in the middle of this line".to_owned())
+            }
+            Some(Line::Whole(text) | Line::Open(text)) => Ok(Some(Item::Record(self.part.record(number, text)))),
+        }
+    }
+
+    fn place(&self) -> Place {
+        let LinePosition { byte, line } = self.lines.position();
+        Place { next: i64::try_from(line).unwrap_or(i64::MAX), byte }
+    }
+}
+
+impl FileLines<'_> {
+    /// Whether the file is still the one that was looked at first, and stands where it stood.
+    fn unchanged(&mut self) -> Result<(), PartError> {
+        let (Some(file), Some(path)) = (&mut self.file, &self.part.path) else { return Ok(()) };
+        let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {
+            (SourceIdentity::File { size, modified, .. }, Ok(found)) => {
+                *size == found.len() && *modified == nanos(&found)
+            }
+            _ => false,
+        };
+        if same(file.metadata()) && same(path.metadata()) { Ok(()) } else { Err(PartError::Changed) }
+    }
+}
+
+/// Whether a text is the beginning of a JSON value, and no whole one.
+fn is_cut(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
+}
+
+fn failure(compression: Compression, line: u64, source: io::Error) -> PartError {
+    let what = match compression {
+        Compression::Plain => return PartError::Read { line, source },
+        Compression::Gzip => "gzip member",
+        Compression::Zstd => "zstd frame",
+    };
+    match source.kind() {
+        ErrorKind::UnexpectedEof => PartError::Cut { what, line },
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
+            PartError::Damaged { what, line, source }
+        }
+        _ => PartError::Read { line, source },
+    }
+}
+
+fn begins_array(stream: &mut Stream) -> io::Result<bool> {
+    let buffer = stream.fill_buf()?;
+    let text = buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(buffer);
+    Ok(text.trim_ascii_start().first() == Some(&b'['))
+}
+
+fn nanos(metadata: &Metadata) -> i128 {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
+}
+
+fn identity_of(file: &mut File) -> io::Result<SourceIdentity> {
+    let metadata = file.metadata()?;
+    let (size, modified) = (metadata.len(), nanos(&metadata));
+    let mut hash = Sha256::new();
+    for from in [0, size.saturating_sub(DIGESTED)] {
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(DIGESTED).read_to_end(&mut bytes)?;
+        hash.update(&bytes);
+    }
+    Ok(SourceIdentity::File { size, modified, digest: hex::encode(hash.finalize()) })
+}
+
+/// Counts the bytes that are read.
+struct CountedBytes<R>(R, Arc<AtomicU64>);
+
+impl<R: Read> Read for CountedBytes<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+fn counted(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
+    Box::new(BufReader::with_capacity(BUFFER, CountedBytes(reader, read)))
+}
