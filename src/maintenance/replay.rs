@@ -96,9 +96,18 @@ pub async fn replay_letters(
 
 /// The records without those that could bring a purged document back.
 async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
-    let screened = screen(setup, records).await?;
+    let screened = screen(setup, records, Revival::ByNewer).await?;
     let kept = records.iter().zip(screened).filter(|(_, screened)| *screened == Screened::Write);
     Ok(kept.map(|(record, _)| record.clone()).collect())
+}
+
+/// What brings a deleted document back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revival {
+    /// An event that is newer than the delete.
+    ByNewer,
+    /// Nothing, while the tombstone stands.
+    Never,
 }
 
 /// Whether a record may be written out of order.
@@ -116,7 +125,7 @@ pub(super) enum Screened {
 ///
 /// # Errors
 /// Why the store cannot be asked.
-pub(super) async fn screen(setup: &Setup, records: &[Record]) -> Result<Vec<Screened>, Failure> {
+pub(super) async fn screen(setup: &Setup, records: &[Record], revival: Revival) -> Result<Vec<Screened>, Failure> {
     let identity = |decoded: &Decoded<'_>| match decoded {
         Decoded::Event(identity, ()) => Some((identity.document.clone().into_owned(), identity.version)),
         // The engine says what it thinks of them.
@@ -128,9 +137,12 @@ pub(super) async fn screen(setup: &Setup, records: &[Record]) -> Result<Vec<Scre
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
     let mut found = setup.bound.reader.find(&ids).await?.into_iter();
     let horizon = setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
+    let history = setup.bound.reader.keeps_history() && revival == Revival::ByNewer;
     let one = |version: i64, held: Option<StoredVersion>| match held {
+        // Its tombstone stands, and no purge has come near: the state refuses it, and the history has it.
+        Some(held) if held.deleted && history && version >= horizon => Screened::Write,
         // As good as gone: a purge may be on its way to it.
-        Some(held) if held.deleted && held.version >= version => Screened::Deleted,
+        Some(held) if held.deleted && (held.version >= version || revival == Revival::Never) => Screened::Deleted,
         Some(_) => Screened::Write,
         None if version >= horizon || mutant!(PurgeHorizonIgnored) => Screened::Write,
         None => Screened::BelowHorizon,

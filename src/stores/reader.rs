@@ -75,6 +75,11 @@ pub trait StoreReader: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Whether it keeps every event, also one that a newer version stands above.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
     /// Removes documents that are still as they were seen, leaving no tombstone; returns how many.
     ///
     /// # Errors

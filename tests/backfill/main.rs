@@ -11,11 +11,13 @@
 )]
 
 mod bench;
+mod chosen;
 mod cut;
 mod forms;
 mod planted;
 mod refused;
 mod resumed;
+mod steered;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");

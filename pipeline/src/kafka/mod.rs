@@ -30,7 +30,7 @@ pub use consumer::{FeedError, FeedOptions, stop_limit};
 pub use dead_letters::{KafkaDeadLetters, letters_client, owned_headers};
 pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings};
 pub use poll::KafkaFeed;
-pub use read::{Ranges, ranges, read_ranges, read_topic};
+pub use read::{PartitionReader, Ranges, ranges, read_ranges, read_topic};
 pub use state::{StateError, StateTopic};
 pub use topics::{TopicError, ensure_dead_letter_topics, fit_batch, fit_largest_message, letter_bytes};
 

@@ -9,13 +9,15 @@ use std::time::UNIX_EPOCH;
 
 use pipeline::sink::Reject;
 use pipeline::{Record, TopicPartition, mutant};
-use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::compression::{Compression, Stream, decompressed};
-use super::lines::{LONGEST_LINE, Line, LinePosition, LineReader};
+use super::csv_table::CsvHeader;
+use super::file_lines::{FileLines, document, failure, header_of};
+use super::lines::{Line, LinePosition, LineReader};
 use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+use crate::systems::definition::Bare;
 
 /// Bytes at each end of a file that its digest is made of.
 const DIGESTED: u64 = 1 << 20;
@@ -45,19 +47,47 @@ pub enum SourceError {
     Array(String),
     #[error("standard input can be read once: name it once")]
     StdinTwice,
+    #[error("there is no topic {0}")]
+    NoTopic(String),
+    #[error("the topic {topic} has no partition {partition}")]
+    NoPartition { topic: String, partition: i32 },
+    #[error("--partition is for sources such as kafka:TOPIC")]
+    NoKafka,
+    #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
+    Kafka(String),
+}
+
+/// What the lines of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// One JSON object each, or rows of CSV under a header, as the first line says.
+    Auto,
+    Ndjson,
+    Csv,
+}
+
+/// How sources are read.
+#[derive(Clone, Debug)]
+pub struct SourceReading {
+    pub format: TextFormat,
+    /// Makes events of documents alone, with the time that they are of, in RFC 3339.
+    pub bare: Option<(Bare, String)>,
+    /// The time of the records, in milliseconds since 1970: when the backfill began.
+    pub time_ms: i64,
 }
 
 /// A file, or standard input.
 #[derive(Debug)]
 pub struct LinesPart {
     /// None of standard input.
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     name: String,
-    identity: SourceIdentity,
+    pub(super) identity: SourceIdentity,
     at: TopicPartition,
     compression: Compression,
-    /// The time of the records, in milliseconds since 1970: when the backfill began.
-    time_ms: i64,
+    /// Of CSV; of standard input it is not known yet.
+    header: Option<CsvHeader>,
+    pub(super) reading: SourceReading,
 }
 
 /// The files that a word on the command line means: one, or those that match.
@@ -87,7 +117,7 @@ impl LinesPart {
     ///
     /// # Errors
     /// Where no lines can be read from it.
-    pub fn file(path: &Path, number: i32, time_ms: i64) -> Result<Self, SourceError> {
+    pub fn file(path: &Path, number: i32, reading: SourceReading) -> Result<Self, SourceError> {
         let shown = path.display().to_string();
         let unreadable = |error: io::Error| match error.kind() {
             ErrorKind::NotFound => SourceError::Missing(shown.clone()),
@@ -104,47 +134,53 @@ impl LinesPart {
         let mut file = File::open(&whole).map_err(unreadable)?;
         let identity = identity_of(&mut file).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
+        let format = |error| SourceError::Format(shown.clone(), error);
         let (compression, mut stream) = decompressed(Box::new(BufReader::new(file))).map_err(|error| {
-            if error.kind() == ErrorKind::UnexpectedEof {
-                return SourceError::Format(shown.clone(), io::Error::other("it ends before its first line"));
-            }
-            SourceError::Format(shown.clone(), error)
+            let short = error.kind() == ErrorKind::UnexpectedEof;
+            format(if short { io::Error::other("it ends before its first line") } else { error })
         })?;
         if begins_array(&mut stream).unwrap_or(false) {
             return Err(SourceError::Array(shown));
         }
+        let mut lines = LineReader::new(stream, LinePosition { byte: 0, line: 1 });
+        // What cannot be read is said when it is read.
+        let header = match lines.next_line() {
+            Ok(Some(Line::Whole(first) | Line::Open(first))) => header_of(&first, reading.format).map_err(format)?,
+            Ok(Some(Line::TooLong) | None) | Err(_) => None,
+        };
         let at = TopicPartition::new(format!("file:{shown}"), number);
-        Ok(Self { name: format!("file:{}", whole.display()), path: Some(whole), identity, at, compression, time_ms })
+        let name = format!("file:{}", whole.display());
+        Ok(Self { name, path: Some(whole), identity, at, compression, header, reading })
     }
 
     /// Standard input, which is not looked at yet.
-    pub fn stdin(number: i32, time_ms: i64) -> Self {
+    pub fn stdin(number: i32, reading: SourceReading) -> Self {
         let at = TopicPartition::new("file:-", number);
         let (name, identity) = ("file:-".to_owned(), SourceIdentity::Stream);
-        Self { path: None, name, identity, at, compression: Compression::Plain, time_ms }
+        Self { path: None, name, identity, at, compression: Compression::Plain, header: None, reading }
+    }
+
+    /// A line that has something in it.
+    pub(super) fn item(&self, line: i64, text: Vec<u8>) -> Item {
+        let payload = match &self.reading.bare {
+            None => text,
+            Some((bare, time)) => match document(&text) {
+                Ok(document) => bare(document, time).into_bytes(),
+                Err(why) => return Item::Reject(line, Reject::new("not_a_document", why)),
+            },
+        };
+        Item::Record(self.record(line, payload))
     }
 
     fn record(&self, line: i64, text: Vec<u8>) -> Record {
         Record {
             at: self.at.clone(),
             offset: line,
-            timestamp_ms: Some(self.time_ms),
+            timestamp_ms: Some(self.reading.time_ms),
             key: None,
             payload: Some(text.into()),
             headers: Vec::new(),
         }
-    }
-
-    /// A bug for the tests.
-    fn open_after(&self, count: i64, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
-        let next = LinePosition { byte: 0, line: 1 };
-        let failed = |error| failure(self.compression, next.line, error);
-        let (compression, stream, file) = self.stream(next, read).map_err(failed)?;
-        let mut lines = LineReader::new(stream, next);
-        for _ in 0..count {
-            lines.next_line().map_err(failed)?;
-        }
-        Ok(Box::new(FileLines { part: self, compression, lines, file }))
     }
 
     fn stream(&self, from: LinePosition, read: Arc<AtomicU64>) -> io::Result<(Compression, Stream, Option<File>)> {
@@ -182,7 +218,7 @@ impl SourcePart for LinesPart {
     fn size(&self) -> u64 {
         match self.identity {
             SourceIdentity::File { size, .. } => size,
-            SourceIdentity::Stream => 0,
+            SourceIdentity::Stream | SourceIdentity::Partition => 0,
         }
     }
 
@@ -191,80 +227,16 @@ impl SourcePart for LinesPart {
     }
 
     fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
-        if mutant!(ResumeByCount) {
-            return self.open_after(from.next - 1, read);
-        }
+        let counted = mutant!(ResumeByCount).then_some(from.next - 1);
         let next = LinePosition { byte: from.byte, line: from.next.unsigned_abs() };
+        let next = if counted.is_some() { LinePosition { byte: 0, line: 1 } } else { next };
         let (compression, stream, file) =
             self.stream(next, read).map_err(|error| failure(self.compression, next.line, error))?;
-        Ok(Box::new(FileLines { part: self, compression, lines: LineReader::new(stream, next), file }))
-    }
-}
-
-/// The lines of a file.
-struct FileLines<'p> {
-    part: &'p LinesPart,
-    compression: Compression,
-    lines: LineReader<Stream>,
-    file: Option<File>,
-}
-
-impl Items for FileLines<'_> {
-    fn next(&mut self) -> Result<Option<Item>, PartError> {
-        let line = self.lines.position().line;
-        let number = i64::try_from(line).unwrap_or(i64::MAX);
-        let found = self.lines.next_line().map_err(|error| failure(self.compression, line, error))?;
-        let reject = |class: &'static str, why: String| Ok(Some(Item::Reject(number, Reject::new(class, why))));
-        match found {
-            None => self.unchanged().map(|()| None),
-            Some(Line::TooLong) => reject("line_too_long", format!("the line is longer than {LONGEST_LINE} bytes")),
-            Some(Line::Whole(text) | Line::Open(text)) if text.trim_ascii().is_empty() => {
-                Ok(Some(Item::Nothing(number)))
-            }
-            Some(Line::Open(text)) if is_cut(&text) => {
-                reject("cut_line", "the source ends in the middle of this line".to_owned())
-            }
-            Some(Line::Whole(text) | Line::Open(text)) => Ok(Some(Item::Record(self.part.record(number, text)))),
+        let mut lines = LineReader::new(stream, next);
+        for _ in 0..counted.unwrap_or(0) {
+            lines.next_line().map_err(|error| failure(compression, next.line, error))?;
         }
-    }
-
-    fn place(&self) -> Place {
-        let LinePosition { byte, line } = self.lines.position();
-        Place { next: i64::try_from(line).unwrap_or(i64::MAX), byte }
-    }
-}
-
-impl FileLines<'_> {
-    /// Whether the file is still the one that was looked at first, and stands where it stood.
-    fn unchanged(&mut self) -> Result<(), PartError> {
-        let (Some(file), Some(path)) = (&mut self.file, &self.part.path) else { return Ok(()) };
-        let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {
-            (SourceIdentity::File { size, modified, .. }, Ok(found)) => {
-                *size == found.len() && *modified == nanos(&found)
-            }
-            _ => false,
-        };
-        if same(file.metadata()) && same(path.metadata()) { Ok(()) } else { Err(PartError::Changed) }
-    }
-}
-
-/// Whether a text is the beginning of a JSON value, and no whole one.
-fn is_cut(text: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
-}
-
-fn failure(compression: Compression, line: u64, source: io::Error) -> PartError {
-    let what = match compression {
-        Compression::Plain => return PartError::Read { line, source },
-        Compression::Gzip => "gzip member",
-        Compression::Zstd => "zstd frame",
-    };
-    match source.kind() {
-        ErrorKind::UnexpectedEof => PartError::Cut { what, line },
-        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::Other => {
-            PartError::Damaged { what, line, source }
-        }
-        _ => PartError::Read { line, source },
+        Ok(Box::new(FileLines { part: self, compression, lines, header: self.header.clone(), file }))
     }
 }
 
@@ -274,7 +246,7 @@ fn begins_array(stream: &mut Stream) -> io::Result<bool> {
     Ok(text.trim_ascii_start().first() == Some(&b'['))
 }
 
-fn nanos(metadata: &Metadata) -> i128 {
+pub(super) fn nanos(metadata: &Metadata) -> i128 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
 }

@@ -5,15 +5,21 @@
 
 mod checkpoint;
 mod compression;
+mod csv_table;
+mod dry_run;
+mod file_lines;
 mod files;
 mod lines;
+mod partitions;
 mod parts;
 mod progress;
 mod pump;
 mod rejects;
 mod screening;
+mod selection;
 mod watcher;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,18 +31,23 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Purpose, StateFile, default_path};
-pub use files::{LinesPart, STDIN, SourceError, files_of};
+pub use dry_run::{Preview, PreviewError, PreviewWork, Sample, preview};
+pub use files::{LinesPart, STDIN, SourceError, SourceReading, TextFormat, files_of};
+pub use partitions::PartitionPart;
 pub use parts::{PartError, SourcePart};
 pub use progress::{BackfillProgress, StopReason};
 pub use rejects::{MaxRejects, Rejects};
+pub use selection::{FieldCondition, Selection, read_ids};
 
 use crate::config::Config;
+use crate::maintenance::replay::Revival;
+use crate::maintenance::throttle::Throttle;
 use crate::run::consumer::engine_options;
 use crate::stores::target::Prepare;
 use crate::systems::Setup;
 use parts::Place;
 use pump::{Places, Pump, PumpEnd};
-use screening::screened;
+use screening::Screening;
 use watcher::Watcher;
 
 /// No group watches over a backfill, so its session never ends.
@@ -68,6 +79,12 @@ pub struct Backfill {
     pub state: Option<StateFile>,
     pub rejects: Rejects,
     pub max_rejects: Option<MaxRejects>,
+    pub selection: Selection,
+    /// The time of a version of this system, in microseconds since 1970.
+    pub micros: fn(i64) -> i64,
+    /// Whether the sources hold documents alone: those bring nothing back that was deleted.
+    pub bare: bool,
+    pub throttle: Arc<Throttle>,
 }
 
 /// A part, and how it ended.
@@ -102,7 +119,7 @@ pub async fn backfill(
     config: &Config,
     progress: &Arc<BackfillProgress>,
 ) -> Result<BackfillReport, BackfillError> {
-    let Backfill { setup, parts, checkpoint, state, rejects, max_rejects } = work;
+    let Backfill { setup, parts, checkpoint, state, rejects, max_rejects, selection, micros, bare, throttle } = work;
     tokio::select! {
         () = prepared(&setup.bound.prepare, &progress.status) => {}
         () = progress.stop().cancelled() => {}
@@ -123,7 +140,7 @@ pub async fn backfill(
     let mut engine = AbortOnDropHandle::new(tokio::spawn(engine.run()));
     let (cut, read) = mpsc::channel(1);
     let pump = Pump {
-        limits: limits(config),
+        limits: limits(config, throttle.rate()),
         leases: leases.clone(),
         batches: cut,
         places: places.clone(),
@@ -131,7 +148,10 @@ pub async fn backfill(
         progress: progress.clone(),
     };
     start(pump, parts.clone(), remaining(&parts, &checkpoint))?;
-    let feeding = AbortOnDropHandle::new(tokio::spawn(feed_engine(setup, read, batches, progress.clone())));
+    let revival = if bare { Revival::Never } else { Revival::ByNewer };
+    let screening = Screening { setup, selection, micros, revival };
+    let feeding = feed_engine(screening, throttle, read, batches, progress.clone());
+    let feeding = AbortOnDropHandle::new(tokio::spawn(feeding));
     let earlier = parts.iter().map(|part| behind(&**part, &checkpoint)).sum();
     let mut watcher =
         Watcher { parts, checkpoint, state, rejects, max_rejects, places, frontier, tally, proceed, progress, earlier };
@@ -143,9 +163,11 @@ pub async fn backfill(
 }
 
 /// The byte budget, as of a consumer: a batch that is cut, one that is screened and one on offer share a quarter.
-fn limits(config: &Config) -> BatchLimits {
+fn limits(config: &Config, rate: Option<NonZeroU32>) -> BatchLimits {
     let bytes = config.batch.bytes.min(config.memory_budget / 12).max(1);
-    BatchLimits { records: config.batch.size, bytes, age: SESSION }
+    // At most what a second allows, so that a rate is not one batch a minute.
+    let records = rate.map_or(config.batch.size, |rate| config.batch.size.min(rate.get() as usize));
+    BatchLimits { records, bytes, age: SESSION }
 }
 
 /// How many lines of a part are behind.
@@ -157,7 +179,7 @@ fn behind(part: &dyn SourcePart, checkpoint: &Checkpoint) -> u64 {
 fn remaining(parts: &[Box<dyn SourcePart>], checkpoint: &Checkpoint) -> Vec<Option<Place>> {
     let from = |part: &Box<dyn SourcePart>| {
         let known = checkpoint.parts.get(part.name())?;
-        (!known.finished).then(|| known.place.clone())
+        (!known.finished || part.grew(&known.place)).then(|| known.place.clone())
     };
     parts.iter().map(from).collect()
 }
@@ -188,14 +210,16 @@ async fn prepared(prepare: &Prepare, status: &Status) {
 
 /// Screens what was read and offers it to the engine, until everything was or it is to stop.
 async fn feed_engine(
-    setup: Setup,
+    screening: Screening,
+    throttle: Arc<Throttle>,
     mut read: mpsc::Receiver<Batch>,
     batches: mpsc::Sender<Batch>,
     progress: Arc<BackfillProgress>,
 ) {
     let feed = async {
         while let Some(batch) = read.recv().await {
-            let Some(batch) = screened(&setup, batch, &progress).await else { return };
+            let Some(batch) = screening.screened(batch, &progress).await else { return };
+            throttle.admit(batch.records.len()).await;
             // The engine is gone only when it failed, which its own answer tells.
             if batches.send(batch).await.is_err() {
                 return;

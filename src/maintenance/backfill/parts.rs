@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use pipeline::sink::Reject;
 use pipeline::{Record, TopicPartition};
+use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -37,6 +38,8 @@ pub enum SourceIdentity {
     },
     /// It can be read once alone.
     Stream,
+    /// A partition of a topic, to wherever it ends at the time.
+    Partition,
 }
 
 /// What a part gives.
@@ -58,10 +61,16 @@ pub enum PartError {
     Cut { what: &'static str, line: u64 },
     #[error("the {what} is damaged in or after line {line}: {source}")]
     Damaged { what: &'static str, line: u64, source: std::io::Error },
+    #[error("{0}")]
+    Format(String),
+    #[error("Kafka gives no more of it: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error(
+        "its log holds the offsets from {low} to {high}, and {next} is the next one to read: begin anew with --restart"
+    )]
+    Beyond { low: i64, high: i64, next: i64 },
     #[error("it has changed while it was read: begin anew with --restart when nobody writes to it any more")]
     Changed,
-    #[error("it ends before line {0}, up to which it was read earlier")]
-    Short(u64),
 }
 
 /// A part that is being read.
@@ -91,6 +100,11 @@ pub trait SourcePart: Send + Sync {
 
     /// Where its records begin.
     fn start(&self) -> Place;
+
+    /// Whether something of it is behind a place that was its end once.
+    fn grew(&self, _from: &Place) -> bool {
+        false
+    }
 
     /// Reads on from a place; counts how much of its size was read.
     ///

@@ -146,6 +146,8 @@ impl Pump {
                 self.send(&*items, at, batch)?;
             }
         }
+        // Offsets without records may lie at the end.
+        batcher.cover(at, epoch, items.place().next, Instant::now());
         self.places.cut(at, items.place());
         Ok(PartEnd::Finished(items.place()))
     }

@@ -112,7 +112,7 @@ impl Watcher<'_> {
         let mut moved = false;
         for (number, part) in self.parts.iter().enumerate() {
             let Some(known) = self.checkpoint.parts.get_mut(part.name()) else { continue };
-            if known.finished {
+            if known.finished && !part.grew(&known.place) {
                 continue;
             }
             let mut place = self.places.acknowledged(part.at(), &frontier).unwrap_or_else(|| known.place.clone());

@@ -71,6 +71,10 @@ impl StoreReader for PostgresReader {
         ))
     }
 
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
     async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as(

@@ -120,6 +120,10 @@ impl StoreReader for SqliteReader {
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
+    fn keeps_history(&self) -> bool {
+        !matches!(self.table, Table::Documents)
+    }
+
     async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         if matches!(self.table, Table::Documents) {
             return Ok(None);
