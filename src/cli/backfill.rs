@@ -32,7 +32,8 @@ pub struct BackfillArgs {
     #[arg(value_name = "SYSTEM")]
     pub system: String,
     /// Files of events, one JSON object a line or CSV with a header, plain or compressed by gzip or zstd; patterns such as
-    /// 'exports/*.zst'; - for standard input; kafka:TOPIC for a topic, read outside of any consumer group
+    /// 'exports/*.zst'; - for standard input; kafka:TOPIC for a topic, read outside of any consumer group;
+    /// audit: for the history of the audit
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<String>,
     /// What a line is: auto, ndjson or csv
@@ -119,7 +120,7 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let selection = choice::selection(&args.choice)?;
     let shown = choice::shown(&selection, &reading);
     let bare = reading.bare.is_some();
-    let parts = words::parts(&args.sources, &args.choice.partitions, reading, &config).await?;
+    let parts = words::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
     if args.dry_run {
         let micros = system.versions.micros;
         return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;

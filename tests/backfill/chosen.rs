@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, created, event, of};
+use crate::bench::{Bench, assert_complete, created, event, lines, of, payloads, stream};
 
 fn ids(bench: &Bench) -> Vec<String> {
     bench.held().into_keys().collect()
@@ -137,6 +137,29 @@ fn a_look_before_says_what_the_run_then_does_and_writes_nothing() {
     assert!(!files.iter().any(|name| name.contains("rejects")), "{files:?}");
     let (summary, _) = bench.run(&["a"]);
     assert_eq!((&summary["applied"], &summary["superseded"], &summary["rejected"]), (&json!(3), &json!(2), &json!(1)));
+}
+
+#[test]
+fn an_audit_is_read_page_by_page_and_read_on_after_a_kill() {
+    let options = stream(3_000);
+    let mut bench = Bench::new();
+    bench.env.insert("DATABASE_URL", "sqlite:audit.db".to_owned());
+    bench.write("a", &lines(&payloads(&options)));
+    let mut command = std::process::Command::new(crate::PROGRAM);
+    command.env_clear().envs(&bench.env).current_dir(bench.folder());
+    assert!(command.args(["backfill", "transactions-audit", "a"]).output().unwrap().status.success());
+    let held = bench.env.insert("CONSUMER_BATCH_SIZE", "1".to_owned());
+    let mut child = bench.start(&["audit:", "--state", "s.json"]);
+    let line = bench.await_line("s.json", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.env.insert("CONSUMER_BATCH_SIZE", held.unwrap());
+    let (summary, code) = bench.run(&["audit:", "--state", "s.json"]);
+    assert_eq!((code, &summary["finished"]), (0, &json!(true)), "{summary}");
+    let counts = options.counts().unwrap();
+    let rest = summary["lines"].as_u64().unwrap();
+    assert!(rest + line.unsigned_abs() - 1 <= counts.distinct() && rest < counts.distinct(), "{line} {summary}");
+    assert_complete(&bench.held(), &options);
 }
 
 #[test]

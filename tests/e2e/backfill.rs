@@ -66,6 +66,10 @@ fn an_audit_in_postgres_gets_its_state_and_its_whole_history() {
     let counts = options.counts().unwrap();
     let events = counts.creates + counts.updates + counts.deletes + counts.late;
     audited.assert_complete(&options.expected().unwrap(), events);
+    // And from there, the documents.
+    let summary = backfill(&audited.world, &["transactions", "audit:"]);
+    assert_eq!(summary["lines"], events, "{summary}");
+    audited.world.assert_complete(&options.expected().unwrap());
 }
 
 #[test]

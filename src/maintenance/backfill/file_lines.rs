@@ -61,7 +61,7 @@ impl Items for FileLines<'_> {
 
     fn place(&self) -> Place {
         let LinePosition { byte, line } = self.lines.position();
-        Place { next: i64::try_from(line).unwrap_or(i64::MAX), byte }
+        Place { next: i64::try_from(line).unwrap_or(i64::MAX), byte, key: None }
     }
 }
 

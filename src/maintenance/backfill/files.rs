@@ -47,6 +47,8 @@ pub enum SourceError {
     Array(String),
     #[error("standard input can be read once: name it once")]
     StdinTwice,
+    #[error("{0}")]
+    NoHistory(String),
     #[error("there is no topic {0}")]
     NoTopic(String),
     #[error("the topic {topic} has no partition {partition}")]
@@ -218,12 +220,12 @@ impl SourcePart for LinesPart {
     fn size(&self) -> u64 {
         match self.identity {
             SourceIdentity::File { size, .. } => size,
-            SourceIdentity::Stream | SourceIdentity::Partition => 0,
+            SourceIdentity::Stream | SourceIdentity::Partition | SourceIdentity::History { .. } => 0,
         }
     }
 
     fn start(&self) -> Place {
-        Place { next: 1, byte: 0 }
+        Place { next: 1, byte: 0, key: None }
     }
 
     fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {

@@ -61,7 +61,7 @@ impl SourcePart for PartitionPart {
     }
 
     fn start(&self) -> Place {
-        Place { next: self.low, byte: 0 }
+        Place { next: self.low, byte: 0, key: None }
     }
 
     fn grew(&self, from: &Place) -> bool {
@@ -93,6 +93,6 @@ impl Items for PartitionItems {
     }
 
     fn place(&self) -> Place {
-        Place { next: self.reader.next_offset(), byte: 0 }
+        Place { next: self.reader.next_offset(), byte: 0, key: None }
     }
 }

@@ -10,6 +10,8 @@ use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::stores::reader::EventKey;
+
 /// Up to where a part was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -18,6 +20,9 @@ pub struct Place {
     /// Where that line begins, after decompression.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub byte: u64,
+    /// The key of the last event that was read of a history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<EventKey>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -40,6 +45,8 @@ pub enum SourceIdentity {
     Stream,
     /// A partition of a topic, to wherever it ends at the time.
     Partition,
+    /// The history of an audit.
+    History { store: String },
 }
 
 /// What a part gives.
@@ -63,6 +70,8 @@ pub enum PartError {
     Damaged { what: &'static str, line: u64, source: std::io::Error },
     #[error("{0}")]
     Format(String),
+    #[error("it cannot be read on: {0}")]
+    Store(String),
     #[error("Kafka gives no more of it: {0}")]
     Kafka(#[from] KafkaError),
     #[error(
