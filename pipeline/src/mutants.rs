@@ -93,6 +93,12 @@ mutants! {
     CachedBeforeCommit = "cached-before-commit",
     /// Operations are marked in a transaction of their own, before they are applied.
     MarkedApart = "marked-apart",
+    /// The checkpoint of a backfill tells what was read, written or not.
+    CheckpointBeforeWrite = "checkpoint-before-write",
+    /// A backfill resumes after as many lines as had an outcome.
+    ResumeByCount = "resume-by-count",
+    /// A backfill overwrites what has the same version.
+    BackfillEqual = "backfill-equal",
 }
 
 /// Whether a bug is on.

@@ -2,6 +2,7 @@
 //!
 //! One file a command. Data goes to stdout, logs to stderr, and a failure is one line and a code.
 
+pub mod backfill;
 pub mod bench;
 pub mod demo;
 pub mod dlq;
@@ -56,6 +57,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Send synthetic events
     Publish(publish::PublishArgs),
+    /// Write what files hold, where the store holds nothing newer
+    Backfill(backfill::BackfillArgs),
     /// Look at dead letters and replay them
     Dlq(dlq::DlqArgs),
     /// Look at the configuration and every connection, and say what to change
@@ -104,7 +107,8 @@ impl Cli {
                 value: store.clone(),
             })),
             Command::Publish(args) => overrides.extend(args.overrides()),
-            Command::Bench(_)
+            Command::Backfill(_)
+            | Command::Bench(_)
             | Command::Demo(_)
             | Command::Dlq(_)
             | Command::Doctor(_)
@@ -127,12 +131,13 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;
-        if !matches!(self.command, Command::Run(_)) {
+        if !matches!(self.command, Command::Run(_) | Command::Backfill(_)) {
             leaving::at_once()?;
         }
         match self.command {
             Command::Run(args) => block_on(run::run(args, config)),
             Command::Bench(_) | Command::Demo(_) => Ok(()),
+            Command::Backfill(args) => block_on(backfill::backfill(args, config)),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Events(args) => events::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),

@@ -1,8 +1,11 @@
-//! What is done about records and stores beside running: compare, explain, replay, purge.
+//! What is done about records and stores beside running: compare, explain, replay, backfill, purge.
 
+pub mod backfill;
 pub mod dead_letters;
 pub mod erase;
 pub mod explain;
+pub mod live_lag;
 pub mod purge;
 pub mod replay;
+pub mod throttle;
 pub mod verify;

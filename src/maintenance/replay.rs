@@ -96,6 +96,36 @@ pub async fn replay_letters(
 
 /// The records without those that could bring a purged document back.
 async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
+    let screened = screen(setup, records, Revival::ByNewer).await?;
+    let kept = records.iter().zip(screened).filter(|(_, screened)| *screened == Screened::Write);
+    Ok(kept.map(|(record, _)| record.clone()).collect())
+}
+
+/// What brings a deleted document back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revival {
+    /// An event that is newer than the delete.
+    ByNewer,
+    /// Nothing, while the tombstone stands.
+    Never,
+}
+
+/// Whether a record may be written out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Screened {
+    /// Where the store holds nothing newer.
+    Write,
+    /// Not: its document was deleted later.
+    Deleted,
+    /// Not: its document may have been deleted later, and its tombstone purged.
+    BelowHorizon,
+}
+
+/// Says of each record whether it may be written out of order: not where it could bring a deleted document back.
+///
+/// # Errors
+/// Why the store cannot be asked.
+pub(super) async fn screen(setup: &Setup, records: &[Record], revival: Revival) -> Result<Vec<Screened>, Failure> {
     let identity = |decoded: &Decoded<'_>| match decoded {
         Decoded::Event(identity, ()) => Some((identity.document.clone().into_owned(), identity.version)),
         // The engine says what it thinks of them.
@@ -107,19 +137,21 @@ async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failu
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
     let mut found = setup.bound.reader.find(&ids).await?.into_iter();
     let horizon = setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
-    let may_create = |version: i64, held: Option<StoredVersion>| match held {
+    let history = setup.bound.reader.keeps_history() && revival == Revival::ByNewer;
+    let one = |version: i64, held: Option<StoredVersion>| match held {
+        // Its tombstone stands, and no purge has come near: the state refuses it, and the history has it.
+        Some(held) if held.deleted && history && version >= horizon => Screened::Write,
         // As good as gone: a purge may be on its way to it.
-        Some(held) if held.deleted && held.version >= version => false,
-        Some(_) => true,
-        None => version >= horizon || mutant!(PurgeHorizonIgnored),
+        Some(held) if held.deleted && (held.version >= version || revival == Revival::Never) => Screened::Deleted,
+        Some(_) => Screened::Write,
+        None if version >= horizon || mutant!(PurgeHorizonIgnored) => Screened::Write,
+        None => Screened::BelowHorizon,
     };
-    let allow = |identity: &Option<(String, i64)>| {
-        identity
-            .as_ref()
-            .is_none_or(|(_, version)| may_create(*version, found.next().flatten().map(|found| found.version)))
+    let screened = |identity: &Option<(String, i64)>| match identity {
+        Some((_, version)) => one(*version, found.next().flatten().map(|found| found.version)),
+        None => Screened::Write,
     };
-    let allow: Vec<bool> = identities.iter().map(allow).collect();
-    Ok(records.iter().zip(allow).filter(|(_, allow)| *allow).map(|(record, _)| record.clone()).collect())
+    Ok(identities.iter().map(screened).collect())
 }
 
 /// Writes some records by an engine of their own.

@@ -10,6 +10,6 @@ pub(crate) const ERASE_TOPIC: &str = "millrace.erase";
 pub(super) const SEARCHED_AT_ONCE: i64 = 5_000;
 
 /// Whether a history has nothing left of this event.
-pub(super) fn is_erased(event: &Record) -> bool {
+pub(crate) fn is_erased(event: &Record) -> bool {
     event.payload.as_deref() == Some(ERASED.as_bytes())
 }

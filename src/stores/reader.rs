@@ -46,6 +46,12 @@ pub struct StoredDocument {
 /// A column of a table that may be empty.
 pub(crate) type Column = Option<String>;
 
+/// Names an event in a history: its message id and the digest of its payload. Empty texts stand before all.
+pub type EventKey = (String, String);
+
+/// A row of a history: the key, where the event stood, and its payload.
+pub(crate) type EventRow = (String, String, String, i32, i64, String);
+
 /// Takes what a store holds, one by one.
 pub type Visit<'a> = &'a mut (dyn FnMut(&str, StoredVersion) -> Result<(), Failure> + Send);
 
@@ -72,6 +78,19 @@ pub trait StoreReader: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be read.
     async fn history(&self, _id: &str) -> Result<Option<Vec<Record>>, Failure> {
+        Ok(None)
+    }
+
+    /// Whether it keeps every event, also one that a newer version stands above.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
+    /// Events of the history behind this key, in the order of their keys, erased ones too; `None` where it keeps none.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    async fn events_after(&self, _after: &EventKey, _most: i64) -> Result<Option<Vec<(EventKey, Record)>>, Failure> {
         Ok(None)
     }
 
@@ -171,6 +190,11 @@ pub(crate) fn record_of_history((topic, partition, offset, payload): (String, i3
         payload: Some(payload.into()),
         headers: Vec::new(),
     }
+}
+
+/// As [`record_of_history`], with its key.
+pub(crate) fn keyed_event((message, digest, topic, partition, offset, payload): EventRow) -> (EventKey, Record) {
+    ((message, digest), record_of_history((topic, partition, offset, payload)))
 }
 
 /// Of a text: all its bytes.

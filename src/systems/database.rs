@@ -30,6 +30,7 @@ pub const DEFINITION: Definition = Definition {
     versions: Versions { at: |micros| micros, micros: |version| version },
     deletes: Deletes::Purged,
     deletion: None,
+    bare: None,
     documents: false,
     tuned,
     walk: |_| None,

@@ -26,6 +26,8 @@ pub struct Definition {
     pub tuned: fn(&Config) -> Config,
     /// Makes an event that deletes a document, to erase what it holds; none where the store empties documents in their place.
     pub deletion: Option<Deletion>,
+    /// Makes an event of a document alone, for a backfill; none where a document does not say enough.
+    pub bare: Option<Bare>,
     /// What its records say, by code that is not the system's.
     pub walk: Walk,
     /// Makes events for it; none of a projection, whose events are its primary's.
@@ -62,6 +64,9 @@ impl ConsumerGroup {
 
 /// Makes the payload of an event that deletes a document, at this time in RFC 3339.
 pub type Deletion = fn(&str, &str) -> serde_json::Value;
+
+/// Makes the payload of an event that says what a document, one JSON object, was at this time in RFC 3339.
+pub type Bare = fn(&str, &str) -> String;
 
 /// How the versions of a system's events tell their times, in microseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug)]

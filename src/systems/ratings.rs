@@ -53,6 +53,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: Some(deletion),
+    bare: None,
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],

@@ -51,6 +51,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: ratings::DEFINITION.deletion,
+    bare: None,
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
     stores: |config| needed(&KEPT, config),

@@ -25,6 +25,9 @@ use crate::walk;
 /// As in commands, metrics and logs.
 pub const NAME: &str = "transactions";
 
+/// The source of an event that a document alone was made an event of.
+const BARE: &str = "millrace.backfill";
+
 /// The index template; its patterns are set to the alias at start.
 pub const TEMPLATE: &str = include_str!("../../index-templates/transactions.json");
 
@@ -39,6 +42,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: Some(deletion),
+    bare: Some(bare),
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
     stores: |_| vec![Needed::Documents],
@@ -48,6 +52,13 @@ pub const DEFINITION: Definition = Definition {
 /// What deletes a transaction.
 fn deletion(id: &str, time: &str) -> serde_json::Value {
     json!({"event_type": "transaction.deleted", "transaction": {"id": id}, "timestamp": time, "source": ERASE_TOPIC})
+}
+
+/// What a transaction was at a time.
+fn bare(transaction: &str, time: &str) -> String {
+    format!(
+        r#"{{"event_type":"transaction.created","timestamp":"{time}","source":"{BARE}","transaction":{transaction}}}"#
+    )
 }
 
 fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {

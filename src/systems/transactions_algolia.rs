@@ -54,6 +54,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
+    bare: transactions::DEFINITION.bare,
     walk: walk::transactions::algolia,
     generator: None,
     stores: |config| needed(&KEPT, config),

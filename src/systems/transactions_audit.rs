@@ -33,6 +33,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
+    bare: transactions::DEFINITION.bare,
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],

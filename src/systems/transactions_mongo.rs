@@ -49,6 +49,7 @@ pub const DEFINITION: Definition = Definition {
     documents: true,
     tuned: Config::clone,
     deletion: transactions::DEFINITION.deletion,
+    bare: transactions::DEFINITION.bare,
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],

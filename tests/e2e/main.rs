@@ -14,6 +14,7 @@
 )]
 
 mod audit;
+mod backfill;
 mod bad_input;
 mod bench;
 mod commands;

@@ -42,6 +42,8 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::ParkedOvertaken | Mutant::ParkedPassed => return None,
         // The tests of the system `database` find these: `cargo test --features mutants --test database mutants`.
         Mutant::CachedBeforeCommit | Mutant::MarkedApart => return None,
+        // And those of `backfill` these: `cargo test --features mutants --test backfill mutants`.
+        Mutant::CheckpointBeforeWrite | Mutant::ResumeByCount | Mutant::BackfillEqual => return None,
     })
 }
 

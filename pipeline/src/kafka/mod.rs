@@ -32,7 +32,7 @@ pub use dead_letters::{KafkaDeadLetters, letters_client, owned_headers};
 pub use follow::{FollowFrom, follow};
 pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings, topic_names};
 pub use poll::KafkaFeed;
-pub use read::{Ranges, ranges, read_ranges, read_topic};
+pub use read::{PartitionReader, Ranges, ranges, read_ranges, read_topic};
 pub use state::{StateError, StateTopic};
 pub use topics::{TopicError, ensure_dead_letter_topics, fit_batch, fit_largest_message, letter_bytes};
 

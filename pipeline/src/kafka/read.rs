@@ -99,3 +99,50 @@ pub fn read_ranges(
     }
     Ok(records)
 }
+
+/// Reads one partition record by record, outside of any group, up to an end.
+pub struct PartitionReader {
+    consumer: BaseConsumer<FeedContext>,
+    at: TopicPartition,
+    next: i64,
+    end: i64,
+}
+
+impl PartitionReader {
+    /// From one offset up to, not including, another.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn new(client: &ClientConfig, at: TopicPartition, from: i64, end: i64) -> Result<Self, KafkaError> {
+        let consumer = reader(fit_largest_message(client, &[at.topic.to_string()]))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&at.topic, at.partition, Offset::Offset(from))?;
+        consumer.assign(&list)?;
+        Ok(Self { consumer, at, next: from, end })
+    }
+
+    /// Everything below is read.
+    pub fn next_offset(&self) -> i64 {
+        self.next
+    }
+
+    /// The next record; none at the end. Blocks the thread.
+    ///
+    /// # Errors
+    /// When the brokers do not answer, or fail for good.
+    pub fn next_record(&mut self) -> Result<Option<Record>, KafkaError> {
+        while self.next < self.end {
+            match self.consumer.poll(REQUEST) {
+                Some(Ok(message)) if message.offset() < self.end => {
+                    self.next = message.offset() + 1;
+                    return Ok(Some(record_of(&message, self.at.clone())));
+                }
+                // Offsets without records lie at the end.
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => self.next = self.end,
+                Some(Err(error)) => return Err(error),
+                None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -5,10 +5,12 @@
 
 mod connections;
 mod guard;
+mod steered;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -59,6 +61,16 @@ pub trait Health: Send + Sync + 'static {
     fn proceed(&self, system: &str) -> Continued;
 }
 
+/// Work that can be held up and told its rate while it goes on.
+pub trait Steering: Send + Sync + 'static {
+    fn pause(&self);
+    fn resume(&self);
+    /// Records a second; none: as many as can be.
+    fn set_rate(&self, rate: Option<NonZeroU32>);
+    /// How it stands, as JSON.
+    fn standing(&self) -> Value;
+}
+
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -67,12 +79,12 @@ pub enum HttpError {
 }
 
 /// A server that has its address but does not answer yet.
-#[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
     addr: SocketAddr,
     guard: Guard,
     limits: Limits,
+    steering: Option<Arc<dyn Steering>>,
 }
 
 impl HttpServer {
@@ -85,7 +97,13 @@ impl HttpServer {
         let bind = |source| HttpError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(bind)?;
         let addr = listener.local_addr().map_err(bind)?;
-        Ok(Self { listener, addr, guard: Guard::new(http), limits: Limits::default() })
+        Ok(Self { listener, addr, guard: Guard::new(http), limits: Limits::default(), steering: None })
+    }
+
+    /// Lets this work be steered, under `/backfill`.
+    #[must_use]
+    pub fn steers(self, steering: Arc<dyn Steering>) -> Self {
+        Self { steering: Some(steering), ..self }
     }
 
     /// Where it listens; with the port that was picked.
@@ -97,22 +115,30 @@ impl HttpServer {
     pub async fn serve(self, health: Arc<dyn Health>, metrics: PrometheusHandle, stop: CancellationToken) {
         tracing::info!(addr = %self.addr, "HTTP server listening");
         let upkeep = crate::run::telemetry::keep_up(metrics.clone(), stop.clone());
-        let router = router(health, metrics, self.guard);
+        let router = router(health, metrics, self.guard, self.steering);
         tokio::join!(connections::serve(self.listener, router, self.limits, stop.clone()), upkeep);
     }
 }
 
-fn router(health: Arc<dyn Health>, metrics: PrometheusHandle, guard: Guard) -> Router {
+fn router(
+    health: Arc<dyn Health>,
+    metrics: PrometheusHandle,
+    guard: Guard,
+    steering: Option<Arc<dyn Steering>>,
+) -> Router {
+    let guard = Arc::new(guard);
     let changing = Router::new()
         .route("/continue/{system}", post(proceed))
         .route("/continue", post(nameless))
-        .layer(from_fn_with_state(Arc::new(guard), guard::check));
+        .layer(from_fn_with_state(guard.clone(), guard::check));
+    let steered = steering.map_or_else(Router::new, |steering| steered::router(steering, guard));
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/health", get(details))
         .merge(changing)
         .with_state(health)
+        .merge(steered)
         .route("/metrics", get(async move || render(&metrics)))
 }
 

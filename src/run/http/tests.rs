@@ -288,6 +288,6 @@ async fn nobody_who_holds_the_port_keeps_the_server_from_ending() {
 async fn a_taken_port_names_address_and_variable() {
     let first = HttpServer::bind(&free()).await.unwrap();
     let taken = Http { port: first.addr().port(), ..free() };
-    let error = HttpServer::bind(&taken).await.unwrap_err().to_string();
+    let error = HttpServer::bind(&taken).await.err().unwrap().to_string();
     assert!(error.contains(&first.addr().to_string()) && error.contains("HTTP_PORT"), "{error}");
 }

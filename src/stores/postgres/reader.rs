@@ -7,8 +7,8 @@ use pipeline::sink::Failure;
 use super::{Postgres, persons_rows};
 use crate::stores::erased::is_erased;
 use crate::stores::reader::{
-    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
-    text_content,
+    Column, EventKey, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, keyed_event,
+    record_of_history, text_content,
 };
 use crate::walk::transactions::of_row;
 
@@ -71,6 +71,10 @@ impl StoreReader for PostgresReader {
         ))
     }
 
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
     async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         let Self(postgres) = self;
         let rows = sqlx::query_as(
@@ -79,6 +83,13 @@ impl StoreReader for PostgresReader {
         );
         let rows = postgres.rows(rows.bind(id)).await?;
         Ok(Some(rows.into_iter().map(record_of_history).filter(|event| !is_erased(event)).collect()))
+    }
+
+    async fn events_after(&self, after: &EventKey, most: i64) -> Result<Option<Vec<(EventKey, Record)>>, Failure> {
+        let Self(postgres) = self;
+        let page = sqlx::query_as(include_str!("sql/history_page.sql"));
+        let page = postgres.rows(page.bind(&after.0).bind(&after.1).bind(most)).await?;
+        Ok(Some(page.into_iter().map(keyed_event).collect()))
     }
 
     async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Sqlite, persons_tables};
 use crate::stores::erased::is_erased;
 use crate::stores::reader::{
-    Column, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
-    record_of_history, text_content,
+    Column, EventKey, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
+    keyed_event, record_of_history, text_content,
 };
 use crate::walk::transactions::{of_row, of_source};
 
@@ -120,6 +120,10 @@ impl StoreReader for SqliteReader {
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 
+    fn keeps_history(&self) -> bool {
+        !matches!(self.table, Table::Documents)
+    }
+
     async fn history(&self, id: &str) -> Result<Option<Vec<Record>>, Failure> {
         if matches!(self.table, Table::Documents) {
             return Ok(None);
@@ -136,6 +140,15 @@ impl StoreReader for SqliteReader {
                 .filter(|event| !is_erased(event))
                 .collect(),
         ))
+    }
+
+    async fn events_after(&self, after: &EventKey, most: i64) -> Result<Option<Vec<(EventKey, Record)>>, Failure> {
+        if matches!(self.table, Table::Documents) {
+            return Ok(None);
+        }
+        let page = sqlx::query_as(include_str!("sql/history_page.sql"));
+        let page = page.bind(&after.0).bind(&after.1).bind(most).fetch_all(&self.sqlite.pool).await;
+        Ok(Some(page.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(keyed_event).collect()))
     }
 
     async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {

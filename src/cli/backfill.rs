@@ -1,0 +1,201 @@
+//! `millrace backfill`: what files hold, into a system's store.
+
+mod choice;
+mod kept;
+mod steering;
+mod summary;
+mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use pipeline::mutant;
+use pipeline::sink::Order;
+use serde_json::json;
+
+use super::{CommandFailure, leaving, print_json};
+use crate::config::Config;
+use crate::maintenance::backfill::{
+    self, Backfill, BackfillError, BackfillProgress, BackfillReport, GRACE, MaxRejects, PreviewWork, Purpose,
+    StopReason,
+};
+use crate::systems::{self, Definition, Setup};
+use kept::kept;
+use summary::{bar, draw, summary};
+
+/// `millrace backfill`
+#[derive(Clone, Debug, Args)]
+pub struct BackfillArgs {
+    /// The system whose store is written to
+    #[arg(value_name = "SYSTEM")]
+    pub system: String,
+    /// Files of events, one JSON object a line or CSV with a header, plain or compressed by gzip or zstd; patterns such as
+    /// 'exports/*.zst'; - for standard input; kafka:TOPIC for a topic, read outside of any consumer group;
+    /// audit: for the history of the audit
+    #[arg(value_name = "SOURCE", required = true)]
+    pub sources: Vec<String>,
+    /// What a line is: auto, ndjson or csv
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: String,
+    /// The sources hold documents alone, as they were at this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// Write nothing: only say what would be created, updated, deleted, superseded and rejected, as the store stands now
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where it is kept how far it is [default: a file in the working directory, named by system and sources]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Begin anew, whatever the checkpoint says
+    #[arg(long)]
+    pub restart: bool,
+    /// Where lines are named of which nothing can be made, and why [default: beside the checkpoint]
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Stop when more lines than this are rejected, such as 100 or 0.5%
+    #[arg(long, value_name = "N|x%")]
+    pub max_rejects: Option<String>,
+}
+
+/// Which records are written.
+#[derive(Clone, Debug, Args)]
+pub struct ChoiceArgs {
+    /// Only those of the documents whose ids this file has, one a line
+    #[arg(long, value_name = "FILE")]
+    pub ids: Option<PathBuf>,
+    /// Only events of this time (RFC 3339) or later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only events before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Only events with this value in a field of theirs or of an object in them, such as user_id=u-7; several have to hold together
+    #[arg(long = "where", value_name = "FIELD=VALUE")]
+    pub fields: Vec<String>,
+    /// Only this partition of the topics among the sources; may be given several times
+    #[arg(long = "partition", value_name = "N")]
+    pub partitions: Vec<i32>,
+}
+
+/// How fast it goes.
+#[derive(Clone, Debug, Args)]
+pub struct PaceArgs {
+    /// At most so many records a second
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u32>,
+    /// Wait while the system's consumer group is further behind than so many records
+    #[arg(long, value_name = "N")]
+    pub max_lag: Option<u64>,
+    /// Wait while the oldest record that the group has not committed is older
+    #[arg(long, value_name = "SECONDS")]
+    pub max_lag_seconds: Option<u64>,
+    /// Serve health, metrics and POST /backfill/pause, resume and rate/N on this port of HTTP_ADDR; 0 picks a free one
+    #[arg(long, value_name = "PORT")]
+    pub http_port: Option<u16>,
+}
+
+/// What comes after the engine has stopped: the checkpoint, the summary, the runtime's end.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
+/// Writes what the sources hold, and prints what it came to.
+///
+/// # Errors
+/// Sources that cannot be read, a checkpoint of something else, rejects, or a stop before the end.
+pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandFailure> {
+    let system = systems::find(&args.system)?;
+    let config = (system.tuned)(&config);
+    let setup = setup(system, &config)?;
+    let max_rejects = args.max_rejects.as_deref().map(|text| {
+        let wrong = || CommandFailure::usage("--max-rejects is a number of lines, or a share such as 0.5%");
+        MaxRejects::parse(text).ok_or_else(wrong)
+    });
+    let max_rejects = max_rejects.transpose()?;
+    let reading = choice::reading(&args, system)?;
+    let selection = choice::selection(&args.choice)?;
+    let shown = choice::shown(&selection, &reading);
+    let bare = reading.bare.is_some();
+    let parts = words::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
+    if args.dry_run {
+        let micros = system.versions.micros;
+        return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;
+    }
+    let purpose = Purpose { system: system.name.to_owned(), target: setup.bound.target.clone(), choice: shown };
+    let kept = kept(&args, purpose, &parts)?;
+    let (store, state, rejects) = (setup.bound.target.clone(), kept.path.clone(), kept.rejects.path().to_owned());
+    let progress = Arc::new(BackfillProgress::new(system.name));
+    let throttle = steering::throttle(&args.pace, &progress)?;
+    stop_on_signal(&progress)?;
+    let _steered = steering::steered(&args.pace, &config, &setup, &throttle, &progress).await?;
+    let bar = bar(&parts, &kept.checkpoint)?;
+    let begun = Instant::now();
+    let work = Backfill {
+        setup,
+        parts,
+        checkpoint: kept.checkpoint,
+        state: kept.state,
+        rejects: kept.rejects,
+        max_rejects,
+        selection,
+        micros: system.versions.micros,
+        bare,
+        throttle: throttle.clone(),
+    };
+    let report = tokio::select! {
+        report = backfill::backfill(work, &config, &progress) => report,
+        () = draw(bar.clone(), &progress) => return Ok(()),
+    };
+    bar.finish_and_clear();
+    let report = report.map_err(failure)?;
+    let files = json!({ "state": state, "rejects": (report.rejected > 0).then_some(rejects) });
+    print_json(&summary(system.name, &store, &report, &progress, begun.elapsed(), &files))?;
+    judged(&report)
+}
+
+fn setup(system: &Definition, config: &Config) -> Result<Setup, CommandFailure> {
+    if !system.documents {
+        let why = format!("{} applies operations in the order of its log, which files do not have", system.name);
+        return Err(CommandFailure::usage(why));
+    }
+    let order = if mutant!(BackfillEqual) { Order::Log } else { Order::Any };
+    Ok(system.setup(config, order)?)
+}
+
+fn failure(error: BackfillError) -> CommandFailure {
+    let message = error.to_string();
+    match error {
+        BackfillError::State(_) => CommandFailure::again(message),
+        BackfillError::Engine(_) | BackfillError::Thread(_) => CommandFailure::internal(message),
+    }
+}
+
+/// Stops at the first signal, in order; at the second, or when that takes too long, at once.
+fn stop_on_signal(progress: &Arc<BackfillProgress>) -> Result<(), CommandFailure> {
+    let shown = progress.clone();
+    let left = move || format!("what the checkpoint does not tell; records finished: {}", shown.tally.lock().total());
+    leaving::in_order(progress.stop().clone(), 2 * GRACE + AFTERWARDS, Box::new(left))
+}
+
+fn judged(report: &BackfillReport) -> Result<(), CommandFailure> {
+    match &report.stopped {
+        Some(StopReason::Halted(why)) => return Err(CommandFailure::again(format!("{why}; run it again to go on"))),
+        Some(StopReason::Told) if report.parts.iter().any(|part| !part.finished && part.failed.is_none()) => {
+            return Err(CommandFailure::again("stopped before the end of the sources; run it again to go on"));
+        }
+        Some(StopReason::Told) | None => {}
+    }
+    let failed = report.parts.iter().filter_map(|part| Some(format!("{}: {}", part.name, part.failed.as_ref()?)));
+    let failed: Vec<String> = failed.collect();
+    if !failed.is_empty() {
+        return Err(CommandFailure::again(failed.join("\n")));
+    }
+    match report.rejected {
+        0 => Ok(()),
+        rejected => Err(CommandFailure::findings(format!("{rejected} lines are rejected"))),
+    }
+}

@@ -1,0 +1,101 @@
+//! The sources of a backfill, as they are named on the command line.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use pipeline::sink::Order;
+
+use crate::cli::CommandFailure;
+use crate::config::Config;
+use crate::maintenance::backfill::{
+    HistoryPart, LinesPart, PartitionPart, STDIN, SourceError, SourcePart, SourceReading, files_of,
+};
+use crate::run::blocking::blocking;
+use crate::systems::{Definition, transactions, transactions_audit};
+
+/// How a topic is named among the sources.
+const KAFKA: &str = "kafka:";
+
+/// The history of the audit.
+const AUDIT: &str = "audit:";
+
+/// The parts of these sources, each once, in the order of their names.
+pub(super) async fn parts(
+    sources: &[String],
+    partitions: &[i32],
+    reading: SourceReading,
+    system: &Definition,
+    config: &Config,
+) -> Result<Vec<Box<dyn SourcePart>>, CommandFailure> {
+    let history = history(sources, reading.time_ms, system, config)?;
+    let (sources, partitions, client) = (sources.to_vec(), partitions.to_vec(), config.kafka.client_config());
+    let stopped = |why| SourceError::Kafka(why);
+    let found = blocking(stopped, move || {
+        let topics: BTreeSet<&str> = sources.iter().filter_map(|word| word.strip_prefix(KAFKA)).collect();
+        if topics.is_empty() && !partitions.is_empty() {
+            return Err(SourceError::NoKafka);
+        }
+        let words: Vec<&String> = sources.iter().filter(|word| !word.starts_with(KAFKA) && *word != AUDIT).collect();
+        let mut parts = files(&words, &reading)?;
+        parts.extend(history);
+        for topic in topics {
+            for part in PartitionPart::of_topic(&client, topic, &partitions)? {
+                parts.push(Box::new(part));
+            }
+        }
+        Ok(parts)
+    });
+    found.await.map_err(|error| match error {
+        SourceError::Kafka(_) => CommandFailure::unavailable(error.to_string()),
+        _ => CommandFailure::usage(error.to_string()),
+    })
+}
+
+/// The audit's history, where it is asked for.
+fn history(
+    sources: &[String],
+    time_ms: i64,
+    system: &Definition,
+    config: &Config,
+) -> Result<Option<Box<dyn SourcePart>>, CommandFailure> {
+    if !sources.iter().any(|word| word == AUDIT) {
+        return Ok(None);
+    }
+    let primary = system.projection.map_or(system.name, |projection| projection.of);
+    if primary != transactions::NAME || system.name == transactions_audit::NAME {
+        let why =
+            format!("the audit has the events of {}, and {} is written from others", transactions::NAME, system.name);
+        return Err(CommandFailure::usage(SourceError::NoHistory(why).to_string()));
+    }
+    let audit = transactions_audit::DEFINITION.setup(config, Order::Any)?.bound;
+    Ok(Some(Box::new(HistoryPart::new(audit.reader, audit.target, time_ms))))
+}
+
+fn files(words: &[&String], reading: &SourceReading) -> Result<Vec<Box<dyn SourcePart>>, SourceError> {
+    let mut files = Vec::new();
+    let mut stdin = 0;
+    for word in words {
+        match &***word {
+            STDIN => stdin += 1,
+            word => files.extend(files_of(word)?),
+        }
+    }
+    if stdin > 1 {
+        return Err(SourceError::StdinTwice);
+    }
+    // By what they are, so that one that is named twice is read once, and has the same number in every run.
+    let mut known: HashMap<PathBuf, PathBuf> = HashMap::new();
+    for file in files {
+        known.entry(file.canonicalize().unwrap_or_else(|_| file.clone())).or_insert(file);
+    }
+    let mut files: Vec<_> = known.into_iter().collect();
+    files.sort();
+    let mut parts: Vec<Box<dyn SourcePart>> = Vec::new();
+    for ((_, file), number) in files.into_iter().zip(0..) {
+        parts.push(Box::new(LinesPart::file(&file, number, reading.clone())?));
+    }
+    if stdin == 1 {
+        parts.push(Box::new(LinesPart::stdin(i32::try_from(parts.len()).unwrap_or(i32::MAX), reading.clone())));
+    }
+    Ok(parts)
+}

@@ -1,0 +1,282 @@
+//! Files, and standard input, as parts of a backfill: a line is a record.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use pipeline::sink::Reject;
+use pipeline::{Record, TopicPartition, mutant};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::compression::{Compression, Stream, decompressed};
+use super::csv_table::CsvHeader;
+use super::file_lines::{FileLines, document, failure, header_of};
+use super::lines::{Line, LinePosition, LineReader};
+use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+use crate::systems::definition::Bare;
+
+/// Bytes at each end of a file that its digest is made of.
+const DIGESTED: u64 = 1 << 20;
+/// Bytes that are read at once.
+const BUFFER: usize = 256 << 10;
+/// How standard input is named.
+pub const STDIN: &str = "-";
+
+/// Why something is no source.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    #[error("there is no {0}")]
+    Missing(String),
+    #[error("nothing matches {0}")]
+    NoMatch(String),
+    #[error("{0} is no pattern of files: {1}")]
+    Pattern(String, glob::PatternError),
+    #[error("{0} is a directory: name its files, such as '{0}/*.ndjson'")]
+    Directory(String),
+    #[error("{0} is no regular file: give it as standard input, `millrace backfill SYSTEM - < {0}`")]
+    Irregular(String),
+    #[error("{0} cannot be opened: {1}")]
+    Unreadable(String, io::Error),
+    #[error("{0}: {1}")]
+    Format(String, io::Error),
+    #[error("{0} is one JSON array and not a line an object: `jq -c '.[]' {0} | millrace backfill SYSTEM -`")]
+    Array(String),
+    #[error("standard input can be read once: name it once")]
+    StdinTwice,
+    #[error("{0}")]
+    NoHistory(String),
+    #[error("there is no topic {0}")]
+    NoTopic(String),
+    #[error("the topic {topic} has no partition {partition}")]
+    NoPartition { topic: String, partition: i32 },
+    #[error("--partition is for sources such as kafka:TOPIC")]
+    NoKafka,
+    #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
+    Kafka(String),
+}
+
+/// What the lines of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// One JSON object each, or rows of CSV under a header, as the first line says.
+    Auto,
+    Ndjson,
+    Csv,
+}
+
+/// How sources are read.
+#[derive(Clone, Debug)]
+pub struct SourceReading {
+    pub format: TextFormat,
+    /// Makes events of documents alone, with the time that they are of, in RFC 3339.
+    pub bare: Option<(Bare, String)>,
+    /// The time of the records, in milliseconds since 1970: when the backfill began.
+    pub time_ms: i64,
+}
+
+/// A file, or standard input.
+#[derive(Debug)]
+pub struct LinesPart {
+    /// None of standard input.
+    pub(super) path: Option<PathBuf>,
+    name: String,
+    pub(super) identity: SourceIdentity,
+    at: TopicPartition,
+    compression: Compression,
+    /// Of CSV; of standard input it is not known yet.
+    header: Option<CsvHeader>,
+    pub(super) reading: SourceReading,
+}
+
+/// The files that a word on the command line means: one, or those that match.
+///
+/// # Errors
+/// Where there is none.
+pub fn files_of(word: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let path = PathBuf::from(word);
+    // A name with brackets in it is a name where there is such a file.
+    if path.exists() || !word.contains(['*', '?', '[']) {
+        return Ok(vec![path]);
+    }
+    let found = glob::glob(word).map_err(|error| SourceError::Pattern(word.to_owned(), error))?;
+    let mut files = Vec::new();
+    for file in found {
+        let file = file.map_err(|error| SourceError::Unreadable(word.to_owned(), error.into()))?;
+        if !file.is_dir() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() { Err(SourceError::NoMatch(word.to_owned())) } else { Ok(files) }
+}
+
+impl LinesPart {
+    /// A file, looked at and closed again; `number` tells it from others.
+    ///
+    /// # Errors
+    /// Where no lines can be read from it.
+    pub fn file(path: &Path, number: i32, reading: SourceReading) -> Result<Self, SourceError> {
+        let shown = path.display().to_string();
+        let unreadable = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound => SourceError::Missing(shown.clone()),
+            _ => SourceError::Unreadable(shown.clone(), error),
+        };
+        let whole = path.canonicalize().map_err(unreadable)?;
+        let metadata = whole.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(SourceError::Directory(shown));
+        }
+        if !metadata.is_file() {
+            return Err(SourceError::Irregular(shown));
+        }
+        let mut file = File::open(&whole).map_err(unreadable)?;
+        let identity = identity_of(&mut file).map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        let format = |error| SourceError::Format(shown.clone(), error);
+        let (compression, mut stream) = decompressed(Box::new(BufReader::new(file))).map_err(|error| {
+            let short = error.kind() == ErrorKind::UnexpectedEof;
+            format(if short { io::Error::other("it ends before its first line") } else { error })
+        })?;
+        if begins_array(&mut stream).unwrap_or(false) {
+            return Err(SourceError::Array(shown));
+        }
+        let mut lines = LineReader::new(stream, LinePosition { byte: 0, line: 1 });
+        // What cannot be read is said when it is read.
+        let header = match lines.next_line() {
+            Ok(Some(Line::Whole(first) | Line::Open(first))) => header_of(&first, reading.format).map_err(format)?,
+            Ok(Some(Line::TooLong) | None) | Err(_) => None,
+        };
+        let at = TopicPartition::new(format!("file:{shown}"), number);
+        let name = format!("file:{}", whole.display());
+        Ok(Self { name, path: Some(whole), identity, at, compression, header, reading })
+    }
+
+    /// Standard input, which is not looked at yet.
+    pub fn stdin(number: i32, reading: SourceReading) -> Self {
+        let at = TopicPartition::new("file:-", number);
+        let (name, identity) = ("file:-".to_owned(), SourceIdentity::Stream);
+        Self { path: None, name, identity, at, compression: Compression::Plain, header: None, reading }
+    }
+
+    /// A line that has something in it.
+    pub(super) fn item(&self, line: i64, text: Vec<u8>) -> Item {
+        let payload = match &self.reading.bare {
+            None => text,
+            Some((bare, time)) => match document(&text) {
+                Ok(document) => bare(document, time).into_bytes(),
+                Err(why) => return Item::Reject(line, Reject::new("not_a_document", why)),
+            },
+        };
+        Item::Record(self.record(line, payload))
+    }
+
+    fn record(&self, line: i64, text: Vec<u8>) -> Record {
+        Record {
+            at: self.at.clone(),
+            offset: line,
+            timestamp_ms: Some(self.reading.time_ms),
+            key: None,
+            payload: Some(text.into()),
+            headers: Vec::new(),
+        }
+    }
+
+    fn stream(&self, from: LinePosition, read: Arc<AtomicU64>) -> io::Result<(Compression, Stream, Option<File>)> {
+        let Some(path) = &self.path else {
+            let (compression, stream) = decompressed(counted(io::stdin(), read))?;
+            return Ok((compression, stream, None));
+        };
+        let file = File::open(path)?;
+        let (kept, mut again) = (file.try_clone()?, file.try_clone()?);
+        let (compression, mut stream) = decompressed(counted(file, read.clone()))?;
+        if compression == Compression::Plain && from.byte > 0 {
+            again.seek(SeekFrom::Start(from.byte))?;
+            read.store(from.byte, Ordering::Relaxed);
+            return Ok((compression, counted(again, read), Some(kept)));
+        }
+        // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
+        let skipped = io::copy(&mut (&mut stream).take(from.byte), &mut io::sink())?;
+        if skipped < from.byte { Err(ErrorKind::UnexpectedEof.into()) } else { Ok((compression, stream, Some(kept))) }
+    }
+}
+
+impl SourcePart for LinesPart {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> &SourceIdentity {
+        &self.identity
+    }
+
+    fn at(&self) -> &TopicPartition {
+        &self.at
+    }
+
+    fn size(&self) -> u64 {
+        match self.identity {
+            SourceIdentity::File { size, .. } => size,
+            SourceIdentity::Stream | SourceIdentity::Partition | SourceIdentity::History { .. } => 0,
+        }
+    }
+
+    fn start(&self) -> Place {
+        Place { next: 1, byte: 0, key: None }
+    }
+
+    fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
+        let counted = mutant!(ResumeByCount).then_some(from.next - 1);
+        let next = LinePosition { byte: from.byte, line: from.next.unsigned_abs() };
+        let next = if counted.is_some() { LinePosition { byte: 0, line: 1 } } else { next };
+        let (compression, stream, file) =
+            self.stream(next, read).map_err(|error| failure(self.compression, next.line, error))?;
+        let mut lines = LineReader::new(stream, next);
+        for _ in 0..counted.unwrap_or(0) {
+            lines.next_line().map_err(|error| failure(compression, next.line, error))?;
+        }
+        Ok(Box::new(FileLines { part: self, compression, lines, header: self.header.clone(), file }))
+    }
+}
+
+fn begins_array(stream: &mut Stream) -> io::Result<bool> {
+    let buffer = stream.fill_buf()?;
+    let text = buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(buffer);
+    Ok(text.trim_ascii_start().first() == Some(&b'['))
+}
+
+pub(super) fn nanos(metadata: &Metadata) -> i128 {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0))
+}
+
+fn identity_of(file: &mut File) -> io::Result<SourceIdentity> {
+    let metadata = file.metadata()?;
+    let (size, modified) = (metadata.len(), nanos(&metadata));
+    let mut hash = Sha256::new();
+    for from in [0, size.saturating_sub(DIGESTED)] {
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(DIGESTED).read_to_end(&mut bytes)?;
+        hash.update(&bytes);
+    }
+    Ok(SourceIdentity::File { size, modified, digest: hex::encode(hash.finalize()) })
+}
+
+/// Counts the bytes that are read.
+struct CountedBytes<R>(R, Arc<AtomicU64>);
+
+impl<R: Read> Read for CountedBytes<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+fn counted(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
+    Box::new(BufReader::with_capacity(BUFFER, CountedBytes(reader, read)))
+}

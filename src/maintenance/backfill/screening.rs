@@ -1,0 +1,78 @@
+//! The screening of a batch before it goes to the engine: what is not chosen is left out, and so is what may not be written because
+//! its document was deleted, or may have been deleted and forgotten.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pipeline::Record;
+use pipeline::engine::batcher::Batch;
+
+use super::progress::BackfillProgress;
+use super::selection::Selection;
+use crate::maintenance::replay::{Revival, Screened, screen};
+use crate::systems::Setup;
+
+const PART: &str = "look-up";
+/// The first and the longest pause before the store is asked again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
+/// What decides about records.
+pub(super) struct Screening {
+    pub(super) setup: Setup,
+    pub(super) selection: Selection,
+    /// The time of a version.
+    pub(super) micros: fn(i64) -> i64,
+    pub(super) revival: Revival,
+}
+
+impl Screening {
+    /// Takes out of a batch what is not to be written. What it covers of the sources stays. Waits for the store; without an
+    /// answer when it is to stop.
+    pub(super) async fn screened(&self, mut batch: Batch, progress: &BackfillProgress) -> Option<Batch> {
+        self.choose(&mut batch, progress);
+        if batch.records.is_empty() {
+            return Some(batch);
+        }
+        let mut pause = PAUSES.0;
+        let screened = loop {
+            match screen(&self.setup, &batch.records, self.revival).await {
+                Ok(screened) => break screened,
+                Err(failure) => progress.status.raise(PART, failure.why),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+                () = progress.stop().cancelled() => return None,
+            }
+        };
+        progress.status.clear(PART);
+        for (what, counter) in
+            [(Screened::Deleted, &progress.deleted), (Screened::BelowHorizon, &progress.below_horizon)]
+        {
+            counter.fetch_add(screened.iter().filter(|one| **one == what).count() as u64, Ordering::Relaxed);
+        }
+        let kept: Vec<bool> = screened.into_iter().map(|one| one == Screened::Write).collect();
+        keep(&mut batch, &kept);
+        Some(batch)
+    }
+
+    fn choose(&self, batch: &mut Batch, progress: &BackfillProgress) {
+        if self.selection.is_all() {
+            return;
+        }
+        let chosen: Vec<bool> = {
+            let events = self.setup.bound.binding.decode(&batch.records);
+            let pairs = batch.records.iter().zip(events.decoded());
+            pairs.map(|(record, decoded)| self.selection.chooses(record, decoded, self.micros)).collect()
+        };
+        let left_out = chosen.iter().filter(|chosen| !**chosen).count();
+        progress.unchosen.fetch_add(left_out as u64, Ordering::Relaxed);
+        keep(batch, &chosen);
+    }
+}
+
+/// Keeps these records.
+fn keep(batch: &mut Batch, kept: &[bool]) {
+    let mut kept = kept.iter();
+    batch.records.retain(|_| kept.next().copied().unwrap_or(true));
+    batch.bytes = batch.records.iter().map(Record::bytes).sum();
+}

@@ -1,0 +1,124 @@
+//! The backfill on real services: beside live traffic of the same documents, from a topic, yielding to the live consumer.
+
+use std::collections::HashMap;
+
+use millrace::synthetic::GeneratorOptions;
+use serde_json::{Value, json};
+use testkit::database::Audited;
+use testkit::program::{Running, printed};
+use testkit::services::eventually;
+use testkit::world::{World, options_of, scaled};
+
+use crate::PROGRAM;
+
+/// Publishes a stream of events alone, and gives it.
+fn publish(world: &World, count: u64) -> GeneratorOptions {
+    let count = scaled(count).to_string();
+    let args =
+        ["--count", &count, "--update-ratio", "0.5", "--delete-ratio", "0.2", "--late-ratio", "0.2", "--users", "50"];
+    options_of(&world.publish(&args), |options| {
+        (options.update_ratio, options.delete_ratio, options.late_ratio) = (0.5, 0.2, 0.2);
+        options.users = Some(50);
+    })
+}
+
+/// Writes the events of a stream into a file, the last first.
+fn export(world: &World, options: &GeneratorOptions) {
+    let mut lines: Vec<String> = options.events().unwrap().filter_map(|event| event.payload).collect();
+    lines.reverse();
+    std::fs::write(world.dir.join("export.zst"), zstd::encode_all(lines.join("\n").as_bytes(), 1).unwrap()).unwrap();
+}
+
+fn backfill(world: &World, args: &[&str]) -> Value {
+    let output = world.output(&[&["backfill"], args].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    printed(&output)
+}
+
+fn sum(summary: &Value) -> u64 {
+    ["applied", "superseded", "duplicate"].iter().map(|name| summary[name].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn beside_live_updates_and_deletes_of_the_same_documents_the_newest_wins_and_nothing_comes_back() {
+    let world = World::new(PROGRAM, "backfill-live");
+    let options = publish(&world, 5_000);
+    export(&world, &options);
+    let running = world.start();
+    let summary = backfill(&world, &["transactions", "export.zst"]);
+    assert_eq!(sum(&summary), options.counts().unwrap().records(), "{summary}");
+    world.await_drained();
+    assert!(running.terminate().success());
+    world.assert_complete(&options.expected().unwrap());
+    // Once more, over what is there: nothing changes.
+    let before = world.documents();
+    let again = backfill(&world, &["transactions", "export.zst", "--restart"]);
+    assert_eq!((&again["applied"], &again["rejected"]), (&json!(0), &json!(0)), "{again}");
+    assert_eq!(world.documents(), before);
+}
+
+#[test]
+fn an_audit_in_postgres_gets_its_state_and_its_whole_history() {
+    let audited = Audited::new(World::new(PROGRAM, "backfill-audit"));
+    let options = publish(&audited.world, 2_000);
+    export(&audited.world, &options);
+    backfill(&audited.world, &["transactions-audit", "export.zst"]);
+    let counts = options.counts().unwrap();
+    let events = counts.creates + counts.updates + counts.deletes + counts.late;
+    audited.assert_complete(&options.expected().unwrap(), events);
+    // And from there, the documents.
+    let summary = backfill(&audited.world, &["transactions", "audit:"]);
+    assert_eq!(summary["lines"], events, "{summary}");
+    audited.world.assert_complete(&options.expected().unwrap());
+}
+
+#[test]
+fn a_topic_is_read_outside_of_any_group_to_its_end_and_later_from_there() {
+    let world = World::new(PROGRAM, "backfill-topic");
+    let first = publish(&world, 1_000);
+    let topic = format!("kafka:{}", world.name);
+    let one = backfill(&world, &["transactions", &topic, "--partition", "0", "--state", "s.json"]);
+    let all = backfill(&world, &["transactions", &topic, "--state", "s.json"]);
+    assert!(one["lines"].as_u64().unwrap() > 0, "{one}");
+    assert_eq!(sum(&one) + sum(&all), first.counts().unwrap().records(), "{one} {all}");
+    world.assert_complete(&first.expected().unwrap());
+    let committed = world.committed(&world.group(&world.name));
+    assert!(committed.values().all(Option::is_none), "nothing is committed: {committed:?}");
+    let second = publish(&world, 500);
+    let more = backfill(&world, &["transactions", &topic, "--state", "s.json"]);
+    assert_eq!(sum(&more), second.counts().unwrap().records(), "{more}");
+    let both: HashMap<_, _> = first.expected().unwrap().into_iter().chain(second.expected().unwrap()).collect();
+    world.assert_complete(&both);
+    for (source, code, says) in [("kafka:no-such-topic", 64, "there is no topic"), (&*topic, 64, "has no partition 77")]
+    {
+        let output = world.output(&["backfill", "transactions", source, "--partition", "77"]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(says), "{errors}");
+    }
+}
+
+#[test]
+fn it_waits_while_the_live_consumer_is_behind_or_was_never_there() {
+    let world = World::new(PROGRAM, "backfill-lag");
+    let options = publish(&world, 1_000);
+    export(&world, &options);
+    let args =
+        ["backfill", "transactions", "export.zst", "--max-lag", "0", "--max-lag-seconds", "3600", "--http-port", "0"];
+    let mut backfill = Running::start(world.command(&args));
+    let waits = |part: &str| {
+        eventually(part, || backfill.http("/backfill").1.contains(part).then_some(()));
+    };
+    waits("has committed nothing");
+    assert!(world.documents().is_empty(), "unknown is not zero");
+    let running = world.start();
+    world.await_drained();
+    assert!(backfill.wait().success());
+    assert!(running.terminate().success());
+    world.assert_complete(&options.expected().unwrap());
+    // Behind again, with its consumer gone.
+    publish(&world, 10);
+    let again = Running::start(world.command(&[args.as_slice(), &["--restart"]].concat()));
+    eventually("its lag", || again.http("/backfill").1.contains("records behind, and --max-lag is 0").then_some(()));
+    assert_eq!(again.terminate().code(), Some(75));
+}
