@@ -15,7 +15,6 @@ use pipeline::system::Decoded;
 use pipeline::{Engine, EngineError, EngineOptions, EngineParts, Epoch, Record, Status, Tally, TopicPartition, feed};
 use thiserror::Error;
 
-use crate::stores::reader::StoredVersion;
 use crate::stores::target::SetupError;
 use crate::systems::Setup;
 
@@ -135,20 +134,20 @@ pub(super) async fn screen(setup: &Setup, records: &[Record], revival: Revival) 
         setup.bound.binding.decode(records).decoded().iter().map(identity).collect();
     let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
-    let mut found = setup.bound.reader.find(&ids).await?.into_iter();
+    let mut found = setup.bound.reader.versions(&ids).await?.into_iter();
     let horizon = setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
     let history = setup.bound.reader.keeps_history() && revival == Revival::ByNewer;
-    let one = |version: i64, held: Option<StoredVersion>| match held {
+    let one = |version: i64, held: Option<(i64, bool)>| match held {
         // Its tombstone stands, and no purge has come near: the state refuses it, and the history has it.
-        Some(held) if held.deleted && history && version >= horizon => Screened::Write,
+        Some((_, true)) if history && version >= horizon => Screened::Write,
         // As good as gone: a purge may be on its way to it.
-        Some(held) if held.deleted && (held.version >= version || revival == Revival::Never) => Screened::Deleted,
+        Some((held, true)) if held >= version || revival == Revival::Never => Screened::Deleted,
         Some(_) => Screened::Write,
         None if version >= horizon || mutant!(PurgeHorizonIgnored) => Screened::Write,
         None => Screened::BelowHorizon,
     };
     let screened = |identity: &Option<(String, i64)>| match identity {
-        Some((_, version)) => one(*version, found.next().flatten().map(|found| found.version)),
+        Some((_, version)) => one(*version, found.next().flatten()),
         None => Screened::Write,
     };
     Ok(identities.iter().map(screened).collect())

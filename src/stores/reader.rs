@@ -73,6 +73,15 @@ pub trait StoreReader: Send + Sync + 'static {
     /// Why it cannot be read.
     async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure>;
 
+    /// As [`Self::find`], of each document only the version, and whether it is a tombstone.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    async fn versions(&self, ids: &[String]) -> Result<Vec<Option<(i64, bool)>>, Failure> {
+        let found = self.find(ids).await?.into_iter();
+        Ok(found.map(|found| found.map(|found| (found.version.version, found.version.deleted))).collect())
+    }
+
     /// Every event of a document that it keeps, as a record without key and time; `None` where it keeps no history.
     ///
     /// # Errors

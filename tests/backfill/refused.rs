@@ -36,6 +36,19 @@ fn what_is_no_source_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn no_file_of_somebody_is_overwritten() {
+    let bench = Bench::new();
+    let text = of(&[created("a", 1, "x")]);
+    bench.write("good", &text);
+    bench.write("theirs", b"something else\n");
+    bench.refuses(&["good", "--rejects", "good"], 64, &["file:good is a source"]);
+    bench.refuses(&["good", "--state", "./good", "--restart"], 64, &["file:good is a source"]);
+    bench.refuses(&["good", "--rejects", "theirs"], 64, &["theirs cannot be written", "is no file of rejects"]);
+    assert_eq!(std::fs::read(bench.path("good")).unwrap(), text);
+    assert_eq!(std::fs::read(bench.path("theirs")).unwrap(), b"something else\n");
+}
+
+#[test]
 fn a_system_whose_order_files_do_not_have_is_refused() {
     let bench = Bench::new();
     bench.write("good", &of(&[created("a", 1, "x")]));

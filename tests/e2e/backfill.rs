@@ -10,6 +10,7 @@ use testkit::services::eventually;
 use testkit::world::{World, options_of, scaled};
 
 use crate::PROGRAM;
+use crate::http::spoiled;
 
 /// Publishes a stream of events alone, and gives it.
 fn publish(world: &World, count: u64) -> GeneratorOptions {
@@ -121,4 +122,24 @@ fn it_waits_while_the_live_consumer_is_behind_or_was_never_there() {
     let again = Running::start(world.command(&[args.as_slice(), &["--restart"]].concat()));
     eventually("its lag", || again.http("/backfill").1.contains("records behind, and --max-lag is 0").then_some(()));
     assert_eq!(again.terminate().code(), Some(75));
+}
+
+#[test]
+fn a_store_that_refuses_most_of_it_ends_it_with_the_checkpoint_kept() {
+    let world = World::new(PROGRAM, "backfill-breaker");
+    spoiled(&world);
+    let event = |n: usize, product: &str| {
+        json!({"event_type": "transaction.created", "timestamp": "2026-01-01T00:00:01Z",
+            "transaction": {"id": format!("t{n}"), "user_id": "u", "transaction_type": "card", "product": product}})
+    };
+    let lines: Vec<String> = (0..4_000).map(|n| event(n, "no number").to_string()).collect();
+    std::fs::write(world.dir.join("a"), lines.join("\n")).unwrap();
+    let output = world.output(&["backfill", "transactions", "a", "--state", "s.json"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last = errors.lines().last().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{errors}");
+    assert!(last.contains("the store takes no more") && last.contains("run it again"), "{last}");
+    let summary = printed(&output);
+    let (rejected, read) = (&summary["rejected"], &summary["sources"][0]["lines"]);
+    assert!(rejected.as_u64().unwrap() < 2_000 && read.as_u64().unwrap() <= rejected.as_u64().unwrap(), "{summary}");
 }

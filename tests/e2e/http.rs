@@ -21,7 +21,7 @@ fn post(running: &Running, path: &str, headers: &[(&str, &str)]) -> u16 {
 }
 
 /// An index whose mapping refuses what is sent: a text is no number.
-fn spoiled(world: &World) {
+pub fn spoiled(world: &World) {
     let mappings = json!({"properties": {"product": {"type": "integer"}}});
     let index = json!({"mappings": mappings, "aliases": {&world.name: {"is_write_index": true}}});
     assert_eq!(elasticsearch("PUT", &format!("/{}-000001", world.name), Some(&index)).0, 200);

@@ -1,6 +1,6 @@
 //! The checkpoint of a backfill and its file of rejects, as the options say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::BackfillArgs;
 use crate::cli::CommandFailure;
@@ -26,6 +26,12 @@ pub(super) fn kept(
     let unwritable = |error: std::io::Error| {
         CommandFailure::usage(format!("the file of rejects {} cannot be written: {error}", of_rejects.display()))
     };
+    for file in [&path, &of_rejects] {
+        if let Some(part) = parts.iter().find(|part| is_of(&***part, file)) {
+            let why = format!("{} is a source, which nothing is written to", part.at().topic);
+            return Err(CommandFailure::usage(why));
+        }
+    }
     let fresh = Checkpoint::begin(purpose, parts);
     if args.sources.iter().any(|word| word == STDIN) {
         if args.state.is_some() {
@@ -50,6 +56,11 @@ pub(super) fn kept(
     };
     let rejects = rejects.map_err(unwritable)?;
     Ok(Kept { checkpoint, state: Some(state), path: Some(path), rejects })
+}
+
+/// Whether a part is this file.
+fn is_of(part: &dyn SourcePart, file: &Path) -> bool {
+    file.canonicalize().is_ok_and(|whole| part.name() == format!("file:{}", whole.display()))
 }
 
 fn of_state(error: CheckpointError) -> CommandFailure {

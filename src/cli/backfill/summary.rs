@@ -16,8 +16,8 @@ const DRAWN: Duration = Duration::from_millis(250);
 
 /// A bar on stderr, where that is a terminal; of bytes, where their number is known.
 pub(super) fn bar(parts: &[Box<dyn SourcePart>], checkpoint: &Checkpoint) -> Result<ProgressBar, CommandFailure> {
-    let left = |part: &&Box<dyn SourcePart>| checkpoint.parts.get(part.name()).is_none_or(|known| !known.finished);
-    let size: u64 = parts.iter().filter(left).map(|part| part.size()).sum();
+    let left = |name: &str| checkpoint.parts.get(name).is_none_or(|known| !known.finished);
+    let size: u64 = parts.iter().filter(|part| left(part.name())).map(|part| part.size()).sum();
     let template = match size {
         0 => "{spinner} {bytes}  {msg}",
         _ => "[{bar:30}] {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}",

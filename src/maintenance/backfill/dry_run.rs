@@ -140,10 +140,9 @@ impl Comparing {
         let events = self.events(&records);
         let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
         // In this order, as a run does it.
-        let held = self.setup.bound.reader.find(&ids).await?;
+        let held = self.setup.bound.reader.versions(&ids).await?;
         let horizon = self.setup.bound.reader.horizon().await?.unwrap_or(i64::MIN);
         for (event, held) in events.into_iter().zip(held) {
-            let held = held.map(|held| (held.version.version, held.version.deleted));
             self.judge(event, held, horizon);
         }
         Ok(())

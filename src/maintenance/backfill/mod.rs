@@ -179,11 +179,11 @@ fn behind(part: &dyn SourcePart, checkpoint: &Checkpoint) -> u64 {
 
 /// From where each part is read; none where it is behind already.
 fn remaining(parts: &[Box<dyn SourcePart>], checkpoint: &Checkpoint) -> Vec<Option<Place>> {
-    let from = |part: &Box<dyn SourcePart>| {
+    let from = |part: &dyn SourcePart| {
         let known = checkpoint.parts.get(part.name())?;
         (!known.finished || part.grew(&known.place)).then(|| known.place.clone())
     };
-    parts.iter().map(from).collect()
+    parts.iter().map(|part| from(&**part)).collect()
 }
 
 fn start(pump: Pump, parts: Arc<Vec<Box<dyn SourcePart>>>, from: Vec<Option<Place>>) -> Result<(), BackfillError> {

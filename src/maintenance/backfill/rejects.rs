@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,6 +44,8 @@ pub enum MaxRejects {
     Percent(f64),
 }
 
+/// Bytes of a file that are looked at.
+const FIRST_LINE: u64 = 64;
 /// A share of fewer lines says nothing.
 const JUDGED_FROM: u64 = 1_000;
 
@@ -79,11 +81,12 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    /// Those of a run that begins anew: a file that is there is emptied.
+    /// Those of a run that begins anew: a file of rejects that is there is emptied.
     ///
     /// # Errors
-    /// Where it cannot be removed.
+    /// Where it cannot be removed, or is something else.
     pub fn begin(path: PathBuf) -> io::Result<Self> {
+        are_rejects(&path)?;
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(Self { path, file: Mutex::default(), count: AtomicU64::new(0) }),
@@ -93,8 +96,9 @@ impl Rejects {
     /// Those of a run that goes on: keeps what stands before these places.
     ///
     /// # Errors
-    /// Where the file cannot be rewritten.
+    /// Where the file cannot be rewritten, or is something else.
     pub fn resume(path: PathBuf, places: &HashMap<TopicPartition, i64>) -> io::Result<Self> {
+        are_rejects(&path)?;
         let kept = match File::open(&path) {
             Ok(file) => keep(file, &path, places)?,
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
@@ -142,6 +146,20 @@ impl Rejects {
     pub fn sync(&self) -> io::Result<()> {
         self.file.lock().as_ref().map_or(Ok(()), File::sync_data)
     }
+}
+
+/// Whether a file that is there, and may be replaced, begins as one of rejects does.
+fn are_rejects(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut first = Vec::new();
+    BufReader::new(file).take(FIRST_LINE).read_until(b'\n', &mut first)?;
+    // A kill may have cut the only line.
+    let ours = first.is_empty() || first.starts_with(b"{\"source\":");
+    if ours { Ok(()) } else { Err(io::Error::other("it is there, and is no file of rejects")) }
 }
 
 /// Rewrites the file with what stands before these places; returns how many that are.

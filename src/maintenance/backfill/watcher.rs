@@ -128,7 +128,7 @@ impl Watcher<'_> {
     }
 
     pub(super) fn report(&self) -> BackfillReport {
-        let report = |(number, part): (usize, &Box<dyn SourcePart>)| {
+        let report = |number: usize, part: &dyn SourcePart| {
             let known = self.checkpoint.parts.get(part.name());
             let failed = |end: &PartEnd| match end {
                 PartEnd::Failed(error) => Some(error.to_string()),
@@ -136,14 +136,14 @@ impl Watcher<'_> {
             };
             PartReport {
                 name: part.at().topic.to_string(),
-                lines: behind(&**part, &self.checkpoint),
+                lines: behind(part, &self.checkpoint),
                 finished: known.is_some_and(|known| known.finished),
                 failed: self.places.ended(number, failed).flatten(),
             }
         };
         BackfillReport {
             tally: *self.tally.borrow(),
-            parts: self.parts.iter().enumerate().map(report).collect(),
+            parts: self.parts.iter().enumerate().map(|(number, part)| report(number, &**part)).collect(),
             rejected: self.rejects.count(),
             stopped: self.progress.halted(),
         }

@@ -1,7 +1,7 @@
 //! An alias's indices, read back document by document. The concrete indices, for the alias hides tombstones.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use elasticsearch::http::Method;
@@ -209,6 +209,28 @@ impl StoreReader for ElasticsearchReader {
             let next = json!({"scroll": KEEP, "scroll_id": scroll});
             answer = self.ask(Method::Post, "/_search/scroll", Some(next)).await?;
         }
+    }
+
+    async fn versions(&self, ids: &[String]) -> Result<Vec<Option<(i64, bool)>>, Failure> {
+        let mut newest: HashMap<String, (i64, bool)> = HashMap::new();
+        for index in self.indices().await? {
+            let path = format!("/{index}/_mget?_source_includes=_deleted");
+            for ids in ids.chunks(PAGE) {
+                let answer = self.ask(Method::Post, &path, Some(json!({"ids": ids}))).await?;
+                let page: Got<'_> = read(&answer)?;
+                for document in &page.docs {
+                    if document.error.is_some() {
+                        return Err(partial());
+                    }
+                    if let (Some(version), Some(source)) = (document.version, document.source) {
+                        let found = (version, document_content(source.get()) == 0);
+                        let known = newest.entry(document.id.to_string()).or_insert(found);
+                        *known = found.max(*known);
+                    }
+                }
+            }
+        }
+        Ok(ids.iter().map(|id| newest.get(id).copied()).collect())
     }
 
     async fn find(&self, ids: &[String]) -> Result<Vec<Option<StoredDocument>>, Failure> {
