@@ -20,7 +20,9 @@ use crate::PROGRAM;
 use crate::buffer::{Buffer, Engine, operation};
 
 /// Entity, table, a column that is changed, and the columns of a row beside `id` and the times, with what makes their values.
-const ENTITIES: [(&str, &str, &str, &[(&str, &str)]); 7] = [
+type EntityShape = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const ENTITIES: [EntityShape; 7] = [
     ("User", "Users", "name", &[("name", "n#"), ("email", "#@x.co")]),
     ("Business", "Businesses", "name", &[("name", "n#"), ("taxId", "t#")]),
     ("Finance", "Finances", "notes", &[("businessId", "1"), ("notes", "n#")]),
