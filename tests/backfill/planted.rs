@@ -6,10 +6,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use testkit::services::eventually;
 
 use crate::bench::{Bench, created, lines, of, payloads, stream};
+use crate::resumed::signal;
 
-/// Kills a backfill while its store takes nothing, after time for a checkpoint; gives whether the one that follows leaves
-/// documents out.
-fn killed_before_the_write(mutant: Option<&str>) -> bool {
+/// Ends a backfill by this signal while its store takes nothing, after time for a checkpoint; gives whether the one that
+/// follows leaves documents out.
+fn ended_before_the_write(end: &str, mutant: Option<&str>) -> bool {
     let mut bench = Bench::new();
     bench.env.insert("CONSUMER_BATCH_SIZE", "20".to_owned());
     bench.write("first", &of(&[created("first", 1, "x")]));
@@ -36,7 +37,7 @@ fn killed_before_the_write(mutant: Option<&str>) -> bool {
         eventually("a checkpoint, or the time of two", || {
             (bench.next_line("s.json").is_some() || std::time::Instant::now() > due).then_some(())
         });
-        child.kill().unwrap();
+        signal(&child, end);
         child.wait().unwrap();
         sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
     });
@@ -60,8 +61,13 @@ fn equal_overwrites(mutant: Option<&str>) -> bool {
 
 #[test]
 fn what_the_store_did_not_take_is_read_again() {
-    assert!(!killed_before_the_write(None));
+    assert!(!ended_before_the_write("KILL", None));
     assert!(!equal_overwrites(None));
+}
+
+#[test]
+fn what_is_given_up_at_a_stop_is_read_again() {
+    assert!(!ended_before_the_write("TERM", None));
 }
 
 #[cfg(feature = "mutants")]
@@ -71,7 +77,7 @@ mod mutants {
 
     #[test]
     fn a_checkpoint_before_the_write_is_found() {
-        assert!(killed_before_the_write(Some("checkpoint-before-write")));
+        assert!(ended_before_the_write("KILL", Some("checkpoint-before-write")));
     }
 
     #[test]

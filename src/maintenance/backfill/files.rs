@@ -195,7 +195,7 @@ impl LinesPart {
         let (compression, mut stream) = decompressed(counted(file, read.clone()))?;
         if compression == Compression::Plain && from.byte > 0 {
             again.seek(SeekFrom::Start(from.byte))?;
-            read.store(from.byte, Ordering::Relaxed);
+            read.fetch_add(from.byte, Ordering::Relaxed);
             return Ok((compression, counted(again, read), Some(kept)));
         }
         // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.

@@ -155,8 +155,20 @@ pub async fn backfill(
     let feeding = feed_engine(screening, throttle, read, batches, progress.clone());
     let feeding = AbortOnDropHandle::new(tokio::spawn(feeding));
     let earlier = parts.iter().map(|part| behind(&**part, &checkpoint)).sum();
-    let mut watcher =
-        Watcher { parts, checkpoint, state, rejects, max_rejects, places, frontier, tally, proceed, progress, earlier };
+    let mut watcher = Watcher {
+        parts,
+        checkpoint,
+        state,
+        rejects,
+        max_rejects,
+        places,
+        frontier,
+        tally,
+        proceed,
+        progress,
+        earlier,
+        given_up: false,
+    };
     let ended = watcher.watch(&mut engine, &leases).await;
     drop(feeding);
     ended?;

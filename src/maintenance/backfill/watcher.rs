@@ -30,6 +30,8 @@ pub(super) struct Watcher<'p> {
     pub(super) progress: &'p Arc<BackfillProgress>,
     /// Lines that were read by earlier runs.
     pub(super) earlier: u64,
+    /// What is in flight was given up: what settles from here on was not written.
+    pub(super) given_up: bool,
 }
 
 type RunningEngine = AbortOnDropHandle<Result<Tally, EngineError>>;
@@ -47,6 +49,8 @@ impl Watcher<'_> {
                 () = self.progress.stop().cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + GRACE),
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     let all: Vec<TopicPartition> = self.parts.iter().map(|part| part.at().clone()).collect();
+                    self.advance();
+                    self.given_up = true;
                     leases.end(&all);
                     deadline = Some(Instant::now() + GRACE);
                 }
@@ -108,6 +112,9 @@ impl Watcher<'_> {
 
     /// Takes over what was acknowledged since. Returns whether anything was.
     fn advance(&mut self) -> bool {
+        if self.given_up {
+            return false;
+        }
         let frontier = self.frontier.borrow().clone();
         let mut moved = false;
         for (number, part) in self.parts.iter().enumerate() {
