@@ -10,7 +10,7 @@ use wire::json::fields::Fields;
 use wire::json::payload::{self, event_time, object, printable};
 use wire::timestamp::Timestamp;
 
-use crate::event_data::Place;
+use crate::event_data::EventPlace;
 use crate::read_value::ReadValue;
 use crate::{CloudAttributes, Event, EventName, EventVersion, Id, rules};
 
@@ -53,7 +53,7 @@ pub fn read(name: EventName, record: &EventRecord<'_>) -> Result<Event, DecodeEr
 
 impl EventName {
     fn checked(self, fields: &Fields<'_>, version: EventVersion) -> Result<crate::EventData, DecodeError> {
-        let place = Place { fields, version };
+        let place = EventPlace { fields, version };
         let data = self.read_data(&place)?;
         rules::check(self, &place)?;
         Ok(data)

@@ -19,19 +19,19 @@ pub trait EventFields: Sized {
     ///
     /// # Errors
     /// The first field that is missing, null or of a wrong type.
-    fn read_fields(place: &Place<'_, '_>) -> Result<Self, DecodeError>;
+    fn read_fields(place: &EventPlace<'_, '_>) -> Result<Self, DecodeError>;
 
     /// The schema of the object.
     fn object_schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
 /// Where the fields of an event stand.
-pub struct Place<'a, 'f> {
+pub struct EventPlace<'a, 'f> {
     pub(crate) fields: &'f Fields<'a>,
     pub(crate) version: EventVersion,
 }
 
-impl Place<'_, '_> {
+impl EventPlace<'_, '_> {
     /// Whether a field is there and not null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.get(name).is_some_and(|raw| raw.get() != "null")
@@ -86,7 +86,7 @@ macro_rules! event_data {
             const MEANING: &'static str = concat!($($meaning),+);
             const FIELDS: &'static [&'static str] = &[$($wire),*];
 
-            fn read_fields(place: &crate::event_data::Place<'_, '_>) -> Result<Self, wire::DecodeError> {
+            fn read_fields(place: &crate::event_data::EventPlace<'_, '_>) -> Result<Self, wire::DecodeError> {
                 Ok(Self { $($field: place.read($wire)?,)* })
             }
 

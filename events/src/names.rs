@@ -12,7 +12,7 @@ use crate::data::payment::{PaymentCompleted, PaymentFailed, PostPurchased, TipSe
 use crate::data::subscription::{
     SubscriptionCancelled, SubscriptionCreated, SubscriptionUpdated, TierCreated, TierUpdated,
 };
-use crate::event_data::{EventFields, Place};
+use crate::event_data::{EventFields, EventPlace};
 
 /// Who says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +78,7 @@ macro_rules! events {
                 match self { $(Self::$name => <$name as EventFields>::object_schema(generator),)* }
             }
 
-            pub(crate) fn read_data(self, place: &Place<'_, '_>) -> Result<EventData, DecodeError> {
+            pub(crate) fn read_data(self, place: &EventPlace<'_, '_>) -> Result<EventData, DecodeError> {
                 match self { $(Self::$name => <$name as EventFields>::read_fields(place).map(EventData::$name),)* }
             }
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wire::DecodeError;
 
 use crate::EventName;
-use crate::event_data::Place;
+use crate::event_data::EventPlace;
 
 /// Where a field is there, another has to be.
 pub(crate) struct FieldRule {
@@ -40,7 +40,7 @@ pub(crate) fn rules(name: EventName) -> &'static [FieldRule] {
 
 /// # Errors
 /// `missing_field`, and what asks for it.
-pub(crate) fn check(name: EventName, place: &Place<'_, '_>) -> Result<(), DecodeError> {
+pub(crate) fn check(name: EventName, place: &EventPlace<'_, '_>) -> Result<(), DecodeError> {
     let broken = rules(name).iter().find(|rule| {
         let word = |word: &str| place.fields.text(rule.when).is_some_and(|text| text == word);
         place.has(rule.when) && rule.is.is_none_or(word) && !place.has(rule.needs)

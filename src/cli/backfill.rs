@@ -2,9 +2,9 @@
 
 mod choice;
 mod kept;
+mod named_sources;
 mod steering;
 mod summary;
-mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let selection = choice::selection(&args.choice)?;
     let shown = choice::shown(&selection, &reading);
     let bare = reading.bare.is_some();
-    let parts = words::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
+    let parts = named_sources::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
     if args.dry_run {
         let micros = system.versions.micros;
         return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;
