@@ -1,0 +1,127 @@
+//! The documents, as far as a program can check them: their width, their links, and the metrics that they name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
+    reason = "in a test a panic is the answer"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const WIDTH: usize = 120;
+const LINES_OF_README: usize = 150;
+/// Pages with lines that are too wide: their number may only shrink.
+const TOO_WIDE: &[(&str, usize)] = &[("docs/database.md", 2)];
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn files(folder: &str, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let relative = path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            files(&relative, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// Every page for people.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| Path::new(ROOT).join(name)).collect();
+    files("docs", "md", &mut pages);
+    files("deploy", "md", &mut pages);
+    pages
+}
+
+/// Lines that could be narrower: no rows of tables, no code.
+fn prose(text: &str) -> Vec<&str> {
+    let mut code = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            code = !code;
+        } else if !code && !line.starts_with('|') {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[test]
+fn prose_is_narrow_and_the_readme_short() {
+    for page in pages() {
+        let name = page.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned();
+        let wide = prose(&read(&page)).iter().filter(|line| line.chars().count() > WIDTH).count();
+        let allowed = TOO_WIDE.iter().find(|(path, _)| *path == name).map_or(0, |(_, lines)| *lines);
+        assert!(wide <= allowed, "{name}: {wide} lines are wider than {WIDTH}, and {allowed} may be");
+    }
+    let lines = read(&Path::new(ROOT).join("README.md")).lines().count();
+    assert!(lines <= LINES_OF_README, "the README has {lines} lines, and {LINES_OF_README} are enough");
+}
+
+/// As a page's headings are reached by a link.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings =
+        text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    let anchor = |heading: &str| -> String {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let mut checked = 0;
+    for page in pages() {
+        let text = read(&page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(char::is_whitespace) || link.is_empty() {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if !anchor.is_empty() {
+                assert!(anchors(&read(&target)).contains(anchor), "{}: no heading {link}", page.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked} links were found");
+}
+
+/// Names that follow one of the macros which make a metric.
+fn metrics_of_the_code() -> BTreeSet<String> {
+    let mut sources = Vec::new();
+    ["src", "pipeline/src"].iter().for_each(|folder| files(folder, "rs", &mut sources));
+    let mut found = BTreeSet::new();
+    for source in sources {
+        let text = read(&source);
+        for kind in ["counter!(", "gauge!(", "histogram!("] {
+            for rest in text.split(kind).skip(1) {
+                let Some(rest) = rest.trim_start().strip_prefix('"') else { continue };
+                found.insert(rest.split('"').next().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_metric_has_its_line_and_every_line_its_metric() {
+    let text = read(&Path::new(ROOT).join("docs/metrics.md"));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told: BTreeSet<String> = rows.filter(|name| name.starts_with("millrace_")).map(str::to_owned).collect();
+    assert_eq!(told, metrics_of_the_code());
+}
