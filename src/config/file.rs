@@ -58,7 +58,7 @@ fn is_known(key: &str) -> bool {
 fn unknown_key(name: &str, key: &str) -> ConfigError {
     let advice = match nearest_key(key) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "the keys are listed in the README".to_owned(),
+        None => "`.env.example` lists the settings".to_owned(),
     };
     ConfigError::new(format!("unknown key `{key}` in {name}: {advice}"))
 }

@@ -166,7 +166,8 @@ impl World {
 
     /// Sends records to a topic and waits until the broker has them.
     pub fn send(&self, topic: &str, records: &[(&str, &str)]) {
-        let producer: BaseProducer = self.client().create().unwrap();
+        // Sent again after a stall, a record still comes once.
+        let producer: BaseProducer = self.client().set("enable.idempotence", "true").create().unwrap();
         for (key, payload) in records {
             producer.send(BaseRecord::to(topic).key(*key).payload(*payload)).unwrap();
         }
