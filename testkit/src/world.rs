@@ -164,9 +164,8 @@ impl World {
         self.make_topic(name, PARTITIONS, &[]);
     }
 
-    /// Sends records to a topic and waits until the broker has them.
+    /// Sends records to a topic, each once whatever the broker does, and waits until it has them.
     pub fn send(&self, topic: &str, records: &[(&str, &str)]) {
-        // Sent again after a stall, a record still comes once.
         let producer: BaseProducer = self.client().set("enable.idempotence", "true").create().unwrap();
         for (key, payload) in records {
             producer.send(BaseRecord::to(topic).key(*key).payload(*payload)).unwrap();
