@@ -16,7 +16,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WIDTH: usize = 120;
 const LINES_OF_README: usize = 150;
 /// Pages with lines that are too wide: their number may only shrink.
-const TOO_WIDE: &[(&str, usize)] = &[("docs/database.md", 2)];
+const TOO_WIDE: &[(&str, usize)] = &[("docs/database.md", 1)];
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
@@ -63,7 +63,7 @@ fn prose_is_narrow_and_the_readme_short() {
         let name = page.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned();
         let wide = prose(&read(&page)).iter().filter(|line| line.chars().count() > WIDTH).count();
         let allowed = TOO_WIDE.iter().find(|(path, _)| *path == name).map_or(0, |(_, lines)| *lines);
-        assert!(wide <= allowed, "{name}: {wide} lines are wider than {WIDTH}, and {allowed} may be");
+        assert_eq!(wide, allowed, "lines of {name} that are wider than {WIDTH}, and those that may be");
     }
     let lines = read(&Path::new(ROOT).join("README.md")).lines().count();
     assert!(lines <= LINES_OF_README, "the README has {lines} lines, and {LINES_OF_README} are enough");

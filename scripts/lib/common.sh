@@ -342,3 +342,7 @@ exchange() {
   timeout 5 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1"; printf "$2" >&3; head -c "$3" <&3 | od -An -v -tx1 | tr -d " \n"' \
     exchange "$@"
 }
+
+# Whether the databases wait until their data is on the disk. A killed server loses nothing without it, a machine without power
+# does; the many tables that tests make would hold up every other service that shares the disk.
+is_durable() { [[ ${MILLRACE_SERVICES_DURABLE:-no} == yes ]]; }

@@ -35,9 +35,11 @@ mariadb_start() {
     mv "$home/data.new" "$home/data"
   fi
   mariadb_accounts >"$home/accounts.sql"
+  local quick=()
+  is_durable || quick=(--innodb-flush-method=nosync --sync-frm=0)
   launch mariadb "$user" mariadbd --no-defaults --datadir="$home/data" --socket="$home/mariadb.sock" \
     --pid-file="$home/mariadb.pid" --bind-address=127.0.0.1 --port="$(port_of mariadb)" --skip-name-resolve \
-    --init-file="$home/accounts.sql"
+    --init-file="$home/accounts.sql" "${quick[@]}"
 }
 
 # Whether the accounts of the init file are there, which is read last.

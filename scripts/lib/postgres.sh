@@ -40,7 +40,7 @@ postgres_start() {
   local old
   if { read -r old <"$home/data/postmaster.pid"; } 2>/dev/null && ! is_alive "$old"; then rm -f "$home/data/postmaster.pid"; fi
   launch postgres "$user" "$bin/postgres" -D "$home/data" -p "$(port_of postgres)" \
-    -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync="$(is_durable && echo on || echo off)"
 }
 
 postgres_ready() {

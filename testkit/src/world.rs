@@ -22,7 +22,7 @@ use crate::program::{Running, printed};
 use crate::services::{Hold, elasticsearch, eventually, variable};
 
 const PARTITIONS: i32 = 6;
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 
 pub struct World {
     /// The path of the program under test.
