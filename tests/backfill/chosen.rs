@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, assert_complete, created, event, lines, of, payloads, stream};
+use crate::resumed::SLOWLY;
 
 fn ids(bench: &Bench) -> Vec<String> {
     bench.held().into_keys().collect()
@@ -148,12 +149,10 @@ fn an_audit_is_read_page_by_page_and_read_on_after_a_kill() {
     let mut command = std::process::Command::new(crate::PROGRAM);
     command.env_clear().envs(&bench.env).current_dir(bench.folder());
     assert!(command.args(["backfill", "transactions-audit", "a"]).output().unwrap().status.success());
-    let held = bench.env.insert("CONSUMER_BATCH_SIZE", "1".to_owned());
-    let mut child = bench.start(&["audit:", "--state", "s.json"]);
+    let mut child = bench.start(&[&["audit:", "--state", "s.json"], &SLOWLY[..]].concat());
     let line = bench.await_line("s.json", 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    bench.env.insert("CONSUMER_BATCH_SIZE", held.unwrap());
     let (summary, code) = bench.run(&["audit:", "--state", "s.json"]);
     assert_eq!((code, &summary["finished"]), (0, &json!(true)), "{summary}");
     let counts = options.counts().unwrap();

@@ -7,6 +7,7 @@ use serde_json::json;
 use testkit::services::eventually;
 
 use crate::bench::{Bench, created, ended, gzip, lines, of, payloads, stream, zstd};
+use crate::resumed::SLOWLY;
 
 #[test]
 fn a_line_that_is_cut_is_a_reject_and_the_lines_before_it_are_written() {
@@ -81,10 +82,9 @@ fn a_line_of_two_hundred_megabytes_is_a_reject_and_not_memory() {
 
 #[test]
 fn a_file_that_grows_while_it_is_read_is_refused() {
-    let mut bench = Bench::new();
-    bench.env.insert("CONSUMER_BATCH_SIZE", "1".to_owned());
+    let bench = Bench::new();
     bench.write("a", &lines(&payloads(&stream(3_000))));
-    let child = bench.command(&["a", "--state", "s.json"]).spawn().unwrap();
+    let child = bench.command(&[&["a", "--state", "s.json"], &SLOWLY[..]].concat()).spawn().unwrap();
     bench.await_line("s.json", 1);
     let mut file = std::fs::File::options().append(true).open(bench.path("a")).unwrap();
     file.write_all(&of(&[created("late", 1, "x")])).unwrap();

@@ -8,12 +8,8 @@ use crate::bench::{Bench, assert_complete, ended, gzip, lines, payloads, stream,
 
 const STATE: &str = "s.json";
 
-/// A bench on which a backfill takes its time.
-pub fn slow() -> Bench {
-    let mut bench = Bench::new();
-    bench.env.insert("CONSUMER_BATCH_SIZE", "1".to_owned());
-    bench
-}
+/// At this rate there is time to interrupt a backfill of a few thousand records.
+pub const SLOWLY: [&str; 2] = ["--rate", "500"];
 
 pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap().success());
@@ -25,11 +21,11 @@ fn killed_five_times_and_resumed_it_equals_an_undisturbed_one() {
     let all = lines(&payloads(&options));
     let frames: Vec<u8> = all.chunks(100_000).flat_map(zstd).collect();
     for (name, bytes) in [("plain", all.clone()), ("members", [gzip(&all), gzip(b"\n")].concat()), ("frames", frames)] {
-        let bench = slow();
+        let bench = Bench::new();
         bench.write(name, &bytes);
         let mut line = 1;
         for _ in 0..5 {
-            let mut child = bench.start(&[name, "--state", STATE]);
+            let mut child = bench.start(&[&[name, "--state", STATE], &SLOWLY[..]].concat());
             line = bench.await_line(STATE, line);
             child.kill().unwrap();
             child.wait().unwrap();
@@ -54,7 +50,7 @@ fn told_to_stop_it_finishes_what_is_in_flight_and_goes_on_behind_it() {
 
 /// Stops a backfill in the middle and goes on; gives whether lines were read twice.
 pub fn reads_twice(mutant: Option<&str>) -> bool {
-    let mut bench = slow();
+    let mut bench = Bench::new();
     let events = payloads(&stream(4_000));
     // What is no event, and no line, has a position all the same.
     let text: Vec<String> = events.iter().map(|event| format!("\n{event}")).collect();
@@ -62,7 +58,7 @@ pub fn reads_twice(mutant: Option<&str>) -> bool {
     if let Some(mutant) = mutant {
         bench.env.insert("MILLRACE_MUTANT", mutant.to_owned());
     }
-    let child = bench.command(&["a", "--state", STATE]).spawn().unwrap();
+    let child = bench.command(&[&["a", "--state", STATE], &SLOWLY[..]].concat()).spawn().unwrap();
     bench.await_line(STATE, 1);
     signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
@@ -78,9 +74,9 @@ pub fn reads_twice(mutant: Option<&str>) -> bool {
 
 #[test]
 fn of_two_runners_on_one_checkpoint_the_second_is_refused() {
-    let bench = slow();
+    let bench = Bench::new();
     bench.write("a", &lines(&payloads(&stream(3_000))));
-    let mut child = bench.start(&["a", "--state", STATE]);
+    let mut child = bench.start(&[&["a", "--state", STATE], &SLOWLY[..]].concat());
     bench.await_line(STATE, 1);
     bench.refuses(&["a", "--state", STATE], 75, &["s.json is in use by another backfill"]);
     child.kill().unwrap();
@@ -103,12 +99,12 @@ fn a_source_that_is_added_is_read_and_those_before_are_not_read_again() {
 
 #[test]
 fn rejects_of_a_killed_run_stand_once() {
-    let bench = slow();
+    let bench = Bench::new();
     let mut events = payloads(&stream(3_000));
     let wrong: Vec<usize> = (0..events.len()).step_by(10).collect();
     wrong.iter().for_each(|index| events[*index] = "{\"wrong\": true}".to_owned());
     bench.write("a", &lines(&events));
-    let mut child = bench.start(&["a", "--state", STATE]);
+    let mut child = bench.start(&[&["a", "--state", STATE], &SLOWLY[..]].concat());
     bench.await_line(STATE, 1);
     child.kill().unwrap();
     child.wait().unwrap();

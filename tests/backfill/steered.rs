@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::services::eventually;
 
 use crate::bench::{Bench, assert_complete, lines, payloads, stream};
-use crate::resumed::signal;
+use crate::resumed::{SLOWLY, signal};
 
 const STATE: &str = "s.json";
 
@@ -66,11 +66,10 @@ fn paused_resumed_and_given_another_rate_by_http_it_comes_to_the_same() {
 
 #[test]
 fn signals_pause_and_resume_it() {
-    let options = stream(3_000);
-    let mut bench = Bench::new();
-    bench.env.insert("CONSUMER_BATCH_SIZE", "1".to_owned());
+    let options = stream(2_000);
+    let bench = Bench::new();
     bench.write("a", &lines(&payloads(&options)));
-    let (child, addr) = listening(&bench, &[]);
+    let (child, addr) = listening(&bench, &SLOWLY);
     signal(&child, "USR1");
     eventually("a pause", || (standing(&addr)["paused"] == true).then_some(()));
     signal(&child, "USR2");

@@ -59,7 +59,7 @@ pub(super) fn summary(
     json!({
         "system": system,
         "store": store,
-        "finished": report.parts.iter().all(|part| part.finished),
+        "finished": !matches!(report.stopped, Some(StopReason::Halted(_))) && report.parts.iter().all(|part| part.finished),
         "stopped": stopped,
         "sources": report.parts.iter().map(part).collect::<Value>(),
         "lines": BackfillProgress::count(&progress.lines),

@@ -232,12 +232,13 @@ async fn feed_engine(
 ) {
     let feed = async {
         while let Some(batch) = read.recv().await {
-            let Some(batch) = screening.screened(batch, &progress).await else { return };
+            let Some((batch, left_out)) = screening.screen(batch, &progress).await else { return };
             throttle.admit(batch.records.len()).await;
             // The engine is gone only when it failed, which its own answer tells.
             if batches.send(batch).await.is_err() {
                 return;
             }
+            left_out.count(&progress);
         }
     };
     tokio::select! {

@@ -25,13 +25,30 @@ pub(super) struct Screening {
     pub(super) revival: Revival,
 }
 
+/// Records that were taken out of a batch. They are counted when the batch goes to the engine, not before: one that is dropped
+/// at a stop is read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeftOut {
+    unchosen: u64,
+    deleted: u64,
+    below_horizon: u64,
+}
+
+impl LeftOut {
+    pub(super) fn count(self, progress: &BackfillProgress) {
+        progress.unchosen.fetch_add(self.unchosen, Ordering::Relaxed);
+        progress.deleted.fetch_add(self.deleted, Ordering::Relaxed);
+        progress.below_horizon.fetch_add(self.below_horizon, Ordering::Relaxed);
+    }
+}
+
 impl Screening {
     /// Takes out of a batch what is not to be written. What it covers of the sources stays. Waits for the store; without an
     /// answer when it is to stop.
-    pub(super) async fn screened(&self, mut batch: Batch, progress: &BackfillProgress) -> Option<Batch> {
-        self.choose(&mut batch, progress);
+    pub(super) async fn screen(&self, mut batch: Batch, progress: &BackfillProgress) -> Option<(Batch, LeftOut)> {
+        let mut left_out = LeftOut { unchosen: self.choose(&mut batch), ..LeftOut::default() };
         if batch.records.is_empty() {
-            return Some(batch);
+            return Some((batch, left_out));
         }
         let mut pause = PAUSES.0;
         let screened = loop {
@@ -45,19 +62,17 @@ impl Screening {
             }
         };
         progress.status.clear(PART);
-        for (what, counter) in
-            [(Screened::Deleted, &progress.deleted), (Screened::BelowHorizon, &progress.below_horizon)]
-        {
-            counter.fetch_add(screened.iter().filter(|one| **one == what).count() as u64, Ordering::Relaxed);
-        }
+        let count = |what| screened.iter().filter(|one| **one == what).count() as u64;
+        (left_out.deleted, left_out.below_horizon) = (count(Screened::Deleted), count(Screened::BelowHorizon));
         let kept: Vec<bool> = screened.into_iter().map(|one| one == Screened::Write).collect();
         keep(&mut batch, &kept);
-        Some(batch)
+        Some((batch, left_out))
     }
 
-    fn choose(&self, batch: &mut Batch, progress: &BackfillProgress) {
+    /// Keeps what is chosen; returns how many records are not.
+    fn choose(&self, batch: &mut Batch) -> u64 {
         if self.selection.is_all() {
-            return;
+            return 0;
         }
         let chosen: Vec<bool> = {
             let events = self.setup.bound.binding.decode(&batch.records);
@@ -65,8 +80,8 @@ impl Screening {
             pairs.map(|(record, decoded)| self.selection.chooses(record, decoded, self.micros)).collect()
         };
         let left_out = chosen.iter().filter(|chosen| !**chosen).count();
-        progress.unchosen.fetch_add(left_out as u64, Ordering::Relaxed);
         keep(batch, &chosen);
+        left_out as u64
     }
 }
 
