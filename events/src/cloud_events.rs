@@ -32,12 +32,18 @@ impl<'a> CloudAttributes<'a> {
 
     /// The headers of an event; `source` says who sends it, as a URI reference.
     pub fn headers(event: &Event, source: &str) -> Vec<(&'static str, String)> {
+        let mut headers = Self::headers_without_time(event.id.as_str(), event.name().as_str(), source);
+        headers.push((TIME, rfc3339(event.time)));
+        headers
+    }
+
+    /// As [`Self::headers`], of an event of which only id and name are known; `ce_time` may be missing.
+    pub fn headers_without_time(id: &str, name: &str, source: &str) -> Vec<(&'static str, String)> {
         vec![
             (SPECVERSION, "1.0".to_owned()),
-            (ID, event.id.to_string()),
-            ("ce_type", event.name().to_string()),
+            (ID, id.to_owned()),
+            ("ce_type", name.to_owned()),
             ("ce_source", source.to_owned()),
-            (TIME, rfc3339(event.time)),
             ("content-type", "application/json".to_owned()),
         ]
     }

@@ -47,7 +47,7 @@ pub use guide::guide;
 pub use media_key::MediaKey;
 pub use names::{EventData, EventName, Service};
 #[cfg(feature = "producer")]
-pub use producer::{EventProducer, EventProducerOptions, Produced, ProducerError};
+pub use producer::{EventProducer, EventProducerOptions, OutgoingEvent, Produced, ProducerError};
 pub use read_value::{Invalid, ReadValue};
 pub use scalars::{Currency, EventTime, Id, Note};
 pub use schema::{FieldDescription, fields, required, schema};

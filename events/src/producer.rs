@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use uuid::Uuid;
 
@@ -54,6 +55,16 @@ pub struct Produced {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+}
+
+/// An event that was written before, such as a row of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutgoingEvent<'a> {
+    /// The name of its event, which with the prefix is its topic.
+    pub event_type: &'a str,
+    pub key: &'a str,
+    pub id: &'a str,
+    pub payload: &'a [u8],
 }
 
 /// Sends events to their topics.
@@ -112,15 +123,37 @@ impl EventProducer {
     /// # Errors
     /// As [`Self::send`].
     pub async fn send_payload(&self, event: &Event, payload: &[u8]) -> Result<Produced, ProducerError> {
-        let topic = format!("{}{}", self.options.topic_prefix, event.name());
-        let mut record = FutureRecord::to(&topic).key(event.data.key()).payload(payload);
-        if let Some(source) = &self.options.cloud_source {
-            let headers = CloudAttributes::headers(event, source);
+        let source = self.options.cloud_source.as_deref();
+        let headers = source.map(|source| CloudAttributes::headers(event, source)).unwrap_or_default();
+        let (topic, at) = self.put(event.name().as_str(), event.data.key(), payload, &headers).await?;
+        Ok(Produced { id: event.id.clone(), topic, partition: at.partition, offset: at.offset })
+    }
+
+    /// Sends an event that was written before. Those of one key keep the order in which these calls are first polled.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_outgoing(&self, event: OutgoingEvent<'_>) -> Result<(), ProducerError> {
+        let source = self.options.cloud_source.as_deref();
+        let headers = source.map(|source| CloudAttributes::headers_without_time(event.id, event.event_type, source));
+        self.put(event.event_type, event.key, event.payload, &headers.unwrap_or_default()).await.map(drop)
+    }
+
+    async fn put(
+        &self,
+        event_type: &str,
+        key: &str,
+        payload: &[u8],
+        headers: &[(&str, String)],
+    ) -> Result<(String, Delivery), ProducerError> {
+        let topic = format!("{}{event_type}", self.options.topic_prefix);
+        let mut record = FutureRecord::to(&topic).key(key).payload(payload);
+        if !headers.is_empty() {
             let put = |all: OwnedHeaders, (key, value): &(&str, String)| all.insert(Header { key, value: Some(value) });
             record = record.headers(headers.iter().fold(OwnedHeaders::new(), put));
         }
         match self.producer.send(record, self.options.timeout).await {
-            Ok(at) => Ok(Produced { id: event.id.clone(), topic, partition: at.partition, offset: at.offset }),
+            Ok(at) => Ok((topic, at)),
             Err((error, _)) => Err(ProducerError::Unacknowledged { topic, error }),
         }
     }

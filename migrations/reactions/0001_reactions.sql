@@ -22,6 +22,16 @@ CREATE TABLE marks (
     PRIMARY KEY (consumer, event_id)
 );
 
+-- Marks of records before this time may be gone, so their events change the state alone: they lead to nothing further.
+CREATE TABLE horizon (
+    one          boolean PRIMARY KEY DEFAULT true CHECK (one),
+    recorded_ms  bigint NOT NULL DEFAULT 0
+);
+
+INSERT INTO horizon DEFAULT VALUES;
+
+CREATE INDEX marks_age ON marks (recorded_ms);
+
 -- ---- the subscription service
 
 CREATE TABLE subscriptions (
@@ -38,6 +48,8 @@ CREATE TABLE subscriptions (
     created_at       bigint
 );
 
+CREATE INDEX subscriptions_stubs ON subscriptions ((subscription_id)) WHERE created_at IS NULL;
+
 -- ---- the payment service
 
 CREATE TABLE tiers (
@@ -45,6 +57,8 @@ CREATE TABLE tiers (
     creator     aspect,
     created_at  bigint
 );
+
+CREATE INDEX tiers_stubs ON tiers ((tier_id)) WHERE created_at IS NULL;
 
 -- Every price a tier ever had; without an amount, or a currency, that one stayed as it was.
 CREATE TABLE tier_prices (
@@ -97,6 +111,8 @@ CREATE TABLE posts (
     -- For good.
     deleted_at  bigint
 );
+
+CREATE INDEX posts_stubs ON posts ((post_id)) WHERE created_at IS NULL;
 
 CREATE TABLE purchases (
     post_id     text COLLATE "C" NOT NULL,
@@ -203,13 +219,17 @@ CREATE TABLE outbox (
 );
 
 CREATE INDEX outbox_open ON outbox (order_number) WHERE published_at IS NULL AND parked_at IS NULL;
+CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
+CREATE INDEX outbox_parked ON outbox (parked_at) WHERE parked_at IS NOT NULL;
 
 -- Who relays. Whoever takes the lease over raises the fence, and a relay that finds another fence than its own has lost it.
 CREATE TABLE relay_lease (
-    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
-    holder   text,
-    fence    bigint NOT NULL DEFAULT 0,
-    expires  timestamptz NOT NULL DEFAULT '-infinity'
+    one         boolean PRIMARY KEY DEFAULT true CHECK (one),
+    holder      text,
+    fence       bigint NOT NULL DEFAULT 0,
+    expires     timestamptz NOT NULL DEFAULT '-infinity',
+    -- The highest order number that was ever claimed: what is open up to here may have been published already.
+    claimed_to  bigint NOT NULL DEFAULT 0
 );
 
 INSERT INTO relay_lease DEFAULT VALUES;

@@ -99,6 +99,10 @@ mutants! {
     ResumeByCount = "resume-by-count",
     /// A backfill overwrites what has the same version.
     BackfillEqual = "backfill-equal",
+    /// Events are marked in a transaction of their own, before their effects.
+    EffectApart = "effect-apart",
+    /// The relay remembers how far it went, and looks at nothing below.
+    RelayByCursor = "relay-by-cursor",
 }
 
 /// Whether a bug is on.

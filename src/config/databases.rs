@@ -32,9 +32,18 @@ pub enum IndexStore {
 }
 
 impl Database {
-    /// `None` when there is none; what is ignored of its address is added to `ignored`.
+    /// That of the audit: `None` when there is none; what is ignored of its address is added to `ignored`.
     pub(super) fn read(settings: &Settings, ignored: &mut Vec<String>) -> Result<Option<Self>, ConfigError> {
-        let Some(found) = settings.find("database.url")? else { return Ok(None) };
+        Self::read_from("database.url", settings, ignored)
+    }
+
+    /// As [`Self::read`], of the setting of this key.
+    pub(super) fn read_from(
+        key: &'static str,
+        settings: &Settings,
+        ignored: &mut Vec<String>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let Some(found) = settings.find(key)? else { return Ok(None) };
         let expected = "a URL such as postgresql://user:password@localhost:5432/name, or sqlite:PATH";
         if let Some(path) = sqlite_path(&found.text) {
             return Ok(Some(Self::Sqlite { path }));

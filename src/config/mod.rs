@@ -18,6 +18,7 @@ mod mongodb;
 mod operations;
 #[cfg(test)]
 mod places;
+mod reactions;
 mod redis;
 mod security;
 mod settings;
@@ -43,6 +44,7 @@ use found::FoundSetting;
 pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use operations::{DatabaseServer, DatabaseSettings, EntityTable, MysqlServer, MysqlTls};
+pub use reactions::ReactionsSettings;
 pub use redis::Redis;
 pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;
@@ -97,6 +99,7 @@ pub struct Config {
     pub reviews: ReviewsSettings,
     /// Of the system `database`.
     pub operations: DatabaseSettings,
+    pub reactions: ReactionsSettings,
     /// What stands before the names of the events' topics.
     pub event_topic_prefix: String,
     /// How old a tombstone gets that is purged.
@@ -208,6 +211,7 @@ impl Config {
             users: UsersSettings::read(settings)?,
             reviews: ReviewsSettings::read(settings)?,
             operations: DatabaseSettings::read(settings, redis.as_ref(), &mut ignored, &mut unheard)?,
+            reactions: ReactionsSettings::read(settings, database.as_ref(), &mut ignored)?,
             redis,
             database,
             algolia: Algolia::read(settings)?,

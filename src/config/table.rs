@@ -160,6 +160,14 @@ pub const VARIABLES: &[Variable] = &[
     var("ratings.retry", &["RATINGS_RETRY_SECONDS"], "How often a rating is tried again that a document refuses, in MongoDB, Redis or Algolia.").or("60").of("ratings"),
     var("ratings.group", &["KAFKA_RATINGS_GROUP"], "The consumer group of ratings.").or("review-calculate").of("ratings"),
 
+    var("reactions.database_url", &["REACTIONS_DATABASE_URL"], "The PostgreSQL of reactions, as DATABASE_URL. Not set: that of DATABASE_URL.").secret().of("reactions"),
+    var("reactions.schema", &["REACTIONS_SCHEMA"], "The schema of its tables, which is made where it is missing.").or("reactions").of("reactions"),
+    var("reactions.group", &["KAFKA_REACTIONS_GROUP"], "What the consumer groups of reactions begin with; .subscription, .payment, .content and .media follow.").or("event-reactions").of("reactions"),
+    var("reactions.emit", &["REACTIONS_EMIT"], "Whether events lead to others, and to files that are deleted; false for a replay or a rebuild.").or("true").of("reactions"),
+    var("reactions.relay", &["REACTIONS_RELAY"], "Whether this program publishes what stands in the outbox; false where Debezium does.").or("true").of("reactions"),
+    var("reactions.retention_days", &["REACTIONS_RETENTION"], "Days for which marks and what was published of the outbox are kept; more than the topics and their dead letters keep records.").or("90").of("reactions"),
+    var("reactions.cloud_source", &["REACTIONS_CLOUD_SOURCE"], "The ce_source of what is published, which then has the headers of a CloudEvent. Not set: without them.").of("reactions"),
+
     var("events.topic_prefix", &["EVENTS_TOPIC_PREFIX"], "What stands before the names of the events' topics, such as staging. (with its dot)."),
 
     var("purge.tombstone_days", &["TOMBSTONE_DAYS"], "Days after which `millrace purge` removes the tombstone of a deleted document; more than the topics keep records.").or("90"),

@@ -89,6 +89,8 @@ pub enum Needed {
     MongoDb,
     /// The database of `database`.
     Operations,
+    /// The database of `reactions`.
+    Reactions,
     /// An index in Algolia, without its prefix.
     Algolia(&'static str),
 }

@@ -13,6 +13,7 @@ use crate::stores::target::SetupError;
 pub mod database;
 pub mod definition;
 pub mod ratings;
+pub mod reactions;
 pub mod reviews;
 pub mod transactions;
 pub mod transactions_algolia;
@@ -29,6 +30,7 @@ pub const SYSTEMS: &[Definition] = &[
     transactions_mongo::DEFINITION,
     transactions_algolia::DEFINITION,
     database::DEFINITION,
+    reactions::DEFINITION,
     users::DEFINITION,
     ratings::DEFINITION,
     reviews::DEFINITION,
@@ -98,8 +100,8 @@ pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
                     one.consumer,
                     other.consumer,
                     one.id,
-                    group_setting(system, one),
-                    group_setting(with, other),
+                    group_setting(system),
+                    group_setting(with),
                 ));
             }
         }
@@ -108,8 +110,8 @@ pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
 }
 
 /// What sets the group; a projection's follows from its primary's.
-fn group_setting(system: &Definition, group: &ConsumerGroup) -> String {
-    let primary = system.projection.as_ref().map_or(group.consumer, |projection| projection.of);
+fn group_setting(system: &Definition) -> String {
+    let primary = system.projection.as_ref().map_or(system.name, |projection| projection.of);
     let key = format!("{primary}.group");
     VARIABLES.iter().find(|variable| variable.key == key).map_or(key, |variable| variable.name().to_owned())
 }

@@ -44,6 +44,8 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::CachedBeforeCommit | Mutant::MarkedApart => return None,
         // And those of `backfill` these: `cargo test --features mutants --test backfill mutants`.
         Mutant::CheckpointBeforeWrite | Mutant::ResumeByCount | Mutant::BackfillEqual => return None,
+        // And those of the reactions these: `cargo test --features mutants --test siblings planted`.
+        Mutant::EffectApart | Mutant::RelayByCursor => return None,
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaRespErr;
 
 use super::REQUEST;
 use super::assignment::Assignment;
@@ -71,18 +72,22 @@ impl Goal {
     }
 }
 
-/// For each partition that holds anything, where its log ends; `None` while a topic does not exist or a partition's end is
-/// not told.
+/// For each partition that holds anything, where its log ends; `None` while none of the topics exists or an end is not told. A
+/// topic that does not exist holds nothing, so it holds up none of the others.
 fn ends(consumer: &BaseConsumer<FeedContext>, topics: &[String]) -> KafkaResult<Option<Offsets>> {
     let mut partitions = Vec::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        let Some(found) = found.filter(|found| !found.partitions().is_empty()) else { return Ok(None) };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { continue };
+        match found.error() {
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => continue,
+            None if !found.partitions().is_empty() => {}
+            _ => return Ok(None),
+        }
         partitions.extend(found.partitions().iter().map(|one| TopicPartition::new(topic.as_str(), one.id())));
     }
     let (lows, highs) = (edges(consumer, &partitions, Edge::Start)?, edges(consumer, &partitions, Edge::End)?);
-    if partitions.iter().any(|at| !lows.contains_key(at) || !highs.contains_key(at)) {
+    if partitions.is_empty() || partitions.iter().any(|at| !lows.contains_key(at) || !highs.contains_key(at)) {
         return Ok(None);
     }
     Ok(Some(highs.into_iter().filter(|(at, high)| lows.get(at).is_some_and(|low| high > low)).collect()))

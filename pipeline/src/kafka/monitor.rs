@@ -2,14 +2,16 @@
 //!
 //! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
 //! name the offset at which it saw the end of a partition. Once an end was polled since the last pause or assignment, and the
-//! queue was seen empty after the statistics, everything below was polled.
+//! queue was seen empty after the statistics, everything below was polled. The end that is polled does not name its topic. Where
+//! partitions of several topics have one number, the client is asked for its position instead, which passes the markers of
+//! transactions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{ClientConfig, Statistics};
+use rdkafka::{ClientConfig, Offset, Statistics};
 
 use super::assignment::{Assignment, of};
 use super::consumer::FeedOptions;
@@ -24,11 +26,16 @@ use crate::engine::batcher::Batcher;
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
 
+/// How often the client is asked for its position at most.
+const POSITIONS: Duration = Duration::from_millis(500);
+
 /// Watches one consumer.
 #[derive(Debug)]
 pub(super) struct Monitor {
     system: &'static str,
     topics: String,
+    /// Whether it reads more than one topic.
+    several: bool,
     status: Arc<Status>,
     /// Where the end of a partition was seen.
     ends: Vec<(TopicPartition, Epoch, i64)>,
@@ -40,6 +47,10 @@ pub(super) struct Monitor {
     stuck: Stuck,
     /// Topics whose records have no time of their own.
     timeless: Vec<Arc<str>>,
+    /// When the client was asked last for its position.
+    positions: Option<Instant>,
+    /// It was said that one of several topics does not exist.
+    said_missing: bool,
 }
 
 impl Monitor {
@@ -48,6 +59,7 @@ impl Monitor {
         Self {
             system: options.system,
             topics: options.topics.join(", "),
+            several: options.topics.len() > 1,
             status,
             ends: Vec::new(),
             rights: Rights::new(client, &options.topics, &options.group, options.session_timeout),
@@ -57,6 +69,8 @@ impl Monitor {
             steady: Steady::new(&options.group, options.session_timeout),
             stuck: Stuck::new(options.stuck),
             timeless: Vec::new(),
+            positions: None,
+            said_missing: false,
         }
     }
 
@@ -112,13 +126,43 @@ impl Monitor {
     }
 
     /// The queue was seen empty: all that was fetched before the last statistics has been polled.
-    pub(super) fn quiet(&mut self, assignment: &mut Assignment, batcher: &mut Batcher) {
+    pub(super) fn quiet(
+        &mut self,
+        consumer: &BaseConsumer<FeedContext>,
+        assignment: &mut Assignment,
+        batcher: &mut Batcher,
+    ) {
+        self.take_positions(consumer, assignment, batcher);
         for (at, epoch, end) in self.ends.drain(..) {
             if let Some(held) = assignment.under(&at, epoch)
                 && !held.covers(end)
             {
                 held.polled(end, end);
                 batcher.cover(&at, epoch, end, Instant::now());
+            }
+        }
+    }
+
+    /// Asks the client, which knows it without a broker, how far it has come in partitions whose ends cannot be told apart.
+    fn take_positions(
+        &mut self,
+        consumer: &BaseConsumer<FeedContext>,
+        assignment: &mut Assignment,
+        batcher: &mut Batcher,
+    ) {
+        let now = Instant::now();
+        if !shares_numbers(assignment) || self.positions.is_some_and(|at| now.duration_since(at) < POSITIONS) {
+            return;
+        }
+        self.positions = Some(now);
+        let Ok(positions) = consumer.position() else { return };
+        for element in positions.elements() {
+            let Offset::Offset(next) = element.offset() else { continue };
+            let Some(held) = assignment.find(element.topic(), element.partition()) else { continue };
+            // Before the first record of a partition was polled, a position says nothing of what was fetched.
+            if held.position() >= 0 && !held.covers(next) {
+                held.polled(next, next);
+                batcher.cover(&held.at, held.epoch, next, now);
             }
         }
     }
@@ -154,11 +198,20 @@ impl Monitor {
     }
 
     /// An error that the consumer gets over by itself.
-    pub(super) fn trouble(&mut self, error: &KafkaError, context: &FeedContext) {
+    pub(super) fn trouble(&mut self, error: &KafkaError, context: &FeedContext, assignment: &Assignment) {
         if self.rights.hear(error, &self.status) || self.oversize.hear(error, context.trouble().as_deref()) {
             return;
         }
         match error.rdkafka_error_code() {
+            // One of several that does not exist holds up none of the others.
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+                if self.several && assignment.iter().next().is_some() =>
+            {
+                if !std::mem::replace(&mut self.said_missing, true) {
+                    let system = self.system;
+                    tracing::warn!(system, "Not all of these topics exist; the others are read: {}", self.topics);
+                }
+            }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 let why =
                     format!("waiting for the topic {}: create it, or correct its name in the settings", self.topics);
@@ -170,4 +223,11 @@ impl Monitor {
             }
         }
     }
+}
+
+/// Whether partitions of several topics have one number, so that their ends cannot be told apart.
+fn shares_numbers(assignment: &Assignment) -> bool {
+    let mut numbers: Vec<i32> = assignment.iter().map(|held| held.at.partition).collect();
+    numbers.sort_unstable();
+    numbers.windows(2).any(|pair| matches!(pair, [one, next] if one == next))
 }

@@ -259,10 +259,10 @@ impl KafkaFeed {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.assignment.saw_end(partition),
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
-                Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context()),
+                Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context(), &self.assignment),
                 None => {
                     if !self.paused && !self.stopping && self.consumer.context().served() == served && wait == POLL {
-                        self.monitor.quiet(&mut self.assignment, &mut self.batcher);
+                        self.monitor.quiet(&self.consumer, &mut self.assignment, &mut self.batcher);
                     }
                     break;
                 }

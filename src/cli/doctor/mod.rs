@@ -3,6 +3,7 @@
 //! It changes nothing and waits for nothing: each part has a few seconds to answer.
 
 mod kafka;
+mod outbox;
 mod settings;
 mod stores;
 mod traces;

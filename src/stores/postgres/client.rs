@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use pipeline::sink::Failure;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
@@ -118,10 +120,8 @@ impl Postgres {
         let mut connection = self.connect().await?;
         let migrator = migrations::migrator(migrations, applied);
         let migrated = self.within(statement::migrate(&migrator, applied, &mut connection)).await;
-        let migrated =
-            migrated?.map_err(|error| migrations::failure(error, &self.address, |e| judge(e, &self.address)));
         connection.close().await.ok();
-        migrated
+        migrated?.map_err(|error| self.migration_failure(error))
     }
 
     /// Looks at the server; changes nothing.
@@ -147,6 +147,16 @@ impl Postgres {
             Ok(connected) => connected.map_err(|error| judge(&error, &self.address)),
             Err(_) => Err(Failure::unavailable(format!("no answer from PostgreSQL at {}", self.address))),
         }
+    }
+
+    /// A connection of the pool.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<sqlx::Postgres>, Failure> {
+        self.pool.acquire().await.map_err(|error| judge(&error, &self.address))
+    }
+
+    /// What a failed migration means.
+    pub(crate) fn migration_failure(&self, error: MigrateError) -> Failure {
+        migrations::failure(error, &self.address, |cause| judge(cause, &self.address))
     }
 
     /// A statement that hangs is a broken request.

@@ -7,7 +7,7 @@ use pipeline::sink::Failure;
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs, QueryScalar};
-use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, migrate::MigrateError};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Transaction, migrate::MigrateError};
 
 use super::Postgres;
 use super::errors::judge;
@@ -21,6 +21,17 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7885107240661)";
 type As<'q, O> = QueryAs<'q, sqlx::Postgres, O, PgArguments>;
 
 impl Postgres {
+    /// Begins a transaction whose names are looked for in this schema alone. Behind a pool the session is somebody else's afterwards.
+    pub(crate) async fn begin_in(&self, schema: &str) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+        let begun = async {
+            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let path = sqlx::query("SELECT set_config('search_path', $1, true)").bind(schema).persistent(false);
+            path.execute(&mut *transaction).await?;
+            Ok(transaction)
+        };
+        self.asked(begun).await
+    }
+
     /// The rows that a statement gives.
     pub(crate) async fn rows<O>(&self, query: As<'_, O>) -> Result<Vec<O>, Failure>
     where

@@ -2,40 +2,21 @@
 //!
 //! It guarantees that any order of the events, in batches of any size, comes to the same once the rows are merged.
 
+use std::collections::BTreeMap;
+
 use ::events::{Event, EventData, Id, Invalid, PaymentType, ProcessingStatus, SubscriptionStatus, SubscriptionUpdated};
 
 use super::emitted::EmittedEvent;
+use super::group::ReactionGroup;
 use super::rows::{ReactionTable, RowOfEvent, TableRows};
-
-/// A consumer of events: its part of the reactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ReactionGroup {
-    Subscription,
-    Payment,
-    Content,
-    Media,
-}
-
-impl ReactionGroup {
-    pub const ALL: [Self; 4] = [Self::Subscription, Self::Payment, Self::Content, Self::Media];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Subscription => "subscription",
-            Self::Payment => "payment",
-            Self::Content => "content",
-            Self::Media => "media",
-        }
-    }
-}
 
 /// What a batch comes to.
 #[derive(Debug, Default)]
 pub struct BatchEffects {
     pub rows: TableRows,
     pub emitted: Vec<EmittedEvent>,
-    /// Events that have no reaction in the group.
-    pub ignored: usize,
+    /// Events that have no reaction in the group, by their names.
+    pub ignored: BTreeMap<&'static str, u64>,
 }
 
 /// Takes each event of a batch, whatever order they are in.
@@ -51,7 +32,9 @@ pub fn effects<'a>(group: ReactionGroup, events: impl IntoIterator<Item = &'a Ev
             ReactionGroup::Content => effects.content(event),
             ReactionGroup::Media => effects.media(event),
         };
-        effects.ignored += usize::from(!reacted);
+        if !reacted {
+            *effects.ignored.entry(event.name().as_str()).or_default() += 1;
+        }
     }
     Ok(effects)
 }

@@ -2,9 +2,18 @@
 //!
 //! [`effects`] is pure: a batch of events in, rows out, each subject once. [`transact`] merges the rows into the tables, a statement
 //! a table, in one transaction with the marks of the events. An aspect of a subject is what the latest event says of it, by event
-//! time and id, so that the order of arrival decides nothing.
+//! time and id, so that the order of arrival decides nothing. What follows is put into the outbox of the same transaction, and the
+//! [`relay`] publishes it.
 
 pub mod effects;
 mod emitted;
+pub mod group;
+pub mod outbox;
+mod reader;
+pub mod relay;
 mod rows;
+mod sink;
 pub mod transact;
+
+pub use reader::MarkReader;
+pub use sink::{ReactionSink, ReactionStore, ReactionWrite};

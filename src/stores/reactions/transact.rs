@@ -2,14 +2,16 @@
 //!
 //! Rows are locked in one order, table by table and by key, so that two batches wait for each other and never in a circle.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ::events::Event;
+use pipeline::mutant;
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::{AssertSqlSafe, Connection, Transaction};
 
-use super::effects::{BatchEffects, ReactionGroup, effects};
+use super::effects::{BatchEffects, effects};
+use super::group::ReactionGroup;
 use super::rows::{ReactionTable, TableRows};
 use crate::stores::postgres::migrate_schema;
 use crate::stores::sql::migrations::{Migration, migrator};
@@ -33,21 +35,10 @@ pub struct DigestedEvent {
 /// Which events lead to others, and to files that are deleted. State follows from all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emission {
+    /// All but those of records below the horizon, whose marks may have been purged.
     Everything,
-    /// Those of records from this time on, in milliseconds since 1970: marks of older ones may have been purged.
-    Since(i64),
     /// For a replay or a rebuild.
     Nothing,
-}
-
-impl Emission {
-    fn takes(self, digested: &DigestedEvent) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Since(horizon) => digested.recorded_ms.is_none_or(|recorded| recorded >= horizon),
-            Self::Nothing => false,
-        }
-    }
 }
 
 /// What became of an event.
@@ -74,7 +65,20 @@ pub async fn install(connection: &mut PgConnection, schema: &str) -> Result<(), 
     migrate_schema(&migrator(MIGRATIONS, "millrace_reactions"), "millrace_reactions", schema, connection).await
 }
 
-/// Applies a batch in one transaction, and says what became of each event, in their order.
+/// What a batch came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedBatch {
+    /// What became of each event, in their order.
+    pub verdicts: Vec<MarkVerdict>,
+    /// Events that were put into the outbox.
+    pub emitted: usize,
+    /// New events below the horizon, which lead to nothing further.
+    pub below_horizon: usize,
+    /// New events that have no reaction in the group, by their names.
+    pub ignored: BTreeMap<&'static str, u64>,
+}
+
+/// Applies a batch in one transaction. An event that the outbox said itself is marked and does nothing when it is read back.
 ///
 /// # Errors
 /// What the server says; then nothing is applied.
@@ -82,25 +86,46 @@ pub async fn apply(
     connection: &mut PgConnection,
     schema: &str,
     group: ReactionGroup,
-    events: &[DigestedEvent],
+    events: &[&DigestedEvent],
     emission: Emission,
-) -> Result<Vec<MarkVerdict>, sqlx::Error> {
+) -> Result<AppliedBatch, sqlx::Error> {
+    let mut transaction = begin(connection, schema).await?;
+    let marked = mark(&mut transaction, group, events).await?;
+    if mutant!(EffectApart) {
+        transaction.commit().await?;
+        transaction = begin(connection, schema).await?;
+    }
+    let new = events.iter().copied().zip(&marked.verdicts).filter(|(digested, verdict)| {
+        **verdict == MarkVerdict::Applied && !marked.own.contains(digested.event.id.as_str())
+    });
+    let new: Vec<&DigestedEvent> = new.map(|(digested, _)| digested).collect();
+    let state = effects_of(group, &new)?;
+    let ignored = state.ignored.clone();
+    for (table, rows) in state.rows.tables() {
+        write(&mut transaction, statement(table), &rows).await?;
+    }
+    let is_young = |digested: &&DigestedEvent| digested.recorded_ms.is_none_or(|ms| ms >= marked.horizon_ms);
+    let young: Vec<&DigestedEvent> = new.iter().copied().filter(is_young).collect();
+    let below_horizon = new.len() - young.len();
+    let mut emitted = 0;
+    if emission == Emission::Everything {
+        let followed = if below_horizon > 0 { effects_of(group, &young)? } else { state };
+        emitted = followed.emitted.len();
+        follow(&mut transaction, group, &followed).await?;
+    }
+    transaction.commit().await?;
+    Ok(AppliedBatch { verdicts: marked.verdicts, emitted, below_horizon, ignored })
+}
+
+async fn begin<'c>(
+    connection: &'c mut PgConnection,
+    schema: &str,
+) -> Result<Transaction<'c, sqlx::Postgres>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     // Of the transaction alone: behind a pool the session is somebody else's afterwards.
     let path = sqlx::query("SELECT set_config('search_path', $1, true)").bind(schema).persistent(false);
     path.execute(&mut *transaction).await?;
-    let verdicts = mark(&mut transaction, group, events).await?;
-    let new = events.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == MarkVerdict::Applied);
-    let new: Vec<&DigestedEvent> = new.map(|(digested, _)| digested).collect();
-    let state = effects_of(group, &new)?;
-    for (table, rows) in state.rows.tables() {
-        write(&mut transaction, statement(table), &rows).await?;
-    }
-    let loud: Vec<&DigestedEvent> = new.iter().copied().filter(|digested| emission.takes(digested)).collect();
-    let followed = if loud.len() < new.len() { effects_of(group, &loud)? } else { state };
-    follow(&mut transaction, group, &followed).await?;
-    transaction.commit().await?;
-    Ok(verdicts)
+    Ok(transaction)
 }
 
 fn effects_of(group: ReactionGroup, events: &[&DigestedEvent]) -> Result<BatchEffects, sqlx::Error> {
@@ -165,15 +190,24 @@ fn statement(table: ReactionTable) -> &'static str {
     }
 }
 
+/// What the marks say of a batch.
+struct MarkedBatch {
+    verdicts: Vec<MarkVerdict>,
+    /// Ids of events that the outbox said itself.
+    own: HashSet<String>,
+    /// Marks of records before this time may be gone, in milliseconds since 1970. It does not rise before the transaction ends.
+    horizon_ms: i64,
+}
+
 /// Marks the events, and says which are new. Of several of one id in the batch the first counts.
 async fn mark(
     connection: &mut PgConnection,
     group: ReactionGroup,
-    events: &[DigestedEvent],
-) -> Result<Vec<MarkVerdict>, sqlx::Error> {
+    events: &[&DigestedEvent],
+) -> Result<MarkedBatch, sqlx::Error> {
     let mut first: HashMap<&str, &DigestedEvent> = HashMap::with_capacity(events.len());
     let mut given: Vec<&DigestedEvent> = Vec::with_capacity(events.len());
-    for digested in events {
+    for digested in events.iter().copied() {
         first.entry(digested.event.id.as_str()).or_insert_with(|| {
             given.push(digested);
             digested
@@ -187,7 +221,11 @@ async fn mark(
         .bind(&ids)
         .bind(&digests)
         .bind(&times);
+    let horizon = sqlx::query_scalar::<_, i64>("SELECT recorded_ms FROM horizon FOR SHARE").persistent(false);
+    let horizon_ms = horizon.fetch_optional(&mut *connection).await?.unwrap_or(0);
     let mut new: HashSet<String> = new.persistent(false).fetch_all(&mut *connection).await?.into_iter().collect();
+    let own = sqlx::query_scalar::<_, String>("SELECT id FROM outbox WHERE id = ANY ($1)").bind(&ids).persistent(false);
+    let own = own.fetch_all(&mut *connection).await?.into_iter().collect();
     let mut held: HashMap<String, bool> = HashMap::new();
     if new.len() < ids.len() {
         let marked = sqlx::query_as::<_, (String, bool)>(include_str!("sql/marked.sql"));
@@ -204,5 +242,6 @@ async fn mark(
         let same_there = held.get(id).is_none_or(|same| *same);
         if same_here && same_there { MarkVerdict::Repeated } else { MarkVerdict::Conflicting }
     };
-    Ok(events.iter().map(verdict).collect())
+    let verdicts = events.iter().copied().map(verdict).collect();
+    Ok(MarkedBatch { verdicts, own, horizon_ms })
 }

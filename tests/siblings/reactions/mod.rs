@@ -1,14 +1,17 @@
 //! The reactions in PostgreSQL against a model that is written apart: events shuffled, cut into batches, twice, by several at once.
 
+mod flow;
 mod model;
+mod planted;
 mod questions;
+mod stage;
 mod story;
 
 use std::collections::BTreeSet;
 
 use events::Event;
 use futures_util::future::join_all;
-use millrace::stores::reactions::effects::ReactionGroup;
+use millrace::stores::reactions::group::ReactionGroup;
 use millrace::stores::reactions::transact::{DigestedEvent, Emission, MarkVerdict, apply, install};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -39,6 +42,11 @@ async fn drop_schema(schema: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connect().await).await.unwrap();
 }
 
+async fn raise_horizon(schema: &str, recorded_ms: i64) {
+    let statement = format!("UPDATE {schema}.horizon SET recorded_ms = {recorded_ms}");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connect().await).await.unwrap();
+}
+
 fn digested(event: &Event) -> DigestedEvent {
     let digest = Sha256::digest(events::write(event).unwrap()).into();
     DigestedEvent { event: event.clone(), digest, recorded_ms: Some(0) }
@@ -50,7 +58,8 @@ async fn consume(schema: &str, group: ReactionGroup, events: &[DigestedEvent], s
     let (mut counts, mut rest, mut sizes) = ([0; 3], events, sizes.iter().cycle());
     while !rest.is_empty() {
         let (batch, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-        for verdict in apply(&mut connection, schema, group, batch, Emission::Everything).await.unwrap() {
+        let batch: Vec<&DigestedEvent> = batch.iter().collect();
+        for verdict in apply(&mut connection, schema, group, &batch, Emission::Everything).await.unwrap().verdicts {
             let place = [MarkVerdict::Applied, MarkVerdict::Repeated, MarkVerdict::Conflicting];
             counts[place.iter().position(|one| *one == verdict).unwrap()] += 1;
         }
@@ -142,11 +151,14 @@ fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
     block_on(async {
         let story = story::story(&mut StdRng::seed_from_u64(2));
         let model = Model::of(&story);
-        for (name, emission) in [("nothing", Emission::Nothing), ("old", Emission::Since(1))] {
+        for (name, emission, horizon) in [("nothing", Emission::Nothing, 0), ("old", Emission::Everything, 1)] {
             let schema = schema(name).await;
+            raise_horizon(&schema, horizon).await;
             let events: Vec<DigestedEvent> = story.iter().map(digested).collect();
+            let events: Vec<&DigestedEvent> = events.iter().collect();
             for group in ReactionGroup::ALL {
-                apply(&mut connect().await, &schema, group, &events, emission).await.unwrap();
+                let applied = apply(&mut connect().await, &schema, group, &events, emission).await.unwrap();
+                assert_eq!(applied.emitted, 0);
             }
             for (what, query, expected) in model.questions() {
                 let quiet = ["outbox", "files to delete"].contains(&what);
@@ -161,10 +173,12 @@ fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
         }
         // One of a record that is new enough says what it has to.
         let schema = schema("new").await;
+        raise_horizon(&schema, 1).await;
         let mut events: Vec<DigestedEvent> = story.iter().map(digested).collect();
         events.iter_mut().for_each(|event| event.recorded_ms = Some(1));
         for group in ReactionGroup::ALL {
-            apply(&mut connect().await, &schema, group, &events, Emission::Since(1)).await.unwrap();
+            let events: Vec<&DigestedEvent> = events.iter().collect();
+            apply(&mut connect().await, &schema, group, &events, Emission::Everything).await.unwrap();
         }
         compare(&schema, &model, "new").await;
         drop_schema(&schema).await;

@@ -1,7 +1,7 @@
 //! Stories: what services may say of some subjects, with ties in time, and subjects that never arrive.
 
 use events::{CloudAttributes, Event, EventName, EventRecord, read};
-use millrace::stores::reactions::effects::ReactionGroup;
+use millrace::stores::reactions::group::ReactionGroup;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -23,10 +23,15 @@ const MEDIA: u64 = 8;
 
 /// A story of all events.
 pub fn story(random: &mut StdRng) -> Vec<Event> {
+    numbered(random, "")
+}
+
+/// One of several: `part` stands before the ids of its events, and its subjects are those of all.
+pub fn numbered(random: &mut StdRng, part: &str) -> Vec<Event> {
     let all = EventName::ALL;
     let one = |number| {
         let name = all[random_index(random, all.len())];
-        event(random, name, &format!("e{number}"), "")
+        event(random, name, &format!("e{part}{number}"), "")
     };
     (0..EVENTS).map(one).collect()
 }

@@ -1,0 +1,130 @@
+//! The outbox as the relay sees it: claimed, noted, purged, counted.
+
+use std::time::Duration;
+
+use pipeline::sink::Failure;
+use sqlx::Transaction;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+
+use crate::stores::postgres::Postgres;
+
+/// An event that is to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OpenRow {
+    pub id: String,
+    /// The key of its record.
+    pub key: String,
+    pub event_type: String,
+    pub payload: String,
+    pub order_number: i64,
+}
+
+/// The lease, and the rows that were claimed under it.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    /// Raised whenever another relay takes the lease.
+    pub fence: i64,
+    /// The highest order number that was claimed before.
+    pub claimed_before: i64,
+    /// In their order.
+    pub rows: Vec<OpenRow>,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WaitingRows {
+    /// The age of the oldest row that is not published, in seconds; 0 where there is none.
+    pub oldest_seconds: f64,
+    /// Rows that Kafka does not take.
+    pub parked: i64,
+    /// Subjects of which something is known, but not that they were created.
+    pub stubs: i64,
+}
+
+/// An outbox, and what goes with it.
+#[derive(Clone)]
+pub struct Outbox {
+    postgres: Postgres,
+    schema: String,
+}
+
+type ClaimedRow = (i64, i64, Option<String>, Option<String>, Option<String>, Option<String>, Option<i64>);
+
+impl Outbox {
+    pub fn new(postgres: Postgres, schema: &str) -> Self {
+        Self { postgres, schema: schema.to_owned() }
+    }
+
+    /// Takes or keeps the lease and claims rows above this number, but for those of these types; `None` where another relay holds it.
+    pub(super) async fn claim(
+        &self,
+        holder: &str,
+        lease: Duration,
+        without: &[&str],
+        most: i64,
+        above: i64,
+    ) -> Result<Option<Claim>, Failure> {
+        let claim = sqlx::query_as(include_str!("sql/claim.sql"));
+        let claim = claim.bind(holder).bind(lease.as_secs_f64()).bind(without).bind(most).bind(above);
+        let mut transaction = self.begin().await?;
+        let claimed: Vec<ClaimedRow> =
+            self.postgres.asked(claim.persistent(false).fetch_all(&mut *transaction)).await?;
+        self.postgres.asked(transaction.commit()).await?;
+        let Some((fence, claimed_before, ..)) = claimed.first() else { return Ok(None) };
+        let (fence, claimed_before) = (*fence, *claimed_before);
+        let row = |(_, _, id, key, event_type, payload, order_number): ClaimedRow| {
+            Some(OpenRow {
+                id: id?,
+                key: key?,
+                event_type: event_type?,
+                payload: payload?,
+                order_number: order_number?,
+            })
+        };
+        Ok(Some(Claim { fence, claimed_before, rows: claimed.into_iter().filter_map(row).collect() }))
+    }
+
+    /// Notes what was published, and what is parked with its reason.
+    pub(super) async fn note(&self, published: &[&str], parked: &[(&str, String)]) -> Result<(), Failure> {
+        let (ids, reasons): (Vec<&str>, Vec<&str>) = parked.iter().map(|(id, why)| (*id, why.as_str())).unzip();
+        self.done(sqlx::query(include_str!("sql/note.sql")).bind(published).bind(ids).bind(reasons)).await
+    }
+
+    /// Gives the lease away, if this relay holds it.
+    pub(super) async fn release(&self, holder: &str) -> Result<(), Failure> {
+        self.done(sqlx::query("UPDATE relay_lease SET expires = '-infinity' WHERE holder = $1").bind(holder)).await
+    }
+
+    /// Takes out what is older than this, by the records' own times; first it is noted from which time on the marks are whole.
+    ///
+    /// # Errors
+    /// Why it cannot be done now.
+    pub async fn purge(&self, age: Duration) -> Result<(), Failure> {
+        let seconds = age.as_secs_f64();
+        self.done(sqlx::query(include_str!("sql/raise_horizon.sql")).bind(seconds)).await?;
+        self.done(sqlx::query(include_str!("sql/purge_marks.sql"))).await?;
+        self.done(sqlx::query(include_str!("sql/purge_outbox.sql")).bind(seconds)).await
+    }
+
+    /// What waits.
+    ///
+    /// # Errors
+    /// Why it cannot be counted.
+    pub async fn waiting(&self) -> Result<WaitingRows, Failure> {
+        let count = sqlx::query_as(include_str!("sql/waiting.sql")).persistent(false);
+        let mut transaction = self.begin().await?;
+        let (oldest_seconds, parked, stubs) = self.postgres.asked(count.fetch_one(&mut *transaction)).await?;
+        Ok(WaitingRows { oldest_seconds, parked, stubs })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+        self.postgres.begin_in(&self.schema).await
+    }
+
+    async fn done(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Failure> {
+        let mut transaction = self.begin().await?;
+        self.postgres.asked(query.persistent(false).execute(&mut *transaction)).await?;
+        self.postgres.asked(transaction.commit()).await
+    }
+}

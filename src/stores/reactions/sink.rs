@@ -1,0 +1,139 @@
+//! Events as writes: a batch is one transaction, whatever order its events came in.
+
+use std::sync::Arc;
+
+use ::events::Event;
+use async_trait::async_trait;
+use pipeline::Record;
+use pipeline::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
+use sha2::{Digest, Sha256};
+use sqlx::Connection;
+use tokio::sync::Notify;
+
+use super::group::ReactionGroup;
+use super::transact::{AppliedBatch, DigestedEvent, Emission, MarkVerdict, apply, install};
+use crate::stores::postgres::Postgres;
+use crate::walk::first_bytes;
+
+/// Events of one transaction.
+const MAX_ITEMS: usize = 2_000;
+/// Bytes of the events of one transaction.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// What an event weighs in a transaction besides its payload.
+const EVENT_BYTES: usize = 500;
+
+/// An event that is to be reacted to.
+#[derive(Clone, Debug)]
+pub struct ReactionWrite {
+    digested: DigestedEvent,
+    bytes: usize,
+}
+
+impl ReactionWrite {
+    pub fn new(event: &Event, record: &Record) -> Self {
+        let payload = record.payload.as_deref().unwrap_or_default();
+        let digest = Sha256::digest(payload).into();
+        let digested = DigestedEvent { event: event.clone(), digest, recorded_ms: record.time_ms() };
+        Self { digested, bytes: payload.len() + EVENT_BYTES }
+    }
+}
+
+impl Write for ReactionWrite {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn content(&self) -> Content {
+        Content { deleted: false, digest: first_bytes(&self.digested.digest) }
+    }
+}
+
+/// Where the reactions are kept.
+#[derive(Clone)]
+pub struct ReactionStore {
+    pub postgres: Postgres,
+    pub schema: String,
+}
+
+impl ReactionStore {
+    /// Connects, and makes the tables where they are missing or old.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn install(&self) -> Result<(), Failure> {
+        let mut connection = self.postgres.connect().await?;
+        let installed = self.postgres.within(install(&mut connection, &self.schema)).await?;
+        connection.close().await.ok();
+        installed.map_err(|error| self.postgres.migration_failure(error))
+    }
+}
+
+/// Applies the events of one group.
+pub struct ReactionSink {
+    store: ReactionStore,
+    group: ReactionGroup,
+    emission: Emission,
+    /// Told when something was put into the outbox.
+    wake: Arc<Notify>,
+}
+
+impl ReactionSink {
+    pub fn new(store: ReactionStore, group: ReactionGroup, emission: Emission, wake: Arc<Notify>) -> Self {
+        Self { store, group, emission, wake }
+    }
+
+    fn count(&self, applied: &AppliedBatch) {
+        for (event, count) in &applied.ignored {
+            let labels = [("system", self.group.consumer()), ("event", *event)];
+            metrics::counter!("millrace_events_ignored_total", &labels).increment(*count);
+        }
+        if applied.below_horizon > 0 {
+            metrics::counter!("millrace_events_below_horizon_total", "system" => self.group.consumer())
+                .increment(applied.below_horizon as u64);
+            tracing::info!(
+                system = self.group.consumer(),
+                events = applied.below_horizon,
+                "Events are older than the marks that are kept: they change the state, and lead to nothing further"
+            );
+        }
+        if applied.emitted > 0 {
+            self.wake.notify_one();
+        }
+    }
+}
+
+#[async_trait]
+impl Sink<ReactionWrite> for ReactionSink {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn limits(&self) -> SinkLimits {
+        SinkLimits { items: MAX_ITEMS, bytes: MAX_BYTES, ordered: false, one_write_a_document: false }
+    }
+
+    async fn write(&self, writes: &[&ReactionWrite]) -> Result<Vec<Verdict>, Failure> {
+        let events: Vec<&DigestedEvent> = writes.iter().map(|write| &write.digested).collect();
+        let ReactionStore { postgres, schema } = &self.store;
+        let mut connection = postgres.acquire().await?;
+        let applied = postgres.asked(apply(&mut connection, schema, self.group, &events, self.emission)).await?;
+        self.count(&applied);
+        Ok(applied.verdicts.into_iter().map(verdict).collect())
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        let transaction = self.store.postgres.begin_in(&self.store.schema).await?;
+        self.store.postgres.asked(transaction.commit()).await
+    }
+}
+
+fn verdict(marked: MarkVerdict) -> Verdict {
+    match marked {
+        MarkVerdict::Applied => Verdict::Applied,
+        MarkVerdict::Repeated => Verdict::Superseded,
+        MarkVerdict::Conflicting => {
+            let why = "another event was applied under the same `id`";
+            Verdict::Reject(Reject::new("event_id_reused", why))
+        }
+    }
+}
