@@ -199,6 +199,15 @@ CREATE TABLE file_tasks (
 
 CREATE INDEX file_tasks_open ON file_tasks (next_try) WHERE done IS NULL OR (post_id IS NOT NULL AND said IS NULL);
 
+-- Media that are there: nobody said that they are gone, and none of their posts is deleted.
+CREATE VIEW living_media AS
+SELECT m.media_id, (m.owner).value AS owner_id, (m.status).value AS status
+FROM media m
+WHERE m.deleted_at IS NULL AND NOT EXISTS (
+    SELECT FROM media_posts p JOIN media_owners o ON o.post_id = p.post_id AND o.deleted_at IS NOT NULL
+    WHERE p.media_id = m.media_id
+);
+
 -- ---- what the reactions say
 
 -- The columns that Debezium's outbox router reads, and what the relay keeps. The order number is taken while the subject's row is

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{CommandFailure, print_json};
 use crate::config::{Config, Override};
-use crate::synthetic::{Counts, GeneratorOptions};
+use crate::synthetic::{Counts, GeneratorOptions, SyntheticRecord};
 use crate::systems::SYSTEMS;
 use crate::systems::definition::{Definition, Generator};
 pub(super) use publisher::Publisher;
@@ -21,7 +21,7 @@ pub(super) use publisher::Publisher;
 /// `millrace publish`
 #[derive(Clone, Debug, Args)]
 pub struct PublishArgs {
-    /// Transactions to create; with --system users, users, memberships and sessions; with --system reviews, reviews
+    /// Transactions to create; with --system users, users, memberships and sessions; with --system reviews, reviews; with --system reactions, subjects of the events
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub count: u64,
     /// The user of all transactions
@@ -141,16 +141,22 @@ pub fn run(args: &PublishArgs, config: &Config) -> Result<(), CommandFailure> {
     let counts = options.counts()?;
     let (system, generator) = generated(&args.system)?;
     let messages = generator(&options)?;
-    let topics = system.topics(config);
-    let topic = args.topic.as_deref().or(topics.first().map(String::as_str)).unwrap_or_default();
-    let mut publisher = Publisher::connect(config, topic)?;
-    publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
+    let known = system.topics(config);
+    let topics = match &args.topic {
+        Some(topic) => vec![topic.as_str()],
+        None => known.iter().map(String::as_str).collect(),
+    };
+    let mut publisher = Publisher::connect_to(config, topics.clone())?;
+    publisher.ensure_topics(args.partitions, config.kafka.topic_replication)?;
     let start = Instant::now();
-    for (key, payload) in messages {
-        publisher.put(&key, payload.as_deref())?;
+    for SyntheticRecord { event, key, payload } in messages {
+        match topics.iter().find(|topic| event.is_some_and(|event| topic.ends_with(event))) {
+            Some(topic) => publisher.put_to(topic, &key, payload.as_deref())?,
+            None => publisher.put(&key, payload.as_deref())?,
+        }
     }
     publisher.finish(counts.records())?;
-    print_json(&report(&options, counts, topic, start.elapsed()))
+    print_json(&report(&options, counts, &topics.join(", "), start.elapsed()))
 }
 
 fn report(options: &GeneratorOptions, counts: Counts, topic: &str, time: Duration) -> PublishReport {
@@ -221,7 +227,7 @@ mod tests {
         ] {
             let (system, generator) = generated(name).unwrap();
             assert_eq!(system.topics(&config), [topic]);
-            let payloads: Vec<_> = generator(&options).unwrap().map(|(_, payload)| payload.unwrap()).collect();
+            let payloads: Vec<_> = generator(&options).unwrap().map(|record| record.payload.unwrap()).collect();
             assert!(payloads.len() == 1 && payloads[0].contains(sent), "{payloads:?}");
         }
         let unknown = ["reaction", "transactions-audit"].map(|name| generated(name).unwrap_err());

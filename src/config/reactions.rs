@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::databases::Database;
 use super::settings::Settings;
 use super::{ConfigError, number, values};
@@ -23,6 +25,8 @@ pub struct ReactionsSettings {
     pub retention: Duration,
     /// `ce_source` of what is published; none: without the headers of a CloudEvent.
     pub cloud_source: Option<String>,
+    /// Where the files of media are: `file:` or `s3:`, without credentials; none: nobody deletes them.
+    pub media: Option<Url>,
 }
 
 impl ReactionsSettings {
@@ -46,8 +50,23 @@ impl ReactionsSettings {
                 Some(Duration::from_secs(number(text, 1..=36_500)? as u64 * DAY))
             })?,
             cloud_source: settings.find("reactions.cloud_source")?.map(|found| found.text),
+            media: media(settings)?,
         })
     }
+}
+
+fn media(settings: &Settings) -> Result<Option<Url>, ConfigError> {
+    let Some(found) = settings.find("reactions.media_url")? else { return Ok(None) };
+    let expected = "file:///FOLDER or s3://BUCKET/PREFIX, without a user; what S3 asks for is read from AWS_*";
+    let usable = |url: &Url| {
+        let whole = match url.scheme() {
+            "file" => url.host_str().is_none_or(str::is_empty) && url.path().len() > 1,
+            "s3" => url.host_str().is_some_and(|bucket| !bucket.is_empty()),
+            _ => false,
+        };
+        whole && url.username().is_empty() && url.password().is_none() && url.query().is_none()
+    };
+    found.parse(expected, |text| Url::parse(text.trim()).ok().filter(usable)).map(Some)
 }
 
 fn is_plain(name: &str) -> bool {
@@ -73,6 +92,19 @@ mod tests {
         assert_eq!(target(&[audit]).as_deref(), Some("postgres/one:5432/x"));
         let own = ("REACTIONS_DATABASE_URL", "postgresql://u:p@two/y");
         assert_eq!(target(&[audit, own]).as_deref(), Some("postgres/two:5432/y"));
+    }
+
+    #[test]
+    fn files_are_in_a_folder_or_a_bucket_and_never_behind_a_password() {
+        let media = |url: &str| config(&[("REACTIONS_MEDIA_URL", url)]);
+        for url in ["file:///srv/media", "s3://bucket", "s3://bucket/a/b"] {
+            assert!(media(url).unwrap().reactions.media.is_some(), "{url}");
+        }
+        for url in ["s3://hunter2:hunter2@bucket", "http://x/hunter2", "file://", "s3://", "hunter2", "s3://b?hunter2"]
+        {
+            let error = media(url).unwrap_err();
+            assert!(error.contains("REACTIONS_MEDIA_URL") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

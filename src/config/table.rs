@@ -166,6 +166,7 @@ pub const VARIABLES: &[Variable] = &[
     var("reactions.emit", &["REACTIONS_EMIT"], "Whether events lead to others, and to files that are deleted; false for a replay or a rebuild.").or("true").of("reactions"),
     var("reactions.relay", &["REACTIONS_RELAY"], "Whether this program publishes what stands in the outbox; false where Debezium does.").or("true").of("reactions"),
     var("reactions.retention_days", &["REACTIONS_RETENTION"], "Days for which marks and what was published of the outbox are kept; more than the topics and their dead letters keep records.").or("90").of("reactions"),
+    var("reactions.media_url", &["REACTIONS_MEDIA_URL"], "Where the files of media are: file:///FOLDER or s3://BUCKET/PREFIX. What S3 asks for is read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT and the like. Not set: files are not deleted, and what is to be deleted waits.").secret().of("reactions"),
     var("reactions.cloud_source", &["REACTIONS_CLOUD_SOURCE"], "The ce_source of what is published, which then has the headers of a CloudEvent. Not set: without them.").of("reactions"),
 
     var("events.topic_prefix", &["EVENTS_TOPIC_PREFIX"], "What stands before the names of the events' topics, such as staging. (with its dot)."),

@@ -31,6 +31,21 @@ impl<S: Clone> Message<S> {
     }
 }
 
+/// A message as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntheticRecord {
+    /// The event whose topic it goes to, of a system with several.
+    pub event: Option<&'static str>,
+    pub key: String,
+    pub payload: Option<String>,
+}
+
+impl<S> From<Message<S>> for SyntheticRecord {
+    fn from(message: Message<S>) -> Self {
+        Self { event: None, key: message.key, payload: message.payload }
+    }
+}
+
 /// The state of the highest version of each; of equal ones the later.
 pub(super) fn newest<K: Eq + Hash, S>(
     states: impl Iterator<Item = (K, S)>,

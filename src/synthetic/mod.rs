@@ -1,11 +1,13 @@
 //! Synthetic events: what the publisher sends and what tests compare the stores with; here those of transactions, in
-//! [`users`] and [`reviews`] those of the systems called so, in [`operations`] those of `database`.
+//! [`users`] and [`reviews`] those of the systems called so, in [`operations`] those of `database`, in
+//! [`events`] those of `reactions`.
 //!
 //! Pure: the same [`GeneratorOptions`] give the same events, byte for byte. Memory is bounded whatever the count: a subject is
 //! derived from seed and number, and only a window of recent ones is kept to pick updates and deletes from.
 
 mod catalogue;
 mod duplicates;
+pub mod events;
 mod message;
 pub mod operations;
 mod plan;
@@ -24,8 +26,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use duplicates::Duplicated;
-pub use message::Message;
 use message::newest;
+pub use message::{Message, SyntheticRecord};
 use transactions::TransactionTemplate;
 
 /// The `source` of every message.
@@ -212,6 +214,12 @@ impl SyntheticEvent {
             amount: self.amount.clone(),
             payload_digest: Sha256::digest(self.payload.as_deref().unwrap_or_default()).into(),
         })
+    }
+}
+
+impl From<SyntheticEvent> for SyntheticRecord {
+    fn from(event: SyntheticEvent) -> Self {
+        Self { event: None, key: event.key, payload: event.payload }
     }
 }
 

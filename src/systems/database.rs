@@ -34,9 +34,7 @@ pub const DEFINITION: Definition = Definition {
     documents: false,
     tuned,
     walk: |_| None,
-    generator: Some(|options| {
-        Ok(Box::new(synthetic::operations::events(options)?.map(|event| (event.key, event.payload))))
-    }),
+    generator: Some(|options| Ok(Box::new(synthetic::operations::events(options)?.map(Into::into)))),
     stores: |_| vec![Needed::Operations],
     bind: |config, _, order| bound(config, order),
 };

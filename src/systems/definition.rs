@@ -4,7 +4,7 @@ use pipeline::sink::Order;
 
 use crate::config::Config;
 use crate::stores::target::{BoundSystem, Needed, SetupError};
-use crate::synthetic::{self, OptionsError};
+use crate::synthetic::{self, OptionsError, SyntheticRecord};
 use crate::walk::Walk;
 
 /// A system, as data.
@@ -86,12 +86,12 @@ pub enum Deletes {
     Kept,
 }
 
-/// Makes synthetic events: keys and payloads, in the order in which they are to be sent. Its error is a sentence about the
+/// Makes synthetic events, in the order in which they are to be sent. Its error is a sentence about the
 /// options.
 pub type Generator = fn(&synthetic::GeneratorOptions) -> Result<Messages, OptionsError>;
 
-/// Keys and payloads.
-pub type Messages = Box<dyn Iterator<Item = (String, Option<String>)>>;
+/// Messages as they are sent.
+pub type Messages = Box<dyn Iterator<Item = SyntheticRecord>>;
 
 /// A system that reads what another reads, and is brought along by it.
 #[derive(Clone, Copy, Debug)]

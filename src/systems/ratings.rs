@@ -119,7 +119,7 @@ fn contribution(identity: &Identity<'_>, event: &ReviewEvent<'_>) -> Upsert {
 
 /// Makes review events, for any system of reviews.
 pub(super) fn events(options: &synthetic::GeneratorOptions) -> Result<Messages, OptionsError> {
-    Ok(Box::new(synthetic::reviews::events(options)?.map(|event| (event.key, event.payload))))
+    Ok(Box::new(synthetic::reviews::events(options)?.map(Into::into)))
 }
 
 /// Reads a review event, for any system of reviews.

@@ -13,12 +13,15 @@ use tokio::sync::Notify;
 
 use crate::config::{Config, Database};
 use crate::stores::postgres::Postgres;
+use crate::stores::reactions::file_worker::FileWorker;
 use crate::stores::reactions::group::ReactionGroup;
+use crate::stores::reactions::media_files::MediaFiles;
 use crate::stores::reactions::outbox::Outbox;
 use crate::stores::reactions::relay::Relay;
 use crate::stores::reactions::transact::Emission;
 use crate::stores::reactions::{MarkReader, ReactionSink, ReactionStore, ReactionWrite};
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
+use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 
 /// As in commands, metrics and logs.
@@ -37,7 +40,7 @@ pub const DEFINITION: Definition = Definition {
     documents: false,
     tuned: Config::clone,
     walk: |_| None,
-    generator: None,
+    generator: Some(|options| Ok(Box::new(synthetic::events::records(options)?))),
     stores: |_| vec![Needed::Reactions],
     bind: bound,
 };
@@ -80,13 +83,22 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
     let relay = (settings.relay && reactions == ReactionGroup::Subscription)
         .then(|| Relay::new(config, Outbox::new(store.postgres.clone(), &store.schema), wake.clone()));
     let relay = relay.transpose()?;
+    let files = match &settings.media {
+        Some(url) if reactions == ReactionGroup::Media && settings.emit => {
+            Some(FileWorker::new(store.clone(), MediaFiles::new(url)?, wake.clone()))
+        }
+        _ => None,
+    };
     let sink = Arc::new(ReactionSink::new(store.clone(), reactions, emission, wake));
     let reader = Arc::new(MarkReader::new(store.clone(), reactions.as_str()));
-    let close = closing(relay.clone());
-    let prepare = prepare((store, relay), |(store, relay)| async move {
+    let close = closing(relay.clone(), files.clone());
+    let prepare = prepare((store, relay, files), |(store, relay, files)| async move {
         store.install().await?;
         if let Some(relay) = relay {
             relay.start();
+        }
+        if let Some(files) = files {
+            files.start();
         }
         Ok(())
     });
@@ -94,11 +106,20 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
     Ok(Target { sink, reader, prepare, name }.bound_to(system).closed_by(close))
 }
 
-/// The relay ends after the last batch, so that it can publish what that led to.
-fn closing(relay: Option<Arc<Relay>>) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
+/// Relay and worker end after the last batch, so that they can do what that led to.
+fn closing(
+    relay: Option<Arc<Relay>>,
+    files: Option<Arc<FileWorker>>,
+) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
     move |step| {
-        let relay = relay.clone().filter(|_| step == ClosingStep::Ended);
+        let (relay, files) = (relay.clone(), files.clone());
         Box::pin(async move {
+            if step != ClosingStep::Ended {
+                return;
+            }
+            if let Some(files) = files {
+                files.close().await;
+            }
             if let Some(relay) = relay {
                 relay.close().await;
             }

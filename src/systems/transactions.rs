@@ -44,7 +44,7 @@ pub const DEFINITION: Definition = Definition {
     deletion: Some(deletion),
     bare: Some(bare),
     walk: walk::transactions::index,
-    generator: Some(|options| Ok(Box::new(options.events()?.map(|event| (event.key, event.payload))))),
+    generator: Some(|options| Ok(Box::new(options.events()?.map(Into::into)))),
     stores: |_| vec![Needed::Documents],
     bind: |config, _, order| bound(config, order),
 };

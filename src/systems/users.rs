@@ -100,7 +100,7 @@ pub const DEFINITION: Definition = Definition {
     deletion: None,
     bare: None,
     walk: walk::users::mongodb,
-    generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(|event| (event.key, event.payload))))),
+    generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(Into::into)))),
     stores: |_| vec![Needed::MongoDb],
     bind: |config, _, order| bound(config, order),
 };

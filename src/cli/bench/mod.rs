@@ -152,7 +152,7 @@ fn write(path: &Path, text: &[u8]) -> Result<(), CommandFailure> {
 /// Fills the topic.
 fn publish(args: &BenchArgs, bench: &Workbench) -> Result<Workload, CommandFailure> {
     let mut publisher = Publisher::connect(&bench.config, &bench.topic)?;
-    publisher.ensure_topic(args.partitions, bench.config.kafka.topic_replication)?;
+    publisher.ensure_topics(args.partitions, bench.config.kafka.topic_replication)?;
     let (mut records, mut bytes) = (0_u64, 0_u64);
     let mut put = |key: &str, payload: Option<&str>| {
         records += 1;

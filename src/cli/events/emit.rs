@@ -69,7 +69,7 @@ pub(super) fn emit(args: &EmitArgs, config: &Config) -> Result<(), CommandFailur
         return print(&String::from_utf8_lossy(&payload));
     }
     let mut publisher = Publisher::connect(config, &topic)?;
-    publisher.ensure_topic(args.partitions, config.kafka.topic_replication)?;
+    publisher.ensure_topics(args.partitions, config.kafka.topic_replication)?;
     let options = EventProducerOptions {
         topic_prefix: config.event_topic_prefix.clone(),
         cloud_source: args.cloudevents.then(|| SOURCE.to_owned()),

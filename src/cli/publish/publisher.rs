@@ -77,9 +77,9 @@ fn producer(config: &ClientConfig, deliveries: &Deliveries) -> Result<ThreadedPr
         .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))
 }
 
-/// A producer for one topic.
+/// A producer for some topics; what is sent without a topic goes to the first.
 pub(in crate::cli) struct Publisher<'a> {
-    topic: &'a str,
+    topics: Vec<&'a str>,
     kafka: &'a Kafka,
     client: ClientConfig,
     tuned: ClientConfig,
@@ -89,6 +89,10 @@ pub(in crate::cli) struct Publisher<'a> {
 
 impl<'a> Publisher<'a> {
     pub(in crate::cli) fn connect(config: &'a Config, topic: &'a str) -> Result<Self, CommandFailure> {
+        Self::connect_to(config, vec![topic])
+    }
+
+    pub(in crate::cli) fn connect_to(config: &'a Config, topics: Vec<&'a str>) -> Result<Self, CommandFailure> {
         let client = config.kafka.client_config();
         let mut tuned = client.clone();
         for (name, value) in [
@@ -107,13 +111,13 @@ impl<'a> Publisher<'a> {
         tuned.set("message.timeout.ms", DELIVERY.as_millis().to_string());
         let deliveries = Deliveries::default();
         let producer = producer(&tuned, &deliveries)?;
-        Ok(Self { topic, kafka: &config.kafka, client, tuned, producer, deliveries })
+        Ok(Self { topics, kafka: &config.kafka, client, tuned, producer, deliveries })
     }
 
-    /// Bounds batches by what the topic takes, or messages that fit would be refused with the batch that they travel in.
+    /// Bounds batches by what the topics take, or messages that fit would be refused with the batch that they travel in.
     fn fit(&mut self) -> Result<(), CommandFailure> {
         let bytes = self.tuned.get("batch.size").and_then(|text| text.parse().ok()).unwrap_or(BATCH_BYTES);
-        let fits = fit_batch(&self.client, self.topic, bytes);
+        let fits = self.topics.iter().map(|topic| fit_batch(&self.client, topic, bytes)).min().unwrap_or(bytes);
         if fits < bytes {
             self.tuned.set("batch.size", fits.to_string());
             self.producer = producer(&self.tuned, &self.deliveries)?;
@@ -121,36 +125,42 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Creates the topic where it is missing; to be called before anything is sent.
-    pub(in crate::cli) fn ensure_topic(
+    /// Creates the topics that are missing; to be called before anything is sent.
+    pub(in crate::cli) fn ensure_topics(
         &mut self,
         partitions: i32,
         replication: Option<u16>,
     ) -> Result<(), CommandFailure> {
         let metadata =
             self.producer.client().fetch_metadata(None, CONNECT).map_err(|error| self.unreachable(&error))?;
-        if metadata.topics().iter().any(|topic| topic.name() == self.topic) {
-            return self.fit();
+        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
+        let missing: Vec<&str> = self.topics.iter().copied().filter(|name| !there(name)).collect();
+        if missing.len() < self.topics.len() {
+            self.fit()?;
         }
-        let copies = TopicReplication::Fixed(replication.map_or(-1, i32::from));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let copies = || TopicReplication::Fixed(replication.map_or(-1, i32::from));
         let admin: AdminClient<Deliveries> =
             AdminClient::from_config_and_context(&self.client, self.deliveries.clone())
                 .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))?;
         let options = AdminOptions::new().request_timeout(Some(CONNECT)).operation_timeout(Some(CONNECT));
-        let topics = [NewTopic::new(self.topic, partitions, copies)];
+        let topics: Vec<NewTopic<'_>> =
+            missing.iter().map(|topic| NewTopic::new(topic, partitions, copies())).collect();
         let created = block_on(async { Ok(admin.create_topics(&topics, &options).await) })?;
-        let failure = |why: &str| {
+        let failure = |topic: &str, why: &str| {
             let advice = "create it, or allow this client to (TOPIC_REPLICATION sets its copies)";
-            CommandFailure::unavailable(format!(
-                "cannot create the topic {} at {}: {why}; {advice}",
-                self.topic, self.kafka.bootstrap_servers
-            ))
+            let servers = &self.kafka.bootstrap_servers;
+            CommandFailure::unavailable(format!("cannot create the topic {topic} at {servers}: {why}; {advice}"))
         };
-        match created.map_err(|error| failure(&error.to_string()))?.first() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((_, code))) => Err(failure(&code.to_string())),
-            None => Err(failure("the brokers did not say why")),
+        let created = created.map_err(|error| failure(&missing.join(", "), &error.to_string()))?;
+        if created.len() < missing.len() {
+            return Err(failure(&missing.join(", "), "the brokers did not say why"));
         }
+        let refused = created.into_iter().filter_map(Result::err);
+        let refused = refused.filter(|(_, code)| *code != RDKafkaErrorCode::TopicAlreadyExists);
+        refused.map(|(topic, code)| Err(failure(&topic, &code.to_string()))).next().unwrap_or(Ok(()))
     }
 
     pub(in crate::cli) fn send(&self, event: &SyntheticEvent) -> Result<(), CommandFailure> {
@@ -159,7 +169,12 @@ impl<'a> Publisher<'a> {
 
     /// Sends one message; without a payload it is a null.
     pub(in crate::cli) fn put(&self, key: &str, payload: Option<&str>) -> Result<(), CommandFailure> {
-        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(self.topic).key(key);
+        self.put_to(self.topics.first().copied().unwrap_or_default(), key, payload)
+    }
+
+    /// As [`Self::put`], to one of its topics.
+    pub(in crate::cli) fn put_to(&self, topic: &str, key: &str, payload: Option<&str>) -> Result<(), CommandFailure> {
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(topic).key(key);
         record.payload = payload;
         loop {
             if self.deliveries.0.failed.load(Ordering::Relaxed) > 0 {
@@ -235,7 +250,7 @@ mod tests {
     fn publish(config: &Config) -> Result<(), CommandFailure> {
         let options = GeneratorOptions { count: 300, null_ratio: 0.1, ..GeneratorOptions::new(1, Utc::now()) };
         let mut publisher = Publisher::connect(config, "events")?;
-        publisher.ensure_topic(1, None)?;
+        publisher.ensure_topics(1, None)?;
         options.events().unwrap().try_for_each(|event| publisher.send(&event))?;
         publisher.finish(options.counts().unwrap().records())
     }

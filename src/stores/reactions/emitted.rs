@@ -1,6 +1,6 @@
 //! Events that follow from events: their ids and their rows in the outbox.
 
-use ::events::{Event, EventData, EventVersion, Id, Invalid, write};
+use ::events::{Event, EventData, EventVersion, Id, Invalid, Timestamp, write};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +35,19 @@ impl EmittedEvent {
         let id = derived_id(source.id.as_str(), effect)?;
         let event = Event { id, version: EventVersion::V2, time: source.time, data: data.into() };
         Ok(Self { event, source: source.id.clone(), aggregate })
+    }
+
+    /// What became of a subject at a time, in microseconds since 1970; none where the time is none that an event has.
+    pub(super) fn at(
+        micros: i64,
+        subject: &str,
+        effect: &str,
+        aggregate: &'static str,
+        data: impl Into<EventData>,
+    ) -> Option<Self> {
+        let time = Timestamp::from_millis(micros.div_euclid(1_000))?;
+        let event = Event { id: derived_id(subject, effect).ok()?, version: EventVersion::V2, time, data: data.into() };
+        Some(Self { event, source: Id::new(subject).ok()?, aggregate })
     }
 
     /// As the statement takes it.

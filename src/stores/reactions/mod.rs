@@ -3,11 +3,13 @@
 //! [`effects`] is pure: a batch of events in, rows out, each subject once. [`transact`] merges the rows into the tables, a statement
 //! a table, in one transaction with the marks of the events. An aspect of a subject is what the latest event says of it, by event
 //! time and id, so that the order of arrival decides nothing. What follows is put into the outbox of the same transaction, and the
-//! [`relay`] publishes it.
+//! [`relay`] publishes it. Files that go are a list in the same database, which the [`file_worker`] works off.
 
 pub mod effects;
 mod emitted;
+pub mod file_worker;
 pub mod group;
+pub mod media_files;
 pub mod outbox;
 mod reader;
 pub mod relay;

@@ -96,7 +96,8 @@ impl ReactionSink {
                 "Events are older than the marks that are kept: they change the state, and lead to nothing further"
             );
         }
-        if applied.emitted > 0 {
+        // The media group has files on its list, which are few.
+        if applied.emitted > 0 || self.group == ReactionGroup::Media {
             self.wake.notify_one();
         }
     }

@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use serde_json::json;
 use testkit::program::Running;
 use testkit::services::{eventually, variable};
+use testkit::world::scaled;
 
 use super::model::Model;
 use super::stage::Stage;
@@ -112,12 +113,12 @@ fn killed_under_load_nothing_is_missing_and_copies_have_the_same_ids() {
     stage.run_once();
     let mut random = StdRng::seed_from_u64(35);
     let mut events: Vec<Event> = Vec::new();
-    for number in 0..12 {
+    for number in 0..scaled(3) {
         events.extend(story::numbered(&mut random, &format!("{number}.")));
     }
     let model = Model::of(&events);
     events.shuffle(&mut random);
-    let kills = 20;
+    let kills = usize::try_from(scaled(4)).unwrap();
     for part in events.chunks(events.len().div_ceil(kills)) {
         let running = stage.start();
         stage.send(part);

@@ -1,5 +1,6 @@
 //! The reactions in PostgreSQL against a model that is written apart: events shuffled, cut into batches, twice, by several at once.
 
+mod files;
 mod flow;
 mod model;
 mod planted;
