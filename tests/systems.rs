@@ -40,7 +40,12 @@ fn the_readme_has_every_system_with_its_topics() {
             (system, topic.clone())
         })
         .collect();
-    let systems = SYSTEMS.iter().map(|system| (system.name.to_owned(), system.topics(&config).join(", ")));
+    let systems = SYSTEMS.iter().map(|system| {
+        let topics = system.topics(&config);
+        // So many are a page of their own.
+        let many = || format!("{} topics of [events](docs/events.md)", topics.len());
+        (system.name.to_owned(), if topics.len() > 2 { many() } else { topics.join(", ") })
+    });
     assert_eq!(rows, systems.collect::<Vec<_>>());
 }
 

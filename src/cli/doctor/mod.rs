@@ -3,10 +3,10 @@
 //! It changes nothing and waits for nothing: each part has a few seconds to answer.
 
 mod kafka;
-mod outbox;
 mod settings;
 mod stores;
 mod traces;
+mod unpublished;
 
 use clap::Args;
 use serde::Serialize;

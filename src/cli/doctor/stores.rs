@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pipeline::Sink;
 use pipeline::sink::{Failure, FailureKind};
 
-use super::{Diagnosis, Level, outbox, traces};
+use super::{Diagnosis, Level, traces, unpublished};
 use crate::config::{Config, Database, IndexStore};
 use crate::run::consumer::redis;
 use crate::stores::algolia;
@@ -34,7 +34,7 @@ pub(super) async fn look(config: &Config, chosen: &[Chosen]) -> Vec<Diagnosis> {
             },
             Needed::Database => findings.push(database(config).await),
             Needed::Operations => findings.extend(traces::look(config).await),
-            Needed::Reactions => findings.extend(outbox::look(config).await),
+            Needed::Reactions => findings.extend(unpublished::look(config).await),
             Needed::MongoDb => findings.push(documents(config).await),
             Needed::Algolia(index) => findings.push(objects(config, index).await),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ::events::{Event, EventData, Id, Invalid, PaymentType, ProcessingStatus, SubscriptionStatus, SubscriptionUpdated};
 
 use super::emitted::EmittedEvent;
-use super::group::ReactionGroup;
+use super::reaction_group::ReactionGroup;
 use super::rows::{ReactionTable, RowOfEvent, TableRows};
 
 /// What a batch comes to.

@@ -8,9 +8,9 @@
 pub mod effects;
 mod emitted;
 pub mod file_worker;
-pub mod group;
 pub mod media_files;
 pub mod outbox;
+pub mod reaction_group;
 mod reader;
 pub mod relay;
 mod rows;

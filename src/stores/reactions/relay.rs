@@ -169,13 +169,13 @@ impl Relay {
         for (row, sent) in claim.rows.iter().zip(sent) {
             match sent.map_err(|error| (refused(&error), error)) {
                 Ok(_) => published.push(row.id.as_str()),
-                Err((Refusal::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
-                Err((Refusal::Topic, _)) => {
+                Err((Refused::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
+                Err((Refused::Topic, _)) => {
                     if memory.without_topic.insert(row.event_type.clone(), Instant::now() + WITHOUT_TOPIC).is_none() {
                         tracing::warn!(topic = row.event_type, "Events wait in the outbox: their topic does not exist");
                     }
                 }
-                Err((Refusal::Now, error)) => failed = Some(error.to_string()),
+                Err((Refused::Now, error)) => failed = Some(error.to_string()),
             }
         }
         memory.cursor = claim.rows.last().map_or(memory.cursor, |row| row.order_number);
@@ -245,7 +245,7 @@ fn outgoing(row: &OpenRow) -> OutgoingEvent<'_> {
 }
 
 /// Whom a refusal concerns.
-enum Refusal {
+enum Refused {
     /// This row, for good.
     Row,
     /// Everything of its topic.
@@ -254,18 +254,18 @@ enum Refusal {
     Now,
 }
 
-fn refused(error: &ProducerError) -> Refusal {
+fn refused(error: &ProducerError) -> Refused {
     let ProducerError::Unacknowledged { error: KafkaError::MessageProduction(code), .. } = error else {
-        return Refusal::Now;
+        return Refused::Now;
     };
     match code {
         RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessage | RDKafkaErrorCode::InvalidRecord => {
-            Refusal::Row
+            Refused::Row
         }
         RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::TopicAuthorizationFailed
-        | RDKafkaErrorCode::InvalidTopic => Refusal::Topic,
-        _ => Refusal::Now,
+        | RDKafkaErrorCode::InvalidTopic => Refused::Topic,
+        _ => Refused::Now,
     }
 }

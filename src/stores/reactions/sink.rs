@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Connection;
 use tokio::sync::Notify;
 
-use super::group::ReactionGroup;
+use super::reaction_group::ReactionGroup;
 use super::transact::{AppliedBatch, DigestedEvent, Emission, MarkVerdict, apply, install};
 use crate::stores::postgres::Postgres;
 use crate::walk::first_bytes;

@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Transaction};
 
 use super::effects::{BatchEffects, effects};
-use super::group::ReactionGroup;
+use super::reaction_group::ReactionGroup;
 use super::rows::{ReactionTable, TableRows};
 use crate::stores::postgres::migrate_schema;
 use crate::stores::sql::migrations::{Migration, migrator};

@@ -111,52 +111,45 @@ fn files_go_with_their_post_and_that_is_said_once() {
     assert_eq!(gone, ["m4"]);
 }
 
-#[test]
-fn a_media_store_that_is_away_holds_up_nobody_and_is_caught_up_with() {
-    let mut stage = Stage::new("reactions-s3");
-    let (endpoint, bucket) = (variable("S3_ENDPOINT"), format!("b{}", std::process::id()));
-    for (name, value) in [
-        ("AWS_ENDPOINT", endpoint.as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_ACCESS_KEY_ID", "tests"),
-        ("AWS_SECRET_ACCESS_KEY", "tests"),
-        ("AWS_REGION", "us-east-1"),
-        ("REACTIONS_MEDIA_URL", &format!("s3://{bucket}/media")),
-    ] {
-        stage.world.set(name, value);
+/// A bucket of the tests' S3, which the stage's media are in.
+struct Bucket {
+    client: reqwest::blocking::Client,
+    url: String,
+}
+
+impl Bucket {
+    fn new(stage: &mut Stage) -> Self {
+        let (endpoint, name) = (variable("S3_ENDPOINT"), format!("b{}", std::process::id()));
+        for (name, value) in [
+            ("AWS_ENDPOINT", endpoint.as_str()),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ACCESS_KEY_ID", "tests"),
+            ("AWS_SECRET_ACCESS_KEY", "tests"),
+            ("AWS_REGION", "us-east-1"),
+            ("REACTIONS_MEDIA_URL", &format!("s3://{name}/media")),
+        ] {
+            stage.world.set(name, value);
+        }
+        let bucket = Self { client: reqwest::blocking::Client::new(), url: format!("{endpoint}/{name}") };
+        bucket.put("");
+        bucket
     }
-    let s3 = reqwest::blocking::Client::new();
-    let put = |path: &str| {
-        let answer = s3.put(format!("{endpoint}/{bucket}{path}")).body(path.to_owned()).send().unwrap();
+
+    fn put(&self, path: &str) {
+        let answer = self.client.put(format!("{}{path}", self.url)).body(path.to_owned()).send().unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    };
-    let listed = || {
-        let text = s3.get(format!("{endpoint}/{bucket}")).send().unwrap().text().unwrap();
-        let keys = text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
-        keys.collect::<BTreeSet<String>>()
-    };
-    put("");
-    let count = scaled(20);
-    for number in 0..count {
-        put(&format!("/media/{number}.jpg"));
     }
-    put("/other/0.jpg");
-    let media: Vec<Event> = (0..count)
-        .map(|number| uploaded(&format!("m{number}"), &format!("{number}.jpg"), Some(&format!("p{number}"))))
-        .collect();
-    let deleted: Vec<Event> =
-        (0..count).map(|number| post_deleted(&format!("p{number}"), &format!("del-{number}"))).collect();
-    let running = stage.start();
-    running.await_ready();
-    stage.send(&media);
-    eventually("all media", || {
-        (stage.ask("SELECT count(*)::text FROM SCHEMA.media") == [count.to_string()]).then_some(())
-    });
-    services("pause", "s3");
-    let before = std::time::Instant::now();
-    stage.send(&deleted);
-    // Meanwhile the other groups, and this one, go on.
-    for turn in 0..scaled(5) {
+
+    fn keys(&self) -> BTreeSet<String> {
+        let text = self.client.get(&self.url).send().unwrap().text().unwrap();
+        text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
+    }
+}
+
+/// Seconds with a payment each, which the group of subscriptions applies.
+fn pay_for_seconds(stage: &Stage, seconds: u64) {
+    let begun = std::time::Instant::now();
+    for turn in 0..seconds {
         let id = format!("pay-{turn}");
         let data =
             json!({"paymentId": id, "type": "subscription", "amount": "5", "currency": "EUR", "subscriptionId": id});
@@ -165,17 +158,37 @@ fn a_media_store_that_is_away_holds_up_nobody_and_is_caught_up_with() {
             let active = format!("SELECT subscription_id FROM SCHEMA.subscriptions WHERE subscription_id = '{id}'");
             (!stage.ask(&active).is_empty()).then_some(())
         });
-        eventually("a second of the outage", || (before.elapsed().as_secs() > turn).then_some(()));
+        eventually("a second of the outage", || (begun.elapsed().as_secs() > turn).then_some(()));
     }
-    eventually("the deletions are applied", || {
-        let tasks = stage.ask("SELECT count(*)::text FROM SCHEMA.file_tasks");
-        (tasks == [count.to_string()]).then_some(())
-    });
+}
+
+#[test]
+fn a_media_store_that_is_away_holds_up_nobody_and_is_caught_up_with() {
+    let mut stage = Stage::new("reactions-s3");
+    let bucket = Bucket::new(&mut stage);
+    let count = scaled(20);
+    (0..count).for_each(|number| bucket.put(&format!("/media/{number}.jpg")));
+    bucket.put("/other/0.jpg");
+    let media = |number| uploaded(&format!("m{number}"), &format!("{number}.jpg"), Some(&format!("p{number}")));
+    let media: Vec<Event> = (0..count).map(media).collect();
+    let deleted = |number| post_deleted(&format!("p{number}"), &format!("del-{number}"));
+    let deleted: Vec<Event> = (0..count).map(deleted).collect();
+    let counted = |table: &str| stage.ask(&format!("SELECT count(*)::text FROM SCHEMA.{table}")) == [count.to_string()];
+    let running = stage.start();
+    running.await_ready();
+    stage.send(&media);
+    eventually("all media", || counted("media").then_some(()));
+    services("pause", "s3");
+    let away = std::time::Instant::now();
+    stage.send(&deleted);
+    // Meanwhile the other groups, and this one, go on.
+    pay_for_seconds(&stage, scaled(5));
+    eventually("the deletions are applied", || counted("file_tasks").then_some(()));
     assert_eq!(running.ready().0, 200, "{}", running.ready().1);
     assert!(stage.emitted(DELETED, &[]).is_empty());
     services("resume", "s3");
-    println!("the media store was away for {:.0} s", before.elapsed().as_secs_f64());
-    eventually("all files are gone", || (listed() == set(&["other/0.jpg"])).then_some(()));
+    println!("the media store was away for {:.0} s", away.elapsed().as_secs_f64());
+    eventually("all files are gone", || (bucket.keys() == set(&["other/0.jpg"])).then_some(()));
     eventually("and said to be", || (stage.emitted(DELETED, &[]).len() as u64 == count).then_some(()));
     assert!(running.terminate().success());
     for topic in stage.topics() {

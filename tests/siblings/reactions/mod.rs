@@ -1,7 +1,9 @@
 //! The reactions in PostgreSQL against a model that is written apart: events shuffled, cut into batches, twice, by several at once.
 
+mod away;
 mod files;
 mod flow;
+mod letters;
 mod model;
 mod planted;
 mod questions;
@@ -12,14 +14,14 @@ use std::collections::BTreeSet;
 
 use events::Event;
 use futures_util::future::join_all;
-use millrace::stores::reactions::group::ReactionGroup;
+use millrace::stores::reactions::reaction_group::ReactionGroup;
 use millrace::stores::reactions::transact::{DigestedEvent, Emission, MarkVerdict, apply, install};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit::services::variable;
+use testkit::services::{Hold, variable};
 use testkit::world::block_on;
 
 use model::Model;
@@ -93,6 +95,7 @@ async fn compare(schema: &str, model: &Model, at: &str) {
 
 #[test]
 fn any_order_in_any_batches_twice_comes_to_what_the_model_says() {
+    let _hold = Hold::shared();
     for seed in 0..SEEDS {
         block_on(async {
             let schema = schema(&format!("order{seed}")).await;
@@ -128,6 +131,7 @@ fn any_order_in_any_batches_twice_comes_to_what_the_model_says() {
 
 #[test]
 fn the_same_id_with_another_payload_conflicts_and_changes_nothing() {
+    let _hold = Hold::shared();
     block_on(async {
         let schema = schema("conflict").await;
         let mut events: Vec<DigestedEvent> = story::story(&mut StdRng::seed_from_u64(1)).iter().map(digested).collect();
@@ -149,6 +153,7 @@ fn the_same_id_with_another_payload_conflicts_and_changes_nothing() {
 
 #[test]
 fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
+    let _hold = Hold::shared();
     block_on(async {
         let story = story::story(&mut StdRng::seed_from_u64(2));
         let model = Model::of(&story);
@@ -189,6 +194,7 @@ fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
 /// Prints the rate; `E2E_SCALE` multiplies the events.
 #[test]
 fn batches_are_applied_set_wise() {
+    let _hold = Hold::shared();
     block_on(async {
         let schema = schema("rate").await;
         let count = testkit::world::scaled(1);

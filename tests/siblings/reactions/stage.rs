@@ -57,15 +57,26 @@ impl Drop for Stage {
 impl Stage {
     /// With all topics.
     pub fn new(name: &str) -> Self {
-        let stage = Self::bare(name);
-        let topics = stage.topics();
-        stage.create(&topics.iter().map(String::as_str).collect::<Vec<_>>());
-        stage
+        Self::bare(name).with_topics()
+    }
+
+    /// Nobody else uses the services meanwhile.
+    pub fn alone(name: &str) -> Self {
+        Self::of(World::alone(PROGRAM, name), name).with_topics()
     }
 
     /// Without a topic.
     pub fn bare(name: &str) -> Self {
-        let mut world = World::new(PROGRAM, name);
+        Self::of(World::new(PROGRAM, name), name)
+    }
+
+    fn with_topics(self) -> Self {
+        let topics = self.topics();
+        self.create(&topics.iter().map(String::as_str).collect::<Vec<_>>());
+        self
+    }
+
+    fn of(mut world: World, name: &str) -> Self {
         let schema = format!("rx_{name}_{}", std::process::id()).replace('-', "_");
         let (prefix, group) = (format!("{}.", world.name), world.name.clone());
         world.set("EVENTS_TOPIC_PREFIX", &prefix);
@@ -86,8 +97,12 @@ impl Stage {
     }
 
     pub fn create(&self, topics: &[&str]) {
-        let new: Vec<_> =
-            topics.iter().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))).collect();
+        let new: Vec<_> = topics
+            .iter()
+            .map(|topic| {
+                NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", "10000000")
+            })
+            .collect();
         let made = block_on(self.world.admin().create_topics(&new, &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
     }

@@ -1,7 +1,7 @@
 //! Stories: what services may say of some subjects, with ties in time, and subjects that never arrive.
 
 use events::{CloudAttributes, Event, EventName, EventRecord, read};
-use millrace::stores::reactions::group::ReactionGroup;
+use millrace::stores::reactions::reaction_group::ReactionGroup;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
