@@ -152,6 +152,7 @@ fn the_program_starts_in_each_environment() {
         ("KAFKA_SERVICE_URI", "127.0.0.1:1"),
         ("MONGODB_URL", "mongodb://127.0.0.1:1/app"),
         ("DATABASE_CONSUMER_URL", "mysql://u:p@127.0.0.1:1/app"),
+        ("REACTIONS_DATABASE_URL", "postgresql://u:p@127.0.0.1:1/app"),
         ("REDIS_URL", "redis://127.0.0.1:1/0"),
         ("ALGOLIA_APP_ID", "APP"),
         ("ALGOLIA_API_KEY", "key"),

@@ -169,13 +169,13 @@ impl Relay {
         for (row, sent) in claim.rows.iter().zip(sent) {
             match sent.map_err(|error| (refused(&error), error)) {
                 Ok(_) => published.push(row.id.as_str()),
-                Err((Refused::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
-                Err((Refused::Topic, _)) => {
+                Err((RefusedSend::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
+                Err((RefusedSend::Topic, _)) => {
                     if memory.without_topic.insert(row.event_type.clone(), Instant::now() + WITHOUT_TOPIC).is_none() {
                         tracing::warn!(topic = row.event_type, "Events wait in the outbox: their topic does not exist");
                     }
                 }
-                Err((Refused::Now, error)) => failed = Some(error.to_string()),
+                Err((RefusedSend::Now, error)) => failed = Some(error.to_string()),
             }
         }
         memory.cursor = claim.rows.last().map_or(memory.cursor, |row| row.order_number);
@@ -245,7 +245,7 @@ fn outgoing(row: &OpenRow) -> OutgoingEvent<'_> {
 }
 
 /// Whom a refusal concerns.
-enum Refused {
+enum RefusedSend {
     /// This row, for good.
     Row,
     /// Everything of its topic.
@@ -254,18 +254,18 @@ enum Refused {
     Now,
 }
 
-fn refused(error: &ProducerError) -> Refused {
+fn refused(error: &ProducerError) -> RefusedSend {
     let ProducerError::Unacknowledged { error: KafkaError::MessageProduction(code), .. } = error else {
-        return Refused::Now;
+        return RefusedSend::Now;
     };
     match code {
         RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessage | RDKafkaErrorCode::InvalidRecord => {
-            Refused::Row
+            RefusedSend::Row
         }
         RDKafkaErrorCode::UnknownTopic
         | RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::TopicAuthorizationFailed
-        | RDKafkaErrorCode::InvalidTopic => Refused::Topic,
-        _ => Refused::Now,
+        | RDKafkaErrorCode::InvalidTopic => RefusedSend::Topic,
+        _ => RefusedSend::Now,
     }
 }

@@ -117,7 +117,7 @@ impl EventTemplate for EventsTemplate {
         let id = format!("evt_{}_{micros:x}", living.number);
         // The plan gives each event of a subject the same numbers.
         let turns = u32::from(living.revision) + u32::from(living.late);
-        (0..turns).for_each(|_| drop(rng.random::<u64>()));
+        (0..turns).for_each(|_| _ = rng.random::<u64>());
         let (name, data) = EventSubject::of(living.number).said(kind, living.number, &id, &mut rng);
         let key = key_of(name, &data);
         let payload =

@@ -14,7 +14,7 @@ const DELETED: &str = "media.deleted";
 /// 2026-03-01T00:00:00Z.
 const BEGIN_MS: i64 = 1_772_323_200_000;
 
-fn event(name: &str, id: &str, second: i64, data: &Value) -> Event {
+pub fn event(name: &str, id: &str, second: i64, data: &Value) -> Event {
     let name = EventName::find(name).unwrap();
     let payload = json!({"id": id, "version": "2.0", "timestamp": BEGIN_MS + second * 1_000, "data": data}).to_string();
     let record = EventRecord {

@@ -7,6 +7,7 @@ mod letters;
 mod model;
 mod planted;
 mod questions;
+mod rate;
 mod stage;
 mod story;
 

@@ -60,6 +60,11 @@ impl Stage {
         Self::bare(name).with_topics()
     }
 
+    /// Of another build of the program.
+    pub fn of_program(program: &'static str, name: &str) -> Self {
+        Self::of(World::new(program, name), name).with_topics()
+    }
+
     /// Nobody else uses the services meanwhile.
     pub fn alone(name: &str) -> Self {
         Self::of(World::alone(PROGRAM, name), name).with_topics()
