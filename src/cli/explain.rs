@@ -10,14 +10,15 @@ use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
 use crate::maintenance::explain::outcomes::{EventOutcome, EventSource, LoggedEvent};
 use crate::maintenance::explain::report::{Confidence, ExplainReport, StoreState};
+use crate::maintenance::explain::traced::{EventTrace, trace};
 use crate::maintenance::explain::{self, ExplainError};
 use crate::maintenance::verify::DifferenceName;
-use crate::systems;
+use crate::systems::{self, Definition};
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The document's id
+    /// The document's id; of a system without documents, an event's
     #[arg(value_name = "ID")]
     pub id: String,
     /// The system whose store is looked at
@@ -37,6 +38,9 @@ pub struct ExplainArgs {
 /// The store is not as the log says; or that it could not be told.
 pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFailure> {
     let system = systems::find(&args.system)?;
+    if !system.documents {
+        return explain_event(system, &config, &args).await;
+    }
     let style = ProgressStyle::with_template("reading the log [{bar:40}] {human_pos:>10}/{human_len}");
     let bar = ProgressBar::new(0).with_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
     let shown = bar.clone();
@@ -57,6 +61,27 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         Confidence::Right => Ok(()),
         Confidence::Wrong => Err(CommandFailure::findings(format!("{} is not as the log says", report.facts.store()))),
         Confidence::Open => Err(CommandFailure::again("it could not be told for certain")),
+    }
+}
+
+/// Of a system without documents: an event by its id.
+async fn explain_event(system: &Definition, config: &Config, args: &ExplainArgs) -> Result<(), CommandFailure> {
+    let EventTrace { records, letters, known } = trace(system, config, &args.id).await.map_err(failure)?;
+    let place = |(topic, partition, offset): &(String, i32, i64)| format!("{topic}/{partition}/{offset}");
+    if args.json {
+        let letter = |(at, consumer, why): &_| json!({"at": place(at), "consumer": consumer, "why": why});
+        let records: Vec<String> = records.iter().map(place).collect();
+        let letters: Vec<Value> = letters.iter().map(letter).collect();
+        print_json(&json!({"id": args.id, "records": records, "letters": letters, "known": known}))?;
+    } else {
+        records.iter().try_for_each(|at| print(&format!("stands at {}", place(at))))?;
+        let letter = |(at, consumer, why): &_| print(&format!("{} is a dead letter of {consumer}: {why}", place(at)));
+        letters.iter().try_for_each(letter)?;
+        known.iter().try_for_each(|line| print(line))?;
+    }
+    match records.is_empty() && known.is_empty() {
+        true => Err(CommandFailure::again("no record and no mark has this id; it may be older than both are kept")),
+        false => Ok(()),
     }
 }
 

@@ -91,6 +91,13 @@ pub struct RunArgs {
     /// Stop at the end of the log
     #[arg(long)]
     pub once: bool,
+    /// Events of reactions change the state alone: they lead to no others, and to no file that is deleted
+    #[arg(long)]
+    pub no_emit: bool,
+}
+
+fn no_emit() -> Override {
+    Override { key: "reactions.emit", flag: "--no-emit", value: "false".to_owned() }
 }
 
 impl Cli {
@@ -101,11 +108,15 @@ impl Cli {
             overrides.push(Override { key: "log.level", flag: "--log-level", value: level.clone() });
         }
         match &self.command {
-            Command::Run(args) => overrides.extend(args.store.iter().map(|store| Override {
-                key: "transactions.store",
-                flag: "--store",
-                value: store.clone(),
-            })),
+            Command::Run(args) => {
+                overrides.extend(args.store.iter().map(|store| Override {
+                    key: "transactions.store",
+                    flag: "--store",
+                    value: store.clone(),
+                }));
+                overrides.extend(args.no_emit.then(no_emit));
+            }
+            Command::Dlq(args) if args.no_emit() => overrides.push(no_emit()),
             Command::Publish(args) => overrides.extend(args.overrides()),
             Command::Backfill(_)
             | Command::Bench(_)

@@ -1,7 +1,7 @@
 //! A store as it is read back: everything it holds, tombstones too, for whoever compares it with the log.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -133,6 +133,38 @@ pub trait StoreReader: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be read or mended.
     async fn derived(&self, _mend: bool) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// Which of these events are marked as applied; `None` where a store holds no marks by which it could be told.
+    ///
+    /// # Errors
+    /// Why they cannot be looked up.
+    async fn marked(&self, _ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
+        Ok(None)
+    }
+
+    /// Marks of records before this time may have been purged, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    async fn marked_since(&self) -> Result<i64, Failure> {
+        Ok(i64::MIN)
+    }
+
+    /// What is known of an event by its id, in a sentence each; `None` where a store knows none by their ids.
+    ///
+    /// # Errors
+    /// Why it cannot be looked up.
+    async fn trace(&self, _event: &str) -> Result<Option<Vec<String>>, Failure> {
+        Ok(None)
+    }
+
+    /// What the events led to and is not done, in a sentence each.
+    ///
+    /// # Errors
+    /// Why it cannot be looked for.
+    async fn loose_ends(&self) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 

@@ -23,6 +23,7 @@ use crate::stores::reactions::{MarkReader, ReactionSink, ReactionStore, Reaction
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
+use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "reactions";
@@ -39,7 +40,7 @@ pub const DEFINITION: Definition = Definition {
     bare: None,
     documents: false,
     tuned: Config::clone,
-    walk: |_| None,
+    walk: walk::events::event,
     generator: Some(|options| Ok(Box::new(synthetic::events::records(options)?))),
     stores: |_| vec![Needed::Reactions],
     bind: bound,
@@ -83,14 +84,12 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
     let relay = (settings.relay && reactions == ReactionGroup::Subscription)
         .then(|| Relay::new(config, Outbox::new(store.postgres.clone(), &store.schema), wake.clone()));
     let relay = relay.transpose()?;
-    let files = match &settings.media {
-        Some(url) if reactions == ReactionGroup::Media && settings.emit => {
-            Some(FileWorker::new(store.clone(), MediaFiles::new(url)?, wake.clone()))
-        }
-        _ => None,
-    };
+    let media = settings.media.as_ref().filter(|_| reactions == ReactionGroup::Media).map(MediaFiles::new);
+    let media = media.transpose()?.map(Arc::new);
+    let worker = |files: &Arc<MediaFiles>| FileWorker::new(store.clone(), files.clone(), wake.clone());
+    let files = media.as_ref().filter(|_| settings.emit).map(worker);
     let sink = Arc::new(ReactionSink::new(store.clone(), reactions, emission, wake));
-    let reader = Arc::new(MarkReader::new(store.clone(), reactions.as_str()));
+    let reader = Arc::new(MarkReader::new(store.clone(), reactions, media));
     let close = closing(relay.clone(), files.clone());
     let prepare = prepare((store, relay, files), |(store, relay, files)| async move {
         store.install().await?;

@@ -5,6 +5,7 @@
 //! the decoders, not even the reader of JSON, so that a bug in one shows as a difference to the other.
 
 mod digest;
+pub mod events;
 mod json;
 mod number;
 pub mod reviews;

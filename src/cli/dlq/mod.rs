@@ -63,7 +63,16 @@ pub enum DlqCommand {
         /// Send what this file holds, in place of the payload of the letter that --at names, to the source topic
         #[arg(long, requires = "at", conflicts_with = "dry_run", value_name = "FILE")]
         payload: Option<PathBuf>,
+        /// Events of reactions change the state alone: they lead to no others, and to no file that is deleted
+        #[arg(long)]
+        no_emit: bool,
     },
+}
+
+impl DlqArgs {
+    pub(super) fn no_emit(&self) -> bool {
+        matches!(self.command, DlqCommand::Replay { no_emit: true, .. })
+    }
 }
 
 /// Which letters.
@@ -92,7 +101,7 @@ pub async fn dlq(args: DlqArgs, config: Config) -> Result<(), CommandFailure> {
         DlqCommand::List { filter, json } => causes::list(&letters(&config, &filter).await?, json),
         DlqCommand::Show { filter, payload: Some(file), .. } => mend::save(letters(&config, &filter).await?, &file),
         DlqCommand::Show { filter, limit, payload: None } => show(&letters(&config, &filter).await?, limit),
-        DlqCommand::Replay { filter, dry_run, payload } => {
+        DlqCommand::Replay { filter, dry_run, payload, no_emit: _ } => {
             let system = systems::find(&filter.system)?;
             let letters = letters(&config, &filter).await?;
             match payload {

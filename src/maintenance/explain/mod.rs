@@ -7,6 +7,7 @@
 pub mod outcomes;
 pub mod report;
 mod topic_log;
+pub mod traced;
 
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};

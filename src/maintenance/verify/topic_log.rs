@@ -9,6 +9,8 @@ use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, s
 use pipeline::system::Decoded;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::compare::LogPosition;
 use super::reading::Reading;
@@ -34,12 +36,16 @@ pub(super) struct VerifyLog {
 }
 
 impl VerifyLog {
-    /// Takes the ends of the topics.
+    /// Takes the ends of the topics. Of several topics those that do not exist hold nothing.
     pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
         blocking(VerifyError::Kafka, move || {
             let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
             let mut topics = Vec::new();
+            let several = names.len() > 1 && found.iter().any(Option::is_some);
             for (topic, name) in found.into_iter().zip(names) {
+                if topic.is_none() && several {
+                    continue;
+                }
                 let topic = topic.ok_or(VerifyError::NoTopic(name))?;
                 let ranges = ranges(&client, &topic.name)?;
                 topics.push((topic, ranges));
@@ -133,16 +139,9 @@ impl VerifyLog {
         .await
     }
 
-    /// Reads what lies in the ranges, puts what it says of documents into the buckets, and reports what is misread; gives the
-    /// number of records.
-    pub(super) async fn read(
-        &self,
-        reading: &Reading<'_>,
-        buckets: &mut Buckets,
-        report: &mut VerifyReport,
-        listener: &mut dyn Listener,
-    ) -> Result<u64, VerifyError> {
-        let (sender, mut chunks) = tokio::sync::mpsc::channel::<(u8, Vec<Record>)>(2);
+    /// Reads what lies in the ranges, some records of a topic at a time, with the number of the topic.
+    pub(super) fn chunks(&self) -> (JoinHandle<Result<(), VerifyError>>, mpsc::Receiver<(u8, Vec<Record>)>) {
+        let (sender, chunks) = mpsc::channel(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
         let fetching = tokio::task::spawn_blocking(move || {
             for (number, (topic, ranges)) in (0_u8..).zip(&topics) {
@@ -158,6 +157,19 @@ impl VerifyLog {
             }
             Ok::<_, VerifyError>(())
         });
+        (fetching, chunks)
+    }
+
+    /// Reads what lies in the ranges, puts what it says of documents into the buckets, and reports what is misread; gives the
+    /// number of records.
+    pub(super) async fn read(
+        &self,
+        reading: &Reading<'_>,
+        buckets: &mut Buckets,
+        report: &mut VerifyReport,
+        listener: &mut dyn Listener,
+    ) -> Result<u64, VerifyError> {
+        let (fetching, mut chunks) = self.chunks();
         let mut records = 0;
         while let Some((topic, chunk)) = chunks.recv().await {
             records += chunk.len() as u64;

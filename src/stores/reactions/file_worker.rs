@@ -35,7 +35,7 @@ const LAST: Duration = Duration::from_millis(1_500);
 /// Works off the list of files.
 pub struct FileWorker {
     store: ReactionStore,
-    files: MediaFiles,
+    files: Arc<MediaFiles>,
     wake: Arc<Notify>,
     stop: CancellationToken,
     started: AtomicBool,
@@ -49,7 +49,7 @@ type GoneMedia = (String, String, Option<i64>);
 
 impl FileWorker {
     /// `wake` is told when something may have been put on the list.
-    pub fn new(store: ReactionStore, files: MediaFiles, wake: Arc<Notify>) -> Arc<Self> {
+    pub fn new(store: ReactionStore, files: Arc<MediaFiles>, wake: Arc<Notify>) -> Arc<Self> {
         let (stop, started) = (CancellationToken::new(), AtomicBool::new(false));
         Arc::new(Self { store, files, wake, stop, started, running: Mutex::new(None) })
     }

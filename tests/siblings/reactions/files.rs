@@ -55,7 +55,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
     found
 }
 
-fn put(folder: &Path, keys: &[&str]) {
+pub fn put(folder: &Path, keys: &[&str]) {
     for key in keys {
         let path = folder.join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -55,6 +55,7 @@ fn comes_to_the_same(stage: &mut Stage, seed: u64) {
     assert!(again.values().all(|summary| summary["applied"] == 0), "{again:?}");
     stage.compare(&model, "the whole log again");
     assert_emitted_once(stage, &events, &model);
+    stage.assert_verified();
 }
 
 const OPEN: &str = "SELECT id FROM SCHEMA.outbox WHERE published_at IS NULL";

@@ -118,6 +118,9 @@ fn what_cannot_be_applied_is_one_letter_and_the_rest_goes_on() {
     assert_eq!(stage.ask("SELECT price::text FROM SCHEMA.tier_prices"), ["0.000000000000000001"]);
     assert_eq!(stage.ask("SELECT object_key FROM SCHEMA.media_keys"), ["a b/ü.jpg"]);
     assert_eq!(stage.ask("SELECT (status).value FROM SCHEMA.subscriptions"), ["active"]);
+    // What the outbox said is read, too.
+    stage.run_once();
+    stage.assert_verified();
     assert_eq!(
         stage.ask("SELECT post_id FROM SCHEMA.posts WHERE created_at IS NOT NULL"),
         ["'); DROP TABLE posts; --"]

@@ -10,6 +10,7 @@ mod questions;
 mod rate;
 mod stage;
 mod story;
+mod verified;
 
 use std::collections::BTreeSet;
 

@@ -163,6 +163,19 @@ impl Stage {
         Running::start(self.world.command(&["run", "reactions"]))
     }
 
+    /// What `verify` finds, and its exit code.
+    pub fn verify(&self, args: &[&str]) -> (Vec<Value>, i32) {
+        let output = self.world.output(&[&["verify", "reactions", "--json"], args].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let found = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let found = found.filter(|line| line.get("finding").is_some()).collect();
+        (found, output.status.code().unwrap())
+    }
+
+    pub fn assert_verified(&self) {
+        assert_eq!(self.verify(&[]), (Vec::new(), 0));
+    }
+
     pub fn compare(&self, model: &Model, at: &str) {
         block_on(compare(&self.schema, model, at));
     }
