@@ -66,10 +66,10 @@ const NOT_PLANTED: [&str; 8] = [
 
 #[test]
 fn every_secret_of_the_table_is_planted_or_said_not_to_be() {
-    let planted = settings(false).into_iter().filter(|(_, value)| value.contains("planted")).map(|(name, _)| name);
-    let known: BTreeSet<&str> = planted.chain(NOT_PLANTED).collect();
+    let planted: BTreeSet<&str> =
+        settings(false).into_iter().filter(|(_, value)| value.contains("planted")).map(|(name, _)| name).collect();
     let secrets = VARIABLES.iter().filter(|variable| variable.secret).map(|variable| variable.name());
-    assert_eq!(known, secrets.collect());
+    assert_eq!(secrets.filter(|name| !planted.contains(name)).collect::<Vec<_>>(), NOT_PLANTED);
 }
 
 /// The world with these settings; with `files` the secrets come from files.
