@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use pipeline::Tally;
 use pipeline::sink::Order;
-use serde_json::{Value, json};
+use pipeline::{Outcome, Tally};
+use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandFailure;
-use super::run::outcomes;
 use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
@@ -269,4 +268,9 @@ fn failure(system: &str, error: &ConsumerError) -> CommandFailure {
         ConsumerError::Feed(FeedError::Fatal(_) | FeedError::Stuck(..)) => CommandFailure::again(message),
         _ => CommandFailure::internal(message),
     }
+}
+
+/// The counts of the outcomes by their names.
+pub(super) fn outcomes(tally: Tally) -> Map<String, Value> {
+    Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())).collect()
 }

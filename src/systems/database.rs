@@ -110,7 +110,7 @@ fn closing(
 
 /// Reads operations.
 #[derive(Clone)]
-pub struct DatabaseSystem {
+struct DatabaseSystem {
     keys: Arc<OperationKeys>,
     ladder: Ladder,
     results: Option<Arc<OperationResults>>,

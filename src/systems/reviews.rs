@@ -18,7 +18,7 @@ use crate::systems::definition::{ConsumerGroup, Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.
-pub const NAME: &str = "reviews";
+pub const NAME: &str = ratings::READS;
 
 static VERSIONS: Collection = Collection {
     name: "algoliaReviews",
@@ -38,7 +38,7 @@ static KEPT: IndexSpec = IndexSpec {
 
 /// Reads reviews and makes objects of them.
 #[derive(Clone, Debug)]
-pub struct Reviews;
+struct Reviews;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {

@@ -41,7 +41,7 @@ static KEPT: IndexSpec = IndexSpec {
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]
-pub struct TransactionsAlgolia;
+struct TransactionsAlgolia;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {

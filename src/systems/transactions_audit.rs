@@ -69,7 +69,7 @@ fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
 
 /// Reads transaction events and keeps them as they are.
 #[derive(Clone, Debug)]
-pub struct Audit;
+struct Audit;
 
 impl System for Audit {
     type Event<'r> = (TransactionEvent<'r>, &'r Record);

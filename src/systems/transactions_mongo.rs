@@ -36,7 +36,7 @@ const PEOPLE: People = People { field: "user_id", erased: None };
 
 /// Reads transaction events and makes documents of them.
 #[derive(Clone, Debug)]
-pub struct TransactionsMongo;
+struct TransactionsMongo;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {

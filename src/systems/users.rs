@@ -82,7 +82,7 @@ const PEOPLE: People = People { field: "clerkId", erased: Some(clerk::erased) };
 
 /// Reads Clerk's events and makes documents of them.
 #[derive(Clone, Debug)]
-pub struct Users {
+struct Users {
     /// Whether what is deleted keeps ids, times and its version alone.
     erase_deleted: bool,
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::assignment::Assignment;
 use super::commit::Committer;
-use super::consumer::{FeedError, FeedOptions, consumer_config, take};
+use super::consumer::{FeedError, FeedOptions, consumer_config};
 use super::context::FeedContext;
 use super::ends::Goal;
 use super::losses::Losses;
@@ -27,6 +27,7 @@ use super::monitor::Monitor;
 use super::starts::{Late, Opening};
 use super::state::StateTopic;
 use super::stuck::Remedy;
+use super::take::take;
 use crate::engine::batcher::{Batch, Batcher};
 use crate::feed::Intake;
 use crate::state::{Loss, LossBook, LossKey};

@@ -1,4 +1,4 @@
-//! What a batch leaves to the park, and a run of what is there: it goes the way of a batch, and what may still pass later stays.
+//! A run of what is in the park: it goes the way of a batch, and what may still pass later stays.
 //!
 //! A run owns its records until it ends, and waits for what a batch waits for, but for other batches: nothing else that is on
 //! its way holds one of its keys. It guarantees that a record is only tried when those before it on its keys have their
@@ -7,56 +7,14 @@
 use rustc_hash::FxHashSet;
 
 use crate::binding::DecodedBatch;
-use crate::engine::batch::{BatchContext, BatchItem, items, register, send_dead_letters, set, succeeded, waves, write};
-use crate::engine::batcher::{Batch, Span};
+use crate::engine::batch::{send_dead_letters, write};
+use crate::engine::batch_item::{BatchContext, BatchItem, items, register, set, succeeded, waves};
+use crate::engine::batcher::Batch;
 use crate::engine::inflight::InFlight;
 use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
 use crate::park::Park;
-use crate::record::Record;
-
-fn keys_of(events: &dyn DecodedBatch<'_>, record: usize) -> Vec<String> {
-    let mut keys = Vec::new();
-    events.keys(record, &mut |key| keys.push(key.to_owned()));
-    keys
-}
-
-/// What stands for a record where it may wait: its span, and itself.
-fn place<'b>(batch: &'b Batch, item: &BatchItem<'_, '_>) -> Option<(&'b Span, &'b Record)> {
-    Some((batch.spans.get(item.candidate.span)?, batch.records.get(item.record)?))
-}
-
-/// Whether a record has to wait behind one of its keys that waits, and was left there.
-pub(crate) fn queued(
-    cx: &BatchContext,
-    batch: &Batch,
-    events: &dyn DecodedBatch<'_>,
-    item: &BatchItem<'_, '_>,
-) -> bool {
-    let (Some(park), Some((span, record))) = (&cx.park, place(batch, item)) else { return false };
-    park.queue(span, record, || keys_of(events, item.record))
-}
-
-/// Parks what may pass later, and what stands behind it.
-pub(crate) fn leave(
-    cx: &BatchContext,
-    batch: &Batch,
-    events: &dyn DecodedBatch<'_>,
-    fresh: &[&BatchItem<'_, '_>],
-    results: &mut [RecordResult],
-) {
-    let Some(park) = &cx.park else { return };
-    for item in fresh {
-        let why = match results.get(item.record) {
-            Some(RecordResult::Later(why)) => Some(why),
-            Some(RecordResult::Behind) => None,
-            _ => continue,
-        };
-        let Some((span, record)) = place(batch, item) else { continue };
-        let parked = park.park(span, record, &keys_of(events, item.record), why);
-        set(results, item.record, if parked { RecordResult::Parked } else { RecordResult::Abandoned });
-    }
-}
+use crate::park::entrance::keys_of;
 
 /// Tries what is due of a partition. Gives the counts of what does not wait any more.
 pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batch) -> Tally {

@@ -113,7 +113,7 @@ impl Lane {
     }
 
     /// Whether a record before this offset waits for a key of which that holds.
-    pub fn holds_before(&self, offset: i64, key: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn holds_before(&self, offset: i64, key: impl Fn(&str) -> bool) -> bool {
         self.parked.range(..offset).any(|(_, parked)| parked.keys.iter().any(|one| key(one)))
     }
 

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::PaceArgs;
 use crate::cli::CommandFailure;
-use crate::cli::run::outcomes;
+use crate::cli::members::outcomes;
 use crate::config::{Config, Http};
 use crate::maintenance::backfill::BackfillProgress;
 use crate::maintenance::live_lag::{LagBounds, watch_lag};

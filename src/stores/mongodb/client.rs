@@ -15,8 +15,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::document::Collection;
-use super::errors::{judge, judge_code};
-use super::sink;
+use super::errors::{judge, judge_code, write_errors};
 use crate::config::{Config, Mongodb};
 use crate::stores::target::SetupError;
 
@@ -141,7 +140,7 @@ impl Mongo {
     /// As [`Mongo::write`], for writes none of which may fail alone.
     pub(crate) async fn write_all(&self, command: Document) -> Result<Document, Failure> {
         let answer = self.write(command).await?;
-        let code = sink::errors(&answer).next().map(|error| number(error, "code"));
+        let code = write_errors(&answer).next().map(|error| number(error, "code"));
         match code {
             Some(DUPLICATE_KEY) => Err(Failure::unavailable("others write the same document")),
             Some(code) => Err(judge_code(i32::try_from(code).unwrap_or_default(), self.address())),

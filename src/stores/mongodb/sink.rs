@@ -12,7 +12,7 @@ use pipeline::mutant;
 use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
 use super::document::VERSION;
-use super::errors::judge_write;
+use super::errors::{judge_write, write_errors};
 use super::{Collection, DUPLICATE_KEY, Mongo, Upsert, number};
 
 /// Updates in one command; the server takes 100,000.
@@ -58,7 +58,7 @@ impl MongoSink {
         let command = doc! {"update": collection.name, "updates": updates, "ordered": false};
         let answer = self.mongo.write(command).await?;
         let mut objected: Vec<(usize, &Upsert, &Document)> = Vec::new();
-        for error in errors(&answer) {
+        for error in write_errors(&answer) {
             let item = usize::try_from(number(error, "index")).ok().and_then(|index| open.get(index).copied());
             // An answer that names none of our writes cannot be believed.
             let (place, write) = item.ok_or_else(|| Failure::broken("MongoDB named a write that was not sent"))?;
@@ -122,19 +122,13 @@ impl MongoSink {
         let nothing = doc! {"q": {collection.key: id, VERSION: PROBE}, "u": {"$set": {VERSION: 0_i64}}};
         let command = doc! {"update": collection.name, "updates": [nothing], "ordered": false};
         let answer = self.mongo.write(command).await?;
-        let verdict = errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
+        let verdict = write_errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
         match verdict {
             Some(Verdict::Retry(failure)) => Err(failure),
             Some(Verdict::Reject(reject)) => Err(Failure::misconfigured(reject.why)),
             _ => Ok(()),
         }
     }
-}
-
-/// Of single writes.
-pub(crate) fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
-    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(Bson::as_document)
 }
 
 /// Whether the server says that it was another index than that of our key; older ones do not say.

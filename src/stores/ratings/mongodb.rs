@@ -8,7 +8,7 @@ use mongodb::options::FindOptions;
 use pipeline::sink::{Failure, FailureKind, Verdict, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
-use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, errors, judge_write, number};
+use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, judge_write, number, write_errors};
 
 /// Whom a contribution counts for.
 pub const SUBJECT: &str = "creatorId";
@@ -42,7 +42,7 @@ impl MongoRatings {
     /// The writes of a command that their documents refuse, by their place.
     fn refused(&self, answer: &Document) -> Result<HashMap<usize, Why>, Failure> {
         let mut refused = HashMap::new();
-        for error in errors(answer) {
+        for error in write_errors(answer) {
             let place = usize::try_from(number(error, "index"));
             let place = place.map_err(|_| Failure::broken("MongoDB named a write that was not sent"))?;
             let why = match (number(error, "code"), judge_write(error, self.mongo.address())) {
@@ -109,7 +109,7 @@ impl Ratings for MongoRatings {
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
         let is_taken = |error: &Document| number(error, "code") == DUPLICATE_KEY;
         let mut answer = self.mongo.write(command.clone()).await?;
-        if errors(&answer).any(is_taken) {
+        if write_errors(&answer).any(is_taken) {
             // Whoever lost a race to insert finds the subject now; who does not is up against another index.
             answer = self.mongo.write(command).await?;
         }
