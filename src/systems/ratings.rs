@@ -57,7 +57,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
 /// What deletes a review.
@@ -65,7 +65,7 @@ pub(super) fn deletion(id: &str, time: &str) -> serde_json::Value {
     json!({"type": "review.deleted", "timestamp": time, "data": {"id": id}})
 }
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
     let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);

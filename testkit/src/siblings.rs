@@ -146,7 +146,7 @@ impl Siblings {
     }
 
     /// `verify` finds nothing.
-    pub fn verified(&self, system: &str) {
+    pub fn assert_verified(&self, system: &str) {
         let output = self.world.output(&["verify", system, "--json"]);
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
@@ -163,7 +163,7 @@ impl Siblings {
         (found, output.status.code())
     }
 
-    pub fn explained(&self, system: &str, id: &str) -> Value {
+    pub fn explain(&self, system: &str, id: &str) -> Value {
         printed(&self.world.output(&["explain", id, "--system", system, "--json"]))
     }
 
@@ -187,7 +187,7 @@ impl Siblings {
     }
 
     pub fn objects(&self, index: &str) -> BTreeMap<String, Value> {
-        self.algolia.settled();
+        self.algolia.await_settled();
         self.algolia.objects(index)
     }
 }

@@ -174,7 +174,7 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
     assert_gone("after a late event");
     // From the start once more: the log still has everything.
     for system in WITH_DOCUMENTS.iter() {
-        siblings.verified(system);
+        siblings.assert_verified(system);
         siblings.reset(system);
     }
     siblings.run_once(&WITH_DOCUMENTS);
@@ -182,7 +182,7 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
     let repaired = siblings.world.output(&["verify", "transactions", "--repair"]);
     assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stdout));
     for system in WITH_DOCUMENTS.iter() {
-        siblings.verified(system);
+        siblings.assert_verified(system);
     }
     // The letters of a redelivery hold what the log holds, and go as well.
     erased(&siblings, &["--yes"]);

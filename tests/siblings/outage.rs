@@ -46,7 +46,7 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
     let objects = siblings.objects("reviews");
     assert_eq!(objects.len(), expected.reviews.values().filter(|review| !review.deleted).count());
     for system in WITHOUT_AUDIT.iter() {
-        siblings.verified(system);
+        siblings.assert_verified(system);
     }
     let letters = |system: &str, poison: u64| {
         let letters = siblings.letters(system) as u64;
@@ -111,5 +111,5 @@ fn answers_that_are_lost_lose_nothing() {
     assert_eq!(siblings.objects("reviews").len(), expected.reviews.values().filter(|one| !one.deleted).count());
     let versions: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
     assert_eq!(versions.len(), expected.reviews.len());
-    siblings.verified("reviews");
+    siblings.assert_verified("reviews");
 }

@@ -197,7 +197,7 @@ fn all_stores_agree_on_odd_payloads() {
             assert_held(case, &source_of(&siblings.world.name, case.id), document);
         }
     }
-    OF_TRANSACTIONS.iter().for_each(|system| siblings.verified(system));
+    OF_TRANSACTIONS.iter().for_each(|system| siblings.assert_verified(system));
 }
 
 /// The key of a letter and its class.

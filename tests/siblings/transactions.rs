@@ -23,7 +23,7 @@ fn the_projections_are_as_the_model_says_and_a_replay_changes_no_object() {
     for system in both.iter().copied() {
         assert_eq!(summaries[system]["records"], options.counts().unwrap().records());
         assert_eq!(summaries[system]["dead_lettered"], 0, "the primary buries what is no event");
-        siblings.verified(system);
+        siblings.assert_verified(system);
     }
     let before = siblings.objects("transactions");
     for system in both.iter().copied() {
@@ -32,7 +32,7 @@ fn the_projections_are_as_the_model_says_and_a_replay_changes_no_object() {
     siblings.run_once(&both);
     assert!(siblings.objects("transactions") == before, "a replay changes no object");
     assert_projected(&siblings, &expected);
-    both.iter().for_each(|system| siblings.verified(system));
+    both.iter().for_each(|system| siblings.assert_verified(system));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn explain_shows_what_the_projections_hold() {
     assert_eq!(summaries.len(), 3, "{summaries:?}");
     let expected = options.expected().unwrap();
     let (id, _) = expected.iter().find(|(_, expected)| !expected.deleted).unwrap();
-    let story = siblings.explained("transactions", id).to_string();
+    let story = siblings.explain("transactions", id).to_string();
     for system in in_siblings() {
         assert!(story.contains(system), "{story}");
     }

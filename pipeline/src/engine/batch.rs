@@ -12,13 +12,13 @@ use tokio::sync::oneshot;
 use crate::binding::{DecodedBatch, Enriched};
 use crate::dead_letters::DeadLetter;
 use crate::dedupe::Candidate;
-use crate::engine::batch_item::{BatchContext, BatchItem, copied, items, register, set, succeeded, waves};
+use crate::engine::batch_item::{BatchContext, BatchItem, has_succeeded, is_copy, items, register, set_result, waves};
 use crate::engine::batcher::{Batch, Span};
 use crate::engine::inflight::WriteSlot;
 use crate::mutant;
 use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
-use crate::park::entrance::{leave, queued};
+use crate::park::entrance::{leave, queue};
 use crate::record::Record;
 use crate::sink::{Failure, Reject};
 use crate::write::WriteOrigin;
@@ -47,9 +47,9 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
             if *copy || cx.dedupe.contains(spans, &item.candidate) {
-                set(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
-            } else if queued(cx, batch, &*events, item) {
-                set(&mut results, item.record, RecordResult::Parked);
+                set_result(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
+            } else if queue(cx, batch, &*events, item) {
+                set_result(&mut results, item.record, RecordResult::Parked);
             } else {
                 fresh.push(item);
             }
@@ -62,13 +62,13 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         leave(cx, batch, &*events, &fresh, &mut results);
         cx.dedupe.insert_local(
             spans,
-            fresh.iter().filter(|item| succeeded(&results, item.record)).map(|item| &item.candidate),
+            fresh.iter().filter(|item| has_succeeded(&results, item.record)).map(|item| &item.candidate),
         );
     }
 
     send_dead_letters(cx, seq, batch, &mut results).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
-    let known = items.iter().filter(|item| succeeded(&results, item.record) || copied(&results, item.record));
+    let known = items.iter().filter(|item| has_succeeded(&results, item.record) || is_copy(&results, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     (tally(&results), results.iter().filter(|result| matches!(result, RecordResult::Parked)).count())
@@ -97,7 +97,7 @@ pub(crate) async fn write<'r>(
     let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
     let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
     for (record, reject) in rejected {
-        set(results, record, RecordResult::rejected(reject));
+        set_result(results, record, RecordResult::rejected(reject));
     }
     // Both are in the order of the records.
     let mut items = fresh.iter();
@@ -106,7 +106,7 @@ pub(crate) async fn write<'r>(
     let sources: Vec<WriteOrigin> = records.iter().filter_map(source_of).map(source).collect();
     let written = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources, cx.park.as_ref()).await;
     for (record, result) in records.into_iter().zip(written) {
-        set(results, record, result);
+        set_result(results, record, result);
     }
 }
 
@@ -149,10 +149,10 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
                 Ok(()) => {
                     count_letter(letter);
                     cx.binding.on_letter(letter.record, &letter.reject);
-                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
+                    set_result(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(_) if mutant!(LettersNotAwaited) => {
-                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
+                    set_result(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(failure) => open = Some(failure),
             }

@@ -55,13 +55,13 @@ pub(crate) fn register<'a, 'r>(
     in_flight.register(seq, apart, items.iter().map(keys))
 }
 
-pub(crate) fn set(results: &mut [RecordResult], record: usize, result: RecordResult) {
+pub(crate) fn set_result(results: &mut [RecordResult], record: usize, result: RecordResult) {
     if let Some(slot) = results.get_mut(record) {
         *slot = result;
     }
 }
 
-pub(crate) fn succeeded(results: &[RecordResult], record: usize) -> bool {
+pub(crate) fn has_succeeded(results: &[RecordResult], record: usize) -> bool {
     match results.get(record) {
         Some(RecordResult::Ended(Outcome::Applied | Outcome::Superseded)) => true,
         Some(RecordResult::Ended(Outcome::DeadLettered) | RecordResult::Rejected { .. }) => mutant!(DeadRemembered),
@@ -69,7 +69,7 @@ pub(crate) fn succeeded(results: &[RecordResult], record: usize) -> bool {
     }
 }
 
-pub(crate) fn copied(results: &[RecordResult], record: usize) -> bool {
+pub(crate) fn is_copy(results: &[RecordResult], record: usize) -> bool {
     matches!(results.get(record), Some(RecordResult::Ended(Outcome::Duplicate)))
 }
 

@@ -17,10 +17,10 @@ pub(super) fn record_of(message: &BorrowedMessage<'_>, at: TopicPartition) -> Re
         },
         key: message.key().map(Bytes::copy_from_slice),
         payload: message.payload().map(Bytes::copy_from_slice),
-        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
+        headers: message.headers().map(|headers| headers.iter().map(copy_header).collect()).unwrap_or_default(),
     }
 }
 
-fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
+fn copy_header(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
     Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
 }

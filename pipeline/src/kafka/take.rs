@@ -22,7 +22,7 @@ pub(super) fn take(
     let topic = topics.iter().find(|topic| &***topic == message.topic())?;
     // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
     let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
-    held.polled(message.offset(), message.offset() + 1);
+    held.note_poll(message.offset(), message.offset() + 1);
     let record = record_of(message, held.at.clone());
     if record.time_ms().is_none() {
         monitor.timeless(&record.at.topic);

@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 
 use crate::binding::DecodedBatch;
 use crate::engine::batch::{send_dead_letters, write};
-use crate::engine::batch_item::{BatchContext, BatchItem, items, register, set, succeeded, waves};
+use crate::engine::batch_item::{BatchContext, BatchItem, has_succeeded, items, register, set_result, waves};
 use crate::engine::batcher::Batch;
 use crate::engine::inflight::InFlight;
 use crate::offsets::offset_tracker::Seq;
@@ -32,7 +32,7 @@ pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batc
             if keys.iter().any(|key| stopped.contains(key)) {
                 stopped.extend(keys);
             } else if cx.dedupe.contains(spans, &item.candidate) {
-                set(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
+                set_result(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
             } else {
                 fresh.push(item);
             }
@@ -40,14 +40,14 @@ pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batc
         write(cx, seq, spans, &*events, &fresh, &mut results).await;
         cx.dedupe.insert_local(
             spans,
-            fresh.iter().filter(|item| succeeded(&results, item.record)).map(|item| &item.candidate),
+            fresh.iter().filter(|item| has_succeeded(&results, item.record)).map(|item| &item.candidate),
         );
         for item in fresh {
             judge(park, batch, &*events, item, &mut results, &mut stopped);
         }
     }
     send_dead_letters(cx, seq, batch, &mut results).await;
-    let known = items.iter().filter(|item| succeeded(&results, item.record));
+    let known = items.iter().filter(|item| has_succeeded(&results, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     end(park, batch, &results)
 }
@@ -66,7 +66,7 @@ fn judge(
     };
     match result {
         RecordResult::Ended(_) => return,
-        RecordResult::Later(_) => park.tried(span, item.candidate.offset),
+        RecordResult::Later(_) => park.note_try(span, item.candidate.offset),
         RecordResult::Rejected { reject, attempts } => {
             *attempts += park.gave_up(span, item.candidate.offset, reject.class.clone());
         }

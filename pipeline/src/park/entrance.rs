@@ -1,7 +1,7 @@
 //! What a batch leaves to the park.
 
 use crate::binding::DecodedBatch;
-use crate::engine::batch_item::{BatchContext, BatchItem, set};
+use crate::engine::batch_item::{BatchContext, BatchItem, set_result};
 use crate::engine::batcher::{Batch, Span};
 use crate::outcome::RecordResult;
 use crate::record::Record;
@@ -19,12 +19,7 @@ fn place<'b>(batch: &'b Batch, item: &BatchItem<'_, '_>) -> Option<(&'b Span, &'
 }
 
 /// Whether a record has to wait behind one of its keys that waits, and was left there.
-pub(crate) fn queued(
-    cx: &BatchContext,
-    batch: &Batch,
-    events: &dyn DecodedBatch<'_>,
-    item: &BatchItem<'_, '_>,
-) -> bool {
+pub(crate) fn queue(cx: &BatchContext, batch: &Batch, events: &dyn DecodedBatch<'_>, item: &BatchItem<'_, '_>) -> bool {
     let (Some(park), Some((span, record))) = (&cx.park, place(batch, item)) else { return false };
     park.queue(span, record, || keys_of(events, item.record))
 }
@@ -46,6 +41,6 @@ pub(crate) fn leave(
         };
         let Some((span, record)) = place(batch, item) else { continue };
         let parked = park.park(span, record, &keys_of(events, item.record), why);
-        set(results, item.record, if parked { RecordResult::Parked } else { RecordResult::Abandoned });
+        set_result(results, item.record, if parked { RecordResult::Parked } else { RecordResult::Abandoned });
     }
 }

@@ -192,7 +192,7 @@ impl Lane {
     }
 
     /// Notes that a record of the run was tried once more, and may pass later.
-    pub fn tried(&mut self, offset: i64, now: Instant, ladder: &Ladder) {
+    pub fn note_try(&mut self, offset: i64, now: Instant, ladder: &Ladder) {
         if let Some(parked) = self.parked.get_mut(&offset) {
             parked.tries += 1;
             parked.due = now + ladder.pause(parked.tries).unwrap_or_default();

@@ -39,7 +39,7 @@ pub(super) struct SteeringHandles {
 ///
 /// # Errors
 /// When signals cannot be heard, or the address of the HTTP server is taken.
-pub(super) async fn steered(
+pub(super) async fn steer(
     args: &PaceArgs,
     config: &Config,
     setup: &Setup,

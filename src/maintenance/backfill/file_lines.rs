@@ -69,7 +69,7 @@ impl Items for FileLines<'_> {
         let reject = |class: &'static str, why: String| Ok(Some(Item::Reject(number, Reject::new(class, why))));
         let too_long = || reject("line_too_long", format!("the line is longer than {LONGEST_LINE} bytes"));
         let cut = || reject("cut_line", "the source ends in the middle of this line".to_owned());
-        let Some(line) = self.line()? else { return self.unchanged().map(|()| None) };
+        let Some(line) = self.line()? else { return self.check_unchanged().map(|()| None) };
         let (mut text, whole) = match line {
             Line::TooLong => return too_long(),
             Line::Whole(text) => (text, true),
@@ -122,7 +122,7 @@ impl FileLines<'_> {
     }
 
     /// Whether the file is still the one that was looked at first, and stands where it stood.
-    fn unchanged(&mut self) -> Result<(), PartError> {
+    fn check_unchanged(&mut self) -> Result<(), PartError> {
         let (Some(file), Some(path)) = (&mut self.file, &self.part.path) else { return Ok(()) };
         let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {
             (SourceIdentity::File { size, modified, .. }, Ok(found)) => {

@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::compression::{Compression, Stream, decompressed};
+use super::compression::{Compression, Stream, decompress};
 use super::csv_table::{CsvHeader, looks_like_table};
 use super::lines::{Line, LinePosition, LineReader};
 use super::parts::{Item, SourceIdentity};
@@ -137,7 +137,7 @@ impl LinesPart {
         let identity = identity_of(&mut file).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
         let format = |error| SourceError::Format(shown.clone(), error);
-        let (compression, mut stream) = decompressed(Box::new(BufReader::new(file))).map_err(|error| {
+        let (compression, mut stream) = decompress(Box::new(BufReader::new(file))).map_err(|error| {
             let short = error.kind() == ErrorKind::UnexpectedEof;
             format(if short { io::Error::other("it ends before its first line") } else { error })
         })?;
@@ -191,16 +191,16 @@ impl LinesPart {
         read: Arc<AtomicU64>,
     ) -> io::Result<(Compression, Stream, Option<File>)> {
         let Some(path) = &self.path else {
-            let (compression, stream) = decompressed(counted(io::stdin(), read))?;
+            let (compression, stream) = decompress(count_bytes(io::stdin(), read))?;
             return Ok((compression, stream, None));
         };
         let file = File::open(path)?;
         let (kept, mut again) = (file.try_clone()?, file.try_clone()?);
-        let (compression, mut stream) = decompressed(counted(file, read.clone()))?;
+        let (compression, mut stream) = decompress(count_bytes(file, read.clone()))?;
         if compression == Compression::Plain && from.byte > 0 {
             again.seek(SeekFrom::Start(from.byte))?;
             read.fetch_add(from.byte, Ordering::Relaxed);
-            return Ok((compression, counted(again, read), Some(kept)));
+            return Ok((compression, count_bytes(again, read), Some(kept)));
         }
         // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
         let skipped = io::copy(&mut (&mut stream).take(from.byte), &mut io::sink())?;
@@ -263,6 +263,6 @@ impl<R: Read> Read for CountedBytes<R> {
     }
 }
 
-fn counted(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
+fn count_bytes(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
     Box::new(BufReader::with_capacity(BUFFER, CountedBytes(reader, read)))
 }

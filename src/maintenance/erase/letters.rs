@@ -54,7 +54,7 @@ pub struct LettersErased {
 struct Acknowledged(Mutex<Option<KafkaError>>);
 
 impl Acknowledged {
-    fn failed(&self) -> Option<KafkaError> {
+    fn failure(&self) -> Option<KafkaError> {
         self.0.lock().clone()
     }
 }
@@ -139,7 +139,7 @@ fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLe
         }
     })?;
     producer.flush(BROKERS)?;
-    match refused.or_else(|| producer.context().failed()) {
+    match refused.or_else(|| producer.context().failure()) {
         Some(error) => Err(error),
         None => Ok(others),
     }

@@ -90,14 +90,14 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
         }
         for (system, setup) in &named {
             let work = Work { system, setup, config, person, dry_run };
-            match work.named(&mut ids).await {
+            match work.erase_named(&mut ids).await {
                 Ok(Some(erased)) => report.stores.push(erased),
                 Ok(None) => nameless.push(work),
                 Err(why) => report.failed.push(format!("{} ({}): {why}", system.name, setup.bound.reader.name())),
             }
         }
         for work in nameless {
-            match work.of_ids(&ids).await {
+            match work.erase_ids(&ids).await {
                 Ok(erased) => report.stores.push(erased),
                 Err(why) => {
                     report.failed.push(format!("{} ({}): {why}", work.system.name, work.setup.bound.reader.name()))
@@ -125,7 +125,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Erases what the store says is the person's; `None` where it cannot say.
-    async fn named(&self, ids: &mut BTreeSet<String>) -> Result<Option<StoreErased>, EraseError> {
+    async fn erase_named(&self, ids: &mut BTreeSet<String>) -> Result<Option<StoreErased>, EraseError> {
         let reader = &self.setup.bound.reader;
         if !self.dry_run {
             (self.setup.bound.prepare)().await?;
@@ -142,7 +142,7 @@ impl Work<'_> {
                 // Without such an event they are emptied in their place.
                 documents = self.system.deletion.map_or(0, |_| living.len() as u64);
             } else {
-                documents += self.deleted(&living).await?;
+                documents += self.delete(&living).await?;
             }
             emptied += reader.forget(self.person, &gone, self.dry_run).await?;
             if self.dry_run || found.is_empty() {
@@ -159,7 +159,7 @@ impl Work<'_> {
     }
 
     /// Erases these documents, of which another store says that they are the person's.
-    async fn of_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, EraseError> {
+    async fn erase_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, EraseError> {
         let ids: Vec<String> = ids.iter().cloned().collect();
         let found = self.setup.bound.reader.find(&ids).await?;
         let seen = |(id, found): (&String, &Option<StoredDocument>)| {
@@ -170,7 +170,7 @@ impl Work<'_> {
             ids.iter().zip(&found).filter_map(seen).filter(|seen| !seen.deleted).collect();
         let documents = match self.dry_run {
             true => living.len() as u64,
-            false => self.deleted(&living.iter().collect::<Vec<_>>()).await?,
+            false => self.delete(&living.iter().collect::<Vec<_>>()).await?,
         };
         Ok(self.erased(documents, 0))
     }
@@ -181,7 +181,7 @@ impl Work<'_> {
 
     /// Deletes these documents by events of the times of their versions; gives how many were. A system without such events
     /// does it in [`crate::stores::reader::StoreReader::forget`].
-    async fn deleted(&self, seen: &[&ObservedVersion]) -> Result<u64, EraseError> {
+    async fn delete(&self, seen: &[&ObservedVersion]) -> Result<u64, EraseError> {
         let Some(deletion) = self.system.deletion else { return Ok(0) };
         let event = |(offset, seen): (i64, &&ObservedVersion)| {
             let time = DateTime::from_timestamp_micros((self.system.versions.micros)(seen.version))?;

@@ -157,7 +157,7 @@ impl Mongo {
     ) -> Result<Vec<Document>, Failure> {
         let found = self.database().await?.collection::<Document>(collection);
         let cursor = self.within(found.find(filter).with_options(options).into_future()).await?;
-        self.drained(cursor).await
+        self.drain(cursor).await
     }
 
     /// Everything that a pipeline gives; a large one may use the server's disk.
@@ -168,7 +168,7 @@ impl Mongo {
     ) -> Result<Vec<Document>, Failure> {
         let documents = self.database().await?.collection::<Document>(collection);
         let cursor = self.within(documents.aggregate(stages).allow_disk_use(true).into_future()).await?;
-        self.drained(cursor).await
+        self.drain(cursor).await
     }
 
     pub(crate) async fn database(&self) -> Result<&Database, Failure> {
@@ -193,7 +193,7 @@ impl Mongo {
     }
 
     /// Everything that a cursor gives.
-    pub(crate) async fn drained(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
+    pub(crate) async fn drain(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
         let mut documents = Vec::new();
         while self.within(cursor.advance()).await? {
             documents.push(self.current(&cursor)?);

@@ -65,7 +65,7 @@ impl MongoSink {
             if number(error, "code") == DUPLICATE_KEY {
                 objected.push((place, write, error));
             } else {
-                set(verdicts, place, judge_write(error, self.mongo.address()));
+                set_verdict(verdicts, place, judge_write(error, self.mongo.address()));
             }
         }
         if objected.is_empty() {
@@ -76,10 +76,10 @@ impl MongoSink {
         let mut again = Vec::new();
         for (place, write, error) in objected {
             match held.get(&write.id) {
-                Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
+                Some(held) if self.beats(*held, write.version) => set_verdict(verdicts, place, Verdict::Superseded),
                 // What is taken over a version that was read may have lost to somebody twice.
                 _ if is_others(error, collection) || (last && write.held.is_none()) => {
-                    set(verdicts, place, Verdict::Conflict(taken(collection, error, self.hint)));
+                    set_verdict(verdicts, place, Verdict::Conflict(reject_taken(collection, error, self.hint)));
                 }
                 _ => again.push((place, write)),
             }
@@ -137,7 +137,7 @@ fn is_others(error: &Document, collection: &Collection) -> bool {
 }
 
 /// Names the index and its fields, as far as the server does, and no values.
-fn taken(collection: &Collection, error: &Document, hint: Option<&str>) -> Reject {
+fn reject_taken(collection: &Collection, error: &Document, hint: Option<&str>) -> Reject {
     let fields: Vec<&str> =
         error.get_document("keyPattern").map(|key| key.keys().map(String::as_str).collect()).unwrap_or_default();
     // The rest of the text quotes values.
@@ -161,7 +161,7 @@ fn too_large() -> Reject {
     Reject::new("document_too_large", "MongoDB takes documents of at most 16 MiB, counted as BSON")
 }
 
-fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
+fn set_verdict(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
     if let Some(slot) = verdicts.get_mut(place) {
         *slot = Some(verdict);
     }
@@ -182,7 +182,7 @@ impl Sink<Upsert> for MongoSink {
         let mut collections: Vec<&'static Collection> = Vec::new();
         for (place, write) in writes.iter().enumerate() {
             if write.is_too_large() {
-                set(&mut verdicts, place, Verdict::Reject(too_large()));
+                set_verdict(&mut verdicts, place, Verdict::Reject(too_large()));
                 continue;
             }
             if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
@@ -200,7 +200,11 @@ impl Sink<Upsert> for MongoSink {
                 }
             }
             for (place, _) in open {
-                set(&mut verdicts, place, Verdict::Retry(Failure::unavailable("others write the same document")));
+                set_verdict(
+                    &mut verdicts,
+                    place,
+                    Verdict::Retry(Failure::unavailable("others write the same document")),
+                );
             }
         }
         Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Applied)).collect())
