@@ -17,7 +17,7 @@ use pipeline::{Record, System, TopicPartition};
 
 /// What is counted: the name is looked for by the script.
 #[inline(never)]
-fn measured<T>(work: impl FnOnce() -> T) -> T {
+fn measure<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
@@ -37,7 +37,7 @@ fn records(count: u64) -> Vec<Record> {
     payloads.enumerate().map(record).collect()
 }
 
-fn decoded<'r>(system: &Transactions, records: &'r [Record]) -> Vec<(Identity<'r>, enrichers::TransactionEvent<'r>)> {
+fn decode<'r>(system: &Transactions, records: &'r [Record]) -> Vec<(Identity<'r>, enrichers::TransactionEvent<'r>)> {
     let event = |record| match system.decode(record) {
         Decoded::Event(identity, event) => (identity, event),
         other => panic!("{other:?}"),
@@ -51,20 +51,20 @@ fn main() {
     let system = Transactions::new(Order::Log);
     match args[1].as_str() {
         "decode" => {
-            measured(|| decoded(&system, &records));
+            measure(|| decode(&system, &records));
         }
         "dedupe" => {
-            let events = decoded(&system, &records);
+            let events = decode(&system, &records);
             let mark = |(event, record): (&(Identity<'_>, _), &Record)| {
                 let payload = || record.payload.as_deref().unwrap_or_default();
                 event.0.message.as_ref().map(|message| Mark::of(message, payload()))
             };
-            measured(|| events.iter().zip(&records).map(mark).collect::<Vec<_>>());
+            measure(|| events.iter().zip(&records).map(mark).collect::<Vec<_>>());
         }
         // Search content and what else is found out of an event, without the lines of a request.
         "enrich" => {
-            let events = decoded(&system, &records);
-            measured(|| {
+            let events = decode(&system, &records);
+            measure(|| {
                 let mut out = Vec::with_capacity(records.len() * 1_000);
                 events.iter().for_each(|(_, event)| {
                     enrichers::write_document(event, "2026-06-01T00:00:00.000Z", &mut out);
@@ -74,9 +74,9 @@ fn main() {
         }
         // The documents with their bulk lines, as the engine asks for them: a batch of 500 at a time.
         "serialise" => {
-            let events = decoded(&system, &records);
+            let events = decode(&system, &records);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            measured(|| {
+            measure(|| {
                 for batch in events.chunks(500) {
                     let batch = batch.iter().map(|(identity, event)| (identity, event)).collect();
                     black_box(runtime.block_on(system.enrich(batch)));

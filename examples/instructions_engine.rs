@@ -23,7 +23,7 @@ use pipeline::{Engine, EngineOptions, EngineParts, Record, RetryPolicy, Sink, St
 
 /// What is counted: the name is looked for by the script.
 #[inline(never)]
-fn measured<T>(work: impl FnOnce() -> T) -> T {
+fn measure<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
@@ -94,7 +94,7 @@ async fn run(records: Vec<Record>) -> u64 {
         for record in records {
             let epoch = epochs[record.at.partition as usize];
             if let Some(batch) = batcher.push(record, epoch, now) {
-                intake.leases.polled();
+                intake.leases.note_poll();
                 intake.batches.send(batch).await.unwrap();
             }
         }
@@ -111,5 +111,5 @@ fn main() {
     let records = records(args[2].parse().unwrap());
     let count = records.len() as u64;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert_eq!(measured(|| runtime.block_on(run(records))), count, "every record is applied");
+    assert_eq!(measure(|| runtime.block_on(run(records))), count, "every record is applied");
 }

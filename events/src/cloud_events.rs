@@ -38,7 +38,7 @@ impl<'a> CloudAttributes<'a> {
     }
 
     /// As [`Self::headers`], of an event of which only id and name are known; `ce_time` may be missing.
-    pub fn headers_without_time(id: &str, name: &str, source: &str) -> Vec<(&'static str, String)> {
+    pub(crate) fn headers_without_time(id: &str, name: &str, source: &str) -> Vec<(&'static str, String)> {
         vec![
             (SPECVERSION, "1.0".to_owned()),
             (ID, id.to_owned()),

@@ -79,7 +79,7 @@ fn compare(old: &Value, new: &Value, path: &str, found: &mut Vec<SchemaChange>) 
 }
 
 /// The types that a schema allows; `None` for all.
-fn allowed(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
+fn allowed_values(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
     match schema.get("type")? {
         Value::String(one) => Some(BTreeSet::from([one.as_str()])),
         Value::Array(some) => Some(some.iter().filter_map(Value::as_str).collect()),
@@ -88,9 +88,9 @@ fn allowed(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
 }
 
 fn types(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: &mut Vec<SchemaChange>) {
-    let Some(after) = allowed(new) else { return };
+    let Some(after) = allowed_values(new) else { return };
     let holds = |kind: &str| after.contains(kind) || (kind == "integer" && after.contains("number"));
-    match allowed(old) {
+    match allowed_values(old) {
         None => note(found, path, "the type is narrowed: any was allowed"),
         Some(before) => {
             let lost: Vec<&str> = before.into_iter().filter(|kind| !holds(kind)).collect();

@@ -29,7 +29,7 @@ pub mod header {
     pub const CONNECT_PARTITION: &str = "__connect.errors.partition";
     pub const CONNECT_OFFSET: &str = "__connect.errors.offset";
     pub const CONNECT_MESSAGE: &str = "__connect.errors.exception.message";
-    pub const SPRING_TOPIC: &str = "kafka_dlt-original-topic";
+    pub(crate) const SPRING_TOPIC: &str = "kafka_dlt-original-topic";
 
     pub const ALL: [&str; 12] = [
         CLASS,

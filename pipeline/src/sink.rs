@@ -4,13 +4,8 @@
 //! sink applies it only if the store holds nothing newer.
 
 use std::borrow::Cow;
-use std::future::Future;
-use std::pin::Pin;
 
 use async_trait::async_trait;
-
-/// A future that can be kept behind a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a store takes in one request.
 #[derive(Clone, Copy, Debug)]

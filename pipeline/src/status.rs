@@ -55,7 +55,7 @@ impl Status {
     }
 
     /// As `raise`, for one of several that share a source: it stands until each of them has cleared its own.
-    pub fn raise_by(&self, who: u64, source: &str, why: impl Into<String>) {
+    pub(crate) fn raise_by(&self, who: u64, source: &str, why: impl Into<String>) {
         let why = why.into();
         let known = {
             let mut reasons = self.reasons();
@@ -80,7 +80,7 @@ impl Status {
     }
 
     /// As `clear`, for one of several that share a source.
-    pub fn clear_by(&self, who: u64, source: &str) {
+    pub(crate) fn clear_by(&self, who: u64, source: &str) {
         let gone = {
             let mut reasons = self.reasons();
             let Some(raised) = reasons.get_mut(source) else { return };

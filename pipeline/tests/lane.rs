@@ -125,7 +125,7 @@ fn run(lane: &mut Lane, naive: &mut Naive, ladder: &Ladder, now: Instant, said: 
                 let may = waiter.tries < ATTEMPTS && !waiter.behind.iter().any(|dead| dead == class);
                 assert_eq!(lane.may_wait(*offset, class, ladder), may, "{offset}: {waiter:?}");
                 if may {
-                    lane.tried(*offset, now, ladder);
+                    lane.note_try(*offset, now, ladder);
                     let entry = naive.0.get_mut(offset).unwrap();
                     entry.tries += 1;
                     entry.due = now + SECOND * (1 << (entry.tries - 1));

@@ -22,7 +22,7 @@ use crate::maintenance::backfill::{
     StopReason,
 };
 use crate::systems::{self, Definition, Setup};
-use kept::kept;
+use kept::open_state;
 use summary::{bar, draw, summary};
 
 /// `millrace backfill`
@@ -118,7 +118,7 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let max_rejects = max_rejects.transpose()?;
     let reading = choice::reading(&args, system)?;
     let selection = choice::selection(&args.choice)?;
-    let shown = choice::shown(&selection, &reading);
+    let shown = choice::describe(&selection, &reading);
     let bare = reading.bare.is_some();
     let parts = named_sources::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
     if args.dry_run {
@@ -126,12 +126,12 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
         return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;
     }
     let purpose = Purpose { system: system.name.to_owned(), target: setup.bound.target.clone(), choice: shown };
-    let kept = kept(&args, purpose, &parts)?;
+    let kept = open_state(&args, purpose, &parts)?;
     let (store, state, rejects) = (setup.bound.target.clone(), kept.path.clone(), kept.rejects.path().to_owned());
     let progress = Arc::new(BackfillProgress::new(system.name));
     let throttle = steering::throttle(&args.pace, &progress)?;
     stop_on_signal(&progress)?;
-    let _steered = steering::steered(&args.pace, &config, &setup, &throttle, &progress).await?;
+    let _steered = steering::steer(&args.pace, &config, &setup, &throttle, &progress).await?;
     let bar = bar(&parts, &kept.checkpoint)?;
     let begun = Instant::now();
     let work = Backfill {
@@ -154,7 +154,7 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let report = report.map_err(failure)?;
     let files = json!({ "state": state, "rejects": (report.rejected > 0).then_some(rejects) });
     print_json(&summary(system.name, &store, &report, &progress, begun.elapsed(), &files))?;
-    judged(&report)
+    judge(&report)
 }
 
 fn setup(system: &Definition, config: &Config) -> Result<Setup, CommandFailure> {
@@ -181,7 +181,7 @@ fn stop_on_signal(progress: &Arc<BackfillProgress>) -> Result<(), CommandFailure
     leaving::in_order(progress.stop().clone(), 2 * GRACE + AFTERWARDS, Box::new(left))
 }
 
-fn judged(report: &BackfillReport) -> Result<(), CommandFailure> {
+fn judge(report: &BackfillReport) -> Result<(), CommandFailure> {
     match &report.stopped {
         Some(StopReason::Halted(why)) => return Err(CommandFailure::again(format!("{why}; run it again to go on"))),
         Some(StopReason::Told) if report.parts.iter().any(|part| !part.finished && part.failed.is_none()) => {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
-use crate::config::values::shown_age;
+use crate::config::values::describe_age;
 use crate::maintenance::erase::{self, Report};
 use crate::systems::{self, Definition, SYSTEMS};
 
@@ -118,17 +118,17 @@ fn tell(args: &EraseArgs, report: &Report) -> Result<(), CommandFailure> {
         ))?;
     }
     for (topic, keeps) in &report.logs {
-        print(&format!("NOT REACHED: the log {topic} itself, which keeps its records {}", kept(*keeps)))?;
+        print(&format!("NOT REACHED: the log {topic} itself, which keeps its records {}", describe_retention(*keeps)))?;
     }
     NEVER.iter().try_for_each(|line| print(line))
 }
 
-fn kept(retention_ms: Option<i64>) -> String {
+fn describe_retention(retention_ms: Option<i64>) -> String {
     let age = |ms| u64::try_from(ms).ok().map(std::time::Duration::from_millis);
     match retention_ms.map(age) {
         None => "for a time that it does not tell".to_owned(),
         Some(None) => "for ever".to_owned(),
-        Some(Some(age)) => format!("for {}", shown_age(age)),
+        Some(Some(age)) => format!("for {}", describe_age(age)),
     }
 }
 

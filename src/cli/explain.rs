@@ -124,7 +124,7 @@ fn holds(store: &StoreState) -> String {
         None => "nothing".to_owned(),
         Some(found) => format!("version {}, {}", found.version.version, state(store)),
     };
-    let kept = match unindexed(store).as_slice() {
+    let kept = match unindexed_names(store).as_slice() {
         [] => String::new(),
         names => format!("; not indexed, kept as JSON text in `_unindexed`: {}", names.join(", ")),
     };
@@ -135,7 +135,7 @@ fn holds(store: &StoreState) -> String {
 }
 
 /// The names of the fields that a document keeps as JSON text; only those that look like names, as anything may stand in a key.
-fn unindexed(store: &StoreState) -> Vec<String> {
+fn unindexed_names(store: &StoreState) -> Vec<String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct UnindexedField {
@@ -202,7 +202,7 @@ fn as_json(report: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, 
             state: state(store),
             version: store.found.as_ref().map(|found| found.version.version),
             history: store.history,
-            unindexed: unindexed(store),
+            unindexed: unindexed_names(store),
             document: document
                 .map_err(|_| CommandFailure::internal(format!("{} holds no JSON under this id", store.name)))?,
         })

@@ -38,7 +38,7 @@ pub async fn losses(args: LossesArgs, config: Config) -> Result<(), CommandFailu
     let state = StateTopic::new(&config.kafka.client_config(), &config.kafka.state_topic);
     let brokers = config.kafka.bootstrap_servers.clone();
     let (named, all) = (args.acknowledge, args.acknowledge_all);
-    let ask = move || acknowledged(&state, &groups, &named, all, &brokers);
+    let ask = move || acknowledge(&state, &groups, &named, all, &brokers);
     let losses = blocking(CommandFailure::internal, ask).await?;
     for loss in &losses {
         show(loss, args.json)?;
@@ -53,7 +53,7 @@ pub async fn losses(args: LossesArgs, config: Config) -> Result<(), CommandFailu
 }
 
 /// Acknowledges what is named, and gives all losses of the groups as they are then.
-fn acknowledged(
+fn acknowledge(
     state: &StateTopic,
     groups: &[String],
     named: &[String],

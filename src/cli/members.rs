@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use pipeline::Tally;
 use pipeline::sink::Order;
-use serde_json::{Value, json};
+use pipeline::{Outcome, Tally};
+use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandFailure;
-use super::run::outcomes;
 use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
@@ -142,7 +141,7 @@ impl Health for Systems {
             let outcomes = outcomes(*shown.tally.borrow());
             let mut detail = json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes});
             if let (Some(detail), Some(follow_ups)) = (detail.as_object_mut(), &shown.follow_ups) {
-                detail.insert("refused_follow_ups".to_owned(), refused(&follow_ups.standing()));
+                detail.insert("refused_follow_ups".to_owned(), list_refusals(&follow_ups.standing()));
             }
             (system.name.to_owned(), detail)
         };
@@ -158,7 +157,7 @@ impl Health for Systems {
     }
 }
 
-fn refused(standing: &[Refusal]) -> Value {
+fn list_refusals(standing: &[Refusal]) -> Value {
     let named = standing.iter().take(NAMED);
     let named: Vec<Value> = named.map(|one| json!({"document": one.document, "reason": one.why})).collect();
     json!({"count": standing.len(), "documents": named})
@@ -187,7 +186,7 @@ pub(super) async fn all(members: Vec<Member>, again: bool, stop: &CancellationTo
         let stop = stop.clone();
         running.spawn(async move {
             let (name, brought_along) = (member.name(), member.brought_along);
-            let ended = if brought_along && again { kept(member, &stop).await } else { once(member).await };
+            let ended = if brought_along && again { keep_running(member, &stop).await } else { once(member).await };
             (name, brought_along, ended)
         });
     }
@@ -221,7 +220,7 @@ async fn once(member: Member) -> Result<RunSummary, ConsumerError> {
 }
 
 /// Starts a consumer again whenever it fails.
-async fn kept(member: Member, stop: &CancellationToken) -> Result<RunSummary, ConsumerError> {
+async fn keep_running(member: Member, stop: &CancellationToken) -> Result<RunSummary, ConsumerError> {
     let Member { consumer: Consumer { name, mut task, .. }, current, make, .. } = member;
     let mut pause = PAUSES.0;
     loop {
@@ -269,4 +268,9 @@ fn failure(system: &str, error: &ConsumerError) -> CommandFailure {
         ConsumerError::Feed(FeedError::Fatal(_) | FeedError::Stuck(..)) => CommandFailure::again(message),
         _ => CommandFailure::internal(message),
     }
+}
+
+/// The counts of the outcomes by their names.
+pub(super) fn outcomes(tally: Tally) -> Map<String, Value> {
+    Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())).collect()
 }

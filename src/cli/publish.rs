@@ -123,7 +123,7 @@ struct PublishReport {
 }
 
 /// The system whose events are made, and what makes them.
-fn generated(name: &str) -> Result<(&'static Definition, Generator), CommandFailure> {
+fn find_generator(name: &str) -> Result<(&'static Definition, Generator), CommandFailure> {
     let of = |system: &'static Definition| Some((system, system.generator?));
     SYSTEMS.iter().filter(|system| system.name == name).find_map(of).ok_or_else(|| {
         let known: Vec<&str> = SYSTEMS.iter().filter_map(of).map(|(system, _)| system.name).collect();
@@ -139,7 +139,7 @@ fn generated(name: &str) -> Result<(&'static Definition, Generator), CommandFail
 pub fn run(args: &PublishArgs, config: &Config) -> Result<(), CommandFailure> {
     let options = args.options()?;
     let counts = options.counts()?;
-    let (system, generator) = generated(&args.system)?;
+    let (system, generator) = find_generator(&args.system)?;
     let messages = generator(&options)?;
     let known = system.topics(config);
     let topics = match &args.topic {
@@ -225,18 +225,18 @@ mod tests {
             ("reviews", "review-events", "\"review.created\""),
             ("ratings", "review-events", "\"review.created\""),
         ] {
-            let (system, generator) = generated(name).unwrap();
+            let (system, generator) = find_generator(name).unwrap();
             assert_eq!(system.topics(&config), [topic]);
             let payloads: Vec<_> = generator(&options).unwrap().map(|record| record.payload.unwrap()).collect();
             assert!(payloads.len() == 1 && payloads[0].contains(sent), "{payloads:?}");
         }
-        let unknown = ["reaction", "transactions-audit"].map(|name| generated(name).unwrap_err());
+        let unknown = ["reaction", "transactions-audit"].map(|name| find_generator(name).unwrap_err());
         assert!(
             unknown
                 .iter()
                 .all(|error| error.code == CommandExit::Usage && error.to_string().ends_with("users, ratings, reviews"))
         );
         let too_many = GeneratorOptions { delete_ratio: 0.9, ..options };
-        assert!(generated("users").unwrap().1(&too_many).is_err());
+        assert!(find_generator("users").unwrap().1(&too_many).is_err());
     }
 }

@@ -38,11 +38,11 @@ pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), CommandFailure
     let options =
         PurgeOptions { age, cut_off: (system.versions.at)(cut_off.timestamp_micros()), dry_run: args.dry_run };
     let report = purge::purge(system, &config, options).await.map_err(failure)?;
-    let cut_off = shown(cut_off);
+    let cut_off = describe(cut_off);
     let horizon = report
         .horizon
         .and_then(|version| DateTime::from_timestamp_micros((system.versions.micros)(version)))
-        .map(shown);
+        .map(describe);
     if args.json {
         return print_json(&json!({
             "system": args.system,
@@ -66,7 +66,7 @@ pub async fn purge(args: PurgeArgs, config: Config) -> Result<(), CommandFailure
     }
 }
 
-fn shown(time: DateTime<Utc>) -> String {
+fn describe(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use pipeline::{Outcome, Tally};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::members::{Member, all, consumers, health, remind};
+use super::members::{Member, all, consumers, health, outcomes, remind};
 use super::{CommandFailure, RunArgs, leaving};
 use crate::config::Config;
 use crate::run::clock::peak_memory;
@@ -87,8 +86,4 @@ fn summary(system: &str, RunSummary { tally, reached_end, pace }: RunSummary, to
         }
     }
     summary
-}
-
-pub(super) fn outcomes(tally: Tally) -> Map<String, Value> {
-    Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.count(outcome).into())).collect()
 }

@@ -88,7 +88,7 @@ pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), CommandFailu
     } else {
         sums(&report)?
     }
-    judged(&report, args.repair)
+    judge(&report, args.repair)
 }
 
 fn failure(error: VerifyError) -> CommandFailure {
@@ -101,7 +101,7 @@ fn failure(error: VerifyError) -> CommandFailure {
     }
 }
 
-fn judged(report: &VerifyReport, repair: bool) -> Result<(), CommandFailure> {
+fn judge(report: &VerifyReport, repair: bool) -> Result<(), CommandFailure> {
     let open = report.wrong() - report.repaired.saturating_add(report.removed).min(report.wrong());
     match (open, report.unexplained()) {
         (0, 0) => Ok(()),

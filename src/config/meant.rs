@@ -15,7 +15,7 @@ pub(super) fn meant(values: &mut BTreeMap<String, String>) -> Vec<String> {
                 values.remove(*name);
                 let why = "which Kubernetes or Docker sets for a service of that name";
                 ignored.push(format!("the address in {name}, {why}, is ignored"));
-            } else if let Some(inner) = unquoted(variable, value) {
+            } else if let Some(inner) = unquote(variable, value) {
                 *value = inner.to_owned();
                 ignored.push(format!("a pair of quotation marks around {name} is ignored"));
             }
@@ -29,7 +29,7 @@ fn is_address_of_service(variable: &Variable, value: &str) -> bool {
 }
 
 /// What stands between quotation marks. A password may have them; an address and everything that is no secret do not.
-fn unquoted<'v>(variable: &Variable, value: &'v str) -> Option<&'v str> {
+fn unquote<'v>(variable: &Variable, value: &'v str) -> Option<&'v str> {
     let inner = ['"', '\''].iter().find_map(|mark| value.strip_prefix(*mark)?.strip_suffix(*mark));
     inner.filter(|_| !variable.secret || variable.key.ends_with(".url"))
 }

@@ -192,7 +192,7 @@ impl Config {
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;
         let mut batch = BatchSettings::read(settings)?;
         batch.bytes = batch.bytes.min(memory_budget / max_in_flight);
-        let (mut ignored, mut unheard) = (settings.ignored(), settings.shadowed());
+        let (mut ignored, mut unheard) = (settings.list_ignored(), settings.list_shadowed());
         let database = Database::read(settings, &mut ignored)?;
         let redis = Redis::read(settings, &mut ignored, &mut unheard)?;
         Ok(Self {

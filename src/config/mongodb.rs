@@ -27,11 +27,11 @@ impl Mongodb {
         let Some(found) = settings.find("mongodb.url")? else { return Ok(None) };
         let names = address::mongodb(found.text.trim()).map_err(|why| found.error(&why))?;
         ignored.extend(found.ignoring(names));
-        found.parse("a URL such as mongodb://user:password@localhost:27017/name", parsed).map(Some)
+        found.parse("a URL such as mongodb://user:password@localhost:27017/name", parse).map(Some)
     }
 }
 
-fn parsed(text: &str) -> Option<Mongodb> {
+fn parse(text: &str) -> Option<Mongodb> {
     let url = text.trim();
     let connection = ConnectionString::parse(url).ok()?;
     let hosts = match &connection.host_info {

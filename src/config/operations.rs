@@ -180,7 +180,7 @@ fn server(
 ) -> Result<DatabaseServer, ConfigError> {
     let Some(found) = settings.find(URL)? else { return of_parts(settings) };
     for key in PARTS {
-        if let Some(part) = settings.given(key)? {
+        if let Some(part) = settings.find_given(key)? {
             unheard.push(part.not_read(&found));
         }
     }

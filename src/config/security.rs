@@ -102,7 +102,7 @@ impl Security {
 
     pub(super) fn read(settings: &Settings, unheard: &mut Vec<String>) -> Result<Self, ConfigError> {
         let said = settings.find("kafka.security_protocol")?;
-        let used = |key| Self::used(settings, said.as_ref(), key);
+        let used = |key| Self::find_used(settings, said.as_ref(), key);
         let (username, authority) = (used("kafka.username")?, used("kafka.ca_cert")?);
         let ca_cert = if authority.is_some() { settings.certificate("kafka.ca_cert")? } else { None };
         let named = used("kafka.client_cert")?.is_some() || used("kafka.client_key")?.is_some();
@@ -142,8 +142,8 @@ impl Security {
             for key in OF_SECURITY {
                 unheard.extend(
                     settings
-                        .given(key)?
-                        .filter(|found| hidden(found, Some(said), key))
+                        .find_given(key)?
+                        .filter(|found| hides(found, Some(said), key))
                         .map(|found| found.not_read(said)),
                 );
             }
@@ -152,13 +152,17 @@ impl Security {
     }
 
     /// What is set, unless a protocol that has no use for it is said in a place that goes first.
-    fn used(settings: &Settings, said: Option<&FoundSetting>, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
-        Ok(settings.given(key)?.filter(|found| !hidden(found, said, key)))
+    fn find_used(
+        settings: &Settings,
+        said: Option<&FoundSetting>,
+        key: &str,
+    ) -> Result<Option<FoundSetting>, ConfigError> {
+        Ok(settings.find_given(key)?.filter(|found| !hides(found, said, key)))
     }
 
     /// Refuses what asks for security that the protocol does not give.
     fn check(&self, settings: &Settings, said: Option<&FoundSetting>) -> Result<(), ConfigError> {
-        let used = |key| Self::used(settings, said, key);
+        let used = |key| Self::find_used(settings, said, key);
         let protocol = self.protocol;
         let encrypted = protocol.ends_with("SSL");
         let unused = |what: &str, instead: &str| {
@@ -227,7 +231,7 @@ impl Oauth {
 }
 
 /// Whether a protocol that has no use for a setting is said in a place that goes before the setting's.
-fn hidden(found: &FoundSetting, said: Option<&FoundSetting>, key: &str) -> bool {
+fn hides(found: &FoundSetting, said: Option<&FoundSetting>, key: &str) -> bool {
     let Some((protocol, said)) = said.and_then(|said| Some((one_of(&PROTOCOLS, &said.text)?, said))) else {
         return false;
     };

@@ -82,7 +82,7 @@ impl Settings {
     }
 
     /// Settings that another one hides: names of one thing in the same place.
-    pub(super) fn shadowed(&self) -> Vec<String> {
+    pub(super) fn list_shadowed(&self) -> Vec<String> {
         let mut unheard = Vec::new();
         for layer in &self.layers {
             let set = |name: &str| layer.values.get(name).is_some_and(|value| !value.is_empty());
@@ -97,7 +97,7 @@ impl Settings {
     }
 
     /// Sentences about what the environment's values are not taken for.
-    pub(super) fn ignored(&self) -> Vec<String> {
+    pub(super) fn list_ignored(&self) -> Vec<String> {
         self.ignored.clone()
     }
 
@@ -117,7 +117,7 @@ impl Settings {
     }
 
     /// The value of a key, without its default.
-    pub(super) fn given(&self, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
+    pub(super) fn find_given(&self, key: &str) -> Result<Option<FoundSetting>, ConfigError> {
         self.set(variable(key)?)
     }
 

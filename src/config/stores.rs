@@ -92,7 +92,7 @@ fn node_list(text: &str) -> Option<(Vec<Url>, Option<Login>)> {
             return None;
         }
         if !url.username().is_empty() {
-            let (user, password) = (decoded(url.username())?, decoded(url.password().unwrap_or_default())?);
+            let (user, password) = (decode(url.username())?, decode(url.password().unwrap_or_default())?);
             let other = |(known, secret): &Login| *known != user || secret.expose_secret() != password;
             if login.as_ref().is_some_and(other) {
                 return None;
@@ -108,7 +108,7 @@ fn node_list(text: &str) -> Option<(Vec<Url>, Option<Login>)> {
     (!urls.is_empty()).then_some((urls, login))
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<String> {
     percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned())
 }
 

@@ -204,7 +204,8 @@ pub fn nearest_key(wrong: &str) -> Option<&'static str> {
 }
 
 /// The text of `.env.example`: every variable with its help and its default.
-pub fn env_example() -> String {
+#[cfg(test)]
+fn env_example() -> String {
     let mut text = String::from(
         "# Settings of millrace. Copy to .env and change what differs; what is commented out shows the default.\n\
          # The command line wins over the environment, that over .env, that over millrace.toml.\n\

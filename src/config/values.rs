@@ -38,7 +38,7 @@ pub(crate) fn age(text: &str) -> Option<Duration> {
 }
 
 /// An age as [`age`] reads it, in whole seconds and not shorter.
-pub(crate) fn shown_age(age: Duration) -> String {
+pub(crate) fn describe_age(age: Duration) -> String {
     let whole = age.as_secs() + u64::from(age.subsec_nanos() > 0);
     let fits = AGES.into_iter().find(|(_, seconds)| whole.is_multiple_of(*seconds));
     let (unit, seconds) = fits.unwrap_or(('s', 1));
@@ -150,10 +150,10 @@ mod tests {
     fn ages_are_read_and_shown() {
         for (text, seconds) in [("90d", 90 * 86_400), ("12h", 43_200), ("30m", 1_800), ("45s", 45)] {
             assert_eq!(age(text), Some(Duration::from_secs(seconds)));
-            assert_eq!(shown_age(Duration::from_secs(seconds)).len(), 3, "{text}");
+            assert_eq!(describe_age(Duration::from_secs(seconds)).len(), 3, "{text}");
         }
-        assert_eq!(shown_age(Duration::from_millis(59_001)), "1m");
-        assert_eq!(shown_age(Duration::from_secs(7 * 86_400)), "7d");
+        assert_eq!(describe_age(Duration::from_millis(59_001)), "1m");
+        assert_eq!(describe_age(Duration::from_secs(7 * 86_400)), "7d");
         for wrong in ["", "d", "90", "-1d", "1.5h", "90 d", "1w", "9999999999d"] {
             assert_eq!(age(wrong), None, "{wrong}");
         }

@@ -12,7 +12,7 @@ use pipeline::sink::{Failure, Order};
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::config::values::shown_age;
+use crate::config::values::describe_age;
 use crate::run::blocking::blocking;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::stores::target::SetupError;
@@ -108,7 +108,7 @@ fn outlives(age: Duration, topic: &Topic) -> Result<(), PurgeError> {
     let Ok(retention) = u64::try_from(retention).map(Duration::from_millis) else {
         return Err(PurgeError::Endless { topic: name(), setting: "retention.ms=-1" });
     };
-    if age < retention { Err(PurgeError::TooYoung { topic: name(), keeps: shown_age(retention) }) } else { Ok(()) }
+    if age < retention { Err(PurgeError::TooYoung { topic: name(), keeps: describe_age(retention) }) } else { Ok(()) }
 }
 
 /// Removes the tombstones below a version, so many in a pass.

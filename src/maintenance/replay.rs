@@ -81,7 +81,7 @@ pub async fn replay_letters(
     (setup.bound.prepare)().await?;
     let mut replayed = Replayed::default();
     for chunk in records.chunks(CHUNK) {
-        let allowed = allowed(setup, chunk).await.map_err(|failure| SetupError::Store(failure.why.into_owned()))?;
+        let allowed = allow(setup, chunk).await.map_err(|failure| SetupError::Store(failure.why.into_owned()))?;
         let place = |record: &Record| (record.at.clone(), record.offset);
         let kept: HashSet<_> = allowed.iter().map(place).collect();
         let below = chunk.iter().map(place).filter(|place| !kept.contains(place));
@@ -94,7 +94,7 @@ pub async fn replay_letters(
 }
 
 /// The records without those that could bring a purged document back.
-async fn allowed(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
+async fn allow(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
     let screened = screen(setup, records, Revival::ByNewer).await?;
     let kept = records.iter().zip(screened).filter(|(_, screened)| *screened == Screened::Write);
     Ok(kept.map(|(record, _)| record.clone()).collect())

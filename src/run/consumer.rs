@@ -118,14 +118,14 @@ impl Consumer {
                 () = prepare_all(&client, &feed_options, replication, &prepare, &shared) => {}
                 () = stop.cancelled() => return Ok(RunSummary::default()),
             }
-            let client = fitted(client, &feed_options.topics).await;
+            let client = fit_client(client, &feed_options.topics).await;
             tracing::info!(system = name, "Kafka Consumer connected");
             let topics = feed_options.topics.clone();
             let feed = KafkaFeed::new(&client, feed_options, intake, shared.clone(), stop.clone())?;
             topics.iter().for_each(|topic| tracing::info!(system = name, "Subscribed to topic: {topic}"));
             // The feed has raised what it waits for, so the status is not green in between.
             shared.clear("start");
-            let driven = closed(drive(engine, feed), close, stop);
+            let driven = close_after(drive(engine, feed), close, stop);
             match unfinished {
                 Some(follow_ups) => tokio::select! {
                     finished = driven => finished,
@@ -144,7 +144,7 @@ pub(crate) fn stop_limit(config: &Config) -> Duration {
 }
 
 /// Closes what the store holds open, step by step, as the consumer stops.
-async fn closed<T>(driven: impl Future<Output = T>, close: Option<Closing>, stop: CancellationToken) -> T {
+async fn close_after<T>(driven: impl Future<Output = T>, close: Option<Closing>, stop: CancellationToken) -> T {
     let Some(close) = close else { return driven.await };
     let mut driven = std::pin::pin!(driven);
     let early = tokio::select! {
@@ -185,7 +185,7 @@ async fn drive(engine: Engine, feed: KafkaFeed) -> Result<RunSummary, ConsumerEr
 }
 
 /// The client with a receive limit that fits the topics.
-async fn fitted(client: ClientConfig, topics: &[String]) -> ClientConfig {
+async fn fit_client(client: ClientConfig, topics: &[String]) -> ClientConfig {
     let (asking, topics) = (client.clone(), topics.to_vec());
     let fit = move || Ok(fit_largest_message(&asking, &topics));
     blocking(std::convert::identity::<String>, fit).await.unwrap_or(client)

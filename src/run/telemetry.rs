@@ -41,7 +41,7 @@ pub enum TelemetryError {
 pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
     let (combined, errors) = match &log.dir {
-        Some(dir) => (Some(appended(dir, "combined.log")?), Some(appended(dir, "error.log")?.only(LevelFilter::ERROR))),
+        Some(dir) => (Some(open_log(dir, "combined.log")?), Some(open_log(dir, "error.log")?.only(LevelFilter::ERROR))),
         None => (None, None),
     };
     let registry = tracing_subscriber::registry().with(filter(&log.level)?).with(Repeats::default());
@@ -57,7 +57,7 @@ pub fn init(log: &LogSettings) -> Result<(), TelemetryError> {
 }
 
 /// Lines at the end of a file, which somebody else may cut short.
-fn appended(dir: &Path, name: &str) -> Result<JsonLines<Arc<File>>, TelemetryError> {
+fn open_log(dir: &Path, name: &str) -> Result<JsonLines<Arc<File>>, TelemetryError> {
     let path = dir.join(name);
     let opened = std::fs::create_dir_all(dir).and_then(|()| File::options().create(true).append(true).open(&path));
     let file = opened.map_err(|error| TelemetryError::File(path.display().to_string(), error))?;
@@ -173,7 +173,7 @@ mod tests {
     fn files_hold_all_and_errors_alone() {
         let dir = tempfile::tempdir().unwrap();
         let (combined, errors) =
-            (appended(dir.path(), "combined.log").unwrap(), appended(dir.path(), "error.log").unwrap());
+            (open_log(dir.path(), "combined.log").unwrap(), open_log(dir.path(), "error.log").unwrap());
         let subscriber = tracing_subscriber::registry().with(combined).with(errors.only(LevelFilter::ERROR));
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("run", system = "database");
@@ -184,7 +184,7 @@ mod tests {
         let lines = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!((lines("combined.log").lines().count(), lines("error.log").lines().count()), (2, 1));
         assert!(lines("error.log").contains("\"event\":\"it is not\",\"system\":\"database\""));
-        assert!(matches!(appended(&dir.path().join("combined.log"), "x"), Err(TelemetryError::File(..))));
+        assert!(matches!(open_log(&dir.path().join("combined.log"), "x"), Err(TelemetryError::File(..))));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl FollowUps {
     pub async fn run(&self, subjects: &[String]) -> Result<(), Failure> {
         // What is put on the list from now on may be newer than what is done here.
         let seen: Vec<Listed> = {
-            let known = self.known();
+            let known = self.lock_known();
             subjects.iter().filter_map(|subject| known.get(subject).cloned()).collect()
         };
         self.attempt(subjects, seen).await.map_err(nobodys_fault)
@@ -107,7 +107,7 @@ impl FollowUps {
             seen.into_iter().filter(|listed| !again.contains(listed.refusal.subject.as_str())).collect();
         if !done.is_empty() {
             self.refusals.remove(&done).await?;
-            let mut known = self.known();
+            let mut known = self.lock_known();
             for listed in &done {
                 if known.get(&listed.refusal.subject).is_some_and(|now| now.token == listed.token) {
                     known.remove(&listed.refusal.subject);
@@ -137,7 +137,7 @@ impl FollowUps {
         self.refusals.put(&listed).await?;
         let mut new = Vec::new();
         {
-            let mut known = self.known();
+            let mut known = self.lock_known();
             for listed in listed {
                 if known.insert(listed.refusal.subject.clone(), listed.clone()).is_none() {
                     new.push(listed);
@@ -166,7 +166,7 @@ impl FollowUps {
             let subjects: Vec<String> = some.iter().map(|listed| listed.refusal.subject.clone()).collect();
             self.attempt(&subjects, some.to_vec()).await?;
         }
-        Ok(self.known().len())
+        Ok(self.lock_known().len())
     }
 
     /// What is on the list.
@@ -175,13 +175,13 @@ impl FollowUps {
     /// Why it cannot be read.
     pub async fn list(&self) -> Result<Vec<Listed>, Failure> {
         let listed = self.refusals.all().await?;
-        *self.known() = listed.iter().map(|one| (one.refusal.subject.clone(), one.clone())).collect();
+        *self.lock_known() = listed.iter().map(|one| (one.refusal.subject.clone(), one.clone())).collect();
         Ok(listed)
     }
 
     /// What is on the list, as far as this process knows.
     pub fn standing(&self) -> Vec<Refusal> {
-        let mut standing: Vec<Refusal> = self.known().values().map(|listed| listed.refusal.clone()).collect();
+        let mut standing: Vec<Refusal> = self.lock_known().values().map(|listed| listed.refusal.clone()).collect();
         standing.sort_by(|one, other| one.subject.cmp(&other.subject));
         standing
     }
@@ -196,7 +196,7 @@ impl FollowUps {
                 _ = due.tick() => self.try_once().await,
                 _ = renew.tick() => {}
             }
-            let standing = self.known().len();
+            let standing = self.lock_known().len();
             metrics::gauge!("millrace_follow_ups_refused", "system" => self.system).set(standing as f64);
         }
     }
@@ -205,7 +205,7 @@ impl FollowUps {
         match self.retry().await {
             Ok(0) => {}
             Ok(follow_ups) => {
-                let standing: Vec<Listed> = self.known().values().take(NAMED).cloned().collect();
+                let standing: Vec<Listed> = self.lock_known().values().take(NAMED).cloned().collect();
                 let why = standing.first().map(|listed| listed.refusal.why.clone()).unwrap_or_default();
                 tracing::warn!(
                     system = self.system,
@@ -222,7 +222,7 @@ impl FollowUps {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Listed>> {
+    fn lock_known(&self) -> MutexGuard<'_, HashMap<String, Listed>> {
         self.known.lock()
     }
 }

@@ -45,7 +45,7 @@ impl<S: EventTemplate> Duplicated<S> {
         if chosen {
             self.wanted -= 1;
             let due = self.passed + self.rng.random_range(1..=FARTHEST);
-            self.pending.insert((due, self.passed), S::repeated(event));
+            self.pending.insert((due, self.passed), S::repeat(event));
         }
     }
 }

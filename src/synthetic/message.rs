@@ -26,7 +26,7 @@ pub struct Message<S> {
 }
 
 impl<S: Clone> Message<S> {
-    pub(super) fn repeated(&self) -> Self {
+    pub(super) fn repeat(&self) -> Self {
         Self { duplicate: true, ..self.clone() }
     }
 }

@@ -33,12 +33,12 @@ pub(super) trait EventTemplate {
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> Self::Event;
 
     /// Whether this subject can be deleted.
-    fn deletable(_number: u64) -> bool {
+    fn can_delete(_number: u64) -> bool {
         true
     }
 
     /// The same event, marked as sent before.
-    fn repeated(event: &Self::Event) -> Self::Event;
+    fn repeat(event: &Self::Event) -> Self::Event;
 }
 
 /// What is remembered of a subject to write it again.
@@ -177,7 +177,7 @@ impl<S: EventTemplate> Plan<S> {
     /// The picked one, or the next that can be deleted.
     fn pick_deletable(&mut self) -> Option<usize> {
         let picked = self.pick()?;
-        let deletable = |place: &usize| self.window.get(*place).is_some_and(|living| S::deletable(living.number));
+        let deletable = |place: &usize| self.window.get(*place).is_some_and(|living| S::can_delete(living.number));
         (picked..self.window.len()).chain(0..picked).find(deletable)
     }
 

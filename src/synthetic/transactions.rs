@@ -68,7 +68,7 @@ impl EventTemplate for TransactionTemplate {
         }
     }
 
-    fn repeated(event: &SyntheticEvent) -> SyntheticEvent {
+    fn repeat(event: &SyntheticEvent) -> SyntheticEvent {
         SyntheticEvent { duplicate: true, ..event.clone() }
     }
 }

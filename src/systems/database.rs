@@ -32,15 +32,15 @@ pub const DEFINITION: Definition = Definition {
     deletion: None,
     bare: None,
     documents: false,
-    tuned,
+    tuned: tune,
     walk: |_| None,
     generator: Some(|options| Ok(Box::new(synthetic::operations::events(options)?.map(Into::into)))),
     stores: |_| vec![Needed::Operations],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
 /// While the database is away it is asked at each interval; the ladder is for operations, and not for that.
-fn tuned(config: &Config) -> Config {
+fn tune(config: &Config) -> Config {
     let mut tuned = config.clone();
     let settings = &config.operations;
     let attempts = settings.retries.attempts;
@@ -49,7 +49,7 @@ fn tuned(config: &Config) -> Config {
     tuned
 }
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let settings = config.operations.clone();
     let store = OperationStore::new(&settings.server, config.connections())?;
     let name = format!("database/{}", store.address());
@@ -110,7 +110,7 @@ fn closing(
 
 /// Reads operations.
 #[derive(Clone)]
-pub struct DatabaseSystem {
+struct DatabaseSystem {
     keys: Arc<OperationKeys>,
     ladder: Ladder,
     results: Option<Arc<OperationResults>>,

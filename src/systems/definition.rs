@@ -57,7 +57,7 @@ impl ConsumerGroup {
 
     /// That of a projection, which reads what its primary reads, in the primary's group with `.part`.
     #[must_use]
-    pub fn projected(self, name: &'static str, part: &str) -> Self {
+    pub fn for_projection(self, name: &'static str, part: &str) -> Self {
         Self { consumer: name, id: format!("{}.{part}", self.id), topics: self.topics }
     }
 }

@@ -72,7 +72,7 @@ pub fn choose(names: &[String], config: &Config) -> Result<Vec<Chosen>, ChoiceEr
     };
     chosen.extend(SYSTEMS.iter().filter(wanted).map(|system| Chosen { system, brought_along: true }));
     let systems: Vec<&Definition> = chosen.iter().map(|chosen| chosen.system).collect();
-    match shared(&systems, config).into_iter().next() {
+    match find_shared(&systems, config).into_iter().next() {
         Some(why) => Err(ChoiceError::Shared(why)),
         None => Ok(chosen),
     }
@@ -85,7 +85,7 @@ pub fn groups_of(chosen: &[Chosen], config: &Config) -> Vec<ConsumerGroup> {
 
 /// Systems that would share the records of a topic, because a group gives each record to one of its members; a sentence
 /// for each two.
-pub fn shared(systems: &[&Definition], config: &Config) -> Vec<String> {
+pub(crate) fn find_shared(systems: &[&Definition], config: &Config) -> Vec<String> {
     let mut groups: Vec<(&Definition, ConsumerGroup)> = Vec::new();
     for system in systems {
         groups.extend((system.groups)(config).into_iter().map(|group| (*system, group)));

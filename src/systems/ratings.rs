@@ -11,7 +11,7 @@ use pipeline::system::{Decoded, Identity};
 use pipeline::{Record, System};
 use serde_json::json;
 
-use super::{reviews, transactions};
+use super::transactions;
 use crate::config::Config;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::mongodb::{Collection, Mongo, MongoReader, MongoRefusals, MongoSink, OwnedFields, Upsert};
@@ -25,6 +25,8 @@ use crate::walk;
 
 /// As in commands, metrics and logs.
 pub const NAME: &str = "ratings";
+/// The system whose topic it reads.
+pub(super) const READS: &str = "reviews";
 
 static CONTRIBUTIONS: Collection = Collection {
     name: "reviewContributions",
@@ -38,16 +40,14 @@ const CREATORS: &str = "creators";
 
 /// Reads reviews and keeps what they contribute.
 #[derive(Clone, Debug)]
-pub struct RatingsSystem;
+struct RatingsSystem;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: None,
     service: Some(NAME),
-    groups: |config| {
-        vec![ConsumerGroup { topics: vec![config.topic(reviews::NAME)], ..ConsumerGroup::of(config, NAME) }]
-    },
+    groups: |config| vec![ConsumerGroup { topics: vec![config.topic(READS)], ..ConsumerGroup::of(config, NAME) }],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -57,7 +57,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::reviews::contribution,
     generator: Some(events),
     stores: |_| vec![Needed::MongoDb],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
 /// What deletes a review.
@@ -65,7 +65,7 @@ pub(super) fn deletion(id: &str, time: &str) -> serde_json::Value {
     json!({"type": "review.deleted", "timestamp": time, "data": {"id": id}})
 }
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), CONTRIBUTIONS.name);
     let cached = |redis| RatingCache::new(redis, &config.reviews.cache_prefix);

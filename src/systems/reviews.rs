@@ -10,7 +10,7 @@ use super::ratings;
 use super::transactions;
 use crate::config::Config;
 use crate::stores::algolia::version_store::{Contribution, IndexEntry};
-use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needed, target};
+use crate::stores::algolia::{IndexSpec, RatingIndexSpec, needs, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::ratings::SUBJECT;
 use crate::stores::target::{BoundSystem, SetupError};
@@ -18,7 +18,7 @@ use crate::systems::definition::{ConsumerGroup, Definition, Deletes};
 use crate::walk;
 
 /// As in commands, metrics and logs.
-pub const NAME: &str = "reviews";
+pub const NAME: &str = ratings::READS;
 
 static VERSIONS: Collection = Collection {
     name: "algoliaReviews",
@@ -38,7 +38,7 @@ static KEPT: IndexSpec = IndexSpec {
 
 /// Reads reviews and makes objects of them.
 #[derive(Clone, Debug)]
-pub struct Reviews;
+struct Reviews;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
@@ -54,11 +54,11 @@ pub const DEFINITION: Definition = Definition {
     bare: None,
     walk: walk::reviews::algolia,
     generator: Some(ratings::events),
-    stores: |config| needed(&KEPT, config),
-    bind: |config, _, order| bound(config, order),
+    stores: |config| needs(&KEPT, config),
+    bind: |config, _, order| bind(config, order),
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(Reviews))
 }
 

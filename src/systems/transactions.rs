@@ -46,7 +46,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::index,
     generator: Some(|options| Ok(Box::new(options.events()?.map(Into::into)))),
     stores: |_| vec![Needed::Documents],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
 /// What deletes a transaction.
@@ -61,7 +61,7 @@ fn bare(transaction: &str, time: &str) -> String {
     )
 }
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let target = match &config.transactions.store {
         IndexStore::Elasticsearch => elasticsearch(config)?,
         IndexStore::Sqlite(path) => sqlite(Sqlite::new(path), order),
@@ -115,7 +115,7 @@ pub(super) fn decode<'r>(system: &'static str, record: &'r Record) -> Decoded<'r
 }
 
 /// As [`decode`], for a projection: what the primary dead-letters is not its business.
-pub(super) fn projected<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
+pub(super) fn decode_projection<'r>(system: &'static str, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
     match decode(system, record) {
         Decoded::Reject(_) => Decoded::Ignore,
         decoded => decoded,

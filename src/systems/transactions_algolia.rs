@@ -14,7 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::transactions;
 use crate::config::Config;
 use crate::stores::algolia::version_store::IndexEntry;
-use crate::stores::algolia::{IndexSpec, needed, target};
+use crate::stores::algolia::{IndexSpec, needs, target};
 use crate::stores::mongodb::{Collection, OwnedFields};
 use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Projection};
@@ -41,14 +41,14 @@ static KEPT: IndexSpec = IndexSpec {
 
 /// Reads transaction events and makes objects of them.
 #[derive(Clone, Debug)]
-pub struct TransactionsAlgolia;
+struct TransactionsAlgolia;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.algolia }),
     service: Some(NAME),
-    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "algolia")],
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).for_projection(NAME, "algolia")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -57,11 +57,11 @@ pub const DEFINITION: Definition = Definition {
     bare: transactions::DEFINITION.bare,
     walk: walk::transactions::algolia,
     generator: None,
-    stores: |config| needed(&KEPT, config),
-    bind: |config, _, order| bound(config, order),
+    stores: |config| needs(&KEPT, config),
+    bind: |config, _, order| bind(config, order),
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
 }
 
@@ -74,7 +74,7 @@ impl System for TransactionsAlgolia {
     }
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
-        transactions::projected(NAME, record)
+        transactions::decode_projection(NAME, record)
     }
 
     fn is_about(&self, record: &Record, id: &str) -> bool {

@@ -27,7 +27,7 @@ pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.audit }),
     service: None,
-    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "audit")],
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).for_projection(NAME, "audit")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -37,10 +37,10 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::audit,
     generator: None,
     stores: |_| vec![Needed::Database],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let missing = || SetupError::Missing("transactions-audit needs a database: set DATABASE_URL".to_owned());
     let database = config.database.as_ref().ok_or_else(missing)?;
     let name = database.target();
@@ -69,7 +69,7 @@ fn sqlite(sqlite: Sqlite, order: Order, name: String) -> Target<AuditRow> {
 
 /// Reads transaction events and keeps them as they are.
 #[derive(Clone, Debug)]
-pub struct Audit;
+struct Audit;
 
 impl System for Audit {
     type Event<'r> = (TransactionEvent<'r>, &'r Record);
@@ -80,7 +80,7 @@ impl System for Audit {
     }
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, Self::Event<'r>> {
-        match transactions::projected(NAME, record) {
+        match transactions::decode_projection(NAME, record) {
             Decoded::Event(identity, event) => Decoded::Event(identity, (event, record)),
             Decoded::Reject(reject) => Decoded::Reject(reject),
             Decoded::Ignore => Decoded::Ignore,

@@ -36,14 +36,14 @@ const PEOPLE: People = People { field: "user_id", erased: None };
 
 /// Reads transaction events and makes documents of them.
 #[derive(Clone, Debug)]
-pub struct TransactionsMongo;
+struct TransactionsMongo;
 
 /// What there is to know of it.
 pub const DEFINITION: Definition = Definition {
     name: NAME,
     projection: Some(Projection { of: transactions::NAME, on: |config| config.transactions.mongo }),
     service: Some(NAME),
-    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).projected(NAME, "mongo")],
+    groups: |config| vec![ConsumerGroup::of(config, transactions::NAME).for_projection(NAME, "mongo")],
     versions: transactions::DEFINITION.versions,
     deletes: Deletes::Purged,
     documents: true,
@@ -53,10 +53,10 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::transactions::mongodb,
     generator: None,
     stores: |_| vec![Needed::MongoDb],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), TRANSACTIONS.name);
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
@@ -74,7 +74,7 @@ impl System for TransactionsMongo {
     }
 
     fn decode<'r>(&self, record: &'r Record) -> Decoded<'r, TransactionEvent<'r>> {
-        transactions::projected(NAME, record)
+        transactions::decode_projection(NAME, record)
     }
 
     fn is_about(&self, record: &Record, id: &str) -> bool {

@@ -82,7 +82,7 @@ const PEOPLE: People = People { field: "clerkId", erased: Some(clerk::erased) };
 
 /// Reads Clerk's events and makes documents of them.
 #[derive(Clone, Debug)]
-pub struct Users {
+struct Users {
     /// Whether what is deleted keeps ids, times and its version alone.
     erase_deleted: bool,
 }
@@ -102,10 +102,10 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::users::mongodb,
     generator: Some(|options| Ok(Box::new(synthetic::users::events(options)?.map(Into::into)))),
     stores: |_| vec![Needed::MongoDb],
-    bind: |config, _, order| bound(config, order),
+    bind: |config, _, order| bind(config, order),
 };
 
-fn bound(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let mongo = Mongo::of(config, NAME)?;
     let name = format!("mongodb/{}/{}", mongo.address(), USERS.name);
     let hint = (!config.users.erase_deleted)

@@ -124,7 +124,7 @@ impl<'t> Reader<'t> {
             let c = self.next()?;
             match c {
                 '"' => return Some(whole_characters(&units)),
-                '\\' => units.push(self.escaped()?),
+                '\\' => units.push(self.read_escape()?),
                 '\0'..='\u{1f}' => return None,
                 _ => units.extend_from_slice(c.encode_utf16(&mut [0; 2])),
             }
@@ -138,7 +138,7 @@ impl<'t> Reader<'t> {
         c
     }
 
-    fn escaped(&mut self) -> Option<u16> {
+    fn read_escape(&mut self) -> Option<u16> {
         Some(match self.next()? {
             'n' => 10,
             't' => 9,

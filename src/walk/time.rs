@@ -30,7 +30,7 @@ pub(super) fn of(value: &Plain) -> Option<i64> {
     match value {
         Plain::Text(text) if matches!(places_before_point(text), Some(9 | 10 | 13 | 16 | 19)) => of_number(text),
         Plain::Text(text) => {
-            let text = joined(text);
+            let text = join(text);
             of_text(&text).or_else(|| of_text(&spread(&text)?))
         }
         Plain::Number(digits) => of_number(digits),
@@ -40,7 +40,7 @@ pub(super) fn of(value: &Plain) -> Option<i64> {
 }
 
 /// A time without the blank before its zone, and with `Z` for `UTC`.
-fn joined(text: &str) -> String {
+fn join(text: &str) -> String {
     match text.rsplit_once(' ') {
         Some((time, "UTC")) => format!("{time}Z"),
         Some((time, zone)) if time.len() > 10 && zone.starts_with(['Z', 'z', '+', '-']) => format!("{time}{zone}"),

@@ -30,22 +30,22 @@ struct Stated {
 
 /// For the index of documents.
 pub fn index(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |fields| Some(of_event(fields, |value| value)))
+    walk_change(change(record)?, |fields| Some(of_event(fields, |value| value)))
 }
 
 /// For MongoDB.
 pub fn mongodb(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |fields| Some(of_event(fields, in_mongodb)))
+    walk_change(change(record)?, |fields| Some(of_event(fields, in_mongodb)))
 }
 
 /// For Algolia, which does not keep fields as they came.
 pub fn algolia(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |_| None)
+    walk_change(change(record)?, |_| None)
 }
 
 /// For the audit.
 pub fn audit(record: &Record) -> Option<Walked> {
-    walked(change(record)?, |fields| {
+    walk_change(change(record)?, |fields| {
         let payload = std::str::from_utf8(record.payload.as_deref()?).ok()?;
         // SQL has no text with a NUL in it.
         let column = |name| scalar(get(&fields, name)).map(|text| text.replace('\0', "\u{fffd}"));
@@ -81,7 +81,7 @@ pub(crate) fn of_row(payload: Option<&str>, columns: [Option<&str>; 6]) -> u64 {
     digest::of(COLUMNS.into_iter().zip(columns).map(column).chain([payload]))
 }
 
-fn walked(change: Stated, passed: impl FnOnce(Vec<(String, Plain)>) -> Option<u64>) -> Option<Walked> {
+fn walk_change(change: Stated, passed: impl FnOnce(Vec<(String, Plain)>) -> Option<u64>) -> Option<Walked> {
     let Stated { id, version, deleted, fields } = change;
     Some(Walked { id, version, deleted, passed: if deleted { None } else { passed(fields) } })
 }

@@ -36,7 +36,7 @@ pub(super) fn split(fields: Vec<(String, Plain)>) -> (Vec<(String, Plain)>, Vec<
 }
 
 /// Splits an event in what MongoDB holds and a list of the members, at any depth, that it does not.
-pub(super) fn apart(field: &str, event: Plain) -> (Plain, Vec<Plain>) {
+pub(super) fn take_apart(field: &str, event: Plain) -> (Plain, Vec<Plain>) {
     let mut moved = Vec::new();
     let kept = without(field, event, String::new(), &mut moved);
     (kept, moved)

@@ -53,7 +53,7 @@ fn user(data: &[(String, Plain)], event: &[(String, Plain)]) -> Option<Named> {
     let email = text(inner(address, "email_address"))?;
     let verified = Plain::Text("verified".to_owned());
     let is_verified = email != Plain::Null && *inner(inner(address, "verification"), "status") == verified;
-    let (payload, moved) = unindexed::apart("webhookPayload", Plain::Object(event.to_vec()));
+    let (payload, moved) = unindexed::take_apart("webhookPayload", Plain::Object(event.to_vec()));
     let mut fields = vec![
         ("email".to_owned(), email),
         ("emailVerified".to_owned(), Plain::Bool(is_verified)),

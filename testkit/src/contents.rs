@@ -6,18 +6,17 @@ use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document};
 use pipeline::kafka::read_topic;
+use rdkafka::ClientConfig;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-
-use crate::world::World;
 
 /// Payloads by their SHA-256.
 pub type Payloads = HashMap<[u8; 32], Vec<u8>>;
 
 /// What the log of a topic holds.
-pub fn payloads(world: &World, topic: &str) -> Payloads {
+pub fn payloads(client: &ClientConfig, topic: &str) -> Payloads {
     let mut payloads = Payloads::new();
-    read_topic(&world.client(), topic, |record| {
+    read_topic(client, topic, |record| {
         if let Some(payload) = record.payload {
             payloads.insert(Sha256::digest(&payload).into(), payload.to_vec());
         }
@@ -51,7 +50,7 @@ pub fn altered(sent: &Value, held: &Value) -> Option<String> {
 }
 
 /// The same kinds, names, texts and numbers.
-pub fn alike(sent: &Value, held: &Value) -> bool {
+pub(crate) fn alike(sent: &Value, held: &Value) -> bool {
     match (sent, held) {
         (Value::Number(sent), Value::Number(held)) => sent.as_f64() == held.as_f64(),
         (Value::Array(sent), Value::Array(held)) => {
@@ -66,7 +65,7 @@ pub fn alike(sent: &Value, held: &Value) -> bool {
 }
 
 /// A document of MongoDB as JSON.
-pub fn json_of(document: &Document) -> Value {
+pub(crate) fn json_of(document: &Document) -> Value {
     Value::Object(document.iter().map(|(name, value)| (name.clone(), json_value(value))).collect())
 }
 
@@ -86,9 +85,9 @@ fn json_value(value: &Bson) -> Value {
 }
 
 /// The newest event of each user that is left, of equals the later: Clerk's times are milliseconds.
-pub fn users(world: &World, topic: &str) -> HashMap<String, Value> {
+pub fn users(client: &ClientConfig, topic: &str) -> HashMap<String, Value> {
     let mut newest: HashMap<String, (i64, Value)> = HashMap::new();
-    read_topic(&world.client(), topic, |record| {
+    read_topic(client, topic, |record| {
         let event: Value = record.payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
         let rank = match event["type"].as_str() {
             Some("user.created") => 0,

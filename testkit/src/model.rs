@@ -23,7 +23,7 @@ pub fn people(siblings: &Siblings) -> ModelDocuments {
 
 /// Holds the collections against what the publisher's events come to.
 pub fn assert_people(siblings: &Siblings, held: &ModelDocuments, expected: &HashMap<String, users::ExpectedPerson>) {
-    let events = contents::users(&siblings.world, &siblings.topic("users"));
+    let events = contents::users(&siblings.world.client(), &siblings.topic("users"));
     assert_eq!(held.values().map(BTreeMap::len).sum::<usize>(), expected.len());
     for (id, expected) in expected {
         let document = held[expected.collection].get(id).unwrap_or_else(|| panic!("{id} is missing"));
@@ -63,7 +63,7 @@ pub fn assert_people(siblings: &Siblings, held: &ModelDocuments, expected: &Hash
 pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, ExpectedDocument>) {
     let documents = siblings.collection("transactions", "_id");
     let objects = siblings.objects("transactions");
-    let payloads = payloads(&siblings.world, &siblings.topic("transactions"));
+    let payloads = payloads(&siblings.world.client(), &siblings.topic("transactions"));
     assert_eq!(documents.len(), expected.len(), "documents");
     assert_eq!(objects.len(), expected.values().filter(|expected| !expected.deleted).count(), "objects");
     for (id, expected) in expected {

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::TryStreamExt;
+use millrace::config::Config;
+use millrace::config::table::VARIABLES;
 use millrace::synthetic::GeneratorOptions;
+use millrace::systems::ConsumerGroup;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::{Client, Database};
 use rdkafka::admin::AdminOptions;
 use serde_json::Value;
 
+use crate::choices::{WITH_DOCUMENTS, definition, one_a_topic};
 use crate::double::FakeAlgolia;
 use crate::program::{Running, printed};
 use crate::services::variable;
@@ -44,33 +48,34 @@ impl Siblings {
         let prefix = format!("{}:", world.name);
         world.set("RATINGS_CACHE_PREFIX", &prefix);
         let mut siblings = Self { world, algolia };
-        for (name, part) in [
-            ("KAFKA_USERS_TOPIC", "users"),
-            ("KAFKA_USERS_GROUP", "users"),
-            ("KAFKA_REVIEWS_TOPIC", "reviews"),
-            ("KAFKA_REVIEWS_GROUP", "reviews"),
-            ("KAFKA_RATINGS_GROUP", "ratings"),
-        ] {
-            let value = format!("{}.{part}", siblings.world.name);
-            siblings.world.set(name, &value);
+        for variable in VARIABLES {
+            let Some((system, "topic" | "group")) = variable.key.split_once('.') else { continue };
+            // What the world has set is the world's.
+            if WITH_DOCUMENTS.contains(&system) && !siblings.world.env.contains_key(variable.name()) {
+                let value = format!("{}.{system}", siblings.world.name);
+                siblings.world.set(variable.name(), &value);
+            }
         }
         siblings
     }
 
     /// The topic that a system reads.
     pub fn topic(&self, system: &str) -> String {
-        match system {
-            "users" => self.world.env["KAFKA_USERS_TOPIC"].clone(),
-            "ratings" | "reviews" => self.world.env["KAFKA_REVIEWS_TOPIC"].clone(),
-            _ => self.world.name.clone(),
-        }
+        self.reads(system).topics.remove(0)
     }
 
     pub fn group(&self, system: &str) -> String {
-        match system {
-            "users" | "ratings" | "reviews" => format!("{}.{system}", self.world.name),
-            _ => format!("{}{}", self.world.name, system.strip_prefix("transactions").unwrap().replace('-', ".")),
-        }
+        self.reads(system).id
+    }
+
+    /// The group of a system, with its topic.
+    fn reads(&self, system: &str) -> ConsumerGroup {
+        let variables =
+            VARIABLES.iter().filter(|variable| variable.key.ends_with(".topic") || variable.key.ends_with(".group"));
+        let set = variables
+            .filter_map(|variable| Some((variable.name().to_owned(), self.world.env.get(variable.name())?.clone())));
+        let config = Config::from_variables(set).unwrap();
+        (definition(system).groups)(&config).remove(0)
     }
 
     /// Publishes a stream with everything in it, of so many creates.
@@ -141,7 +146,7 @@ impl Siblings {
     }
 
     /// `verify` finds nothing.
-    pub fn verified(&self, system: &str) {
+    pub fn assert_verified(&self, system: &str) {
         let output = self.world.output(&["verify", system, "--json"]);
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
@@ -158,7 +163,7 @@ impl Siblings {
         (found, output.status.code())
     }
 
-    pub fn explained(&self, system: &str, id: &str) -> Value {
+    pub fn explain(&self, system: &str, id: &str) -> Value {
         printed(&self.world.output(&["explain", id, "--system", system, "--json"]))
     }
 
@@ -182,7 +187,7 @@ impl Siblings {
     }
 
     pub fn objects(&self, index: &str) -> BTreeMap<String, Value> {
-        self.algolia.settled();
+        self.algolia.await_settled();
         self.algolia.objects(index)
     }
 }
@@ -194,8 +199,9 @@ impl Drop for Siblings {
             return;
         }
         self.ask(async |database| database.drop().await.ok());
-        let topics = ["users", "reviews"].map(|system| self.topic(system));
-        let all: Vec<String> = topics.iter().flat_map(|topic| [topic.clone(), format!("{topic}.dlq")]).collect();
+        let topics = one_a_topic(&WITH_DOCUMENTS).into_iter().map(|system| self.topic(system));
+        let others = topics.filter(|topic| *topic != self.world.name);
+        let all: Vec<String> = others.flat_map(|topic| [format!("{topic}.dlq"), topic]).collect();
         let names: Vec<&str> = all.iter().map(String::as_str).collect();
         block_on(self.world.admin().delete_topics(&names, &AdminOptions::new())).ok();
     }

@@ -303,7 +303,7 @@ impl World {
     /// Holds the documents against what the publisher's events come to, and against what of these the log still has.
     pub fn assert_complete(&self, expected: &HashMap<String, ExpectedDocument>) {
         let documents = self.documents();
-        let payloads = payloads(self, &self.name);
+        let payloads = payloads(&self.client(), &self.name);
         let living = expected.values().filter(|expected| !expected.deleted).count();
         for (id, expected) in expected {
             match documents.get(id) {

@@ -133,7 +133,7 @@ async fn the_probe_is_a_write_that_changes_nothing() {
     let client = client(&double);
     store(&client, "things", &ids(3)).await;
     client.probe("things").await.unwrap();
-    double.settled();
+    double.await_settled();
     assert_eq!((double.objects("things").len(), double.requests("batch")), (3, 2));
 }
 
@@ -149,6 +149,6 @@ async fn one_record_that_is_too_large_refuses_the_batch_and_stores_nothing() {
     let failure = client.batch("things", &[Operation::Save { object: &large }; 10]).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TurnedAway);
     assert!(failure.why.contains("413"), "{}", failure.why);
-    double.settled();
+    double.await_settled();
     assert!(double.objects("things").is_empty());
 }

@@ -57,7 +57,7 @@ async fn what_breaks_on_the_way_is_broken() {
         assert_eq!(client.browse("things", None).await.unwrap_err().kind, FailureKind::Broken, "{fault:?}");
     }
     double.heal();
-    double.settled();
+    double.await_settled();
     assert_eq!(double.objects("things").len(), 1, "the write whose answer was lost was done");
 }
 

@@ -84,7 +84,7 @@ fn it_is_told_of_a_wrong_key_and_of_a_record_that_is_too_large() {
     assert_eq!((&refused[0], &refused[1]), (&json!("ApiError"), &json!(400)));
     let message = refused[2].as_str().unwrap();
     assert!(message.starts_with("Record at the position 1 objectID=large is too big size="), "{message}");
-    double.settled();
+    double.await_settled();
     assert!(double.objects("things").is_empty());
 }
 

@@ -67,7 +67,7 @@ fn every_call_answers_in_the_shape_of_its_fixture() {
         let stored: Vec<_> = given.iter().map(|object| json!({"action": "addObject", "body": object})).collect();
         let path = format!("/1/indexes/{INDEX}/batch");
         let (_, answer) = send(&double, &json!({"method": "POST", "path": path, "body": {"requests": stored}}));
-        double.settled();
+        double.await_settled();
         let fixture = filled(&text, &answer["taskID"]);
         let (status, body) = send(&double, &fixture["request"]);
         assert_eq!(u64::from(status), fixture["response"]["status"], "{name}: {body}");
@@ -95,6 +95,6 @@ fn what_is_not_offered_is_refused() {
     assert_eq!(call("POST", "/1/indexes/x/nothing", json!({})), 405);
     assert_eq!(call("POST", "/2/indexes/x/batch", json!({})), 404);
     assert_eq!(call("PUT", "/1/indexes/x/batch", json!({})), 405);
-    double.settled();
+    double.await_settled();
     assert!(double.objects("x").is_empty(), "a batch that was refused has stored something");
 }

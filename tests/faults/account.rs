@@ -75,7 +75,7 @@ pub fn event(
 }
 
 /// A document that the index refuses: a text where its mapping has a number, see [`testkit::services::refuse_strict`].
-pub fn unindexable(id: &str, time: DateTime<Utc>) -> Message {
+fn unindexable(id: &str, time: DateTime<Utc>) -> Message {
     let message = event(id, "created", time, "", |transaction| transaction["strict"] = json!("text"));
     let Sent::Event { id, version, .. } = message.sent else { unreachable!() };
     Message { sent: Sent::Unindexable { id, version }, ..message }

@@ -102,7 +102,7 @@ impl Arena {
         self.set("CONSUMER_ENABLE_AUDIT_DB", "false");
     }
 
-    pub fn audits(&self) -> bool {
+    fn audits(&self) -> bool {
         self.world().env.get("CONSUMER_ENABLE_AUDIT_DB").is_none_or(|set| set != "false")
     }
 

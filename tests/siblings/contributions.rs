@@ -24,7 +24,7 @@ async fn off(ratings: &dyn Ratings) -> String {
 }
 
 async fn histograms(ratings: &dyn Ratings, subjects: &[String]) -> Vec<[u64; 5]> {
-    let held = ratings.held(subjects).await.unwrap();
+    let held = ratings.load(subjects).await.unwrap();
     held.into_iter().map(|rated| rated.map_or(Rating::default(), |rated| rated.rating).histogram).collect()
 }
 
@@ -32,7 +32,7 @@ async fn a_contribution_that_moves_counts_once(place: Arc<Place>) {
     let (versions, ratings) = (place.versions(Order::Log), place.ratings());
     let both = texts(&["x", "y"]);
     take(&*versions, &[review("r1", 1, "x", 4), review("r2", 1, "x", 5)]).await;
-    assert_eq!(ratings.held(&both).await.unwrap(), [None, None]);
+    assert_eq!(ratings.load(&both).await.unwrap(), [None, None]);
     assert_eq!(off(&*ratings).await, "x");
     let subjects = ratings.subjects(&texts(&["r1", "r2", "none"])).await.unwrap();
     assert_eq!(subjects, ["x"]);
@@ -87,7 +87,7 @@ async fn a_late_count_overwrites_nothing(place: Arc<Place>) {
     let rating = ratings.count(&x).await.unwrap()[0];
     take(&*versions, &[review("r2", 1, "x", 2)]).await;
     rate(&*ratings, &x).await.unwrap();
-    assert!(ratings.held(&x).await.unwrap()[0].as_ref().unwrap().seq > seq);
+    assert!(ratings.load(&x).await.unwrap()[0].as_ref().unwrap().seq > seq);
     ratings.put(&[Rated { subject: "x".to_owned(), seq, rating }]).await.unwrap();
     assert_eq!(histograms(&*ratings, &x).await, [[1, 1, 0, 0, 0]]);
 }

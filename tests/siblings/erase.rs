@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
+use testkit::choices::{OF_TRANSACTIONS, WITH_DOCUMENTS, one_a_topic};
 use testkit::database::OwnDatabase;
 use testkit::program::printed;
 use testkit::services::{elasticsearch, source_of};
@@ -10,8 +11,6 @@ use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
 
-const SYSTEMS: [&str; 7] =
-    ["transactions", "transactions-audit", "transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
 /// What stands in each value of hers, and in none of others.
 const HERS: &str = "Lovelace";
 
@@ -39,7 +38,7 @@ fn review(id: &'static str, user: &str, stars: u8, text: &str) -> (&'static str,
 }
 
 fn send_all(siblings: &Siblings) {
-    for system in ["transactions", "users", "reviews"] {
+    for system in one_a_topic(&WITH_DOCUMENTS) {
         siblings.world.create_topic_named(&siblings.topic(system));
     }
     let bad = {
@@ -105,8 +104,8 @@ fn everything(siblings: &Siblings, database: &OwnDatabase) -> Vec<(&'static str,
         all.join("\n")
     });
     let algolia = ["transactions", "reviews"].map(|index| json!(siblings.objects(index)).to_string()).join("\n");
-    let letters: Vec<String> = ["transactions", "users", "reviews"]
-        .iter()
+    let letters: Vec<String> = one_a_topic(&WITH_DOCUMENTS)
+        .into_iter()
         .flat_map(|system| siblings.world.letters_of(&siblings.topic(system)))
         .map(|letter| String::from_utf8_lossy(letter.payload.as_deref().unwrap_or_default()).into_owned())
         .collect();
@@ -140,7 +139,7 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
     let database = OwnDatabase::of(&mut world);
     let siblings = Siblings::in_world(world);
     send_all(&siblings);
-    siblings.run_once(&SYSTEMS);
+    siblings.run_once(&WITH_DOCUMENTS);
     let before = everything(&siblings, &database);
     for (store, text) in &before {
         assert!(text.contains(HERS), "{store} holds her values before: {text}");
@@ -171,19 +170,19 @@ fn a_person_leaves_ids_and_versions_in_every_store_and_no_replay_brings_values_b
 
     // An event that nobody had read yet, older than what was erased.
     siblings.send("transactions", &[transaction("updated", "t_1", "ada", "Lovelace late", 0)]);
-    siblings.run_once(&SYSTEMS[..4]);
+    siblings.run_once(&OF_TRANSACTIONS);
     assert_gone("after a late event");
     // From the start once more: the log still has everything.
-    for system in SYSTEMS {
-        siblings.verified(system);
+    for system in WITH_DOCUMENTS.iter() {
+        siblings.assert_verified(system);
         siblings.reset(system);
     }
-    siblings.run_once(&SYSTEMS);
+    siblings.run_once(&WITH_DOCUMENTS);
     assert_gone_but_letters(&siblings, &database);
     let repaired = siblings.world.output(&["verify", "transactions", "--repair"]);
     assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stdout));
-    for system in SYSTEMS {
-        siblings.verified(system);
+    for system in WITH_DOCUMENTS.iter() {
+        siblings.assert_verified(system);
     }
     // The letters of a redelivery hold what the log holds, and go as well.
     erased(&siblings, &["--yes"]);

@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use millrace::synthetic::{reviews, users};
 use mongodb::bson::Document;
+use testkit::choices::{IN_ALGOLIA, IN_MONGODB, WITHOUT_AUDIT, one_a_topic, without};
 use testkit::double::Fault;
 use testkit::services::{eventually, services};
 use testkit::siblings::Siblings;
 use testkit::world::{World, scaled};
 
 use crate::PROGRAM;
-
-const ALL: [&str; 6] = ["transactions", "transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
 
 /// How long a store stays away: the longer the more there is to send.
 fn outage() -> Duration {
@@ -35,7 +34,7 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
     }
     back();
     let healed = Instant::now();
-    eventually("lag 0", || ALL.iter().all(|system| siblings.lag(system) == 0).then_some(()));
+    eventually("lag 0", || WITHOUT_AUDIT.iter().all(|system| siblings.lag(system) == 0).then_some(()));
     println!("worked off {:?} after it was back", healed.elapsed());
     siblings.world.assert_complete(&transactions.expected().unwrap());
     let expected = users::expected(&people).unwrap();
@@ -46,8 +45,8 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
     let expected = reviews::expected(&opinions).unwrap();
     let objects = siblings.objects("reviews");
     assert_eq!(objects.len(), expected.reviews.values().filter(|review| !review.deleted).count());
-    for system in ALL {
-        siblings.verified(system);
+    for system in WITHOUT_AUDIT.iter() {
+        siblings.assert_verified(system);
     }
     let letters = |system: &str, poison: u64| {
         let letters = siblings.letters(system) as u64;
@@ -62,8 +61,8 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
 
 /// Everything in one process, at work.
 fn all_at_work(siblings: &Siblings) -> testkit::program::Running {
-    ["transactions", "users", "reviews"].iter().for_each(|system| siblings.create_topic(system));
-    let running = siblings.start(&ALL);
+    one_a_topic(&WITHOUT_AUDIT).iter().for_each(|system| siblings.create_topic(system));
+    let running = siblings.start(&WITHOUT_AUDIT);
     running.await_ready();
     running
 }
@@ -72,10 +71,9 @@ fn all_at_work(siblings: &Siblings) -> testkit::program::Running {
 fn mongodb_away_is_lag_on_what_needs_it() {
     let siblings = Siblings::in_world(World::alone(PROGRAM, "nomongo"));
     let running = all_at_work(&siblings);
-    let needs = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
     let leave = || services("down", "mongodb");
     let back = || services("up", "mongodb");
-    through(&siblings, &["transactions"], &needs, leave, back);
+    through(&siblings, &without(&WITHOUT_AUDIT, &IN_MONGODB), &IN_MONGODB, leave, back);
     running.await_ready();
     assert!(running.terminate().success());
 }
@@ -84,8 +82,7 @@ fn mongodb_away_is_lag_on_what_needs_it() {
 fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
     let siblings = Siblings::in_world(World::new(PROGRAM, "noalgolia"));
     let running = all_at_work(&siblings);
-    let well = ["transactions", "transactions-mongo", "users", "ratings"];
-    let needs = ["transactions-algolia", "reviews"];
+    let well = without(&WITHOUT_AUDIT, &IN_ALGOLIA);
     let leave = || siblings.algolia.fail(Fault::Status(429));
     let back = || siblings.algolia.heal();
     let changing = || {
@@ -95,7 +92,7 @@ fn algolia_away_or_asking_to_wait_is_lag_on_what_needs_it() {
         std::thread::sleep(Duration::from_secs(2));
         back();
     };
-    through(&siblings, &well, &needs, leave, changing);
+    through(&siblings, &well, &IN_ALGOLIA, leave, changing);
     running.await_ready();
     assert!(running.terminate().success());
 }
@@ -114,5 +111,5 @@ fn answers_that_are_lost_lose_nothing() {
     assert_eq!(siblings.objects("reviews").len(), expected.reviews.values().filter(|one| !one.deleted).count());
     let versions: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
     assert_eq!(versions.len(), expected.reviews.len());
-    siblings.verified("reviews");
+    siblings.assert_verified("reviews");
 }

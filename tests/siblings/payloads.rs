@@ -7,6 +7,7 @@ use std::fmt;
 use mongodb::bson::{Bson, Decimal128, Document};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use testkit::choices::OF_TRANSACTIONS;
 use testkit::database::OwnDatabase;
 use testkit::services::source_of;
 use testkit::siblings::Siblings;
@@ -18,7 +19,6 @@ use crate::values::same;
 /// A line a payload: the document's id, what it has to be in microseconds since 1970 or the class of its dead letter, the fields
 /// that are kept as JSON text, the payload.
 const FILE: &str = include_str!("payloads.tsv");
-const SYSTEMS: [&str; 4] = ["transactions", "transactions-audit", "transactions-mongo", "transactions-algolia"];
 
 struct Case {
     id: &'static str,
@@ -173,12 +173,12 @@ fn all_stores_agree_on_odd_payloads() {
     siblings.world.create_topic(&[]);
     siblings.world.send(&siblings.topic("transactions"), &records);
     let sound = cases.iter().filter(|case| case.end.is_ok()).count();
-    let summaries = siblings.run_once(&SYSTEMS);
+    let summaries = siblings.run_once(&OF_TRANSACTIONS);
     let letters: BTreeMap<String, String> = siblings.world.letters().iter().map(class_of).collect();
     for case in &cases {
         assert_eq!(letters.get(case.id).map(String::as_str), case.end.err(), "{}: {}", case.id, case.payload);
     }
-    for system in SYSTEMS {
+    for system in OF_TRANSACTIONS.iter().copied() {
         assert_eq!(summaries[system]["applied"], sound, "{system}: {}", summaries[system]);
     }
 
@@ -197,7 +197,7 @@ fn all_stores_agree_on_odd_payloads() {
             assert_held(case, &source_of(&siblings.world.name, case.id), document);
         }
     }
-    SYSTEMS.iter().for_each(|system| siblings.verified(system));
+    OF_TRANSACTIONS.iter().for_each(|system| siblings.assert_verified(system));
 }
 
 /// The key of a letter and its class.

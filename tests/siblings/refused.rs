@@ -37,7 +37,7 @@ async fn a_subject_that_refuses_is_listed_until_it_is_mended(place: Arc<Place>) 
     let work = Arc::new(Rates(ratings.clone()));
     let here = FollowUps::new("here", work.clone(), place.refusals());
     here.run(&subjects).await.unwrap();
-    let rated = ratings.held(&subjects).await.unwrap();
+    let rated = ratings.load(&subjects).await.unwrap();
     assert_eq!(rated.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false, true, true]);
     // Another instance knows it from the store alone, and finds it refused still.
     let there = FollowUps::new("there", work, place.refusals());
@@ -51,7 +51,7 @@ async fn a_subject_that_refuses_is_listed_until_it_is_mended(place: Arc<Place>) 
     place.mend("c").await;
     assert_eq!(there.retry().await.unwrap(), 0);
     assert_eq!(here.list().await.unwrap(), []);
-    assert_eq!(ratings.held(&texts(&["c"])).await.unwrap()[0].as_ref().unwrap().rating.histogram, [0, 0, 0, 0, 1]);
+    assert_eq!(ratings.load(&texts(&["c"])).await.unwrap()[0].as_ref().unwrap().rating.histogram, [0, 0, 0, 0, 1]);
 }
 
 /// A world whose refused follow-ups are tried again each second.
@@ -108,7 +108,7 @@ fn a_creator_with_a_text_for_a_number_buries_no_review_and_is_rated_once_it_is_m
     running.await_events("Refused follow-ups are done", 1);
     assert_eq!(siblings.collection("creators", "_id")[&creator].get_str("name").unwrap(), "Ann");
     assert!(running.terminate().success());
-    siblings.verified("ratings");
+    siblings.assert_verified("ratings");
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn a_key_of_another_type_in_the_cache_is_listed_and_holds_nothing_up() {
     running.await_events("Refused follow-ups are done", 1);
     assert_eq!(cached(&siblings, &creator).unwrap()["count"], 1);
     assert!(running.terminate().success());
-    siblings.verified("ratings");
+    siblings.assert_verified("ratings");
 }

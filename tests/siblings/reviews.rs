@@ -30,7 +30,7 @@ fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
         assert_eq!(summaries[system]["records"], counts.records());
         assert_eq!(summaries[system]["dead_lettered"], siblings.letters(system));
         assert!(siblings.letters(system) as u64 >= counts.malformed);
-        siblings.verified(system);
+        siblings.assert_verified(system);
     }
     let before = (ratings(&siblings), siblings.objects("reviews"), siblings.objects("creators"));
     for system in ["ratings", "reviews"] {
@@ -40,8 +40,8 @@ fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
     let after = (ratings(&siblings), siblings.objects("reviews"), siblings.objects("creators"));
     assert!(before == after, "a replay changes no rating and no object");
     assert_rated(&siblings, &expected, false);
-    siblings.verified("ratings");
-    siblings.verified("reviews");
+    siblings.assert_verified("ratings");
+    siblings.assert_verified("reviews");
 }
 
 /// A review's event, made by hand.
@@ -78,8 +78,8 @@ fn an_older_version_that_comes_late_changes_neither_rating_nor_object() {
     assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [0; 5]);
     assert!(siblings.objects("reviews").is_empty());
     assert_eq!(shown(&siblings.objects("creators")[&creator]), [0; 5]);
-    siblings.verified("ratings");
-    siblings.verified("reviews");
+    siblings.assert_verified("ratings");
+    siblings.assert_verified("reviews");
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
     for instance in instances {
         assert!(instance.terminate().success());
     }
-    siblings.verified("ratings");
-    siblings.verified("reviews");
+    siblings.assert_verified("ratings");
+    siblings.assert_verified("reviews");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
     });
     assert_eq!(siblings.findings("ratings", &[]), (vec![("derived".to_owned(), creator.clone())], Some(1)));
     assert_eq!(siblings.findings("ratings", &["--repair"]).1, Some(0));
-    siblings.verified("ratings");
+    siblings.assert_verified("ratings");
     // As if the database had been set back since: what is cached counts as later.
     let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
     let later = json!({"seq": 999_999, "histogram": {}}).to_string();
@@ -177,9 +177,9 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
     let _: String = redis::cmd("SET").arg(key).arg(later).query(&mut connection).unwrap();
     assert_eq!(siblings.findings("ratings", &["--repair"]), (vec![("derived".to_owned(), creator.clone())], Some(0)));
     assert_eq!(cached(&siblings, &creator).unwrap()["count"], expected.ratings[&creator].count);
-    siblings.verified("ratings");
+    siblings.assert_verified("ratings");
     assert_eq!(siblings.findings("reviews", &["--repair", "--delete-phantoms"]).1, Some(0));
-    siblings.verified("reviews");
+    siblings.assert_verified("reviews");
     assert_shown(&siblings, &expected);
 }
 
@@ -201,10 +201,10 @@ fn an_object_that_is_too_large_is_a_letter_alone_and_the_one_before_it_stays() {
     let objects = siblings.objects("reviews");
     assert_eq!((&objects["rev_1"]["stars"], &objects["rev_2"]["stars"], objects.len()), (&json!(4), &json!(5), 2));
     assert_eq!(shown(&siblings.objects("creators")[&creator]), [0, 0, 0, 1, 1]);
-    siblings.verified("reviews");
+    siblings.assert_verified("reviews");
     // Between the two: newer than what is shown, older than what was refused.
     siblings.send("reviews", &[review("updated", "rev_1", &creator, 2, 5)]);
     assert_eq!(siblings.run_once(&["reviews"])["reviews"]["applied"], 1);
     assert_eq!(siblings.objects("reviews")["rev_1"]["stars"], 2);
-    siblings.verified("reviews");
+    siblings.assert_verified("reviews");
 }

@@ -20,14 +20,14 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
     let letters = siblings.letters("users") as u64;
     assert_eq!(summary["dead_lettered"], letters, "a letter for each, poison sent twice too");
     assert!(letters >= counts.malformed, "{letters} letters of {} poisoned", counts.malformed);
-    siblings.verified("users");
+    siblings.assert_verified("users");
 
     siblings.reset("users");
     let again = &siblings.run_once(&["users"])["users"];
     assert_eq!(again["records"], counts.records());
     assert_eq!(people(&siblings), before, "a replay changes nothing");
     assert_eq!(siblings.letters("users") as u64, letters * 2, "a replay's letters are told by their coordinates");
-    siblings.verified("users");
+    siblings.assert_verified("users");
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn a_deleted_user_stays_deleted_and_what_others_keep_stays() {
     assert!(held.get_bool("isDeleted").unwrap());
     assert_eq!(held.get_str("firstName").unwrap(), "Ada");
     assert_eq!(held.get_i32("credits").unwrap(), 7);
-    siblings.verified("users");
-    let story = siblings.explained("users", "user_1").to_string();
+    siblings.assert_verified("users");
+    let story = siblings.explain("users", "user_1").to_string();
     assert!(story.contains("superseded"), "{story}");
 
     let purged = siblings.world.output(&["purge", "users"]);
@@ -94,7 +94,7 @@ fn a_user_that_another_unique_index_refuses_is_a_letter_that_names_it() {
     let reason = String::from_utf8(reason.value.as_ref().unwrap().to_vec()).unwrap();
     assert!(reason.contains("users_username_key of users") && reason.contains("USERS_ERASE_DELETED"), "{reason}");
     assert!(!reason.contains("ada"), "it quotes no value: {reason}");
-    siblings.verified("users");
+    siblings.assert_verified("users");
 }
 
 /// Clerk sends null for what a user, a membership or a session does not have.
@@ -152,7 +152,7 @@ fn what_is_absent_is_not_written() {
             assert!(null.is_empty(), "{null:?} of {document}");
         }
     }
-    siblings.verified("users");
+    siblings.assert_verified("users");
 }
 
 /// Somebody deletes an account and registers again with the same address.
@@ -181,7 +181,7 @@ fn who_was_deleted_may_register_again_where_the_deleted_keep_nothing() {
     let mut fields: Vec<&str> = held.keys().map(String::as_str).collect();
     fields.sort_unstable();
     assert_eq!(fields, ["_id", "_version", "clerkId", "createdAt", "deletedAt", "isDeleted", "updatedAt"]);
-    siblings.verified("users");
+    siblings.assert_verified("users");
     siblings.reset("users");
     let summary = &siblings.run_once(&["users"])["users"];
     assert_eq!(summary["dead_lettered"], 0, "{summary}");
@@ -235,7 +235,7 @@ fn what_mongodb_cannot_hold_of_a_user_costs_that_member_alone() {
         assert_eq!(held[*id].get_str("firstName").unwrap(), "Ada");
         assert!(held[*id].get_document("webhookPayload").unwrap().to_string().contains("good"), "{id}");
     }
-    siblings.verified("users");
-    let story = siblings.explained("users", "nul").to_string();
+    siblings.assert_verified("users");
+    let story = siblings.explain("users", "nul").to_string();
     assert!(story.contains("unindexed"), "{story}");
 }

@@ -97,15 +97,15 @@ impl Decimal {
 
     /// The exact product, or `None` when it does not fit.
     pub fn checked_mul(self, other: Self) -> Option<Self> {
-        let (left, right) = (self.reduced(), other.reduced());
+        let (left, right) = (self.reduce(), other.reduce());
         let mantissa = left.mantissa.checked_mul(right.mantissa)?;
         let scale = left.scale + right.scale;
         (scale <= 38).then_some(Self { mantissa, scale })
     }
 
     /// The number times `10^exponent`, cut to a whole number; `None` when it does not fit.
-    pub fn shifted_whole(self, exponent: u32) -> Option<i128> {
-        let reduced = self.reduced();
+    pub(crate) fn shifted_whole(self, exponent: u32) -> Option<i128> {
+        let reduced = self.reduce();
         if reduced.scale >= exponent {
             return Some(reduced.mantissa / 10_i128.checked_pow(reduced.scale - exponent)?);
         }
@@ -114,11 +114,11 @@ impl Decimal {
 
     /// The number, if it is whole.
     pub fn whole(self) -> Option<i128> {
-        let reduced = self.reduced();
+        let reduced = self.reduce();
         (reduced.scale == 0).then_some(reduced.mantissa)
     }
 
-    fn reduced(mut self) -> Self {
+    fn reduce(mut self) -> Self {
         while self.scale > 0 && self.mantissa % 10 == 0 {
             self.mantissa /= 10;
             self.scale -= 1;
@@ -130,7 +130,7 @@ impl Decimal {
 /// Plain decimal notation without trailing zeros in the fraction.
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.reduced();
+        let number = self.reduce();
         let sign = if number.mantissa < 0 { "-" } else { "" };
         let unit = 10_u128.pow(number.scale);
         let digits = number.mantissa.unsigned_abs();

@@ -43,7 +43,7 @@ impl Timestamp {
     }
 
     /// Whether it lies before 1970.
-    pub fn is_before_epoch(self) -> bool {
+    pub(crate) fn is_before_epoch(self) -> bool {
         self.seconds < 0
     }
 
@@ -140,7 +140,7 @@ impl Timestamp {
 
     /// Reads a number as time since 1970, fractions allowed: seconds, from 1e11 on milliseconds, from 1e14 on microseconds, from
     /// 1e17 on nanoseconds.
-    pub fn from_epoch(number: &str) -> Option<Self> {
+    pub(crate) fn from_epoch(number: &str) -> Option<Self> {
         let number = Decimal::parse(number)?;
         let digits = match number.shifted_whole(0)? {
             SMALLEST_NANOS.. => 0,

@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 90;
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ClerkRecord<'_>, DecodeError> {
     let envelope = Envelope::read(payload, MAX_DEPTH)?;
     let event_type = envelope.event_type()?;
-    let Some((of, kind)) = known(&event_type) else { return Ok(ClerkRecord::Ignored) };
+    let Some((of, kind)) = parse_type(&event_type) else { return Ok(ClerkRecord::Ignored) };
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
     let time_micros = time(data.get("updated_at"), envelope.timestamp(), record_timestamp_ms)?;
@@ -36,7 +36,7 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<ClerkR
 }
 
 /// Event types: what they are about and what they say of it.
-fn known(event_type: &str) -> Option<(ClerkSubject, ClerkKind)> {
+fn parse_type(event_type: &str) -> Option<(ClerkSubject, ClerkKind)> {
     Some(match event_type {
         "user.created" => (ClerkSubject::User, ClerkKind::Created),
         "user.updated" => (ClerkSubject::User, ClerkKind::Updated),
@@ -106,8 +106,8 @@ fn user(data: &Fields<'_>) -> Result<User, DecodeError> {
 fn membership(data: &Fields<'_>) -> Result<OrganizationMembership, DecodeError> {
     let organization = inner(data, "organization");
     Ok(OrganizationMembership {
-        user_id: required(&inner(data, "public_user_data"), "user_id", "data.public_user_data.user_id")?,
-        organization_id: required(&organization, "id", "data.organization.id")?,
+        user_id: require(&inner(data, "public_user_data"), "user_id", "data.public_user_data.user_id")?,
+        organization_id: require(&organization, "id", "data.organization.id")?,
         organization_name: text(&organization, "name", "data.organization.name")?,
         organization_slug: text(&organization, "slug", "data.organization.slug")?,
         role: text(data, "role", "data.role")?,
@@ -118,7 +118,7 @@ fn membership(data: &Fields<'_>) -> Result<OrganizationMembership, DecodeError> 
 
 fn session(data: &Fields<'_>) -> Result<Session, DecodeError> {
     Ok(Session {
-        user_id: required(data, "user_id", "data.user_id")?,
+        user_id: require(data, "user_id", "data.user_id")?,
         client_id: text(data, "client_id", "data.client_id")?,
         status: text(data, "status", "data.status")?,
         created_at: millis(data, "created_at")?,
@@ -138,7 +138,7 @@ fn inner<'a>(data: &Fields<'a>, name: &str) -> Fields<'a> {
     data.get(name).and_then(|raw| Fields::parse(raw.get())).unwrap_or_default()
 }
 
-fn required(data: &Fields<'_>, name: &str, path: &str) -> Result<String, DecodeError> {
+fn require(data: &Fields<'_>, name: &str, path: &str) -> Result<String, DecodeError> {
     let missing = || DecodeError::new("missing_field", format!("`{path}` is missing, empty, or not a string"));
     let text = data.get(name).and_then(json::string).filter(|text| !text.is_empty());
     text.map(Into::into).ok_or_else(missing)

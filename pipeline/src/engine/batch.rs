@@ -5,54 +5,28 @@
 //! keys where the system asks for order by key. What waits on a ladder, or behind what does, leaves it for the park.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::binding::{Binding, DecodedBatch, Enriched};
-use crate::dead_letters::{DeadLetter, DeadLetters};
-use crate::dedupe::{Candidate, Dedupe, Mark};
+use crate::binding::{DecodedBatch, Enriched};
+use crate::dead_letters::DeadLetter;
+use crate::dedupe::Candidate;
+use crate::engine::batch_item::{BatchContext, BatchItem, has_succeeded, is_copy, items, register, set_result, waves};
 use crate::engine::batcher::{Batch, Span};
-use crate::engine::inflight::{Apart, InFlight, Registration, WriteSlot, document_key, hashes};
+use crate::engine::inflight::WriteSlot;
 use crate::mutant;
-use crate::offsets::leases::Leases;
 use crate::offsets::offset_tracker::Seq;
 use crate::outcome::{Outcome, RecordResult, Tally};
-use crate::park::Park;
-use crate::park::climb::{leave, queued};
+use crate::park::entrance::{leave, queue};
 use crate::record::Record;
 use crate::sink::{Failure, Reject};
-use crate::status::Status;
-use crate::system::{Decoded, Identity};
-use crate::write::{WriteOrigin, Writer};
-
-/// What the batches of one engine share.
-pub(crate) struct BatchContext {
-    pub binding: Arc<dyn Binding>,
-    pub group: String,
-    pub writer: Arc<Writer>,
-    pub dedupe: Dedupe,
-    pub dead_letters: Arc<dyn DeadLetters>,
-    pub in_flight: InFlight,
-    /// Of a system with a ladder.
-    pub park: Option<Park>,
-    pub leases: Arc<Leases>,
-    pub status: Arc<Status>,
-}
+use crate::write::WriteOrigin;
 
 /// A batch's place in the line: it registers its documents after the batch before, and lets the next one follow.
 pub(crate) struct Turn {
     pub before: oneshot::Receiver<()>,
     pub next: oneshot::Sender<()>,
-}
-
-/// An event on its way through the batch.
-pub(crate) struct BatchItem<'e, 'r> {
-    /// Index of the record in the batch.
-    pub record: usize,
-    identity: &'e Identity<'r>,
-    pub candidate: Candidate,
 }
 
 /// Takes a batch from bytes to outcomes, and what waits to the park. Gives the counts, and how many wait.
@@ -73,9 +47,9 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         let mut fresh: Vec<&BatchItem<'_, '_>> = Vec::with_capacity(wave.len());
         for (item, copy) in wave.into_iter().filter_map(|item| items.get(item).zip(copies.get(item))) {
             if *copy || cx.dedupe.contains(spans, &item.candidate) {
-                set(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
-            } else if queued(cx, batch, &*events, item) {
-                set(&mut results, item.record, RecordResult::Parked);
+                set_result(&mut results, item.record, RecordResult::Ended(Outcome::Duplicate));
+            } else if queue(cx, batch, &*events, item) {
+                set_result(&mut results, item.record, RecordResult::Parked);
             } else {
                 fresh.push(item);
             }
@@ -88,81 +62,16 @@ pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Tu
         leave(cx, batch, &*events, &fresh, &mut results);
         cx.dedupe.insert_local(
             spans,
-            fresh.iter().filter(|item| succeeded(&results, item.record)).map(|item| &item.candidate),
+            fresh.iter().filter(|item| has_succeeded(&results, item.record)).map(|item| &item.candidate),
         );
     }
 
     send_dead_letters(cx, seq, batch, &mut results).await;
     // Copies too: they raise the highest offset that was ever offered, below which nothing is skipped.
-    let known = items.iter().filter(|item| succeeded(&results, item.record) || copied(&results, item.record));
+    let known = items.iter().filter(|item| has_succeeded(&results, item.record) || is_copy(&results, item.record));
     cx.dedupe.store_marks(spans, known.map(|item| &item.candidate)).await;
     drop(registration);
     (tally(&results), results.iter().filter(|result| matches!(result, RecordResult::Parked)).count())
-}
-
-/// Registers the events of a batch by what keeps them apart: their documents, or their keys where the system asks for order by key.
-pub(crate) fn register<'a, 'r>(
-    cx: &BatchContext,
-    in_flight: &'a InFlight,
-    seq: Seq,
-    events: &dyn DecodedBatch<'r>,
-    items: &[BatchItem<'_, 'r>],
-) -> (Registration<'a>, Vec<WriteSlot>) {
-    let apart = Apart::of(cx.binding.limits(), cx.park.is_some(), cx.binding.orders_keys());
-    if cx.park.is_none() {
-        let documents = items.iter().map(|item| (document_key(item.identity, apart), item.candidate.span));
-        return in_flight.register(seq, apart, documents);
-    }
-    let keys = |item: &BatchItem<'_, '_>| (hashes(|each| events.keys(item.record, each)), item.candidate.span);
-    in_flight.register(seq, apart, items.iter().map(keys))
-}
-
-pub(crate) fn set(results: &mut [RecordResult], record: usize, result: RecordResult) {
-    if let Some(slot) = results.get_mut(record) {
-        *slot = result;
-    }
-}
-
-pub(crate) fn succeeded(results: &[RecordResult], record: usize) -> bool {
-    match results.get(record) {
-        Some(RecordResult::Ended(Outcome::Applied | Outcome::Superseded)) => true,
-        Some(RecordResult::Ended(Outcome::DeadLettered) | RecordResult::Rejected { .. }) => mutant!(DeadRemembered),
-        _ => false,
-    }
-}
-
-pub(crate) fn copied(results: &[RecordResult], record: usize) -> bool {
-    matches!(results.get(record), Some(RecordResult::Ended(Outcome::Duplicate)))
-}
-
-/// The events of a batch, in its order.
-pub(crate) fn items<'e, 'r>(batch: &Batch, decoded: &'e [Decoded<'r>]) -> Vec<BatchItem<'e, 'r>> {
-    let mut items = Vec::with_capacity(decoded.len());
-    let mut span = 0;
-    for (record, (source, decoded)) in batch.records.iter().zip(decoded).enumerate() {
-        if batch.spans.get(span).is_none_or(|last| last.at != source.at) {
-            span = batch.spans.iter().position(|span| span.at == source.at).unwrap_or(0);
-        }
-        if let Decoded::Event(identity, ()) = decoded {
-            let payload = || source.payload.as_deref().unwrap_or_default();
-            let mark = identity.message.as_ref().map(|message| Mark::of(message, payload()));
-            let candidate = Candidate { mark, span, offset: source.offset };
-            items.push(BatchItem { record, identity, candidate });
-        }
-    }
-    items
-}
-
-/// The items of each wave, in order.
-pub(crate) fn waves(places: &[WriteSlot]) -> Vec<Vec<usize>> {
-    let count = places.iter().map(|place| place.wave + 1).max().unwrap_or(0);
-    let mut waves = vec![Vec::new(); count];
-    for (item, place) in places.iter().enumerate() {
-        if let Some(wave) = waves.get_mut(place.wave) {
-            wave.push(item);
-        }
-    }
-    waves
 }
 
 /// Waits for the earlier batches that hold equal versions, even if the partition is taken away meanwhile: a request of
@@ -188,7 +97,7 @@ pub(crate) async fn write<'r>(
     let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
     let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
     for (record, reject) in rejected {
-        set(results, record, RecordResult::rejected(reject));
+        set_result(results, record, RecordResult::rejected(reject));
     }
     // Both are in the order of the records.
     let mut items = fresh.iter();
@@ -197,7 +106,7 @@ pub(crate) async fn write<'r>(
     let sources: Vec<WriteOrigin> = records.iter().filter_map(source_of).map(source).collect();
     let written = cx.writer.write(seq, &cx.leases, spans, &*writes, &sources, cx.park.as_ref()).await;
     for (record, result) in records.into_iter().zip(written) {
-        set(results, record, result);
+        set_result(results, record, result);
     }
 }
 
@@ -240,10 +149,10 @@ pub(crate) async fn send_dead_letters(cx: &BatchContext, seq: Seq, batch: &Batch
                 Ok(()) => {
                     count_letter(letter);
                     cx.binding.on_letter(letter.record, &letter.reject);
-                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
+                    set_result(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(_) if mutant!(LettersNotAwaited) => {
-                    set(results, index, RecordResult::Ended(Outcome::DeadLettered));
+                    set_result(results, index, RecordResult::Ended(Outcome::DeadLettered));
                 }
                 Err(failure) => open = Some(failure),
             }

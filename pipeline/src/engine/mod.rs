@@ -1,6 +1,7 @@
 //! A batch from its cut to its outcomes, and the slots in which a few of them are at work at once.
 
 pub(crate) mod batch;
+pub(crate) mod batch_item;
 pub mod batcher;
 pub(crate) mod finished_batch;
 pub(crate) mod inflight;

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::binding::Binding;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::{Dedupe, MarkStore};
-use crate::engine::batch::{BatchContext, Turn, process};
+use crate::engine::batch::{Turn, process};
+use crate::engine::batch_item::BatchContext;
 use crate::engine::batcher::{Batch, Span};
 use crate::engine::finished_batch::{FinishedBatch, report};
 use crate::engine::inflight::InFlight;
@@ -174,7 +175,7 @@ impl Engine {
                 Some(revocation) = self.feed.revocations.recv(), if self.revoking.is_none() => {
                     self.revoke(revocation);
                 }
-                () = parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
+                () = await_parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
                 batch = self.feed.batches.recv(), if next.is_none() && !ended => match batch {
                     Some(batch) => next = Some(batch),
                     None => ended = true,
@@ -261,10 +262,10 @@ impl Engine {
         }
         let seq = self.offsets.open(batch.spans.clone());
         if mutant!(CommitBeforeWrite) {
-            self.settled(seq);
+            self.note_settled(seq);
         }
         if batch.records.is_empty() {
-            return self.settled(seq);
+            return self.note_settled(seq);
         }
         let (next, last_turn) = oneshot::channel();
         let turn = Turn { before: std::mem::replace(&mut self.last_turn, last_turn), next };
@@ -288,10 +289,10 @@ impl Engine {
             self.climbing.retain(|(seq, _)| *seq != finished.seq);
             self.publish();
         }
-        self.settled(finished.seq);
+        self.note_settled(finished.seq);
     }
 
-    fn settled(&mut self, seq: Seq) {
+    fn note_settled(&mut self, seq: Seq) {
         if self.offsets.settle(seq) {
             self.publish();
         }
@@ -341,7 +342,7 @@ impl Engine {
 }
 
 /// Waits until something is parked, or until then.
-async fn parked(park: Option<&Park>, until: Option<Instant>) {
+async fn await_parked(park: Option<&Park>, until: Option<Instant>) {
     match park {
         Some(park) => park.changed(until).await,
         None => std::future::pending().await,

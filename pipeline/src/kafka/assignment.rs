@@ -55,7 +55,7 @@ impl Assigned {
     }
 
     /// A record was polled, or the log was seen to skip to here; `next` comes after it.
-    pub(super) fn polled(&mut self, offset: i64, next: i64) {
+    pub(super) fn note_poll(&mut self, offset: i64, next: i64) {
         match self.polled {
             Some(polled) if offset > polled && !mutant!(GapIgnored) => self.gaps.note(polled, offset),
             Some(_) => {}
@@ -129,7 +129,7 @@ impl Assignment {
     }
 
     /// Whether the group ever gave us our share.
-    pub(super) fn begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
@@ -185,11 +185,11 @@ impl Assignment {
                 held.beyond = (position.reached > position.next).then_some(position.reached);
             }
         }
-        self.released()
+        self.release()
     }
 
     /// What may be stored for commit, if anything moved: a gap may have been explained.
-    pub(super) fn released(&mut self) -> TopicPartitionList {
+    pub(super) fn release(&mut self) -> TopicPartitionList {
         let mut moved = TopicPartitionList::new();
         for held in &mut self.partitions {
             if let Some(next) = held.release() {
@@ -236,7 +236,7 @@ pub(super) fn of<'s>(statistics: &'s Statistics, at: &TopicPartition) -> Option<
 }
 
 /// The first few of these partitions, and how many more there are.
-pub(super) fn named(partitions: &[&TopicPartition]) -> String {
+pub(super) fn join_names(partitions: &[&TopicPartition]) -> String {
     const NAMED: usize = 3;
     let first: Vec<String> = partitions.iter().take(NAMED).map(ToString::to_string).collect();
     let more = partitions.len().saturating_sub(NAMED);
@@ -280,17 +280,17 @@ mod tests {
     #[test]
     fn nothing_is_committed_before_the_start_is_known() {
         let (mut assignment, at) = one();
-        assignment.find("t", 0).unwrap().polled(40, 41);
+        assignment.find("t", 0).unwrap().note_poll(40, 41);
         assert_eq!(settled(&mut assignment, &at, 41), None);
         assert_eq!(assignment.positions().count(), 0);
         assert_eq!(assignment.find("t", 0).unwrap().begin(&found(Some(40), 0, 50)), None);
-        assert_eq!(told(&assignment.released()), Some(Offset::Offset(41)));
+        assert_eq!(told(&assignment.release()), Some(Offset::Offset(41)));
     }
 
     #[test]
     fn a_start_that_is_told_late_shows_what_was_skipped() {
         let (mut assignment, at) = one();
-        assignment.find("t", 0).unwrap().polled(40, 41);
+        assignment.find("t", 0).unwrap().note_poll(40, 41);
         settled(&mut assignment, &at, 41);
         let held = assignment.find("t", 0).unwrap();
         held.begin(&found(Some(30), 40, 50));
@@ -299,9 +299,9 @@ mod tests {
         let loss = *held.gaps.losses().first().unwrap();
         assert_eq!((loss.first, loss.next, loss.lost), (30, 40, 10));
         // The group is told no more than it knows already until the loss is written down.
-        assert_eq!(told(&assignment.released()), Some(Offset::Offset(30)));
-        assignment.find("t", 0).unwrap().gaps.written(&loss);
-        assert_eq!(told(&assignment.released()), Some(Offset::Offset(41)));
+        assert_eq!(told(&assignment.release()), Some(Offset::Offset(30)));
+        assignment.find("t", 0).unwrap().gaps.note_written(&loss);
+        assert_eq!(told(&assignment.release()), Some(Offset::Offset(41)));
     }
 
     #[test]
@@ -313,8 +313,8 @@ mod tests {
         held.gaps.answer(100);
         let loss = *held.gaps.losses().first().unwrap();
         assert_eq!(loss.lost, 70);
-        held.gaps.written(&loss);
-        assert_eq!(told(&assignment.released()), Some(Offset::Offset(100)));
+        held.gaps.note_written(&loss);
+        assert_eq!(told(&assignment.release()), Some(Offset::Offset(100)));
     }
 
     #[test]
@@ -323,12 +323,12 @@ mod tests {
             let (mut assignment, at) = one();
             let held = assignment.find("t", 0).unwrap();
             if polled {
-                held.polled(0, 1);
+                held.note_poll(0, 1);
             }
             assert_eq!(held.begin(&found(Some(900), 0, 5)), Some(0));
             assert_eq!(settled(&mut assignment, &at, 1), None);
             assignment.find("t", 0).unwrap().taking_back = false;
-            assert_eq!(told(&assignment.released()), Some(Offset::Offset(1)));
+            assert_eq!(told(&assignment.release()), Some(Offset::Offset(1)));
         }
     }
 
@@ -337,12 +337,12 @@ mod tests {
         let (mut assignment, at) = one();
         let held = assignment.find("t", 0).unwrap();
         held.begin(&found(None, 0, 10));
-        held.polled(0, 1);
-        held.polled(5, 6);
+        held.note_poll(0, 1);
+        held.note_poll(5, 6);
         assert_eq!(settled(&mut assignment, &at, 6), Some(Offset::Offset(1)));
         let held = assignment.find("t", 0).unwrap();
         held.gaps.ask();
         held.gaps.answer(0);
-        assert_eq!(told(&assignment.released()), Some(Offset::Offset(6)));
+        assert_eq!(told(&assignment.release()), Some(Offset::Offset(6)));
     }
 }

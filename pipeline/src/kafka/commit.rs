@@ -40,7 +40,7 @@ impl Committer {
             return Err(silent());
         }
         let consumer = self.consumer.clone();
-        let call = PendingCall::begin("commit", move || stored(&consumer));
+        let call = PendingCall::begin("commit", move || commit_stored(&consumer));
         match call.wait(self.limit) {
             Poll::Ready(Some(committed)) => committed,
             Poll::Ready(None) => Err(silent()),
@@ -53,7 +53,7 @@ impl Committer {
 }
 
 /// Commits what is stored, and waits; nothing new to commit is no error.
-pub(super) fn stored(consumer: &BaseConsumer<FeedContext>) -> KafkaResult<()> {
+pub(super) fn commit_stored(consumer: &BaseConsumer<FeedContext>) -> KafkaResult<()> {
     match consumer.commit_consumer_state(CommitMode::Sync) {
         Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         committed => committed,

@@ -1,18 +1,13 @@
-//! What the consumer is given and what it gives: its options, the configuration that the rules ask for, records of messages.
+//! What the consumer is given: its options, and the configuration that the rules ask for.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{ClientConfig, Offset, Timestamp};
+use rdkafka::{ClientConfig, Offset};
 use thiserror::Error;
 
-use super::assignment::Assignment;
-use super::monitor::Monitor;
-use crate::engine::batcher::{Batch, BatchLimits, Batcher};
-use crate::record::{Header, Record, TopicPartition};
+use crate::engine::batcher::BatchLimits;
+use crate::record::TopicPartition;
 
 /// What a Kafka feed reads and how.
 #[derive(Clone, Debug)]
@@ -80,45 +75,6 @@ pub enum FeedError {
     EngineStopped,
 }
 
-/// Moves a message into the batcher.
-pub(super) fn take(
-    assignment: &mut Assignment,
-    batcher: &mut Batcher,
-    monitor: &mut Monitor,
-    topics: &[Arc<str>],
-    message: &BorrowedMessage<'_>,
-    stopping: bool,
-) -> Option<Batch> {
-    let topic = topics.iter().find(|topic| &***topic == message.topic())?;
-    // Without an assignment nothing of the partition is taken, so nothing behind this message can be committed either.
-    let held = assignment.find(topic, message.partition()).filter(|_| !stopping)?;
-    held.polled(message.offset(), message.offset() + 1);
-    let record = record_of(message, held.at.clone());
-    if record.time_ms().is_none() {
-        monitor.timeless(&record.at.topic);
-    }
-    batcher.push(record, held.epoch, Instant::now())
-}
-
-/// Copies a message out of the client's memory, once.
-pub(super) fn record_of(message: &BorrowedMessage<'_>, at: TopicPartition) -> Record {
-    Record {
-        at,
-        offset: message.offset(),
-        timestamp_ms: match message.timestamp() {
-            Timestamp::NotAvailable => None,
-            Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-        },
-        key: message.key().map(Bytes::copy_from_slice),
-        payload: message.payload().map(Bytes::copy_from_slice),
-        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
-    }
-}
-
-fn owned(header: rdkafka::message::Header<'_, &[u8]>) -> Header {
-    Header { name: header.key.to_owned(), value: header.value.map(Bytes::copy_from_slice) }
-}
-
 /// Defaults that a user's properties may change.
 const CHANGEABLE: [(&str, &str); 2] = [
     // New partitions and a missing topic are noticed soon.
@@ -159,7 +115,7 @@ pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> C
 }
 
 /// The offset, where the list has one.
-pub(super) fn known(offset: Offset) -> Option<i64> {
+pub(super) fn known_offset(offset: Offset) -> Option<i64> {
     match offset {
         Offset::Offset(next) => Some(next),
         _ => None,

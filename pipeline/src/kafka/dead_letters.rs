@@ -46,7 +46,7 @@ impl Way {
     }
 
     /// The producer, with batches of at most so many bytes.
-    fn bounded(&mut self, bytes: u64) -> FutureProducer {
+    fn producer_for(&mut self, bytes: u64) -> FutureProducer {
         // After a fatal error an idempotent producer refuses everything; only a new one can go on.
         if (self.bytes > bytes || self.producer.client().fatal_error().is_some())
             && let Ok(new) = Self::new(self.config.clone(), self.bytes.min(bytes))
@@ -57,7 +57,7 @@ impl Way {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
@@ -100,7 +100,7 @@ impl KafkaDeadLetters {
     }
 
     /// The largest batch that all of these letters' topics take.
-    async fn bound(&self, letters: &[DeadLetter<'_>]) -> u64 {
+    async fn batch_bound(&self, letters: &[DeadLetter<'_>]) -> u64 {
         let mut bound = BATCH_BYTES;
         let mut last = None;
         for source in letters.iter().map(|letter| &letter.record.at.topic) {
@@ -108,12 +108,12 @@ impl KafkaDeadLetters {
                 continue;
             }
             let topic = topic_of(source);
-            let known = locked(&self.limits).get(&topic).copied();
+            let known = lock(&self.limits).get(&topic).copied();
             let limit = match known {
                 Some(limit) => limit,
                 // Where the brokers do not answer, they are asked again with the next letters.
                 None => match batch_limit(&self.client, &topic).await {
-                    Ok(limit) => *locked(&self.limits).entry(topic).or_insert(limit),
+                    Ok(limit) => *lock(&self.limits).entry(topic).or_insert(limit),
                     Err(_) => None,
                 },
             };
@@ -137,13 +137,13 @@ impl KafkaDeadLetters {
     /// The batch may have been refused for its other letters: so this one alone and whole, then without what is optional.
     async fn deliver_alone(&self, letter: &DeadLetter<'_>) -> Result<(), KafkaError> {
         // The topic takes less than it was known to.
-        locked(&self.limits).remove(&topic_of(&letter.record.at.topic));
-        let producer = locked(&self.alone).bounded(BATCH_BYTES);
+        lock(&self.limits).remove(&topic_of(&letter.record.at.topic));
+        let producer = lock(&self.alone).producer_for(BATCH_BYTES);
         let mut headers = letter.headers();
-        match acknowledged(Self::enqueue(&producer, letter, &headers)).await {
+        match await_acknowledgement(Self::enqueue(&producer, letter, &headers)).await {
             Err(error) if too_large(&error) => {
                 headers.retain(|header| !header::OPTIONAL.contains(&header.name.as_str()));
-                acknowledged(Self::enqueue(&producer, letter, &headers)).await
+                await_acknowledgement(Self::enqueue(&producer, letter, &headers)).await
             }
             answer => answer,
         }
@@ -153,12 +153,12 @@ impl KafkaDeadLetters {
 #[async_trait]
 impl DeadLetters for KafkaDeadLetters {
     async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>> {
-        let bound = self.bound(letters).await;
-        let producer = locked(&self.together).bounded(bound);
+        let bound = self.batch_bound(letters).await;
+        let producer = lock(&self.together).producer_for(bound);
         let sent: Vec<_> = letters.iter().map(|letter| Self::enqueue(&producer, letter, &letter.headers())).collect();
         let mut answers = Vec::with_capacity(letters.len());
         for (letter, sent) in letters.iter().zip(sent) {
-            let answer = match acknowledged(sent).await {
+            let answer = match await_acknowledgement(sent).await {
                 Err(error) if too_large(&error) => self.deliver_alone(letter).await,
                 answer => answer,
             };
@@ -168,7 +168,7 @@ impl DeadLetters for KafkaDeadLetters {
     }
 }
 
-async fn acknowledged(sent: Result<DeliveryFuture, KafkaError>) -> Result<(), KafkaError> {
+async fn await_acknowledgement(sent: Result<DeliveryFuture, KafkaError>) -> Result<(), KafkaError> {
     // The producer is kept until all answers are in, so the channel cannot be cancelled; if it were, it timed out.
     let cancelled = |_| KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
     let delivered: OwnedDeliveryResult = sent?.await.map_err(cancelled)?;

@@ -12,9 +12,9 @@ use rdkafka::types::RDKafkaRespErr;
 use super::REQUEST;
 use super::assignment::Assignment;
 use super::call::Question;
-use super::commit::stored;
+use super::commit::commit_stored;
 use super::context::FeedContext;
-use super::offsets::{Edge, Offsets, committed, edges};
+use super::offsets::{Edge, Offsets, edges, fetch_committed};
 use crate::record::TopicPartition;
 
 /// How often it is looked whether the end is there.
@@ -47,7 +47,7 @@ impl Goal {
         assignment: &Assignment,
     ) -> KafkaResult<bool> {
         // Before the first assignment what is committed may belong to a log that is gone.
-        if !assignment.begun() {
+        if !assignment.has_begun() {
             return Ok(false);
         }
         if let Some((Some(ends), _)) = self.asked.take(LOOK) {
@@ -62,9 +62,9 @@ impl Goal {
                 let topics = self.topics.clone();
                 self.asked.ask(move || ends(&consumer, &topics));
             }
-            Some(ends) if self.covered.free() && reached(ends, assignment) => {
+            Some(ends) if self.covered.free() && has_reached(ends, assignment) => {
                 let ends = ends.clone();
-                self.covered.ask(move || stored(&consumer).and_then(|()| covered(&consumer, &ends)));
+                self.covered.ask(move || commit_stored(&consumer).and_then(|()| covers(&consumer, &ends)));
             }
             _ => {}
         }
@@ -94,7 +94,7 @@ fn ends(consumer: &BaseConsumer<FeedContext>, topics: &[String]) -> KafkaResult<
 }
 
 /// Whether everything of the partitions assigned here is finished up to its end.
-fn reached(ends: &Offsets, assignment: &Assignment) -> bool {
+fn has_reached(ends: &Offsets, assignment: &Assignment) -> bool {
     assignment.iter().all(|held| {
         let next = held.finished.or(held.start);
         next.is_some() && ends.get(&held.at).is_none_or(|end| next >= Some(*end)) && held.gaps.limit().is_none()
@@ -102,8 +102,8 @@ fn reached(ends: &Offsets, assignment: &Assignment) -> bool {
 }
 
 /// Whether what the group has committed covers every end: the group's, so that several members end together.
-fn covered(consumer: &BaseConsumer<FeedContext>, ends: &Offsets) -> KafkaResult<bool> {
+fn covers(consumer: &BaseConsumer<FeedContext>, ends: &Offsets) -> KafkaResult<bool> {
     let partitions: Vec<TopicPartition> = ends.keys().cloned().collect();
-    let committed: BTreeMap<_, _> = committed(consumer, &partitions)?;
+    let committed: BTreeMap<_, _> = fetch_committed(consumer, &partitions)?;
     Ok(ends.iter().all(|(at, end)| committed.get(at).is_some_and(|next| *next >= Some(*end))))
 }

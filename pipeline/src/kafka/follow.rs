@@ -11,8 +11,8 @@ use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::REQUEST;
-use super::consumer::record_of;
 use super::context::FeedContext;
+use super::fetched_message::record_of;
 use super::offsets::{Edge, edges};
 use super::read::reader;
 use super::topics::fit_largest_message;

@@ -59,7 +59,7 @@ impl Gaps {
     }
 
     /// Whether there are gaps that nobody has asked for.
-    pub(super) fn unasked(&self) -> bool {
+    pub(super) fn is_unasked(&self) -> bool {
         self.asked == 0 && !self.open.is_empty()
     }
 
@@ -69,7 +69,7 @@ impl Gaps {
     }
 
     /// No answer came.
-    pub(super) fn unanswered(&mut self) {
+    pub(super) fn note_unanswered(&mut self) {
         self.asked = 0;
     }
 
@@ -93,7 +93,7 @@ impl Gaps {
     }
 
     /// A loss was written down.
-    pub(super) fn written(&mut self, loss: &LostRange) {
+    pub(super) fn note_written(&mut self, loss: &LostRange) {
         self.losses.retain(|known| known != loss);
     }
 }
@@ -126,7 +126,7 @@ mod tests {
             gaps.answer(start);
             assert_eq!(gaps.losses(), loss.as_slice(), "start {start}");
             assert_eq!(gaps.limit(), loss.map(|_| 100));
-            loss.iter().for_each(|loss| gaps.written(loss));
+            loss.iter().for_each(|loss| gaps.note_written(loss));
             assert_eq!(gaps.limit(), None);
         }
     }
@@ -136,10 +136,10 @@ mod tests {
         let mut gaps = asked(&[(100, 110)]);
         gaps.note(120, 130);
         gaps.answer(0);
-        assert_eq!((gaps.limit(), gaps.unasked()), (Some(120), true));
+        assert_eq!((gaps.limit(), gaps.is_unasked()), (Some(120), true));
         gaps.ask();
-        gaps.unanswered();
-        assert_eq!((gaps.limit(), gaps.unasked()), (Some(120), true));
+        gaps.note_unanswered();
+        assert_eq!((gaps.limit(), gaps.is_unasked()), (Some(120), true));
         gaps.ask();
         gaps.answer(125);
         assert_eq!(gaps.losses(), [LostRange { first: 120, next: 125, lost: 5 }]);
@@ -169,7 +169,7 @@ mod tests {
                     gaps.note(next, to);
                     next = to;
                 }
-                if ask && gaps.unasked() {
+                if ask && gaps.is_unasked() {
                     gaps.ask();
                 }
                 if answer {
@@ -177,7 +177,7 @@ mod tests {
                     seen += gaps.losses().iter().map(|loss| loss.lost).sum::<i64>();
                     prop_assert!(gaps.losses().is_empty() || gaps.limit().is_some_and(|limit| limit <= lowest.unwrap()));
                     for loss in gaps.losses().to_vec() {
-                        gaps.written(&loss);
+                        gaps.note_written(&loss);
                     }
                 }
                 if lowest.is_some() && seen < truly_lost {

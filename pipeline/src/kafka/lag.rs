@@ -11,7 +11,7 @@ use rdkafka::Statistics;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 
-use super::assignment::{Assigned, Assignment, named, of};
+use super::assignment::{Assigned, Assignment, join_names, of};
 use super::call::Question;
 use super::context::FeedContext;
 use super::offsets::{Edge, Offsets, edges};
@@ -61,7 +61,7 @@ impl Lag {
         if unknown.is_empty() {
             status.clear("lag");
         } else if self.since.elapsed() > FRESH {
-            let why = format!("the lag of {} is not known: no broker tells where the log ends", named(&unknown));
+            let why = format!("the lag of {} is not known: no broker tells where the log ends", join_names(&unknown));
             status.raise("lag", why);
         }
         behind
@@ -91,12 +91,12 @@ impl Lag {
         .set(behind as f64);
     }
 
-    pub(super) fn assigned(&mut self) {
+    pub(super) fn on_assign(&mut self) {
         self.since = Instant::now();
     }
 
     /// Whoever has these partitions next tells their lag.
-    pub(super) fn revoked(&mut self, gone: &[TopicPartition]) {
+    pub(super) fn on_revoke(&mut self, gone: &[TopicPartition]) {
         for at in gone {
             self.ends.remove(at);
             self.tell(at, 0);

@@ -75,14 +75,14 @@ impl Losses {
             let Some(held) = assignment.under(&at, epoch) else { continue };
             match starts.get(&at) {
                 Some(start) => held.gaps.answer(*start),
-                None => held.gaps.unanswered(),
+                None => held.gaps.note_unanswered(),
             }
         }
         !starts.is_empty()
     }
 
     fn ask(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) {
-        for held in assignment.iter_mut().filter(|held| held.start.is_some() && held.gaps.unasked()) {
+        for held in assignment.iter_mut().filter(|held| held.start.is_some() && held.gaps.is_unasked()) {
             held.gaps.ask();
             self.asked.push((held.at.clone(), held.epoch, ()));
         }
@@ -131,7 +131,7 @@ impl Losses {
                 tracing::warn!(topic, partition, first, next, "Records were lost to retention, which is known already");
             }
             if let Some(held) = assignment.under(&at, epoch) {
-                held.gaps.written(&loss);
+                held.gaps.note_written(&loss);
             }
         }
         // Red at once; whoever follows the state topic goes on from here.

@@ -30,7 +30,7 @@ impl GroupMembership {
     }
 
     /// Whether the group's word is there; asks for it where it is not.
-    pub(super) fn confirmed(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &Assignment) -> bool {
+    pub(super) fn confirm(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &Assignment) -> bool {
         match self.word.take(AGAIN) {
             // An answer to a question from before another sleep says nothing.
             Some((Some(Ok(())), asked)) if asked.elapsed() < self.session => {

@@ -1,5 +1,6 @@
 //! Kafka: the feed that fills the engine, and the producer that takes its dead letters.
 
+mod ask;
 mod assignment;
 mod call;
 mod commit;
@@ -7,6 +8,7 @@ mod consumer;
 mod context;
 mod dead_letters;
 mod ends;
+mod fetched_message;
 mod follow;
 mod gaps;
 mod inspect;
@@ -25,6 +27,7 @@ mod starts;
 mod state;
 mod steady;
 mod stuck;
+mod take;
 mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};

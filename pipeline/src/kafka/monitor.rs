@@ -137,7 +137,7 @@ impl Monitor {
             if let Some(held) = assignment.under(&at, epoch)
                 && !held.covers(end)
             {
-                held.polled(end, end);
+                held.note_poll(end, end);
                 batcher.cover(&at, epoch, end, Instant::now());
             }
         }
@@ -161,7 +161,7 @@ impl Monitor {
             let Some(held) = assignment.find(element.topic(), element.partition()) else { continue };
             // Before the first record of a partition was polled, a position says nothing of what was fetched.
             if held.position() >= 0 && !held.covers(next) {
-                held.polled(next, next);
+                held.note_poll(next, next);
                 batcher.cover(&held.at, held.epoch, next, now);
             }
         }
@@ -172,21 +172,21 @@ impl Monitor {
         self.ends.clear();
     }
 
-    pub(super) fn assigned(&mut self, assignment: &Assignment) {
+    pub(super) fn on_assign(&mut self, assignment: &Assignment) {
         self.forget_ends();
         let partitions = assignment.iter().count();
         self.status.clear("assignment");
         if partitions > 0 {
             self.status.clear("topic");
         }
-        self.lag.assigned();
-        self.rights.assigned(&self.status);
+        self.lag.on_assign();
+        self.rights.on_assign(&self.status);
         tracing::info!(system = self.system, partitions, "Partitions assigned");
     }
 
-    pub(super) fn revoked(&mut self, assignment: &Assignment, gone: &[TopicPartition], lost: bool) {
+    pub(super) fn on_revoke(&mut self, assignment: &Assignment, gone: &[TopicPartition], lost: bool) {
         self.forget_ends();
-        self.lag.revoked(gone);
+        self.lag.on_revoke(gone);
         metrics::counter!("millrace_rebalances_total", "system" => self.system).increment(1);
         tracing::info!(
             system = self.system,

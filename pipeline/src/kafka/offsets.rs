@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::REQUEST;
-use super::consumer::known;
+use super::consumer::known_offset;
 use crate::record::TopicPartition;
 
 /// An offset of each partition that the brokers told.
@@ -71,9 +71,9 @@ fn ask<C: ConsumerContext>(
     match consumer.offsets_for_times(list, limit) {
         Ok(answer) => {
             let told = answer.elements().into_iter().filter(|one| one.error().is_ok());
-            found.extend(
-                told.filter_map(|one| Some((TopicPartition::new(one.topic(), one.partition()), known(one.offset())?))),
-            );
+            found.extend(told.filter_map(|one| {
+                Some((TopicPartition::new(one.topic(), one.partition()), known_offset(one.offset())?))
+            }));
             Ok(())
         }
         Err(error) if partitions.len() == 1 => Err(error),
@@ -101,7 +101,7 @@ pub(super) fn standing<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
 ) -> KafkaResult<BTreeMap<TopicPartition, PartitionOffsets>> {
-    let committed = committed(consumer, partitions)?;
+    let committed = fetch_committed(consumer, partitions)?;
     let lows = edges(consumer, partitions, Edge::Start)?;
     let highs = edges(consumer, partitions, Edge::End)?;
     let found = committed.into_iter().filter_map(|(at, committed)| {
@@ -115,7 +115,7 @@ pub(super) fn standing<C: ConsumerContext>(
 ///
 /// # Errors
 /// When the coordinator does not answer.
-pub(super) fn committed<C: ConsumerContext>(
+pub(super) fn fetch_committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
 ) -> KafkaResult<BTreeMap<TopicPartition, Option<i64>>> {
@@ -128,5 +128,5 @@ pub(super) fn committed<C: ConsumerContext>(
     }
     let answer = consumer.committed_offsets(list, REQUEST)?;
     let told = answer.elements().into_iter().filter(|one| one.error().is_ok());
-    Ok(told.map(|one| (TopicPartition::new(one.topic(), one.partition()), known(one.offset()))).collect())
+    Ok(told.map(|one| (TopicPartition::new(one.topic(), one.partition()), known_offset(one.offset()))).collect())
 }

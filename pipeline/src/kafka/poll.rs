@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::assignment::Assignment;
 use super::commit::Committer;
-use super::consumer::{FeedError, FeedOptions, consumer_config, take};
+use super::consumer::{FeedError, FeedOptions, consumer_config};
 use super::context::FeedContext;
 use super::ends::Goal;
 use super::losses::Losses;
@@ -27,6 +27,7 @@ use super::monitor::Monitor;
 use super::starts::{Late, Opening};
 use super::state::StateTopic;
 use super::stuck::Remedy;
+use super::take::take;
 use crate::engine::batcher::{Batch, Batcher};
 use crate::feed::Intake;
 use crate::state::{Loss, LossBook, LossKey};
@@ -244,7 +245,7 @@ impl KafkaFeed {
         for _ in 0..RUN {
             let now = Instant::now();
             let wait = self.batcher.due().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
-            let served = self.consumer.context().served();
+            let served = self.consumer.context().served_count();
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let full = take(
@@ -261,13 +262,17 @@ impl KafkaFeed {
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => return Err(FeedError::Fatal(error)),
                 Some(Err(error)) => self.monitor.trouble(&error, self.consumer.context(), &self.assignment),
                 None => {
-                    if !self.paused && !self.stopping && self.consumer.context().served() == served && wait == POLL {
+                    if !self.paused
+                        && !self.stopping
+                        && self.consumer.context().served_count() == served
+                        && wait == POLL
+                    {
                         self.monitor.quiet(&self.consumer, &mut self.assignment, &mut self.batcher);
                     }
                     break;
                 }
             }
-            if !self.in_hand.is_empty() || self.consumer.context().served() != served {
+            if !self.in_hand.is_empty() || self.consumer.context().served_count() != served {
                 break;
             }
         }
@@ -279,8 +284,8 @@ impl KafkaFeed {
     /// has to confirm the membership first.
     fn confirm_membership(&mut self) {
         let doubtful = self.intake.leases.overslept() && self.intake.leases.any();
-        if !doubtful || self.membership.confirmed(&self.consumer, &self.assignment) {
-            self.intake.leases.polled();
+        if !doubtful || self.membership.confirm(&self.consumer, &self.assignment) {
+            self.intake.leases.note_poll();
         }
     }
 
@@ -289,7 +294,7 @@ impl KafkaFeed {
         let known = self.late.look(&self.consumer, &mut self.assignment);
         let explained = self.losses.look(&self.consumer, &mut self.assignment);
         if known || explained {
-            let moved = self.assignment.released();
+            let moved = self.assignment.release();
             self.store(&moved);
         }
     }

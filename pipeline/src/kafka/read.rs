@@ -7,8 +7,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::consumer::record_of;
 use super::context::FeedContext;
+use super::fetched_message::record_of;
 use super::offsets::{Edge, edges};
 use super::topics::fit_largest_message;
 use super::{NO_SESSION, REQUEST};

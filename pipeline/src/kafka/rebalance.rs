@@ -67,7 +67,7 @@ impl KafkaFeed {
         // Being paused outlives an assignment in librdkafka, so it is set either way.
         let set = if self.paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         set.map_err(FeedError::Fatal)?;
-        self.monitor.assigned(&self.assignment);
+        self.monitor.on_assign(&self.assignment);
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl KafkaFeed {
         }
         self.assignment.remove(&partitions);
         self.intake.leases.end(&partitions);
-        self.monitor.revoked(&self.assignment, &partitions, lost);
+        self.monitor.on_revoke(&self.assignment, &partitions, lost);
         let done = if self.cooperative() { self.consumer.incremental_unassign(list) } else { self.consumer.unassign() };
         done.map_err(FeedError::Fatal)?;
         last.map(|_| ()).ok_or(FeedError::EngineStopped)

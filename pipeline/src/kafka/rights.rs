@@ -102,7 +102,7 @@ impl Rights {
         }
         if !self.read && self.proof.free() && assignment.iter().next().is_some() {
             let (client, partitions) = (self.client.clone(), assignment.partitions());
-            self.proof.ask(move || readable(client, &partitions));
+            self.proof.ask(move || check_readable(client, &partitions));
         }
     }
 
@@ -134,14 +134,14 @@ impl Rights {
     }
 
     /// Commits of an earlier assignment say nothing of this one.
-    pub(super) fn assigned(&mut self, status: &Status) {
+    pub(super) fn on_assign(&mut self, status: &Status) {
         self.uncommitted = None;
         status.clear("commit");
     }
 }
 
 /// Reads the end of each partition, outside of any group; blocks its thread.
-fn readable(client: ClientConfig, partitions: &[TopicPartition]) -> KafkaResult<()> {
+fn check_readable(client: ClientConfig, partitions: &[TopicPartition]) -> KafkaResult<()> {
     let consumer: BaseConsumer<FeedContext> = reader(client)?;
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for at in partitions {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::assignment::{Assignment, named};
+use super::assignment::{Assignment, join_names};
 use crate::record::{Epoch, TopicPartition};
 use crate::status::Status;
 
@@ -53,7 +53,7 @@ impl Stalls {
         match over(NOTHING_OF_ONE) {
             stuck if stuck.is_empty() => status.clear("progress"),
             stuck => {
-                let names = named(&stuck);
+                let names = join_names(&stuck);
                 status.raise("progress", format!("no record of {names} finished for {longest} min with a backlog"));
             }
         }
@@ -96,7 +96,7 @@ mod tests {
         let look = |stalls: &mut Stalls, seconds: u64, beyond, polled| {
             let mut held = held(0, 10);
             held.beyond = Some(beyond);
-            held.polled(0, polled);
+            held.note_poll(0, polled);
             let mut assignment = Assignment::default();
             assignment.add(held);
             stalls.look(&assignment, &[Some(5)], begun + Duration::from_secs(seconds), &status);

@@ -112,7 +112,7 @@ impl StateTopic {
     ///
     /// # Errors
     /// When the brokers do not answer; it may be written all the same.
-    pub fn write_losses(&self, losses: &[Loss]) -> Result<Vec<u64>, StateError> {
+    pub(crate) fn write_losses(&self, losses: &[Loss]) -> Result<Vec<u64>, StateError> {
         // Another member may have found the same and died before its commit.
         let book = self.losses()?;
         let (mut entries, mut new) = (Vec::new(), Vec::new());

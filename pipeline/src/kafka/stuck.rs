@@ -98,7 +98,7 @@ mod tests {
         for (partition, position) in [(0, 5), (1, if moves { 5 + seconds as i64 } else { 5 })] {
             let mut held = Assigned::new(TopicPartition::new("t", partition), Epoch(1));
             held.finished = Some(position);
-            held.polled(position - 1, position);
+            held.note_poll(position - 1, position);
             assignment.add(held);
         }
         let now = begun + Duration::from_secs(seconds);

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use thiserror::Error;
 
 use super::REQUEST;
-use super::inspect::metadata;
+use super::ask::metadata;
 use crate::dead_letters::topic_of;
 
 /// A letter adds headers to its record, which count for more than the record where records are small.

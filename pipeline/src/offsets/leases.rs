@@ -48,7 +48,7 @@ impl Leases {
         self.state.lock()
     }
 
-    fn changed(&self) {
+    fn notify(&self) {
         self.changes.notify_waiters();
     }
 
@@ -79,11 +79,11 @@ impl Leases {
                 state.leases.remove(at);
             }
         }
-        self.changed();
+        self.notify();
     }
 
     /// The group was heard of: the feed polled, and the membership was not found to be over.
-    pub fn polled(&self) {
+    pub fn note_poll(&self) {
         let now = Instant::now();
         let slept = {
             let mut state = self.state();
@@ -92,7 +92,7 @@ impl Leases {
             slept
         };
         if slept {
-            self.changed();
+            self.notify();
         }
     }
 

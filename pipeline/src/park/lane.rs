@@ -113,7 +113,7 @@ impl Lane {
     }
 
     /// Whether a record before this offset waits for a key of which that holds.
-    pub fn holds_before(&self, offset: i64, key: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn holds_before(&self, offset: i64, key: impl Fn(&str) -> bool) -> bool {
         self.parked.range(..offset).any(|(_, parked)| parked.keys.iter().any(|one| key(one)))
     }
 
@@ -192,7 +192,7 @@ impl Lane {
     }
 
     /// Notes that a record of the run was tried once more, and may pass later.
-    pub fn tried(&mut self, offset: i64, now: Instant, ladder: &Ladder) {
+    pub fn note_try(&mut self, offset: i64, now: Instant, ladder: &Ladder) {
         if let Some(parked) = self.parked.get_mut(&offset) {
             parked.tries += 1;
             parked.due = now + ladder.pause(parked.tries).unwrap_or_default();

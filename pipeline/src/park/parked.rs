@@ -128,9 +128,9 @@ impl Park {
     }
 
     /// A record of a run was tried once more, and may pass later.
-    pub(crate) fn tried(&self, span: &Span, offset: i64) {
+    pub(crate) fn note_try(&self, span: &Span, offset: i64) {
         if let Some(lane) = self.state().lane(span) {
-            lane.tried(offset, Instant::now(), &self.ladder);
+            lane.note_try(offset, Instant::now(), &self.ladder);
         }
     }
 

@@ -117,7 +117,7 @@ impl Judge {
         if !state.pardoned.contains(write) {
             state.buried.remove(write);
             state.suspects.insert(write.clone());
-            state.outage |= state.counted() > SUSPECTS && !mutant!(BreakerOff);
+            state.outage |= state.count() > SUSPECTS && !mutant!(BreakerOff);
         }
     }
 
@@ -127,7 +127,7 @@ impl Judge {
     }
 
     /// Whether a person said to go on about this write.
-    pub(crate) fn pardoned(&self, write: &Coordinate) -> bool {
+    pub(crate) fn is_pardoned(&self, write: &Coordinate) -> bool {
         self.state().pardoned.contains(write)
     }
 
@@ -166,12 +166,12 @@ impl Judge {
 
 impl JudgeState {
     fn acquit(&mut self, write: &Coordinate) {
-        if self.suspects.remove(write) && self.counted() <= SUSPECTS {
+        if self.suspects.remove(write) && self.count() <= SUSPECTS {
             self.outage = false;
         }
     }
 
-    fn counted(&mut self) -> usize {
+    fn count(&mut self) -> usize {
         self.buried.retain(|_, at| at.elapsed() < LATELY);
         self.suspects.len() + self.buried.len()
     }
@@ -233,7 +233,7 @@ mod tests {
         (0..4).for_each(|offset| judge.accuse(&record(offset)));
         judge.waits(&record(9));
         assert!(judge.proceed() && !judge.proceed());
-        assert!((0..4).all(|offset| judge.may_bury(&record(offset))) && judge.pardoned(&record(9)));
+        assert!((0..4).all(|offset| judge.may_bury(&record(offset))) && judge.is_pardoned(&record(9)));
         (10..14).for_each(|offset| judge.accuse(&record(offset)));
         assert!(judge.is_open() && !judge.may_bury(&record(10)));
     }

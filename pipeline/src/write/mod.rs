@@ -229,7 +229,7 @@ impl Writer {
             return halve(group, not_before, &mut run.queue);
         }
         if let (true, Some(record)) = (alone && group.waits >= LONG_WAITS, run.record(&group)) {
-            if self.judge.pardoned(&record) {
+            if self.judge.is_pardoned(&record) {
                 let why = format!("given up on by hand: {}", failure.why);
                 return self.reject_group(&group, Reject::new("given_up", why), run);
             }

@@ -64,7 +64,7 @@ impl Source {
                     return;
                 }
             }
-            self.intake.leases.polled();
+            self.intake.leases.note_poll();
             if self.hand.is_none() {
                 self.fetch();
             }

@@ -55,14 +55,14 @@ pub(super) fn selection(args: &ChoiceArgs) -> Result<Selection, CommandFailure> 
 }
 
 /// Says the choice in a line: a checkpoint is good for one of them.
-pub(super) fn shown(selection: &Selection, reading: &SourceReading) -> String {
+pub(super) fn describe(selection: &Selection, reading: &SourceReading) -> String {
     let format = match reading.format {
         TextFormat::Auto => None,
         TextFormat::Ndjson => Some("ndjson".to_owned()),
         TextFormat::Csv => Some("csv".to_owned()),
     };
     let bare = reading.bare.as_ref().map(|(_, time)| format!("as of {time}"));
-    let chosen = Some(selection.shown()).filter(|shown| !shown.is_empty());
+    let chosen = Some(selection.describe()).filter(|shown| !shown.is_empty());
     [format, bare, chosen].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 

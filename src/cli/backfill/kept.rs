@@ -16,7 +16,7 @@ pub(super) struct Kept {
     pub(super) rejects: Rejects,
 }
 
-pub(super) fn kept(
+pub(super) fn open_state(
     args: &BackfillArgs,
     purpose: Purpose,
     parts: &[Box<dyn SourcePart>],

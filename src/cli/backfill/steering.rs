@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::PaceArgs;
 use crate::cli::CommandFailure;
-use crate::cli::run::outcomes;
+use crate::cli::members::outcomes;
 use crate::config::{Config, Http};
 use crate::maintenance::backfill::BackfillProgress;
 use crate::maintenance::live_lag::{LagBounds, watch_lag};
@@ -39,7 +39,7 @@ pub(super) struct SteeringHandles {
 ///
 /// # Errors
 /// When signals cannot be heard, or the address of the HTTP server is taken.
-pub(super) async fn steered(
+pub(super) async fn steer(
     args: &PaceArgs,
     config: &Config,
     setup: &Setup,

@@ -82,7 +82,7 @@ impl BenchReport {
         let mut lines = vec![
             format!(
                 "{scenario}: {} records of {size} bytes, {partitions} partitions, {rounds} rounds",
-                grouped(*records as f64)
+                group_digits(*records as f64)
             ),
             String::new(),
             format!("{:<42} {:>9} {:>19}  {:>9}  {:>7}", "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/M", "PEAK MB"),
@@ -113,8 +113,8 @@ impl BenchReport {
         Some(format!(
             "{:<42} {:>9} {:>19}  {:>9}  {:>7}",
             subject.title(),
-            grouped(rates.median),
-            format!("{}–{}", grouped(rates.least), grouped(rates.most)),
+            group_digits(rates.median),
+            format!("{}–{}", group_digits(rates.least), group_digits(rates.most)),
             shown(cpu, 2),
             shown(memory, 0),
         ))
@@ -149,7 +149,7 @@ impl BenchReport {
 }
 
 /// A whole number with commas between its thousands.
-pub(super) fn grouped(number: f64) -> String {
+pub(super) fn group_digits(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -221,7 +221,7 @@ pub(super) mod tests {
 
     #[test]
     fn thousands_are_grouped() {
-        let shown = [0.0, 999.4, 1_000.0, 1_234_567.0].map(grouped);
+        let shown = [0.0, 999.4, 1_000.0, 1_234_567.0].map(group_digits);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -120,7 +120,7 @@ pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Re
         for round in 0..args.rounds {
             subjects.round(round).await?;
         }
-        Ok((environment::look(&bench.config).await, subjects.measured()))
+        Ok((environment::look(&bench.config).await, subjects.into_measured()))
     });
     bar.finish_and_clear();
     // What was made is taken away, whatever came of it.

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{BenchReport, Spread, grouped};
+use super::figures::{BenchReport, Spread, group_digits};
 use super::subjects::BenchSubject;
 use crate::cli::CommandFailure;
 
@@ -37,8 +37,11 @@ fn paint(
 ) -> Result<(), Box<dyn std::error::Error>> {
     area.fill(&WHITE)?;
     let words = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
-    let title =
-        format!("Records a second: {}, {} records", report.workload.scenario, grouped(report.workload.records as f64));
+    let title = format!(
+        "Records a second: {}, {} records",
+        report.workload.scenario,
+        group_digits(report.workload.records as f64)
+    );
     area.draw_text(&title, &words(24), (20, 18))?;
     area.draw_text(&place_of(report), &words(16).color(&BLACK.mix(0.6)), (20, 50))?;
     let rows: Vec<(BenchSubject, Spread)> =
@@ -55,7 +58,7 @@ fn paint(
         area.draw(&Rectangle::new([(LEFT, top), (place(rates.median), top + BAR)], color.filled()))?;
         area.draw(&PathElement::new(vec![(place(rates.least), middle), (place(rates.most), middle)], BLACK))?;
         let left = words(18).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw_text(&grouped(rates.median), &left, (place(rates.most) + 8, middle))?;
+        area.draw_text(&group_digits(rates.median), &left, (place(rates.most) + 8, middle))?;
     }
     if let Some(ratio) = report.ratio(BenchSubject::Program, BenchSubject::BareWrites) {
         let said = format!("millrace reaches {:.2} of what Elasticsearch takes of ready-made writes", ratio.median);
@@ -69,7 +72,7 @@ fn paint(
 fn place_of(report: &BenchReport) -> String {
     let environment = &report.environment;
     let kafka = report.rates(BenchSubject::Consumption);
-    let kafka = kafka.map_or_else(String::new, |rates| format!("; Kafka alone: {}", grouped(rates.median)));
+    let kafka = kafka.map_or_else(String::new, |rates| format!("; Kafka alone: {}", group_digits(rates.median)));
     format!("{}, {} cores, {} build{kafka}", environment.cpu, environment.cores, environment.build)
 }
 

@@ -140,7 +140,7 @@ impl Workbench {
         settings(&self.topic, &name, &self.log_level)
     }
 
-    fn configured(&self, settings: &[(&'static str, String)]) -> Result<Config, CommandFailure> {
+    fn configure(&self, settings: &[(&'static str, String)]) -> Result<Config, CommandFailure> {
         Ok(Config::load(self.program.file.as_deref(), overrides(settings))?)
     }
 
@@ -162,7 +162,7 @@ impl Workbench {
             }
             let admin: Result<AdminClient<DefaultClientContext>, _> = self.config.kafka.client_config().create();
             match admin {
-                Ok(admin) => left.extend(deleted(&admin, &names).await),
+                Ok(admin) => left.extend(delete_topics(&admin, &names).await),
                 Err(error) => left.push(error.to_string()),
             }
             match left.is_empty() {
@@ -174,7 +174,7 @@ impl Workbench {
 }
 
 /// Deletes topics; a sentence for each that is left.
-async fn deleted(admin: &AdminClient<DefaultClientContext>, topics: &[&str]) -> Vec<String> {
+async fn delete_topics(admin: &AdminClient<DefaultClientContext>, topics: &[&str]) -> Vec<String> {
     use rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition as Gone;
     match admin.delete_topics(topics, &AdminOptions::new()).await {
         Err(error) => vec![error.to_string()],
@@ -246,7 +246,7 @@ impl<'a> Subjects<'a> {
         Ok(Self { bench, records, bar, measured })
     }
 
-    pub(super) fn measured(self) -> Measured {
+    pub(super) fn into_measured(self) -> Measured {
         self.measured
     }
 
@@ -291,15 +291,15 @@ impl<'a> Subjects<'a> {
 
     async fn program(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let settings = self.bench.settings(&format!("run{round}"));
-        let config = self.bench.configured(&settings)?;
+        let config = self.bench.configure(&settings)?;
         let busy = self.bench.program.run(&variables(settings)).await?;
-        let verified = verified(&config).await?;
+        let verified = verify_all(&config).await?;
         Ok(BenchRow::program(round, BenchSubject::Program, &busy, Some(verified)))
     }
 }
 
 async fn bare_writes(bench: &Workbench, run: &str, cell: Cell, most: u64) -> Result<BenchRow, CommandFailure> {
-    let config = bench.configured(&bench.settings(run))?;
+    let config = bench.configure(&bench.settings(run))?;
     let setup = transactions::DEFINITION.setup(&config, Order::Log)?;
     (setup.bound.prepare)().await?;
     let client = config.kafka.client_config();
@@ -316,7 +316,7 @@ impl Listener for Deaf {
     fn at(&mut self, _: VerifyStep) {}
 }
 
-async fn verified(config: &Config) -> Result<Verified, CommandFailure> {
+async fn verify_all(config: &Config) -> Result<Verified, CommandFailure> {
     let options = VerifyOptions {
         memory: 128 << 20,
         wait: std::time::Duration::from_secs(60),

@@ -166,7 +166,7 @@ async fn consume(config: &Config, options: &GeneratorOptions, keep: bool) -> Res
     let running = tokio::spawn(async move { all(consumers, false, &stop).await });
     let took = progress(&tallies, records, &run.stop).await?;
     if !keep {
-        ended(running.await)?;
+        check_end(running.await)?;
         return report(config, options, &tallies, &took).await;
     }
     report(config, options, &tallies, &took).await?;
@@ -176,12 +176,12 @@ async fn consume(config: &Config, options: &GeneratorOptions, keep: bool) -> Res
     let serving = run.stop.child_token();
     let metrics = telemetry::metrics()?;
     let http = tokio::spawn(server.serve(health, metrics, serving));
-    let answer = ended(running.await);
+    let answer = check_end(running.await);
     http.await.ok();
     answer
 }
 
-fn ended(ended: Result<Ended, JoinError>) -> Result<(), CommandFailure> {
+fn check_end(ended: Result<Ended, JoinError>) -> Result<(), CommandFailure> {
     let (_, failed) = ended.map_err(|error| CommandFailure::internal(error.to_string()))?;
     failed.map_or(Ok(()), Err)
 }

@@ -102,12 +102,12 @@ fn state_topic(name: &str, topic: Option<&Topic>, brokers: usize) -> Diagnosis {
 /// Losses that nobody has acknowledged.
 fn losses(state: &StateTopic, groups: &[&str]) -> Vec<Diagnosis> {
     match state.losses() {
-        Ok(book) => groups.iter().filter_map(|group| unacknowledged(&book, group)).collect(),
+        Ok(book) => groups.iter().filter_map(|group| find_unacknowledged(&book, group)).collect(),
         Err(error) => vec![Diagnosis::fault(PART, error.to_string(), "check its rights")],
     }
 }
 
-fn unacknowledged(book: &LossBook, group: &str) -> Option<Diagnosis> {
+fn find_unacknowledged(book: &LossBook, group: &str) -> Option<Diagnosis> {
     let (places, records) = book.standing(group).fold((0, 0), |(places, sum), loss| (places + 1, sum + loss.lost));
     let what =
         format!("group {group}: {records} records were deleted by retention before they were read (places: {places})");

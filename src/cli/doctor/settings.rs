@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Diagnosis;
 use crate::config::{Config, ElasticsearchAuth, FILE_NAME, IndexStore};
-use crate::systems::{Definition, SYSTEMS, shared};
+use crate::systems::{Definition, SYSTEMS, find_shared};
 
 const PART: &str = "settings";
 
@@ -67,8 +67,9 @@ fn contradictions(config: &Config) -> Vec<Diagnosis> {
     }
     // Those of one process are refused; these may run in several.
     let all: Vec<&Definition> = SYSTEMS.iter().collect();
-    findings
-        .extend(shared(&all, config).into_iter().map(|why| Diagnosis::note(PART, why, "unless only one of them runs")));
+    findings.extend(
+        find_shared(&all, config).into_iter().map(|why| Diagnosis::note(PART, why, "unless only one of them runs")),
+    );
     if config.batch.size < 100 {
         findings.push(Diagnosis::note(
             PART,

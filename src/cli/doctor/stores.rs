@@ -82,7 +82,7 @@ async fn elasticsearch(config: &Config) -> Vec<Diagnosis> {
         Ok(cluster) => cluster,
         Err(failure) => return vec![Diagnosis::failed(ELASTICSEARCH, failure.why)],
     };
-    let mut findings = judged(&cluster, alias);
+    let mut findings = judge(&cluster, alias);
     let stands = matches!(cluster.name, AliasState::Alias { .. });
     if stands && findings.iter().all(|finding| finding.level != Level::Fault) {
         match ElasticsearchSink::new(client, alias).probe().await {
@@ -93,7 +93,7 @@ async fn elasticsearch(config: &Config) -> Vec<Diagnosis> {
     findings
 }
 
-fn judged(cluster: &Cluster, alias: &str) -> Vec<Diagnosis> {
+fn judge(cluster: &Cluster, alias: &str) -> Vec<Diagnosis> {
     let at = |level, what: String, advice: Option<&str>| Diagnosis {
         level,
         part: ELASTICSEARCH,
@@ -237,7 +237,7 @@ mod tests {
 
     fn worst(cluster: &Cluster) -> Level {
         let rank = |finding: &Diagnosis| finding.level as u8;
-        judged(cluster, "t").into_iter().max_by_key(rank).unwrap().level
+        judge(cluster, "t").into_iter().max_by_key(rank).unwrap().level
     }
 
     #[test]

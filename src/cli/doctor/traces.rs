@@ -26,7 +26,7 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
     findings.push(cache(config).await);
     let topic = config.topic(crate::systems::database::NAME);
     match store.traces(&topic).await {
-        Ok(traces) => findings.extend(left(&traces, config.operations.cache.is_some())),
+        Ok(traces) => findings.extend(judge_left(&traces, config.operations.cache.is_some())),
         Err(failure) if answers => findings.push(Diagnosis::failed(PART, failure.why)),
         // It is told already.
         Err(_) => {}
@@ -117,7 +117,7 @@ async fn cache(config: &Config) -> Diagnosis {
 }
 
 /// What the consumer has left in the database.
-fn left(traces: &OperationTraces, cached: bool) -> Vec<Diagnosis> {
+fn judge_left(traces: &OperationTraces, cached: bool) -> Vec<Diagnosis> {
     let OperationTraces { dirty, dirty_seconds, rows, scattered, unknown } = traces;
     let mut findings = Vec::new();
     if *dirty > 0 {
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_with_what_to_do() {
-        assert_eq!(left(&OperationTraces { rows: 5, ..OperationTraces::default() }, true), []);
+        assert_eq!(judge_left(&OperationTraces { rows: 5, ..OperationTraces::default() }, true), []);
         let unknown = [("9999".to_owned(), 2)].into();
         let traces = OperationTraces { dirty: 3, dirty_seconds: 40, rows: 5, scattered: 1, unknown };
-        let found = left(&traces, false);
+        let found = judge_left(&traces, false);
         assert!(found.iter().all(|finding| finding.level == Level::Note && finding.advice.is_some()));
         let said: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
         assert!(said[0].contains("3 keys") && said[0].contains("40 s"), "{said:?}");
         assert!(said[1].contains("of 5 rows") && said[2].contains("9999"), "{said:?}");
-        assert_ne!(left(&traces, true)[0].advice, found[0].advice);
+        assert_ne!(judge_left(&traces, true)[0].advice, found[0].advice);
     }
 }

@@ -64,7 +64,7 @@ type RawFields = BTreeMap<String, Box<RawValue>>;
 pub(super) fn emit(args: &EmitArgs, config: &Config) -> Result<(), CommandFailure> {
     let name = find(&args.name)?;
     let topic = topic(config, name);
-    let (event, payload) = composed(args, name, &topic)?;
+    let (event, payload) = compose(args, name, &topic)?;
     if args.dry_run {
         return print(&String::from_utf8_lossy(&payload));
     }
@@ -96,20 +96,20 @@ fn failure(error: &ProducerError) -> CommandFailure {
 }
 
 /// The event, and its payload as it is sent.
-fn composed(args: &EmitArgs, name: EventName, topic: &str) -> Result<(Event, Vec<u8>), CommandFailure> {
+fn compose(args: &EmitArgs, name: EventName, topic: &str) -> Result<(Event, Vec<u8>), CommandFailure> {
     let given = args.file.as_deref().map(payload_of).transpose()?;
     let as_it_is = args.field.is_empty() && args.version.is_none() && args.id.is_none();
     if let Some(payload) = &given
         && as_it_is
     {
-        return Ok((understood(name, topic, payload)?, payload.clone()));
+        return Ok((decode_event(name, topic, payload)?, payload.clone()));
     }
     let fields = args.field.iter().map(|field| parse(field)).collect::<Result<Vec<_>, _>>()?;
     let base = match given {
         Some(payload) => payload,
         None => fresh(args, name)?,
     };
-    let mut event = understood(name, topic, &with_fields(&base, fields)?)?;
+    let mut event = decode_event(name, topic, &with_fields(&base, fields)?)?;
     event.version = args.version.unwrap_or(event.version);
     if let Some(id) = &args.id {
         event.id = Id::new(id.as_str()).map_err(|invalid| CommandFailure::usage(format!("--id: {invalid}")))?;
@@ -143,7 +143,7 @@ fn fresh(args: &EmitArgs, name: EventName) -> Result<Vec<u8>, CommandFailure> {
 }
 
 /// As the consumers read it.
-fn understood(name: EventName, topic: &str, payload: &[u8]) -> Result<Event, CommandFailure> {
+fn decode_event(name: EventName, topic: &str, payload: &[u8]) -> Result<Event, CommandFailure> {
     let now = Some(Utc::now().timestamp_millis());
     let record = EventRecord { topic, payload, timestamp_ms: now, cloud: CloudAttributes::default() };
     read(name, &record).map_err(|error| CommandFailure::usage(format!("this is no {name}: {error}")))
@@ -197,7 +197,7 @@ mod tests {
     fn payload(words: &[&str]) -> Result<String, CommandFailure> {
         let args = Line::parse_from([&["emit"], words].concat()).args;
         let name = find(&args.name)?;
-        composed(&args, name, name.as_str()).map(|(_, payload)| String::from_utf8(payload).unwrap())
+        compose(&args, name, name.as_str()).map(|(_, payload)| String::from_utf8(payload).unwrap())
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn tail(args: &TailArgs, config: &Config) -> Result<(), CommandFailur
     failed.map_or(Ok(()), Err)
 }
 
-fn decoded(config: &Config, record: &Record) -> Result<Event, DecodeError> {
+fn decode_record(config: &Config, record: &Record) -> Result<Event, DecodeError> {
     let none = |class, reason: &str| DecodeError { class, reason: reason.to_owned() };
     let name = record.at.topic.strip_prefix(config.event_topic_prefix.as_str()).and_then(EventName::find);
     let name = name.ok_or_else(|| none("unknown_event_type", "the topic is none of an event"))?;
@@ -83,7 +83,7 @@ fn decoded(config: &Config, record: &Record) -> Result<Event, DecodeError> {
 }
 
 fn show(config: &Config, record: &Record, as_json: bool) -> Result<(), CommandFailure> {
-    let event = decoded(config, record);
+    let event = decode_record(config, record);
     let key = record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned());
     let time = event.as_ref().ok().map(|event| {
         let mut text = Vec::new();

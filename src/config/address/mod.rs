@@ -47,12 +47,12 @@ struct Given {
 }
 
 impl Given {
-    fn refused(&self, why: &str) -> String {
+    fn refusal(&self, why: &str) -> String {
         match self.variable {
             Some(variable) => {
                 format!("the variable {variable}, which counts where the address says nothing, is refused: {why}")
             }
-            None => format!("its parameter {} is refused: {why}", shown(&self.name)),
+            None => format!("its parameter {} is refused: {why}", describe(&self.name)),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Sifted {
 }
 
 /// The parameters that a query names.
-fn given(query: &str) -> Vec<Given> {
+fn parse_query(query: &str) -> Vec<Given> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     pairs.map(|(name, value)| Given { name: name.into_owned(), value: value.into_owned(), variable: None }).collect()
 }
@@ -87,7 +87,7 @@ fn sift(given: &[Given], rules: &Rules, repeatable: &[&str]) -> Result<Sifted, S
         let rule = rules.iter().find(|(names, _)| names.contains(&lower.as_str())).map(|(_, rule)| *rule);
         let name = if let Some(Rule::As(name)) = rule { name.to_owned() } else { lower };
         if seen.contains(&name) && !repeatable.contains(&name.as_str()) {
-            let named = shown(&parameter.name);
+            let named = describe(&parameter.name);
             return Err(format!("its parameter {named} is given twice, perhaps under another name: keep one"));
         }
         let value = parameter.value.to_ascii_lowercase();
@@ -101,9 +101,9 @@ fn sift(given: &[Given], rules: &Rules, repeatable: &[&str]) -> Result<Sifted, S
                 sifted.ignored.push(parameter.name.clone());
             }
             Some(Rule::HonouredAs(_, why) | Rule::HarmlessAs(_, why) | Rule::Refused(why)) => {
-                return Err(parameter.refused(why));
+                return Err(parameter.refusal(why));
             }
-            None => return Err(format!("its parameter {} is not known: take it out", shown(&parameter.name))),
+            None => return Err(format!("its parameter {} is not known: take it out", describe(&parameter.name))),
         }
         seen.push(name);
     }
@@ -111,7 +111,7 @@ fn sift(given: &[Given], rules: &Rules, repeatable: &[&str]) -> Result<Sifted, S
 }
 
 /// A name that looks like one; anything else may be a part of a password that was not encoded.
-fn shown(name: &str) -> String {
+fn describe(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
     let fits = (1..=40).contains(&name.len()) && name.chars().all(plain);
     if fits { format!("`{name}`") } else { "(its name is not shown)".to_owned() }

@@ -92,7 +92,7 @@ const RULES: &Rules = &[
 /// # Errors
 /// The parameter that is refused, and what to do.
 pub(in crate::config) fn check(url: &str) -> Result<Vec<String>, String> {
-    let given = super::given(url.split_once('?').map_or("", |(_, query)| query));
+    let given = super::parse_query(url.split_once('?').map_or("", |(_, query)| query));
     let sifted = super::sift(&given, RULES, &["readpreferencetags"])?;
     if sifted.value("w") == Some("0") {
         return Err("its parameter `w` is refused: a write counts when the server has confirmed it".to_owned());

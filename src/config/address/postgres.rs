@@ -129,10 +129,10 @@ pub(in crate::config) fn sift(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<Result<PostgresAddress, String>> {
-    Some(server::taken_apart(text)?.and_then(|(server, given)| sifted(server, given, variable)))
+    Some(server::take_apart(text)?.and_then(|(server, given)| sift_given(server, given, variable)))
 }
 
-fn sifted(
+fn sift_given(
     mut server: ServerAddress,
     mut given: Vec<Given>,
     variable: impl Fn(&str) -> Option<String>,
@@ -152,7 +152,7 @@ fn sifted(
     if server.is_socket() {
         unsecured(&mut sifted);
     }
-    secured(&mut sifted).map_err(|why| match beside.as_slice() {
+    secure(&mut sifted).map_err(|why| match beside.as_slice() {
         [] => why,
         names => format!("{why} ({} counts where the address says nothing)", names.join(", ")),
     })?;
@@ -163,7 +163,7 @@ fn sifted(
                 .to_owned(),
         );
     }
-    let (url, shown) = server.written(sifted.kept)?;
+    let (url, shown) = server.build_url(sifted.kept)?;
     Ok(PostgresAddress { url, shown, ignored: sifted.ignored })
 }
 
@@ -186,7 +186,7 @@ fn spell_out(given: &mut Given) {
 }
 
 /// Holds how connections are secured to what sqlx does; the mode is always written out.
-fn secured(sifted: &mut Sifted) -> Result<(), String> {
+fn secure(sifted: &mut Sifted) -> Result<(), String> {
     let mode = match sifted.kept.iter_mut().find(|(name, _)| name == "sslmode") {
         Some((_, mode)) => {
             *mode = mode_of(mode)?.to_owned();

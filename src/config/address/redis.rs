@@ -45,7 +45,7 @@ pub(in crate::config) fn sift(url: &mut Url) -> Result<Vec<String>, String> {
                     authority; a # of the password is written %23"
             .to_owned());
     }
-    let mut sifted = super::sift(&super::given(url.query().unwrap_or_default()), RULES, &[])?;
+    let mut sifted = super::sift(&super::parse_query(url.query().unwrap_or_default()), RULES, &[])?;
     if url.scheme() == "redis" && sifted.ignored.iter().any(|name| name.eq_ignore_ascii_case("ssl_cert_reqs")) {
         return Err("its parameter `ssl_cert_reqs` asks for TLS: write rediss://".to_owned());
     }

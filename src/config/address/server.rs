@@ -8,7 +8,7 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use super::{Given, given};
+use super::{Given, parse_query};
 
 /// What stands in a URI as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -35,7 +35,7 @@ pub(super) struct ServerAddress {
 ///
 /// # Errors
 /// What is refused, and what to do.
-pub(super) fn taken_apart(text: &str) -> Option<Result<(ServerAddress, Vec<Given>), String>> {
+pub(super) fn take_apart(text: &str) -> Option<Result<(ServerAddress, Vec<Given>), String>> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.contains('=').then(|| Ok((ServerAddress::default(), words(text)?)));
@@ -55,14 +55,14 @@ fn uri(rest: &str) -> Result<(ServerAddress, Vec<Given>), String> {
     let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
     let (host, port) = place_of(place)?;
     let server = ServerAddress {
-        host: decoded(host)?,
+        host: decode(host)?,
         hostaddr: None,
-        port: decoded(port)?,
-        user: decoded(user)?,
-        password: decoded(password.unwrap_or_default())?,
-        name: decoded(name.trim_start_matches('/'))?,
+        port: decode(port)?,
+        user: decode(user)?,
+        password: decode(password.unwrap_or_default())?,
+        name: decode(name.trim_start_matches('/'))?,
     };
-    Ok((server, given(query)))
+    Ok((server, parse_query(query)))
 }
 
 /// Host and port; an address of version 6 stands in brackets.
@@ -87,7 +87,7 @@ fn place_of(text: &str) -> Result<(&str, &str), String> {
 }
 
 /// Empty is not given.
-fn decoded(text: &str) -> Result<Option<String>, String> {
+fn decode(text: &str) -> Result<Option<String>, String> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| "it is not UTF-8 once it is decoded".to_owned())?;
     Ok((!text.is_empty()).then(|| text.into_owned()))
 }
@@ -188,7 +188,7 @@ impl ServerAddress {
     }
 
     /// The address as sqlx takes it, and host, port and database for messages; `kept` are the other parameters.
-    pub(super) fn written(&self, mut kept: Vec<(String, String)>) -> Result<(Url, String), String> {
+    pub(super) fn build_url(&self, mut kept: Vec<(String, String)>) -> Result<(Url, String), String> {
         let name =
             self.name.as_deref().ok_or("it names no database: write postgresql://USER:PASSWORD@HOST:PORT/NAME")?;
         let host = self.hostaddr.as_deref().or(self.host.as_deref()).unwrap_or("localhost");
@@ -216,9 +216,9 @@ impl ServerAddress {
         if placed.is_none() && url.host_str() != Some(host) {
             return Err(no_host.to_owned());
         }
-        url.set_path(&format!("/{}", encoded(name)));
-        let user = self.user.as_deref().map(encoded).unwrap_or_default();
-        let password = self.password.as_deref().map(encoded);
+        url.set_path(&format!("/{}", encode(name)));
+        let user = self.user.as_deref().map(encode).unwrap_or_default();
+        let password = self.password.as_deref().map(encode);
         url.set_username(&user).and_then(|()| url.set_password(password.as_deref())).map_err(|()| no_host)?;
         if placed.is_some() {
             kept.push(("host".to_owned(), host.to_owned()));
@@ -232,6 +232,6 @@ impl ServerAddress {
     }
 }
 
-fn encoded(text: &str) -> String {
+fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }

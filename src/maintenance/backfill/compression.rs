@@ -64,11 +64,11 @@ pub(super) fn compression_of(first: &[u8]) -> Result<Compression, FormatError> {
     if first.starts_with(b"\x28\xb5\x2f\xfd") || skippable {
         return Ok(Compression::Zstd);
     }
-    readable(first).map(|()| Compression::Plain)
+    check_readable(first).map(|()| Compression::Plain)
 }
 
 /// Whether these first bytes, decompressed, can be lines of text.
-fn readable(first: &[u8]) -> Result<(), FormatError> {
+fn check_readable(first: &[u8]) -> Result<(), FormatError> {
     if let Some((_, why)) = OTHERS.iter().find(|(start, _)| first.starts_with(start)) {
         return Err(FormatError(why));
     }
@@ -84,7 +84,7 @@ fn readable(first: &[u8]) -> Result<(), FormatError> {
 ///
 /// # Errors
 /// Of the reader; of kind `Unsupported`, where the format is not read.
-pub(super) fn decompressed(mut reader: Stream) -> io::Result<(Compression, Stream)> {
+pub(super) fn decompress(mut reader: Stream) -> io::Result<(Compression, Stream)> {
     let refused = |error: FormatError| io::Error::new(ErrorKind::Unsupported, error);
     let first = look(&mut reader)?;
     let compression = compression_of(&first).map_err(refused)?;
@@ -99,7 +99,7 @@ pub(super) fn decompressed(mut reader: Stream) -> io::Result<(Compression, Strea
         }
     };
     let first = look(&mut inner)?;
-    readable(&first).map_err(refused)?;
+    check_readable(&first).map_err(refused)?;
     Ok((compression, Box::new(Cursor::new(first).chain(inner))))
 }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> io::Result<(Compression, Vec<u8>)> {
-        let (compression, mut stream) = decompressed(stream(bytes))?;
+        let (compression, mut stream) = decompress(stream(bytes))?;
         let mut all = Vec::new();
         stream.read_to_end(&mut all)?;
         Ok((compression, all))
@@ -161,7 +161,7 @@ mod tests {
         let text: Vec<u8> = (0..200_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let text = [b"{}".to_vec(), text].concat();
         for whole in [gzip(&text), zstd(&text, 0)] {
-            let (_, mut stream) = decompressed(stream(&whole[..whole.len() - 9])).unwrap();
+            let (_, mut stream) = decompress(stream(&whole[..whole.len() - 9])).unwrap();
             let mut found = Vec::new();
             let error = stream.read_to_end(&mut found).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");

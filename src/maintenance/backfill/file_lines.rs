@@ -2,23 +2,64 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use pipeline::sink::Reject;
+use pipeline::{TopicPartition, mutant};
 use serde::de::IgnoredAny;
 
 use super::compression::{Compression, Stream};
-use super::csv_table::{CsvHeader, is_open, looks_like_table};
-use super::files::{LinesPart, TextFormat, nanos};
+use super::csv_table::{CsvHeader, is_open};
+use super::files::{LinesPart, header_of, nanos};
 use super::lines::{LONGEST_LINE, Line, LinePosition, LineReader};
-use super::parts::{Item, Items, PartError, Place, SourceIdentity};
+use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+
+impl SourcePart for LinesPart {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> &SourceIdentity {
+        &self.identity
+    }
+
+    fn at(&self) -> &TopicPartition {
+        &self.at
+    }
+
+    fn size(&self) -> u64 {
+        match self.identity {
+            SourceIdentity::File { size, .. } => size,
+            SourceIdentity::Stream | SourceIdentity::Partition | SourceIdentity::History { .. } => 0,
+        }
+    }
+
+    fn start(&self) -> Place {
+        Place { next: 1, byte: 0, key: None }
+    }
+
+    fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
+        let counted = mutant!(ResumeByCount).then_some(from.next - 1);
+        let next = LinePosition { byte: from.byte, line: from.next.unsigned_abs() };
+        let next = if counted.is_some() { LinePosition { byte: 0, line: 1 } } else { next };
+        let (compression, stream, file) =
+            self.stream(next, read).map_err(|error| failure(self.compression, next.line, error))?;
+        let mut lines = LineReader::new(stream, next);
+        for _ in 0..counted.unwrap_or(0) {
+            lines.next_line().map_err(|error| failure(compression, next.line, error))?;
+        }
+        Ok(Box::new(FileLines { part: self, compression, lines, header: self.header.clone(), file }))
+    }
+}
 
 /// The lines of a file.
-pub(super) struct FileLines<'p> {
-    pub(super) part: &'p LinesPart,
-    pub(super) compression: Compression,
-    pub(super) lines: LineReader<Stream>,
-    pub(super) header: Option<CsvHeader>,
-    pub(super) file: Option<File>,
+struct FileLines<'p> {
+    part: &'p LinesPart,
+    compression: Compression,
+    lines: LineReader<Stream>,
+    header: Option<CsvHeader>,
+    file: Option<File>,
 }
 
 impl Items for FileLines<'_> {
@@ -28,7 +69,7 @@ impl Items for FileLines<'_> {
         let reject = |class: &'static str, why: String| Ok(Some(Item::Reject(number, Reject::new(class, why))));
         let too_long = || reject("line_too_long", format!("the line is longer than {LONGEST_LINE} bytes"));
         let cut = || reject("cut_line", "the source ends in the middle of this line".to_owned());
-        let Some(line) = self.line()? else { return self.unchanged().map(|()| None) };
+        let Some(line) = self.line()? else { return self.check_unchanged().map(|()| None) };
         let (mut text, whole) = match line {
             Line::TooLong => return too_long(),
             Line::Whole(text) => (text, true),
@@ -81,7 +122,7 @@ impl FileLines<'_> {
     }
 
     /// Whether the file is still the one that was looked at first, and stands where it stood.
-    fn unchanged(&mut self) -> Result<(), PartError> {
+    fn check_unchanged(&mut self) -> Result<(), PartError> {
         let (Some(file), Some(path)) = (&mut self.file, &self.part.path) else { return Ok(()) };
         let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {
             (SourceIdentity::File { size, modified, .. }, Ok(found)) => {
@@ -93,32 +134,12 @@ impl FileLines<'_> {
     }
 }
 
-/// The text of one JSON object, so that it can stand in another.
-pub(super) fn document(text: &[u8]) -> Result<&str, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "the line is not UTF-8".to_owned())?.trim();
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) if text.starts_with('{') => Ok(text),
-        Ok(_) => Err("the line is no JSON object".to_owned()),
-        Err(error) => Err(format!("the line is not JSON: column {}", error.column())),
-    }
-}
-
-/// The header of a table, where a first line is one.
-pub(super) fn header_of(first: &[u8], format: TextFormat) -> io::Result<Option<CsvHeader>> {
-    let is_table = match format {
-        TextFormat::Ndjson => false,
-        TextFormat::Csv => true,
-        TextFormat::Auto => looks_like_table(first),
-    };
-    if is_table { CsvHeader::read(first).map(Some).map_err(io::Error::other) } else { Ok(None) }
-}
-
 /// Whether a text is the beginning of a JSON value, and no whole one.
 fn is_cut(text: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
-pub(super) fn failure(compression: Compression, line: u64, source: io::Error) -> PartError {
+fn failure(compression: Compression, line: u64, source: io::Error) -> PartError {
     let what = match compression {
         Compression::Plain => return PartError::Read { line, source },
         Compression::Gzip => "gzip member",

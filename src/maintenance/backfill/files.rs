@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use pipeline::sink::Reject;
-use pipeline::{Record, TopicPartition, mutant};
+use pipeline::{Record, TopicPartition};
+use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::compression::{Compression, Stream, decompressed};
-use super::csv_table::CsvHeader;
-use super::file_lines::{FileLines, document, failure, header_of};
+use super::compression::{Compression, Stream, decompress};
+use super::csv_table::{CsvHeader, looks_like_table};
 use super::lines::{Line, LinePosition, LineReader};
-use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+use super::parts::{Item, SourceIdentity};
 use crate::systems::definition::Bare;
 
 /// Bytes at each end of a file that its digest is made of.
@@ -83,12 +83,12 @@ pub struct SourceReading {
 pub struct LinesPart {
     /// None of standard input.
     pub(super) path: Option<PathBuf>,
-    name: String,
+    pub(super) name: String,
     pub(super) identity: SourceIdentity,
-    at: TopicPartition,
-    compression: Compression,
+    pub(super) at: TopicPartition,
+    pub(super) compression: Compression,
     /// Of CSV; of standard input it is not known yet.
-    header: Option<CsvHeader>,
+    pub(super) header: Option<CsvHeader>,
     pub(super) reading: SourceReading,
 }
 
@@ -137,7 +137,7 @@ impl LinesPart {
         let identity = identity_of(&mut file).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
         let format = |error| SourceError::Format(shown.clone(), error);
-        let (compression, mut stream) = decompressed(Box::new(BufReader::new(file))).map_err(|error| {
+        let (compression, mut stream) = decompress(Box::new(BufReader::new(file))).map_err(|error| {
             let short = error.kind() == ErrorKind::UnexpectedEof;
             format(if short { io::Error::other("it ends before its first line") } else { error })
         })?;
@@ -185,18 +185,22 @@ impl LinesPart {
         }
     }
 
-    fn stream(&self, from: LinePosition, read: Arc<AtomicU64>) -> io::Result<(Compression, Stream, Option<File>)> {
+    pub(super) fn stream(
+        &self,
+        from: LinePosition,
+        read: Arc<AtomicU64>,
+    ) -> io::Result<(Compression, Stream, Option<File>)> {
         let Some(path) = &self.path else {
-            let (compression, stream) = decompressed(counted(io::stdin(), read))?;
+            let (compression, stream) = decompress(count_bytes(io::stdin(), read))?;
             return Ok((compression, stream, None));
         };
         let file = File::open(path)?;
         let (kept, mut again) = (file.try_clone()?, file.try_clone()?);
-        let (compression, mut stream) = decompressed(counted(file, read.clone()))?;
+        let (compression, mut stream) = decompress(count_bytes(file, read.clone()))?;
         if compression == Compression::Plain && from.byte > 0 {
             again.seek(SeekFrom::Start(from.byte))?;
             read.fetch_add(from.byte, Ordering::Relaxed);
-            return Ok((compression, counted(again, read), Some(kept)));
+            return Ok((compression, count_bytes(again, read), Some(kept)));
         }
         // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
         let skipped = io::copy(&mut (&mut stream).take(from.byte), &mut io::sink())?;
@@ -204,42 +208,24 @@ impl LinesPart {
     }
 }
 
-impl SourcePart for LinesPart {
-    fn name(&self) -> &str {
-        &self.name
+/// The text of one JSON object, so that it can stand in another.
+fn document(text: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "the line is not UTF-8".to_owned())?.trim();
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) if text.starts_with('{') => Ok(text),
+        Ok(_) => Err("the line is no JSON object".to_owned()),
+        Err(error) => Err(format!("the line is not JSON: column {}", error.column())),
     }
+}
 
-    fn identity(&self) -> &SourceIdentity {
-        &self.identity
-    }
-
-    fn at(&self) -> &TopicPartition {
-        &self.at
-    }
-
-    fn size(&self) -> u64 {
-        match self.identity {
-            SourceIdentity::File { size, .. } => size,
-            SourceIdentity::Stream | SourceIdentity::Partition | SourceIdentity::History { .. } => 0,
-        }
-    }
-
-    fn start(&self) -> Place {
-        Place { next: 1, byte: 0, key: None }
-    }
-
-    fn open(&self, from: &Place, read: Arc<AtomicU64>) -> Result<Box<dyn Items + '_>, PartError> {
-        let counted = mutant!(ResumeByCount).then_some(from.next - 1);
-        let next = LinePosition { byte: from.byte, line: from.next.unsigned_abs() };
-        let next = if counted.is_some() { LinePosition { byte: 0, line: 1 } } else { next };
-        let (compression, stream, file) =
-            self.stream(next, read).map_err(|error| failure(self.compression, next.line, error))?;
-        let mut lines = LineReader::new(stream, next);
-        for _ in 0..counted.unwrap_or(0) {
-            lines.next_line().map_err(|error| failure(compression, next.line, error))?;
-        }
-        Ok(Box::new(FileLines { part: self, compression, lines, header: self.header.clone(), file }))
-    }
+/// The header of a table, where a first line is one.
+pub(super) fn header_of(first: &[u8], format: TextFormat) -> io::Result<Option<CsvHeader>> {
+    let is_table = match format {
+        TextFormat::Ndjson => false,
+        TextFormat::Csv => true,
+        TextFormat::Auto => looks_like_table(first),
+    };
+    if is_table { CsvHeader::read(first).map(Some).map_err(io::Error::other) } else { Ok(None) }
 }
 
 fn begins_array(stream: &mut Stream) -> io::Result<bool> {
@@ -277,6 +263,6 @@ impl<R: Read> Read for CountedBytes<R> {
     }
 }
 
-fn counted(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
+fn count_bytes(reader: impl Read + Send + 'static, read: Arc<AtomicU64>) -> Stream {
     Box::new(BufReader::with_capacity(BUFFER, CountedBytes(reader, read)))
 }

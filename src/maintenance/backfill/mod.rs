@@ -123,7 +123,7 @@ pub async fn backfill(
 ) -> Result<BackfillReport, BackfillError> {
     let Backfill { setup, parts, checkpoint, state, rejects, max_rejects, selection, micros, bare, throttle } = work;
     tokio::select! {
-        () = prepared(&setup.bound.prepare, &progress.status) => {}
+        () = prepare_store(&setup.bound.prepare, &progress.status) => {}
         () = progress.stop().cancelled() => {}
     }
     let (rejects, places, parts) = (Arc::new(rejects), Arc::new(Places::default()), Arc::new(parts));
@@ -214,7 +214,7 @@ fn start(pump: Pump, parts: Arc<Vec<Box<dyn SourcePart>>>, from: Vec<Option<Plac
 }
 
 /// Waits until the store is in place.
-async fn prepared(prepare: &Prepare, status: &Status) {
+async fn prepare_store(prepare: &Prepare, status: &Status) {
     while let Err(why) = prepare().await {
         status.raise("store", why.to_string());
         tokio::time::sleep(PREPARE_AGAIN).await;

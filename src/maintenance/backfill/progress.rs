@@ -64,7 +64,7 @@ impl BackfillProgress {
     }
 
     /// Why it was ended early, if it was.
-    pub fn halted(&self) -> Option<StopReason> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         let told = || self.stop.is_cancelled().then_some(StopReason::Told);
         self.why.lock().clone().or_else(told)
     }

@@ -46,7 +46,7 @@ impl Places {
     }
 
     /// The last place of a part that is acknowledged; forgets those before it.
-    pub(super) fn acknowledged(&self, at: &TopicPartition, frontier: &Frontier) -> Option<Place> {
+    pub(super) fn acknowledge(&self, at: &TopicPartition, frontier: &Frontier) -> Option<Place> {
         let mut cuts = self.cuts.lock();
         let known = cuts.get_mut(at)?;
         if mutant!(CheckpointBeforeWrite) {

@@ -62,7 +62,7 @@ impl MaxRejects {
     }
 
     /// Whether so many rejects of so many lines are too many; `ended`: no line follows.
-    pub fn exceeded(self, rejects: u64, lines: u64, ended: bool) -> bool {
+    pub fn is_exceeded(self, rejects: u64, lines: u64, ended: bool) -> bool {
         match self {
             Self::Count(most) => rejects > most,
             Self::Percent(percent) => {

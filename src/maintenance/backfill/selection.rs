@@ -86,7 +86,7 @@ impl Selection {
     }
 
     /// Says what it is in a line, the same for the same choice.
-    pub fn shown(&self) -> String {
+    pub fn describe(&self) -> String {
         let mut parts = Vec::new();
         if let Some(ids) = &self.ids {
             let mut sorted: Vec<&String> = ids.iter().collect();
@@ -187,8 +187,8 @@ mod tests {
             fields: vec![FieldCondition::parse("a.b=c").unwrap()],
             ..Selection::default()
         };
-        assert_eq!(of(&["x", "y"]).shown(), of(&["y", "x"]).shown());
-        assert_ne!(of(&["x", "y"]).shown(), of(&["xy"]).shown());
-        assert_eq!(Selection::default().shown(), "");
+        assert_eq!(of(&["x", "y"]).describe(), of(&["y", "x"]).describe());
+        assert_ne!(of(&["x", "y"]).describe(), of(&["xy"]).describe());
+        assert_eq!(Selection::default().describe(), "");
     }
 }

@@ -81,7 +81,7 @@ impl Watcher<'_> {
 
     fn judge(&self, ended: bool) {
         let (rejects, lines) = (self.rejects.count(), self.earlier + BackfillProgress::count(&self.progress.lines));
-        if self.max_rejects.is_some_and(|most| most.exceeded(rejects, lines, ended)) {
+        if self.max_rejects.is_some_and(|most| most.is_exceeded(rejects, lines, ended)) {
             let file = self.rejects.path().display();
             let why = format!("{rejects} lines are rejected, more than --max-rejects allows; {file} says why");
             self.progress.halt(StopReason::Halted(why));
@@ -122,7 +122,7 @@ impl Watcher<'_> {
             if known.finished && !part.grew(&known.place) {
                 continue;
             }
-            let mut place = self.places.acknowledged(part.at(), &frontier).unwrap_or_else(|| known.place.clone());
+            let mut place = self.places.acknowledge(part.at(), &frontier).unwrap_or_else(|| known.place.clone());
             let at_end = |end: &PartEnd| matches!(end, PartEnd::Finished(end) if end.next <= place.next);
             let finished = self.places.ended(number, at_end).unwrap_or(false);
             if mutant!(ResumeByCount) && !finished {
@@ -152,7 +152,7 @@ impl Watcher<'_> {
             tally: *self.tally.borrow(),
             parts: self.parts.iter().enumerate().map(|(number, part)| report(number, &**part)).collect(),
             rejected: self.rejects.count(),
-            stopped: self.progress.halted(),
+            stopped: self.progress.stop_reason(),
         }
     }
 }

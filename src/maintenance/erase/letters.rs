@@ -19,6 +19,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::errors::EraseError;
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::stores::whose::whose;
@@ -53,7 +54,7 @@ pub struct LettersErased {
 struct Acknowledged(Mutex<Option<KafkaError>>);
 
 impl Acknowledged {
-    fn failed(&self) -> Option<KafkaError> {
+    fn failure(&self) -> Option<KafkaError> {
         self.0.lock().clone()
     }
 }
@@ -83,16 +84,16 @@ impl WhoseLetters {
 /// Erases the letters of the records of a topic; `None` where no letter is the person's.
 ///
 /// # Errors
-/// A sentence that names the topic.
+/// Names the topic.
 pub(super) async fn erase(
     config: &Config,
     source: &str,
     wanted: &WhoseLetters,
     dry_run: bool,
-) -> Result<Option<LettersErased>, String> {
+) -> Result<Option<LettersErased>, EraseError> {
     let topic = topic_of(source);
     let client = config.kafka.client_config();
-    let failed = |error: KafkaError| format!("{topic}: {error}");
+    let failed = |error: KafkaError| EraseError::Letters { topic: topic.clone(), error };
     let (found, emptied) = tokio::task::block_in_place(|| last(&client, &topic, wanted)).map_err(failed)?;
     if emptied == 0 {
         return Ok(None);
@@ -100,7 +101,7 @@ pub(super) async fn erase(
     let mut erased = LettersErased { topic: topic.clone(), emptied, rewritten: 0, left: None };
     if !dry_run {
         erased.rewritten = tokio::task::block_in_place(|| rewrite(&client, &topic, &found, wanted)).map_err(failed)?;
-        erased.left = take_away(&client, &topic, &found).await.err();
+        erased.left = take_away(&client, &topic, &found).await.err().map(|why| why.to_string());
     }
     Ok(Some(erased))
 }
@@ -138,7 +139,7 @@ fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLe
         }
     })?;
     producer.flush(BROKERS)?;
-    match refused.or_else(|| producer.context().failed()) {
+    match refused.or_else(|| producer.context().failure()) {
         Some(error) => Err(error),
         None => Ok(others),
     }
@@ -177,12 +178,8 @@ fn empty(letter: Record) -> Record {
 }
 
 /// Takes away what lies before the ends of these ranges.
-async fn take_away(client: &ClientConfig, topic: &str, ranges: &Ranges) -> Result<(), String> {
-    let failed = |error: KafkaError| {
-        format!(
-            "the old copies in {topic} stay until its retention takes them, for the brokers do not take them away ({error})"
-        )
-    };
+async fn take_away(client: &ClientConfig, topic: &str, ranges: &Ranges) -> Result<(), EraseError> {
+    let failed = |error: KafkaError| EraseError::OldCopies { topic: topic.to_owned(), error };
     let mut before = TopicPartitionList::new();
     for (partition, (_, to)) in ranges {
         before.add_partition_offset(topic, *partition, Offset::Offset(*to)).map_err(failed)?;

@@ -5,6 +5,7 @@
 //! deletion leaves (history, what was held before, fields of deleted users) is taken out after that. What is written meanwhile
 //! is looked for again.
 
+mod errors;
 mod letters;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use pipeline::kafka::{Topic, inspect, standings};
 use pipeline::sink::Order;
 use pipeline::{Record, TopicPartition};
 
+use self::errors::EraseError;
 use crate::config::Config;
 use crate::maintenance::replay::replay;
 use crate::run::blocking::blocking;
@@ -88,14 +90,14 @@ pub async fn erase(systems: &[&'static Definition], config: &Config, person: &st
         }
         for (system, setup) in &named {
             let work = Work { system, setup, config, person, dry_run };
-            match work.named(&mut ids).await {
+            match work.erase_named(&mut ids).await {
                 Ok(Some(erased)) => report.stores.push(erased),
                 Ok(None) => nameless.push(work),
                 Err(why) => report.failed.push(format!("{} ({}): {why}", system.name, setup.bound.reader.name())),
             }
         }
         for work in nameless {
-            match work.of_ids(&ids).await {
+            match work.erase_ids(&ids).await {
                 Ok(erased) => report.stores.push(erased),
                 Err(why) => {
                     report.failed.push(format!("{} ({}): {why}", work.system.name, work.setup.bound.reader.name()))
@@ -123,15 +125,15 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Erases what the store says is the person's; `None` where it cannot say.
-    async fn named(&self, ids: &mut BTreeSet<String>) -> Result<Option<StoreErased>, String> {
+    async fn erase_named(&self, ids: &mut BTreeSet<String>) -> Result<Option<StoreErased>, EraseError> {
         let reader = &self.setup.bound.reader;
         if !self.dry_run {
-            (self.setup.bound.prepare)().await.map_err(|error| error.to_string())?;
+            (self.setup.bound.prepare)().await?;
         }
         let mut all: BTreeMap<String, ObservedVersion> = BTreeMap::new();
         let (mut documents, mut emptied) = (0, 0);
         for _ in 0..ROUNDS {
-            let found = reader.of_person(self.person).await.map_err(|failure| failure.why.into_owned())?;
+            let found = reader.of_person(self.person).await?;
             let Some(found) = found else { return Ok(None) };
             all.extend(found.iter().map(|seen| (seen.id.clone(), seen.clone())));
             let living: Vec<&ObservedVersion> = found.iter().filter(|seen| !seen.deleted).collect();
@@ -140,27 +142,26 @@ impl Work<'_> {
                 // Without such an event they are emptied in their place.
                 documents = self.system.deletion.map_or(0, |_| living.len() as u64);
             } else {
-                documents += self.deleted(&living).await?;
+                documents += self.delete(&living).await?;
             }
-            let forgotten = reader.forget(self.person, &gone, self.dry_run).await;
-            emptied += forgotten.map_err(|failure| failure.why.into_owned())?;
+            emptied += reader.forget(self.person, &gone, self.dry_run).await?;
             if self.dry_run || found.is_empty() {
                 ids.extend(all.into_keys());
                 return Ok(Some(self.erased(documents, emptied)));
             }
         }
-        let left = reader.of_person(self.person).await.map_err(|failure| failure.why.into_owned())?;
+        let left = reader.of_person(self.person).await?;
         ids.extend(all.into_keys());
         match left.is_none_or(|left| left.is_empty()) {
             true => Ok(Some(self.erased(documents, emptied))),
-            false => Err("somebody writes values of this person all the time: erase again when that has ended".into()),
+            false => Err(EraseError::WrittenMeanwhile),
         }
     }
 
     /// Erases these documents, of which another store says that they are the person's.
-    async fn of_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, String> {
+    async fn erase_ids(&self, ids: &BTreeSet<String>) -> Result<StoreErased, EraseError> {
         let ids: Vec<String> = ids.iter().cloned().collect();
-        let found = self.setup.bound.reader.find(&ids).await.map_err(|failure| failure.why.into_owned())?;
+        let found = self.setup.bound.reader.find(&ids).await?;
         let seen = |(id, found): (&String, &Option<StoredDocument>)| {
             let held = found.as_ref()?.version;
             Some(ObservedVersion { id: id.clone(), version: held.version, deleted: held.deleted })
@@ -169,7 +170,7 @@ impl Work<'_> {
             ids.iter().zip(&found).filter_map(seen).filter(|seen| !seen.deleted).collect();
         let documents = match self.dry_run {
             true => living.len() as u64,
-            false => self.deleted(&living.iter().collect::<Vec<_>>()).await?,
+            false => self.delete(&living.iter().collect::<Vec<_>>()).await?,
         };
         Ok(self.erased(documents, 0))
     }
@@ -180,7 +181,7 @@ impl Work<'_> {
 
     /// Deletes these documents by events of the times of their versions; gives how many were. A system without such events
     /// does it in [`crate::stores::reader::StoreReader::forget`].
-    async fn deleted(&self, seen: &[&ObservedVersion]) -> Result<u64, String> {
+    async fn delete(&self, seen: &[&ObservedVersion]) -> Result<u64, EraseError> {
         let Some(deletion) = self.system.deletion else { return Ok(0) };
         let event = |(offset, seen): (i64, &&ObservedVersion)| {
             let time = DateTime::from_timestamp_micros((self.system.versions.micros)(seen.version))?;
@@ -195,10 +196,9 @@ impl Work<'_> {
             })
         };
         let records: Vec<Record> = (0_i64..).zip(seen).filter_map(event).collect();
-        let written = replay(self.setup, engine_options(self.config, &self.setup.group.id), records).await;
-        let written = written.map_err(|error| error.to_string())?;
+        let written = replay(self.setup, engine_options(self.config, &self.setup.group.id), records).await?;
         match written.rejected.first() {
-            Some((_, _, reject)) => Err(format!("a deletion is refused: {}: {}", reject.class, reject.why)),
+            Some((_, _, reject)) => Err(EraseError::Refused(reject.clone())),
             None => Ok(written.tally.applied),
         }
     }
@@ -214,27 +214,24 @@ async fn in_kafka(
     report: &mut Report,
 ) {
     let client = config.kafka.client_config();
-    let asked = blocking(
-        |why| why,
-        move || {
-            let found = inspect(&client, &topics)?.topics;
-            let there: Vec<Topic> = found.into_iter().flatten().collect();
-            let mut unread = Vec::new();
-            for (topic, group) in there.iter().flat_map(|topic| groups.iter().map(move |group| (topic, group))) {
-                let standings = standings(&client, topic, group)?;
-                let records = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
-                // A group that never committed belongs to a system that is not used here.
-                if standings.iter().any(|standing| standing.committed.is_some()) && records > 0 {
-                    unread.push(Unread { group: group.clone(), topic: topic.name.clone(), records });
-                }
+    let asked = blocking(EraseError::Kafka, move || {
+        let found = inspect(&client, &topics).map_err(EraseError::Kafka)?.topics;
+        let there: Vec<Topic> = found.into_iter().flatten().collect();
+        let mut unread = Vec::new();
+        for (topic, group) in there.iter().flat_map(|topic| groups.iter().map(move |group| (topic, group))) {
+            let standings = standings(&client, topic, group).map_err(EraseError::Kafka)?;
+            let records = standings.iter().map(pipeline::kafka::GroupPosition::lag).sum();
+            // A group that never committed belongs to a system that is not used here.
+            if standings.iter().any(|standing| standing.committed.is_some()) && records > 0 {
+                unread.push(Unread { group: group.clone(), topic: topic.name.clone(), records });
             }
-            Ok((there, unread))
-        },
-    );
+        }
+        Ok((there, unread))
+    });
     let (there, unread) = match asked.await {
         Ok(found) => found,
         Err(why) => {
-            report.failed.push(format!("Kafka: {why}; check KAFKA_BOOTSTRAP_SERVERS"));
+            report.failed.push(why.to_string());
             return;
         }
     };
@@ -242,7 +239,7 @@ async fn in_kafka(
     for topic in there {
         match letters::erase(config, &topic.name, &wanted, dry_run).await {
             Ok(erased) => report.letters.extend(erased),
-            Err(why) => report.failed.push(why),
+            Err(why) => report.failed.push(why.to_string()),
         }
         report.logs.push((topic.name, topic.retention_ms));
     }

@@ -1,6 +1,6 @@
 //! Records as what they say of documents, by the consumer's own code and by the plain walk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pipeline::Record;
 use pipeline::binding::{Binding, Enriched};
@@ -11,9 +11,11 @@ use pipeline::system::Decoded;
 use super::compare::{LogPosition, LoggedVersion};
 use super::misread::misread;
 use super::spill::Buckets;
-use super::topic_log::Letters;
 use super::{DifferenceName, Finding, VerifyError};
 use crate::walk::{Walk, Walked};
+
+/// The coordinates of dead letters.
+pub(super) type Letters = HashSet<(String, i32, i64)>;
 
 /// How records are read.
 pub(super) struct Reading<'a> {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::compare::LogPosition;
-use super::reading::Reading;
+use super::reading::{Letters, Reading};
 use super::spill::Buckets;
 use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
 use crate::maintenance::dead_letters::StoredDeadLetter;
@@ -23,9 +23,6 @@ use crate::run::blocking::blocking;
 const CHUNK: usize = 1_000;
 /// How often the group is asked how far it is.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-
-/// The coordinates of dead letters.
-pub(super) type Letters = HashSet<(String, i32, i64)>;
 
 /// The topics of a system, up to an end that was seen.
 pub(super) struct VerifyLog {

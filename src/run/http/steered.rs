@@ -31,24 +31,24 @@ async fn standing(State(steering): Steered) -> Response {
 
 async fn pause(State(steering): Steered) -> Response {
     steering.pause();
-    accepted(&*steering)
+    accept(&*steering)
 }
 
 async fn resume(State(steering): Steered) -> Response {
     steering.resume();
-    accepted(&*steering)
+    accept(&*steering)
 }
 
 async fn rate(State(steering): Steered, Path(rate): Path<String>) -> Response {
     match rate.parse::<u32>() {
         Ok(rate) => {
             steering.set_rate(NonZeroU32::new(rate));
-            accepted(&*steering)
+            accept(&*steering)
         }
         Err(_) => refusal(StatusCode::BAD_REQUEST, "the rate is a number of records a second; 0: as many as can be"),
     }
 }
 
-fn accepted(steering: &dyn Steering) -> Response {
+fn accept(steering: &dyn Steering) -> Response {
     (StatusCode::ACCEPTED, Json(steering.standing())).into_response()
 }

@@ -75,7 +75,7 @@ pub fn target(kept: &'static IndexSpec, config: &Config, order: Order) -> Result
 }
 
 /// The stores that this needs: the index, and MongoDB where the version store is there.
-pub fn needed(kept: &IndexSpec, config: &Config) -> Vec<Needed> {
+pub fn needs(kept: &IndexSpec, config: &Config) -> Vec<Needed> {
     let in_postgres = config.mongodb.is_none() && matches!(config.database, Some(Database::Postgres { .. }));
     let index = Needed::Algolia(kept.index);
     if in_postgres { vec![index] } else { vec![Needed::MongoDb, index] }

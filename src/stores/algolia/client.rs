@@ -280,9 +280,9 @@ impl AlgoliaClient {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response = request.send().await.map_err(|error| failed(host, &error))?;
+        let response = request.send().await.map_err(|error| failure_of(host, &error))?;
         let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(|error| failed(host, &error))?;
+        let body = response.bytes().await.map_err(|error| failure_of(host, &error))?;
         Ok(AlgoliaResponse { status, body })
     }
 }
@@ -298,7 +298,7 @@ fn id_of(object: &RawValue) -> Result<String, Failure> {
 }
 
 /// Whatever kept a connection from being made (a name, a port, TLS) is an outage; anything later broke on the way.
-fn failed(host: &Host, error: &reqwest::Error) -> Failure {
+fn failure_of(host: &Host, error: &reqwest::Error) -> Failure {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -43,14 +43,14 @@ impl Host {
     }
 
     pub(super) fn note(&self, failed: bool) {
-        *self.failed() = failed.then(Instant::now);
+        *self.lock_failed() = failed.then(Instant::now);
     }
 
     fn is_down(&self, now: Instant) -> bool {
-        self.failed().is_some_and(|since| now.saturating_duration_since(since) < DOWN)
+        self.lock_failed().is_some_and(|since| now.saturating_duration_since(since) < DOWN)
     }
 
-    fn failed(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
+    fn lock_failed(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
         self.failed.lock()
     }
 }

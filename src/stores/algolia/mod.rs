@@ -14,7 +14,7 @@ pub mod version_store;
 mod version_store_mongodb;
 mod version_store_postgres;
 
-pub use bind::{IndexSpec, RatingIndexSpec, needed, target};
+pub use bind::{IndexSpec, RatingIndexSpec, needs, target};
 pub use client::{AlgoliaClient, BrowsePage, MOST_OBJECTS, TaskId, Timeouts};
 pub use request::{BATCH_BYTES, BATCH_OPERATIONS, Operation};
 pub use version_store_mongodb::MongoVersionStore;

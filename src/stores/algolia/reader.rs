@@ -21,7 +21,7 @@ type Object = Option<Box<RawValue>>;
 
 impl AlgoliaReader {
     /// Waits until whatever was written before can be read: the tasks of an index are done in order.
-    async fn unchanged(&self, index: &str) -> Result<(), Failure> {
+    async fn check_unchanged(&self, index: &str) -> Result<(), Failure> {
         let task = self.0.client.probe(index).await?;
         self.0.client.wait(index, task).await
     }
@@ -42,7 +42,7 @@ impl AlgoliaReader {
             if wrong.is_empty() {
                 break;
             }
-            self.unchanged(self.0.name).await?;
+            self.check_unchanged(self.0.name).await?;
             let ids: Vec<String> = wrong.iter().map(|(row, _)| row.id.clone()).collect();
             rows = self.0.versions.rows(&ids).await?.into_iter().flatten().collect();
         }
@@ -50,15 +50,15 @@ impl AlgoliaReader {
     }
 
     /// The subjects whose rating the index does not show as it is held, looked at twice.
-    async fn shown_otherwise(&self, rated: &RatedIndex) -> Result<Vec<String>, Failure> {
+    async fn find_shown_otherwise(&self, rated: &RatedIndex) -> Result<Vec<String>, Failure> {
         let mut suspects = rated.ratings.all().await?;
         for look in LOOKS {
             look.begin(&suspects).await;
-            self.unchanged(rated.name).await?;
+            self.check_unchanged(rated.name).await?;
             let mut wrong = Vec::new();
             for subjects in suspects.chunks(MOST_OBJECTS) {
                 let objects = self.0.client.objects(rated.name, subjects).await?;
-                let held = rated.ratings.held(subjects).await?;
+                let held = rated.ratings.load(subjects).await?;
                 for (held, object) in held.into_iter().zip(objects) {
                     wrong.extend(held.filter(|held| !shows(object.as_deref(), held)).map(|held| held.subject));
                 }
@@ -82,7 +82,7 @@ fn shows(object: Option<&RawValue>, rated: &Rated) -> bool {
 }
 
 /// What the index shows, at the version of the version store; `None` for what is to be there and is not.
-fn held(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
+fn version_of(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
     match (object, &row.object) {
         (Some(object), _) => Some(StoredVersion {
             version: row.version,
@@ -103,14 +103,14 @@ impl StoreReader for AlgoliaReader {
 
     async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let AlgoliaIndex { client, name, versions, .. } = &*self.0;
-        self.unchanged(name).await?;
+        self.check_unchanged(name).await?;
         let mut after: Option<String> = None;
         loop {
             let page = versions.page(after.as_deref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());
             for (row, object) in self.with_objects(page).await? {
-                if let Some(held) = held(&row, object.as_deref()) {
+                if let Some(held) = version_of(&row, object.as_deref()) {
                     visit(&row.id, held)?;
                 }
             }
@@ -137,7 +137,7 @@ impl StoreReader for AlgoliaReader {
             let objects = self.0.client.objects(self.0.name, ids).await?;
             found.extend(rows.into_iter().zip(objects).map(|(row, object)| {
                 let held = match (row, &object) {
-                    (Some(row), object) => held(&row, object.as_deref())?,
+                    (Some(row), object) => version_of(&row, object.as_deref())?,
                     (None, object) => unknown(object.as_deref()?),
                 };
                 Some(StoredDocument { version: held, text: object.map(|object| object.get().to_owned()) })
@@ -168,7 +168,7 @@ impl StoreReader for AlgoliaReader {
     async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
         let mut wrong = wrong_subjects(&*rated.shown.ratings).await?;
-        wrong.extend(self.shown_otherwise(&rated.shown).await?);
+        wrong.extend(self.find_shown_otherwise(&rated.shown).await?);
         wrong.sort();
         wrong.dedup();
         if mend {

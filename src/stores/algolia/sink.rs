@@ -77,7 +77,7 @@ impl ContentSource<'_> {
     async fn look(self, ids: &[String]) -> Result<Vec<ShownObject>, Failure> {
         Ok(match self {
             Self::Versions(versions) => versions.rows(ids).await?.into_iter().flatten().map(ShownObject::row).collect(),
-            Self::Ratings(ratings) => ratings.held(ids).await?.iter().flatten().map(ShownObject::rated).collect(),
+            Self::Ratings(ratings) => ratings.load(ids).await?.iter().flatten().map(ShownObject::rated).collect(),
         })
     }
 }
@@ -156,7 +156,7 @@ impl AlgoliaIndex {
     }
 
     /// Gives back a write that is refused, unless something newer is held by now; then it was superseded.
-    async fn refused(&self, entry: &IndexEntry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
+    async fn refuse(&self, entry: &IndexEntry, failure: Failure) -> Result<Vec<Verdict>, Failure> {
         let ids = std::slice::from_ref(&entry.id);
         let held = self.versions.rows(ids).await.map_err(nobodys_fault)?.into_iter().next().flatten();
         if held.is_some_and(|held| held.version > entry.version) {
@@ -224,7 +224,7 @@ impl AlgoliaSink {
         match (index.push(&ids).await, entries) {
             (Ok(()), _) => {}
             (Err(failure), [entry]) if [FailureKind::Refused, FailureKind::TurnedAway].contains(&failure.kind) => {
-                return index.refused(entry, failure).await;
+                return index.refuse(entry, failure).await;
             }
             (Err(failure), _) => return Err(failure),
         }

@@ -98,7 +98,7 @@ impl ElasticsearchClient {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         let body = if self.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            compressed(&body).map_err(|error| Failure::broken(format!("the body could not be compressed: {error}")))?
+            compress(&body).map_err(|error| Failure::broken(format!("the body could not be compressed: {error}")))?
         } else {
             body
         };
@@ -173,7 +173,7 @@ fn credentials(auth: &ElasticsearchAuth) -> Option<Credentials> {
     }
 }
 
-fn compressed(body: &[u8]) -> std::io::Result<Bytes> {
+fn compress(body: &[u8]) -> std::io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     encoder.write_all(body)?;
     encoder.finish().map(Bytes::from)

@@ -71,14 +71,14 @@ impl ItemResult<'_> {
 
     fn judge(&self, alias: &str, no_write_index: bool) -> Verdict {
         let kind = self.kind();
-        if let Some(failure) = misconfigured(kind, alias) {
+        if let Some(failure) = misconfiguration(kind, alias) {
             return Verdict::Retry(failure);
         }
         match self.status {
             200..300 => Verdict::Applied,
             409 if kind == "version_conflict_engine_exception" => Verdict::Superseded,
             409 => Verdict::Retry(Failure::unavailable(format!("a conflict that is not about versions ({kind})"))),
-            401 | 403 => Verdict::Retry(refused_access(self.status)),
+            401 | 403 => Verdict::Retry(access_refusal(self.status)),
             404 if mutant!(TombstonesLeftOff) => Verdict::Applied,
             429 if mutant!(BusyCounted) => Verdict::Retry(Failure::broken("the store is busy")),
             500 => Verdict::Retry(Failure::broken(format!("a document failed with status 500 {kind}"))),
@@ -108,7 +108,7 @@ pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
         || serde_json::from_slice::<RequestError<'_>>(&answer.body).ok().and_then(|refusal| refusal.error.kind);
     let kind = if answer.status == 200 { None } else { refusal() };
     let kind = kind.as_deref().unwrap_or_default();
-    if let Some(failure) = misconfigured(kind, "the alias") {
+    if let Some(failure) = misconfiguration(kind, "the alias") {
         return Some(failure);
     }
     match answer.status {
@@ -119,7 +119,7 @@ pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
         // The store names what is wrong; whoever does not is something in between.
         400 if kind.is_empty() => Some(Failure::broken("a 400 without a reason: does something stand in between?")),
         400 => Some(Failure::turned_away(format!("the store does not take the request (400 {kind})"))),
-        401 | 403 => Some(refused_access(answer.status)),
+        401 | 403 => Some(access_refusal(answer.status)),
         500 => Some(Failure::broken(format!("the store answered 500 {kind}"))),
         408 | 429 | 501.. => Some(busy(answer.status, kind)),
         status => Some(Failure::misconfigured(format!("the store answered {status} {kind}: is this Elasticsearch?"))),
@@ -127,7 +127,7 @@ pub(super) fn judge_request(answer: &Response) -> Option<Failure> {
 }
 
 /// Errors of the set-up, whatever their status: a disk-flood block comes as 429, a closed index as 400.
-fn misconfigured(kind: &str, alias: &str) -> Option<Failure> {
+fn misconfiguration(kind: &str, alias: &str) -> Option<Failure> {
     let what = match kind {
         "cluster_block_exception" => "blocks writes (a read-only or disk-flood block)",
         "index_closed_exception" => "is closed",
@@ -137,7 +137,7 @@ fn misconfigured(kind: &str, alias: &str) -> Option<Failure> {
     Some(Failure::misconfigured(format!("{alias} {what} ({kind})")))
 }
 
-fn refused_access(status: u16) -> Failure {
+fn access_refusal(status: u16) -> Failure {
     Failure::misconfigured(format!(
         "access refused ({status}): check ELASTICSEARCH_USERNAME and ELASTICSEARCH_PASSWORD, or ELASTICSEARCH_API_KEY, and their rights"
     ))

@@ -92,7 +92,7 @@ pub async fn install(client: &ElasticsearchClient, alias: &str, template: &str) 
             return if indices.len() > 1 { Err(InstallError::Several(alias.to_owned(), indices)) } else { Ok(()) };
         }
         404 => {}
-        _ => return Err(refused(&found, format!("asking for the alias {alias}"))),
+        _ => return Err(refusal(&found, format!("asking for the alias {alias}"))),
     }
     let same_name = client.call(Method::Get, &format!("/{alias}"), None).await?;
     if same_name.status == 200 {
@@ -134,7 +134,7 @@ async fn create(client: &ElasticsearchClient, alias: &str, template: &Value) -> 
                 {"index": index, "alias": alias, "is_write_index": true, "filter": living()}}]});
             expect_ok(client.call(Method::Post, "/_aliases", Some(add.to_string())).await?, "setting the alias", alias)
         }
-        _ => Err(refused(&made, format!("creating the index {index}"))),
+        _ => Err(refusal(&made, format!("creating the index {index}"))),
     }
 }
 
@@ -150,7 +150,7 @@ async fn install_template(client: &ElasticsearchClient, alias: &str, body: &Valu
         return Ok(());
     }
     for above in [0, 1_000, 1_000_000] {
-        let body = fitted(body, alias, above);
+        let body = fit(body, alias, above);
         let put = client.call(Method::Put, &path, Some(body.to_string())).await?;
         match put.status {
             200 => {
@@ -164,7 +164,7 @@ async fn install_template(client: &ElasticsearchClient, alias: &str, body: &Valu
                 tracing::warn!(alias, why = put.words(), "The index template is refused");
                 return Ok(());
             }
-            _ => return Err(refused(&put, format!("installing the index template of {alias}"))),
+            _ => return Err(refusal(&put, format!("installing the index template of {alias}"))),
         }
     }
     Ok(())
@@ -172,7 +172,7 @@ async fn install_template(client: &ElasticsearchClient, alias: &str, body: &Valu
 
 /// Templates of one priority must not match one name. Of two aliases of which one begins with the other the longer has
 /// the higher priority, and no name begins with two of equal length.
-fn fitted(template: &Value, alias: &str, above: u64) -> Value {
+fn fit(template: &Value, alias: &str, above: u64) -> Value {
     let mut fitted = template.clone();
     let base = template.get("priority").and_then(Value::as_u64).unwrap_or_default();
     if let Some(fitted) = fitted.as_object_mut() {
@@ -183,12 +183,12 @@ fn fitted(template: &Value, alias: &str, above: u64) -> Value {
 }
 
 fn expect_ok(answer: Response, what: &str, alias: &str) -> Result<(), InstallError> {
-    if answer.status == 200 { Ok(()) } else { Err(refused(&answer, format!("{what} {alias}"))) }
+    if answer.status == 200 { Ok(()) } else { Err(refusal(&answer, format!("{what} {alias}"))) }
 }
 
 /// Outages and refused access are told as such; anything else is named with its status. The cluster's own words come with
 /// it, for no request of these holds anything of a document.
-fn refused(answer: &Response, what: String) -> InstallError {
+fn refusal(answer: &Response, what: String) -> InstallError {
     use pipeline::sink::FailureKind::{Broken, Misconfigured, Unavailable};
     let words = answer.words();
     match judge_request(answer) {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn templates_of_ours_never_match_one_name_with_one_priority() {
-        let made = |alias: &str| fitted(&json!({"priority": 200}), alias, 0);
+        let made = |alias: &str| fit(&json!({"priority": 200}), alias, 0);
         assert_eq!(made("ab"), json!({"priority": 202, "index_patterns": ["ab-*"]}));
         assert_eq!(made("ab-v2"), json!({"priority": 205, "index_patterns": ["ab-v2-*"]}));
     }

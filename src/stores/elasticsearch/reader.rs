@@ -138,7 +138,7 @@ impl ElasticsearchReader {
         Ok(lines)
     }
 
-    async fn deleted(&self, index: &str, lines: String) -> Result<u64, Failure> {
+    async fn delete_lines(&self, index: &str, lines: String) -> Result<u64, Failure> {
         let answer = self.client.bulk(&format!("/{index}/_bulk?{JUDGED}"), lines.into(), BULK_TIMEOUT).await?;
         if let Some(failure) = judge_request(&answer) {
             return Err(failure);
@@ -166,12 +166,12 @@ impl ElasticsearchReader {
     }
 }
 
-fn held(version: i64, source: &str) -> StoredVersion {
+fn version_of(version: i64, source: &str) -> StoredVersion {
     let content = document_content(source);
     StoredVersion { version, deleted: content == 0, content, passed: of_source(source) }
 }
 
-fn noted_in(meta: &Map<String, Value>) -> Option<i64> {
+fn note_of(meta: &Map<String, Value>) -> Option<i64> {
     meta.get(HORIZON)?.as_i64()
 }
 
@@ -203,7 +203,7 @@ impl StoreReader for ElasticsearchReader {
                 return Err(partial());
             }
             for hit in &page.hits.hits {
-                visit(&hit.id, held(hit.version, hit.source.get()))?;
+                visit(&hit.id, version_of(hit.version, hit.source.get()))?;
             }
             let Some(scroll) = page.scroll.filter(|_| !page.hits.hits.is_empty()) else { return Ok(()) };
             let next = json!({"scroll": KEEP, "scroll_id": scroll});
@@ -245,7 +245,7 @@ impl StoreReader for ElasticsearchReader {
                     }
                     if let (Some(version), Some(source)) = (document.version, document.source) {
                         let found_of = StoredDocument {
-                            version: held(version, source.get()),
+                            version: version_of(version, source.get()),
                             text: Some(source.get().to_owned()),
                         };
                         found.push((document.id.to_string(), found_of));
@@ -262,7 +262,7 @@ impl StoreReader for ElasticsearchReader {
             for seen in seen.chunks(DELETED_AT_ONCE) {
                 let lines = self.deletions(&index, seen).await?;
                 if !lines.is_empty() {
-                    removed += self.deleted(&index, lines).await?;
+                    removed += self.delete_lines(&index, lines).await?;
                 }
             }
         }
@@ -274,12 +274,12 @@ impl StoreReader for ElasticsearchReader {
     }
 
     async fn horizon(&self) -> Result<Option<i64>, Failure> {
-        Ok(self.metas().await?.values().filter_map(noted_in).max())
+        Ok(self.metas().await?.values().filter_map(note_of).max())
     }
 
     async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
         for (index, mut meta) in self.metas().await? {
-            if noted_in(&meta).is_none_or(|noted| noted < version) {
+            if note_of(&meta).is_none_or(|noted| noted < version) {
                 meta.insert(HORIZON.to_owned(), version.into());
                 self.ask(Method::Put, &format!("/{index}/_mapping"), Some(json!({"_meta": meta}))).await?;
             }

@@ -15,8 +15,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::document::Collection;
-use super::errors::{judge, judge_code};
-use super::sink;
+use super::errors::{judge, judge_code, write_errors};
 use crate::config::{Config, Mongodb};
 use crate::stores::target::SetupError;
 
@@ -141,7 +140,7 @@ impl Mongo {
     /// As [`Mongo::write`], for writes none of which may fail alone.
     pub(crate) async fn write_all(&self, command: Document) -> Result<Document, Failure> {
         let answer = self.write(command).await?;
-        let code = sink::errors(&answer).next().map(|error| number(error, "code"));
+        let code = write_errors(&answer).next().map(|error| number(error, "code"));
         match code {
             Some(DUPLICATE_KEY) => Err(Failure::unavailable("others write the same document")),
             Some(code) => Err(judge_code(i32::try_from(code).unwrap_or_default(), self.address())),
@@ -158,7 +157,7 @@ impl Mongo {
     ) -> Result<Vec<Document>, Failure> {
         let found = self.database().await?.collection::<Document>(collection);
         let cursor = self.within(found.find(filter).with_options(options).into_future()).await?;
-        self.drained(cursor).await
+        self.drain(cursor).await
     }
 
     /// Everything that a pipeline gives; a large one may use the server's disk.
@@ -169,7 +168,7 @@ impl Mongo {
     ) -> Result<Vec<Document>, Failure> {
         let documents = self.database().await?.collection::<Document>(collection);
         let cursor = self.within(documents.aggregate(stages).allow_disk_use(true).into_future()).await?;
-        self.drained(cursor).await
+        self.drain(cursor).await
     }
 
     pub(crate) async fn database(&self) -> Result<&Database, Failure> {
@@ -194,7 +193,7 @@ impl Mongo {
     }
 
     /// Everything that a cursor gives.
-    pub(crate) async fn drained(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
+    pub(crate) async fn drain(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, Failure> {
         let mut documents = Vec::new();
         while self.within(cursor.advance()).await? {
             documents.push(self.current(&cursor)?);

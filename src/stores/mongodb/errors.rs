@@ -3,7 +3,7 @@
 
 use std::io;
 
-use mongodb::bson::Document;
+use mongodb::bson::{Bson, Document};
 use mongodb::error::{Error, ErrorKind};
 use pipeline::sink::{Failure, Reject, Verdict};
 
@@ -72,4 +72,10 @@ pub(crate) fn judge_write(error: &Document, address: &str) -> Verdict {
         2 | 9 | 14 | 16755 | 16756 => reject("bad_value", "does not take a value of the document"),
         _ => Verdict::Retry(judge_code(code, address)),
     }
+}
+
+/// The errors of single writes in an answer.
+pub(crate) fn write_errors(answer: &Document) -> impl Iterator<Item = &Document> {
+    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    errors.iter().filter_map(Bson::as_document)
 }

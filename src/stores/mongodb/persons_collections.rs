@@ -59,7 +59,7 @@ pub(super) async fn theirs(
 }
 
 /// Empties documents that are still as they were seen, and deletes them for good.
-pub(super) async fn emptied(
+pub(super) async fn empty_documents(
     mongo: &Mongo,
     collection: &Collection,
     erased: fn(i64) -> i64,

@@ -70,7 +70,7 @@ fn delete(collection: &Collection, seen: &ObservedVersion) -> Document {
     doc! {"q": {collection.key: &seen.id, VERSION: seen.version, collection.deleted: deleted}, "limit": 1}
 }
 
-fn held(collection: &Collection, document: &Document) -> StoredVersion {
+fn version_of(collection: &Collection, document: &Document) -> StoredVersion {
     let deleted = collection.is_deleted(document);
     let content = if deleted { 0 } else { content(collection, document) };
     let passed = (!deleted).then(|| match collection.fields {
@@ -89,7 +89,7 @@ impl StoreReader for MongoReader {
     async fn read(&self, visit: Visit<'_>) -> Result<(), Failure> {
         for collection in self.collections {
             let ours = doc! {VERSION: {"$exists": true}};
-            self.each(collection, ours, |id, document| visit(id, held(collection, &document))).await?;
+            self.each(collection, ours, |id, document| visit(id, version_of(collection, &document))).await?;
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl StoreReader for MongoReader {
         for collection in self.collections {
             let wanted = doc! {collection.key: {"$in": ids}, VERSION: {"$exists": true}};
             let found = |id: &str, document: Document| {
-                let held = held(collection, &document);
+                let held = version_of(collection, &document);
                 all.push((
                     id.to_owned(),
                     StoredDocument { version: held, text: serde_json::to_string(&document).ok() },
@@ -141,7 +141,7 @@ impl StoreReader for MongoReader {
             let theirs = persons_collections::theirs(&self.mongo, collection, people, person).await?;
             emptied += match only_look {
                 true => theirs.len() as u64,
-                false => persons_collections::emptied(&self.mongo, collection, erased, &theirs).await?,
+                false => persons_collections::empty_documents(&self.mongo, collection, erased, &theirs).await?,
             };
         }
         Ok(emptied)

@@ -27,7 +27,7 @@ impl MongoRefusals {
     }
 }
 
-fn listed(document: &Document) -> Option<Listed> {
+fn read_listed(document: &Document) -> Option<Listed> {
     let text = |field: &str| document.get(field).and_then(Bson::as_str).map(str::to_owned);
     let refusal = Refusal {
         subject: text("subject")?,
@@ -60,6 +60,6 @@ impl Refusals for MongoRefusals {
 
     async fn all(&self) -> Result<Vec<Listed>, Failure> {
         let found = self.mongo.find(COLLECTION, doc! {"system": self.system}, FindOptions::default()).await?;
-        Ok(found.iter().filter_map(listed).collect())
+        Ok(found.iter().filter_map(read_listed).collect())
     }
 }

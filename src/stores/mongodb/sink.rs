@@ -12,7 +12,7 @@ use pipeline::mutant;
 use pipeline::sink::{Failure, Order, Reject, Sink, SinkLimits, Verdict};
 
 use super::document::VERSION;
-use super::errors::judge_write;
+use super::errors::{judge_write, write_errors};
 use super::{Collection, DUPLICATE_KEY, Mongo, Upsert, number};
 
 /// Updates in one command; the server takes 100,000.
@@ -58,14 +58,14 @@ impl MongoSink {
         let command = doc! {"update": collection.name, "updates": updates, "ordered": false};
         let answer = self.mongo.write(command).await?;
         let mut objected: Vec<(usize, &Upsert, &Document)> = Vec::new();
-        for error in errors(&answer) {
+        for error in write_errors(&answer) {
             let item = usize::try_from(number(error, "index")).ok().and_then(|index| open.get(index).copied());
             // An answer that names none of our writes cannot be believed.
             let (place, write) = item.ok_or_else(|| Failure::broken("MongoDB named a write that was not sent"))?;
             if number(error, "code") == DUPLICATE_KEY {
                 objected.push((place, write, error));
             } else {
-                set(verdicts, place, judge_write(error, self.mongo.address()));
+                set_verdict(verdicts, place, judge_write(error, self.mongo.address()));
             }
         }
         if objected.is_empty() {
@@ -76,10 +76,10 @@ impl MongoSink {
         let mut again = Vec::new();
         for (place, write, error) in objected {
             match held.get(&write.id) {
-                Some(held) if self.beats(*held, write.version) => set(verdicts, place, Verdict::Superseded),
+                Some(held) if self.beats(*held, write.version) => set_verdict(verdicts, place, Verdict::Superseded),
                 // What is taken over a version that was read may have lost to somebody twice.
                 _ if is_others(error, collection) || (last && write.held.is_none()) => {
-                    set(verdicts, place, Verdict::Conflict(taken(collection, error, self.hint)));
+                    set_verdict(verdicts, place, Verdict::Conflict(reject_taken(collection, error, self.hint)));
                 }
                 _ => again.push((place, write)),
             }
@@ -122,7 +122,7 @@ impl MongoSink {
         let nothing = doc! {"q": {collection.key: id, VERSION: PROBE}, "u": {"$set": {VERSION: 0_i64}}};
         let command = doc! {"update": collection.name, "updates": [nothing], "ordered": false};
         let answer = self.mongo.write(command).await?;
-        let verdict = errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
+        let verdict = write_errors(&answer).next().map(|error| judge_write(error, self.mongo.address()));
         match verdict {
             Some(Verdict::Retry(failure)) => Err(failure),
             Some(Verdict::Reject(reject)) => Err(Failure::misconfigured(reject.why)),
@@ -131,19 +131,13 @@ impl MongoSink {
     }
 }
 
-/// Of single writes.
-pub(crate) fn errors(answer: &Document) -> impl Iterator<Item = &Document> {
-    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(Bson::as_document)
-}
-
 /// Whether the server says that it was another index than that of our key; older ones do not say.
 fn is_others(error: &Document, collection: &Collection) -> bool {
     error.get_document("keyPattern").is_ok_and(|key| !key.is_empty() && !key.contains_key(collection.key))
 }
 
 /// Names the index and its fields, as far as the server does, and no values.
-fn taken(collection: &Collection, error: &Document, hint: Option<&str>) -> Reject {
+fn reject_taken(collection: &Collection, error: &Document, hint: Option<&str>) -> Reject {
     let fields: Vec<&str> =
         error.get_document("keyPattern").map(|key| key.keys().map(String::as_str).collect()).unwrap_or_default();
     // The rest of the text quotes values.
@@ -167,7 +161,7 @@ fn too_large() -> Reject {
     Reject::new("document_too_large", "MongoDB takes documents of at most 16 MiB, counted as BSON")
 }
 
-fn set(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
+fn set_verdict(verdicts: &mut [Option<Verdict>], place: usize, verdict: Verdict) {
     if let Some(slot) = verdicts.get_mut(place) {
         *slot = Some(verdict);
     }
@@ -188,7 +182,7 @@ impl Sink<Upsert> for MongoSink {
         let mut collections: Vec<&'static Collection> = Vec::new();
         for (place, write) in writes.iter().enumerate() {
             if write.is_too_large() {
-                set(&mut verdicts, place, Verdict::Reject(too_large()));
+                set_verdict(&mut verdicts, place, Verdict::Reject(too_large()));
                 continue;
             }
             if !collections.iter().any(|known| std::ptr::eq(*known, write.collection)) {
@@ -206,7 +200,11 @@ impl Sink<Upsert> for MongoSink {
                 }
             }
             for (place, _) in open {
-                set(&mut verdicts, place, Verdict::Retry(Failure::unavailable("others write the same document")));
+                set_verdict(
+                    &mut verdicts,
+                    place,
+                    Verdict::Retry(Failure::unavailable("others write the same document")),
+                );
             }
         }
         Ok(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Applied)).collect())

@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::errors::judge;
-use super::statement;
+use super::migrate::migrate;
 use crate::stores::sql::migrations::{self, Migration};
 use crate::stores::target::SetupError;
 
@@ -119,7 +119,7 @@ impl Postgres {
     pub(crate) async fn install(&self, migrations: &[Migration], applied: &'static str) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
         let migrator = migrations::migrator(migrations, applied);
-        let migrated = self.within(statement::migrate(&migrator, applied, &mut connection)).await;
+        let migrated = self.within(migrate(&migrator, applied, &mut connection)).await;
         connection.close().await.ok();
         migrated?.map_err(|error| self.migration_failure(error))
     }

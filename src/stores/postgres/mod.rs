@@ -2,6 +2,7 @@
 
 mod client;
 mod errors;
+mod migrate;
 pub(super) mod persons_rows;
 mod reader;
 mod refusals;
@@ -9,7 +10,7 @@ mod sink;
 mod statement;
 
 pub use client::{Postgres, PostgresServer};
+pub(in crate::stores) use migrate::migrate_schema;
 pub use reader::PostgresReader;
 pub use refusals::PostgresRefusals;
 pub use sink::PostgresAudit;
-pub(in crate::stores) use statement::migrate_schema;

@@ -24,7 +24,9 @@ pub struct PostgresReader(pub Postgres);
 
 type StateRow = (String, i64, bool, Column, Column, Column, Column, Column, Column, Column);
 
-fn held((_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow) -> StoredVersion {
+fn version_of(
+    (_, version, deleted, payload, user, kind, product, status, currency, amount): &StateRow,
+) -> StoredVersion {
     let content = payload.as_ref().map_or(0, |payload| text_content(payload.as_bytes()));
     let columns = [user, kind, product, status, currency, amount].map(Option::as_deref);
     let passed = (!deleted).then(|| of_row(payload.as_deref(), columns));
@@ -47,7 +49,7 @@ impl StoreReader for PostgresReader {
             );
             let page = postgres.rows(page.bind(&after).bind(PAGE)).await?;
             for row in &page {
-                visit(&row.0, held(row))?;
+                visit(&row.0, version_of(row))?;
             }
             match page.into_iter().last() {
                 Some((id, ..)) => after = Some(id),
@@ -67,7 +69,7 @@ impl StoreReader for PostgresReader {
         let rows = postgres.rows(rows.bind(possible)).await?;
         Ok(in_order(
             ids,
-            rows.into_iter().map(|row| (row.0.clone(), StoredDocument { version: held(&row), text: row.3 })),
+            rows.into_iter().map(|row| (row.0.clone(), StoredDocument { version: version_of(&row), text: row.3 })),
         ))
     }
 

@@ -8,7 +8,7 @@ use mongodb::options::FindOptions;
 use pipeline::sink::{Failure, FailureKind, Verdict, Why};
 
 use super::recompute::{Rated, Rating, Ratings};
-use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, errors, judge_write, number};
+use crate::stores::mongodb::{Collection, DUPLICATE_KEY, Mongo, judge_write, number, write_errors};
 
 /// Whom a contribution counts for.
 pub const SUBJECT: &str = "creatorId";
@@ -40,9 +40,9 @@ impl MongoRatings {
     }
 
     /// The writes of a command that their documents refuse, by their place.
-    fn refused(&self, answer: &Document) -> Result<HashMap<usize, Why>, Failure> {
+    fn find_refused(&self, answer: &Document) -> Result<HashMap<usize, Why>, Failure> {
         let mut refused = HashMap::new();
-        for error in errors(answer) {
+        for error in write_errors(answer) {
             let place = usize::try_from(number(error, "index"));
             let place = place.map_err(|_| Failure::broken("MongoDB named a write that was not sent"))?;
             let why = match (number(error, "code"), judge_write(error, self.mongo.address())) {
@@ -67,7 +67,7 @@ impl MongoRatings {
 }
 
 /// A whole number that can be raised by one.
-fn whole(value: Option<&Bson>) -> Option<i64> {
+fn whole_number(value: Option<&Bson>) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value? {
         Bson::Int32(number) => Some((*number).into()),
@@ -109,14 +109,16 @@ impl Ratings for MongoRatings {
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
         let is_taken = |error: &Document| number(error, "code") == DUPLICATE_KEY;
         let mut answer = self.mongo.write(command.clone()).await?;
-        if errors(&answer).any(is_taken) {
+        if write_errors(&answer).any(is_taken) {
             // Whoever lost a race to insert finds the subject now; who does not is up against another index.
             answer = self.mongo.write(command).await?;
         }
-        let mut refused = self.refused(&answer)?;
+        let mut refused = self.find_refused(&answer)?;
         let found = self.all_of(self.subjects, doc! {"_id": {"$in": subjects}}, doc! {SEQ: 1}).await?;
-        let numbers: HashMap<&str, Option<i64>> =
-            found.iter().filter_map(|subject| Some((subject.get_str("_id").ok()?, whole(subject.get(SEQ))))).collect();
+        let numbers: HashMap<&str, Option<i64>> = found
+            .iter()
+            .filter_map(|subject| Some((subject.get_str("_id").ok()?, whole_number(subject.get(SEQ)))))
+            .collect();
         let number = |(place, subject): (usize, &String)| match (refused.remove(&place), numbers.get(subject.as_str()))
         {
             (Some(why), _) => Ok(Err(why)),
@@ -151,11 +153,11 @@ impl Ratings for MongoRatings {
         };
         let updates: Vec<Document> = rated.iter().map(update).collect();
         let command = doc! {"update": self.subjects, "updates": updates, "ordered": false};
-        let mut refused = self.refused(&self.mongo.write(command).await?)?;
+        let mut refused = self.find_refused(&self.mongo.write(command).await?)?;
         Ok((0..rated.len()).map(|place| refused.remove(&place).map_or(Ok(()), Err)).collect())
     }
 
-    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
+    async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let rated = doc! {"_id": {"$in": subjects}, RATING_SEQ: {"$exists": true}};
         let found = self.all_of(self.subjects, rated, doc! {RATING: 1, RATING_SEQ: 1}).await?;
         let mut ratings: HashMap<String, Rated> = found.iter().filter_map(rated_of).collect();

@@ -93,7 +93,7 @@ impl Ratings for PostgresRatings {
         self.postgres.done(put).await.map(|_| vec![Ok(()); rated.len()])
     }
 
-    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
+    async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let held = sqlx::query_as(HELD).bind(self.index).bind(possible(subjects));
         let held: Vec<(String, i64, Vec<i64>)> = self.postgres.rows(held).await?;
         let held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();

@@ -91,7 +91,7 @@ pub trait Ratings: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why they cannot be read.
-    async fn held(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure>;
+    async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure>;
 
     /// Every subject that a contribution counts for or ever counted for, each once.
     ///
@@ -112,7 +112,7 @@ pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<Refu
     for subjects in subjects.chunks(AT_ONCE) {
         let mut halves = Halves::of(subjects);
         while let Some(some) = halves.due() {
-            match rated(ratings, some).await {
+            match rate_together(ratings, some).await {
                 Ok(found) => refused.extend(found),
                 Err(failure) => halves.failed(some, failure)?,
             }
@@ -124,7 +124,7 @@ pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<Refu
 }
 
 /// Those that are refused, of subjects that are rated at once.
-async fn rated(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<(String, Why)>, Failure> {
+async fn rate_together(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<(String, Why)>, Failure> {
     let numbers = ratings.raise(subjects).await?;
     let counted = ratings.count(subjects).await?;
     if numbers.len() != subjects.len() || counted.len() != subjects.len() {
@@ -177,7 +177,7 @@ pub async fn wrong_subjects(ratings: &dyn Ratings) -> Result<Vec<String>, Failur
         let mut wrong = Vec::new();
         for subjects in suspects.chunks(AT_ONCE) {
             let counted = ratings.count(subjects).await?;
-            let held = ratings.held(subjects).await?;
+            let held = ratings.load(subjects).await?;
             let compared = subjects.iter().zip(counted).zip(held);
             let differs =
                 |counted: &Rating, held: &Option<Rated>| held.as_ref().is_none_or(|held| held.rating != *counted);

@@ -42,18 +42,18 @@ pub struct RatingsReader {
 }
 
 impl Counted {
-    async fn held(&self, subjects: &[String]) -> Result<Vec<Rated>, Failure> {
-        Ok(self.ratings.held(subjects).await?.into_iter().flatten().collect())
+    async fn load(&self, subjects: &[String]) -> Result<Vec<Rated>, Failure> {
+        Ok(self.ratings.load(subjects).await?.into_iter().flatten().collect())
     }
 
     /// The subjects whose rating the cache has otherwise, looked at twice.
-    async fn cached_otherwise(&self, cache: &RatingCache) -> Result<Vec<String>, Failure> {
+    async fn find_cached_otherwise(&self, cache: &RatingCache) -> Result<Vec<String>, Failure> {
         let mut suspects = self.ratings.all().await?;
         for look in LOOKS {
             look.begin(&suspects).await;
             let mut wrong = Vec::new();
             for subjects in suspects.chunks(AT_ONCE) {
-                wrong.extend(cache.wrong_subjects(&self.held(subjects).await?).await?);
+                wrong.extend(cache.wrong_subjects(&self.load(subjects).await?).await?);
             }
             suspects = wrong;
         }
@@ -66,7 +66,7 @@ impl FollowUp for Counted {
     async fn attempt(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
         let mut refused = rate(&self.ratings, subjects).await?;
         if let Some(cache) = &self.cache {
-            refused.extend(cache.put(&self.held(subjects).await?).await?);
+            refused.extend(cache.put(&self.load(subjects).await?).await?);
         }
         Ok(refused)
     }
@@ -131,7 +131,7 @@ impl StoreReader for RatingsReader {
     async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let mut wrong = wrong_subjects(&self.counted.ratings).await?;
         if let Some(cache) = &self.counted.cache {
-            let cached = self.counted.cached_otherwise(cache).await?;
+            let cached = self.counted.find_cached_otherwise(cache).await?;
             if mend {
                 // Of a database that was set back, they would count as later.
                 cache.forget(&cached).await?;

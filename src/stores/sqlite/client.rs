@@ -77,7 +77,7 @@ impl Sqlite {
     pub async fn install(&self) -> Result<(), Failure> {
         let mut connection = self.pool.acquire().await.map_err(|error| self.judge(&error))?;
         let migrated = migrations::run(MIGRATIONS, "millrace_migrations", &mut *connection).await;
-        migrated.map_err(|error| migrations::failure(error, &self.shown(), |e| self.judge(e)))
+        migrated.map_err(|error| migrations::failure(error, &self.describe(), |e| self.judge(e)))
     }
 
     pub(crate) async fn stored(&self, query: &'static str) -> Result<Vec<Stored>, Failure> {
@@ -86,13 +86,13 @@ impl Sqlite {
         rows.map(|rows| rows.into_iter().map(stored).collect()).map_err(|error| self.judge(&error))
     }
 
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         self.path.display().to_string()
     }
 
     /// What an error means, by SQLite's primary result code. <https://www.sqlite.org/rescode.html>
     pub(crate) fn judge(&self, error: &Error) -> Failure {
-        let path = self.shown();
+        let path = self.describe();
         let Error::Database(cause) = error else {
             return match error {
                 Error::PoolTimedOut => Failure::unavailable(format!("the database file {path} is in use for too long")),

@@ -42,7 +42,7 @@ impl Table {
         }
     }
 
-    fn held(self, row: &Row) -> StoredVersion {
+    fn version_of(self, row: &Row) -> StoredVersion {
         let (_, _, version, deleted, text, user, kind, product, status, currency, amount) = row;
         let passed = match (self, text) {
             (_, _) if *deleted => None,
@@ -93,7 +93,7 @@ impl StoreReader for SqliteReader {
             let page = sqlx::query_as::<_, Row>(query).bind(after).bind(PAGE).fetch_all(&self.sqlite.pool).await;
             let page = page.map_err(|error| self.sqlite.judge(&error))?;
             for row in &page {
-                visit(&row.1, self.table.held(row))?;
+                visit(&row.1, self.table.version_of(row))?;
             }
             match page.last() {
                 Some((number, ..)) => after = *number,
@@ -116,7 +116,7 @@ impl StoreReader for SqliteReader {
         let asked = json!(ids).to_string();
         let rows = sqlx::query_as::<_, Row>(query).bind(asked).fetch_all(&self.sqlite.pool).await;
         let rows = rows.map_err(|error| self.sqlite.judge(&error))?;
-        let found = |row: Row| (row.1.clone(), StoredDocument { version: self.table.held(&row), text: row.4 });
+        let found = |row: Row| (row.1.clone(), StoredDocument { version: self.table.version_of(&row), text: row.4 });
         Ok(in_order(ids, rows.into_iter().map(found)))
     }
 

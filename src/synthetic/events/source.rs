@@ -137,11 +137,11 @@ impl EventTemplate for EventsTemplate {
     }
 
     /// A tip stays.
-    fn deletable(number: u64) -> bool {
+    fn can_delete(number: u64) -> bool {
         !matches!(EventSubject::of(number), EventSubject::Tip | EventSubject::Tier)
     }
 
-    fn repeated(event: &EventMessage) -> EventMessage {
-        event.repeated()
+    fn repeat(event: &EventMessage) -> EventMessage {
+        event.repeat()
     }
 }

@@ -72,7 +72,7 @@ impl RowConstants {
     }
 }
 
-fn shown(value: &Value) -> String {
+fn describe(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -112,7 +112,7 @@ impl EventTemplate for OperationTemplate {
             Value::Object(data)
         };
         let payload = operation(verb, &row, data, micros).to_string();
-        let columns = columns.iter().map(|(name, value)| (*name, shown(value))).collect();
+        let columns = columns.iter().map(|(name, value)| (*name, describe(value))).collect();
         let state = ExpectedRow { entity: row.entity, id: row.id, deleted, columns };
         let id = format!("{}:{}", row.entity, row.id);
         OperationMessage {
@@ -133,8 +133,8 @@ impl EventTemplate for OperationTemplate {
         OperationMessage { kind, id: String::new(), key, payload, micros, state: None, duplicate: false }
     }
 
-    fn repeated(event: &OperationMessage) -> OperationMessage {
-        event.repeated()
+    fn repeat(event: &OperationMessage) -> OperationMessage {
+        event.repeat()
     }
 }
 

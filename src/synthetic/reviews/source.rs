@@ -125,8 +125,8 @@ impl EventTemplate for ReviewTemplate {
         ReviewMessage { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
     }
 
-    fn repeated(event: &ReviewMessage) -> ReviewMessage {
-        event.repeated()
+    fn repeat(event: &ReviewMessage) -> ReviewMessage {
+        event.repeat()
     }
 }
 

@@ -184,12 +184,12 @@ impl EventTemplate for UserTemplate {
         UserMessage { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
     }
 
-    fn deletable(number: u64) -> bool {
+    fn can_delete(number: u64) -> bool {
         Class::of(number) != Class::Session
     }
 
-    fn repeated(event: &UserMessage) -> UserMessage {
-        event.repeated()
+    fn repeat(event: &UserMessage) -> UserMessage {
+        event.repeat()
     }
 }
 

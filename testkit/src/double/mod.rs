@@ -169,8 +169,8 @@ impl FakeAlgolia {
     }
 
     /// Waits until every write that was taken can be read.
-    pub fn settled(&self) {
-        self.state.settled();
+    pub fn await_settled(&self) {
+        self.state.await_settled();
     }
 }
 

@@ -106,7 +106,7 @@ impl FakeState {
         change(self.inner().indexes.entry(index.to_owned()).or_default())
     }
 
-    pub(super) fn settled(&self) {
+    pub(super) fn await_settled(&self) {
         let inner = self.inner();
         drop(self.quiet.wait_while(inner, |inner| !inner.pending.is_empty()).unwrap());
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::server::OwnRedis;
 
-pub const TTL: Duration = Duration::from_secs(600);
+const TTL: Duration = Duration::from_secs(600);
 const ENTITY: &str = "User";
 
 /// Rows as JSON, by id.

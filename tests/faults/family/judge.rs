@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use pipeline::Record;
+use testkit::choices::one_a_topic;
 use testkit::model::{assert_people, assert_projected, assert_rated, assert_shown, people};
 
-use super::{Family, SYSTEMS, TOPICS};
+use super::{Family, SYSTEMS};
 use crate::judge::{Judged, Report, conserved, said, verify, violated};
 use crate::letters::{complete, exact, log_of};
 
@@ -38,10 +39,11 @@ pub fn judge(family: &mut Family) -> Judged<Report> {
     family.members.stop_all();
     let mut report =
         Report { rebalances: family.members.rebalances(), faults: family.done.clone(), ..Report::default() };
-    for reader in TOPICS {
+    for reader in one_a_topic(&SYSTEMS) {
         let log = log_of(&family.siblings.world, &family.siblings.topic(reader));
         let readers: Vec<(&str, String)> = SYSTEMS
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|system| family.siblings.topic(system) == family.siblings.topic(reader))
             .map(|system| (system, family.siblings.group(system)))
             .collect();
@@ -76,7 +78,7 @@ fn holds(invariant: &'static str, assert: impl FnOnce()) -> Judged {
 /// Liveness: the groups commit the ends of their logs within a stated time.
 pub fn drained(family: &Family) -> Judged {
     let deadline = Instant::now() + DRAIN;
-    for system in SYSTEMS {
+    for system in SYSTEMS.iter() {
         while family.lag(system) != 0 {
             if Instant::now() > deadline {
                 let why: Vec<String> = family.members.iter().map(|member| member.ready().1).collect();

@@ -10,6 +10,7 @@ use millrace::synthetic::reviews::{self, ExpectedRating};
 use millrace::synthetic::{self, GeneratorOptions, SyntheticKind, users};
 use pipeline::mutants::Mutant;
 use serde_json::json;
+use testkit::choices::one_a_topic;
 use testkit::model::histogram;
 use testkit::services::{eventually, services};
 use testkit::siblings::Siblings;
@@ -22,9 +23,7 @@ use crate::links::Links;
 pub use judge::{INVARIANTS, OBJECTS, RATINGS, TRANSACTIONS, drained, judge};
 
 /// The systems on trial.
-pub const SYSTEMS: [&str; 5] = ["transactions-mongo", "transactions-algolia", "users", "ratings", "reviews"];
-/// One reader of each topic.
-pub const TOPICS: [&str; 3] = ["transactions-mongo", "users", "reviews"];
+pub use testkit::choices::IN_MONGODB as SYSTEMS;
 
 pub struct Family {
     // First, and so the first to go: the others are what it stands on.
@@ -76,7 +75,7 @@ impl Family {
         if let Some(mutant) = mutant {
             world.set("MILLRACE_MUTANT", mutant.name());
         }
-        TOPICS.iter().for_each(|system| siblings.create_topic(system));
+        one_a_topic(&SYSTEMS).iter().for_each(|system| siblings.create_topic(system));
         Self {
             members: Crew::default(),
             siblings,

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pipeline::mutants::Mutant;
+use testkit::choices::IN_ALGOLIA;
 use testkit::double::Fault;
 use testkit::services::{eventually, services};
 
@@ -48,7 +49,7 @@ pub fn mongo_away(mutant: Option<Mutant>) -> Judged<Report> {
 
 pub fn algolia_away(mutant: Option<Mutant>) -> Judged<Report> {
     let leave = |family: &Family| family.siblings.algolia.fail(Fault::Status(503));
-    away("algolia-away", mutant, &["transactions-algolia", "reviews"], leave, |family| family.siblings.algolia.heal())
+    away("algolia-away", mutant, &IN_ALGOLIA, leave, |family| family.siblings.algolia.heal())
 }
 
 /// A store is away while a stream comes; those that need it lag behind, and nobody else.
@@ -70,7 +71,7 @@ fn away(
         eventually("those that need nothing of it", || (family.lag(system) == 0).then_some(()));
     }
     sleep(AWAY.saturating_sub(begun.elapsed()));
-    let lags = SYSTEMS.map(|system| family.lag(system));
+    let lags: Vec<i64> = SYSTEMS.iter().map(|system| family.lag(system)).collect();
     let meanwhile = outcomes(&family);
     back(&family);
     let seconds = worked_off(&family);
@@ -87,9 +88,9 @@ fn away(
 }
 
 /// How long from now each system takes to the end of its log, in seconds.
-fn worked_off(family: &Family) -> [f64; SYSTEMS.len()] {
+fn worked_off(family: &Family) -> Vec<f64> {
     let begun = Instant::now();
-    let mut seconds = [None; SYSTEMS.len()];
+    let mut seconds = vec![None; SYSTEMS.len()];
     eventually("lag 0", || {
         for (system, seconds) in SYSTEMS.iter().zip(&mut seconds) {
             if seconds.is_none() && family.lag(system) == 0 {
@@ -98,7 +99,7 @@ fn worked_off(family: &Family) -> [f64; SYSTEMS.len()] {
         }
         seconds.iter().all(Option::is_some).then_some(())
     });
-    seconds.map(Option::unwrap)
+    seconds.into_iter().map(Option::unwrap).collect()
 }
 
 fn outcomes(family: &Family) -> BTreeMap<String, u64> {

@@ -35,18 +35,9 @@ fn stage(name: &str) -> Stage {
 #[ignore = "takes minutes, and wants the machine to itself"]
 fn groups_and_relay() {
     let (stage, events) = (stage("reactions-rate"), number("RATE_EVENTS", 200_000));
-    let creates = (events / 5 * 2).to_string();
-    let published = stage.world.output(&[
-        "publish",
-        "--system",
-        "reactions",
-        "--count",
-        &creates,
-        "--update-ratio",
-        "1.4",
-        "--delete-ratio",
-        "0.1",
-    ]);
+    let creates = events / 5 * 2;
+    let publish = format!("publish --system reactions --count {creates} --update-ratio 1.4 --delete-ratio 0.1");
+    let published = stage.world.output(&publish.split(' ').collect::<Vec<_>>());
     println!("published: {}", printed(&published)["records"]);
     let summaries = stage.run_once();
     let ignored: u64 = summaries.values().map(|summary| summary["ignored"].as_u64().unwrap()).sum();

@@ -6,7 +6,7 @@ use memchr::memchr2_iter;
 pub const MAX_DEPTH: usize = 128;
 
 /// Whether objects and arrays nest deeper than `max` levels; brackets inside strings do not count.
-pub fn too_deep(payload: &[u8], max: usize) -> bool {
+pub(crate) fn too_deep(payload: &[u8], max: usize) -> bool {
     // Too few opening brackets to be deep, wherever they stand: the usual case, without a look at strings.
     if memchr2_iter(b'{', b'[', payload).nth(max).is_none() {
         return false;

@@ -185,7 +185,7 @@ impl CacheWriter {
     ///
     /// # Errors
     /// Why not all of it.
-    pub async fn work_off(&self) -> Result<(), String> {
+    async fn work_off(&self) -> Result<(), String> {
         let mut count = 0;
         loop {
             let dirty = dirty::some(&self.store).await.map_err(|error| error.why.to_string())?;

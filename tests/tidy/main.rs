@@ -10,6 +10,9 @@
     reason = "in a test a panic is the answer"
 )]
 
+mod circles;
+mod visible;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
