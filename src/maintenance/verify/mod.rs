@@ -5,7 +5,7 @@
 //! where dead letters stood is held in memory. It only reads, unless a repair is asked for.
 
 pub mod compare;
-mod marks;
+mod marked;
 mod misread;
 mod name;
 mod reading;
@@ -151,7 +151,7 @@ pub async fn verify(
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
     if !system.documents {
-        return marks::verify_marks(system, config, &options, listener).await;
+        return marked::verify_marks(system, config, &options, listener).await;
     }
     let setup = system.setup(config, Order::Any)?;
     let (client, engine) = (config.kafka.client_config(), engine_options(config, &setup.group.id));
