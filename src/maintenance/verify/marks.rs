@@ -8,7 +8,8 @@ use pipeline::sink::Order;
 
 use super::compare::LogPosition;
 use super::name::DifferenceName;
-use super::topic_log::{Letters, VerifyLog};
+use super::reading::Letters;
+use super::topic_log::VerifyLog;
 use super::{Finding, Listener, VerifyError, VerifyOptions, VerifyReport, VerifyStep, finding, note, repaired};
 use crate::config::Config;
 use crate::run::consumer::engine_options;
