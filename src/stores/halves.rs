@@ -14,7 +14,7 @@ impl<'a> Halves<'a> {
     }
 
     /// What is to be done now; nothing at the end.
-    pub(super) fn due(&mut self) -> Option<&'a [String]> {
+    pub(super) fn next_due(&mut self) -> Option<&'a [String]> {
         self.open.pop()
     }
 
@@ -22,7 +22,7 @@ impl<'a> Halves<'a> {
     ///
     /// # Errors
     /// The failure, where it is no refusal.
-    pub(super) fn failed(&mut self, some: &'a [String], failure: Failure) -> Result<(), Failure> {
+    pub(super) fn split_failed(&mut self, some: &'a [String], failure: Failure) -> Result<(), Failure> {
         let refused = matches!(failure.kind, FailureKind::Refused | FailureKind::TurnedAway);
         match some {
             [alone] if refused => self.alone.push((alone.clone(), failure.why)),
@@ -36,7 +36,7 @@ impl<'a> Halves<'a> {
     }
 
     /// Those that are refused alone, and why.
-    pub(super) fn alone(self) -> Vec<(String, Why)> {
+    pub(super) fn into_alone(self) -> Vec<(String, Why)> {
         self.alone
     }
 }
@@ -50,19 +50,19 @@ mod tests {
         let all: Vec<String> = (0..20).map(|n| n.to_string()).collect();
         let mut halves = Halves::of(&all);
         let mut done = Vec::new();
-        while let Some(some) = halves.due() {
+        while let Some(some) = halves.next_due() {
             if some.iter().any(|one| ["3", "4", "9"].contains(&one.as_str())) {
-                halves.failed(some, Failure::refused("no")).unwrap();
+                halves.split_failed(some, Failure::refused("no")).unwrap();
             } else {
                 done.extend_from_slice(some);
             }
         }
-        let refused: Vec<String> = halves.alone().into_iter().map(|(one, _)| one).collect();
+        let refused: Vec<String> = halves.into_alone().into_iter().map(|(one, _)| one).collect();
         assert_eq!((refused, done.len()), (["3", "4", "9"].map(str::to_owned).to_vec(), 17));
         assert_eq!(
-            Halves::of(&all).failed(&all, Failure::unavailable("away")).unwrap_err().kind,
+            Halves::of(&all).split_failed(&all, Failure::unavailable("away")).unwrap_err().kind,
             FailureKind::Unavailable
         );
-        assert_eq!(Halves::of(&[]).failed(&[], Failure::refused("no")).unwrap_err().kind, FailureKind::Refused);
+        assert_eq!(Halves::of(&[]).split_failed(&[], Failure::refused("no")).unwrap_err().kind, FailureKind::Refused);
     }
 }

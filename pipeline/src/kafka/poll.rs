@@ -327,7 +327,7 @@ fn follow(state: StateTopic, options: &FeedOptions, status: &Arc<Status>, stop: 
     let (group, red, unread) = (options.group.clone(), status.clone(), status.clone());
     status.raise("losses", format!("waiting for {}, where losses are written down", options.state_topic));
     let changed = move |book: &LossBook| {
-        match told(book, &group) {
+        match describe_losses(book, &group) {
             Some(why) => red.raise("retention", why),
             None => red.clear("retention"),
         }
@@ -337,7 +337,7 @@ fn follow(state: StateTopic, options: &FeedOptions, status: &Arc<Status>, stop: 
 }
 
 /// What stands of a group's losses, in one sentence.
-fn told(book: &LossBook, group: &str) -> Option<String> {
+fn describe_losses(book: &LossBook, group: &str) -> Option<String> {
     let standing: Vec<Loss> = book.standing(group).collect();
     let first = standing.first()?;
     let records: u64 = standing.iter().map(|loss| loss.lost).sum();

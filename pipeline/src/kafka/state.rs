@@ -87,7 +87,7 @@ impl StateTopic {
     ///
     /// # Errors
     /// When the brokers do not answer.
-    pub fn settled(&self) -> Result<SettledBook, StateError> {
+    pub fn read_settled(&self) -> Result<SettledBook, StateError> {
         let mut book = SettledBook::default();
         self.read(|key, value| book.apply(key, value)).map(|()| book)
     }

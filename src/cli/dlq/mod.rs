@@ -135,7 +135,7 @@ async fn letters(config: &Config, filter: &LetterFilter) -> Result<Vec<StoredDea
         }
         let mut letters: Vec<StoredDeadLetter> = letters.into_values().collect();
         if !all {
-            let settled = state.settled().map_err(|error| error.to_string())?;
+            let settled = state.read_settled().map_err(|error| error.to_string())?;
             letters.retain(|letter| settled.get(&letter.key()).is_none());
         }
         Ok(letters)

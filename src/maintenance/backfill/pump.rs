@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// The number of a part that has ended, and how.
-    pub(super) fn ended<T>(&self, part: usize, look: impl FnOnce(&PartEnd) -> T) -> Option<T> {
+    pub(super) fn look_at_end<T>(&self, part: usize, look: impl FnOnce(&PartEnd) -> T) -> Option<T> {
         self.ends.lock().get(&part).map(look)
     }
 }

@@ -124,7 +124,7 @@ impl Watcher<'_> {
             }
             let mut place = self.places.acknowledge(part.at(), &frontier).unwrap_or_else(|| known.place.clone());
             let at_end = |end: &PartEnd| matches!(end, PartEnd::Finished(end) if end.next <= place.next);
-            let finished = self.places.ended(number, at_end).unwrap_or(false);
+            let finished = self.places.look_at_end(number, at_end).unwrap_or(false);
             if mutant!(ResumeByCount) && !finished {
                 place.next = part.start().next + i64::try_from(self.tally.borrow().total()).unwrap_or(0);
             }
@@ -145,7 +145,7 @@ impl Watcher<'_> {
                 name: part.at().topic.to_string(),
                 lines: behind(part, &self.checkpoint),
                 finished: known.is_some_and(|known| known.finished),
-                failed: self.places.ended(number, failed).flatten(),
+                failed: self.places.look_at_end(number, failed).flatten(),
             }
         };
         BackfillReport {

@@ -147,13 +147,13 @@ impl Work<'_> {
             emptied += reader.forget(self.person, &gone, self.dry_run).await?;
             if self.dry_run || found.is_empty() {
                 ids.extend(all.into_keys());
-                return Ok(Some(self.erased(documents, emptied)));
+                return Ok(Some(self.summarize(documents, emptied)));
             }
         }
         let left = reader.of_person(self.person).await?;
         ids.extend(all.into_keys());
         match left.is_none_or(|left| left.is_empty()) {
-            true => Ok(Some(self.erased(documents, emptied))),
+            true => Ok(Some(self.summarize(documents, emptied))),
             false => Err(EraseError::WrittenMeanwhile),
         }
     }
@@ -172,10 +172,10 @@ impl Work<'_> {
             true => living.len() as u64,
             false => self.delete(&living.iter().collect::<Vec<_>>()).await?,
         };
-        Ok(self.erased(documents, 0))
+        Ok(self.summarize(documents, 0))
     }
 
-    fn erased(&self, documents: u64, emptied: u64) -> StoreErased {
+    fn summarize(&self, documents: u64, emptied: u64) -> StoreErased {
         StoreErased { system: self.system.name, store: self.setup.bound.reader.name(), documents, emptied }
     }
 

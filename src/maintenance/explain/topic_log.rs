@@ -128,7 +128,7 @@ impl ExplainLog {
                     read.letters.extend(StoredDeadLetter::read(record).filter(ours));
                 })?;
             }
-            read.settled = state.settled().map_err(|error| ExplainError::Kafka(error.to_string()))?;
+            read.settled = state.read_settled().map_err(|error| ExplainError::Kafka(error.to_string()))?;
             Ok(read)
         })
         .await

@@ -76,7 +76,7 @@ impl Guard {
         if site.iter().any(|site| site != "same-origin" && site != "none") {
             return Err((StatusCode::FORBIDDEN, "the request comes from another site"));
         }
-        self.identified(headers)?;
+        self.identify(headers)?;
         let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > BODY_BYTES) {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "no body is needed"));
@@ -93,7 +93,7 @@ impl Guard {
         named("localhost") || self.hosts.iter().any(|known| named(known))
     }
 
-    fn identified(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    fn identify(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let Some(token) = &self.token else {
             let why = "HTTP_ADDR is not loopback and there is no token: set HTTP_TOKEN or HTTP_TOKEN_FILE";
             return if self.loopback { Ok(()) } else { Err((StatusCode::FORBIDDEN, why)) };

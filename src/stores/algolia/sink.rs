@@ -105,10 +105,10 @@ impl RatedIndex {
     async fn rate(&self, subjects: &[String]) -> Result<Vec<Refusal>, Failure> {
         let mut refused = rate(&*self.ratings, subjects).await?;
         let mut halves = Halves::of(subjects);
-        while let Some(some) = halves.due() {
+        while let Some(some) = halves.next_due() {
             let ratings = ContentSource::Ratings(&*self.ratings);
             if let Err(failure) = push_until_stable(&self.client, self.name, some, ratings).await {
-                halves.failed(some, failure)?;
+                halves.split_failed(some, failure)?;
             }
         }
         let refusal = |(subject, why): (String, Why)| Refusal {
@@ -116,7 +116,7 @@ impl RatedIndex {
             subject,
             why: format!("{why}: mend the object, or take out of it what others keep there").into(),
         };
-        refused.extend(halves.alone().into_iter().map(refusal));
+        refused.extend(halves.into_alone().into_iter().map(refusal));
         Ok(refused)
     }
 }

@@ -107,7 +107,7 @@ impl VersionStore for PostgresVersionStore {
             return Ok(());
         }
         let give = sqlx::query(GIVE_BACK).bind(self.index).bind(&entry.id).bind(entry.version);
-        self.postgres.done(give).await.map(drop)
+        self.postgres.execute(give).await.map(drop)
     }
 
     async fn rows(&self, ids: &[String]) -> Result<Vec<Option<VersionRow>>, Failure> {
@@ -133,7 +133,7 @@ impl VersionStore for PostgresVersionStore {
             let (ids, (versions, deleted)): (Vec<&str>, (Vec<i64>, Vec<bool>)) =
                 seen.map(|seen| (seen.id.as_str(), (seen.version, seen.deleted))).unzip();
             let remove = sqlx::query(REMOVE).bind(self.index).bind(ids).bind(versions).bind(deleted);
-            removed += self.postgres.done(remove).await?;
+            removed += self.postgres.execute(remove).await?;
         }
         Ok(removed)
     }
@@ -156,11 +156,11 @@ impl VersionStore for PostgresVersionStore {
             "INSERT INTO algolia_horizons AS noted (index_name, version) VALUES ($1, $2)
              ON CONFLICT (index_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
-        self.postgres.done(note.bind(self.index).bind(version)).await.map(drop)
+        self.postgres.execute(note.bind(self.index).bind(version)).await.map(drop)
     }
 
     async fn probe(&self) -> Result<(), Failure> {
         let nothing = sqlx::query("UPDATE algolia_ledger SET version = version WHERE false");
-        self.postgres.done(nothing).await.map(drop)
+        self.postgres.execute(nothing).await.map(drop)
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn history(
         count += messages.len() as u64;
         if !only_look && !messages.is_empty() {
             let empty = sqlx::query(include_str!("sql/empty_history.sql"));
-            postgres.done(empty.bind(messages).bind(digests).bind(ERASED)).await?;
+            postgres.execute(empty.bind(messages).bind(digests).bind(ERASED)).await?;
         }
     }
 }
@@ -71,5 +71,5 @@ pub(crate) async fn previous(postgres: &Postgres, index: &str, ids: &[&str]) -> 
         "UPDATE algolia_ledger SET previous_version = NULL, previous_object = NULL, previous_subject = NULL, previous_stars = NULL
          WHERE index_name = $1 AND id = ANY($2) AND object IS NULL AND previous_version IS NOT NULL",
     );
-    postgres.done(forget.bind(index).bind(ids)).await
+    postgres.execute(forget.bind(index).bind(ids)).await
 }

@@ -102,7 +102,7 @@ impl StoreReader for PostgresReader {
             let (versions, deleted): (Vec<i64>, Vec<bool>) =
                 seen.iter().map(|seen| (seen.version, seen.deleted)).unzip();
             let delete = sqlx::query(include_str!("sql/remove_state.sql"));
-            removed += postgres.done(delete.bind(ids).bind(versions).bind(deleted)).await?;
+            removed += postgres.execute(delete.bind(ids).bind(versions).bind(deleted)).await?;
         }
         Ok(removed)
     }
@@ -127,6 +127,6 @@ impl StoreReader for PostgresReader {
             "INSERT INTO purge_horizons AS noted (table_name, version) VALUES ($1, $2)
              ON CONFLICT (table_name) DO UPDATE SET version = greatest(noted.version, excluded.version)",
         );
-        postgres.done(note.bind(TABLE).bind(version)).await.map(drop)
+        postgres.execute(note.bind(TABLE).bind(version)).await.map(drop)
     }
 }

@@ -45,14 +45,14 @@ impl Refusals for PostgresRefusals {
             .bind(values_of!(|one| one.refusal.document.as_str()))
             .bind(values_of!(|one| one.refusal.why.as_ref()))
             .bind(values_of!(|one| one.token.as_str()));
-        self.postgres.done(put).await.map(drop)
+        self.postgres.execute(put).await.map(drop)
     }
 
     async fn remove(&self, seen: &[Listed]) -> Result<(), Failure> {
         let (subjects, tokens): (Vec<&str>, Vec<&str>) =
             seen.iter().map(|one| (one.refusal.subject.as_str(), one.token.as_str())).unzip();
         let remove = sqlx::query(REMOVE).bind(self.system).bind(subjects).bind(tokens);
-        self.postgres.done(remove).await.map(drop)
+        self.postgres.execute(remove).await.map(drop)
     }
 
     async fn all(&self) -> Result<Vec<Listed>, Failure> {

@@ -66,6 +66,6 @@ impl Sink<AuditRow> for PostgresAudit {
 
     async fn probe(&self) -> Result<(), Failure> {
         let nothing = sqlx::query("UPDATE transaction_state SET version = version WHERE false");
-        self.postgres.done(nothing).await.map(drop)
+        self.postgres.execute(nothing).await.map(drop)
     }
 }

@@ -68,7 +68,7 @@ impl Postgres {
     }
 
     /// How many rows a statement touched.
-    pub(crate) async fn done(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<u64, Failure> {
+    pub(crate) async fn execute(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<u64, Failure> {
         let asked = async {
             let mut transaction = self.pool.begin_with(BEGIN).await?;
             let done = query.persistent(false).execute(&mut *transaction).await?;

@@ -90,7 +90,7 @@ impl Ratings for PostgresRatings {
             put = put.bind(column);
         }
         // One row that is refused takes the others with it.
-        self.postgres.done(put).await.map(|_| vec![Ok(()); rated.len()])
+        self.postgres.execute(put).await.map(|_| vec![Ok(()); rated.len()])
     }
 
     async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {

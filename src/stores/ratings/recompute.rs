@@ -111,13 +111,13 @@ pub async fn rate(ratings: &dyn Ratings, subjects: &[String]) -> Result<Vec<Refu
     let mut refused: Vec<(String, Why)> = Vec::new();
     for subjects in subjects.chunks(AT_ONCE) {
         let mut halves = Halves::of(subjects);
-        while let Some(some) = halves.due() {
+        while let Some(some) = halves.next_due() {
             match rate_together(ratings, some).await {
                 Ok(found) => refused.extend(found),
-                Err(failure) => halves.failed(some, failure)?,
+                Err(failure) => halves.split_failed(some, failure)?,
             }
         }
-        refused.extend(halves.alone());
+        refused.extend(halves.into_alone());
     }
     let refusal = |(subject, why): (String, Why)| Refusal { document: ratings.document(&subject), subject, why };
     Ok(refused.into_iter().map(refusal).collect())
