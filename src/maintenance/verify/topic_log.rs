@@ -24,6 +24,9 @@ const CHUNK: usize = 1_000;
 /// How often the group is asked how far it is.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
+/// A task that reads, and what it has read: the number of a topic, and some of its records.
+pub(super) type RecordChunks = (JoinHandle<Result<(), VerifyError>>, mpsc::Receiver<(u8, Vec<Record>)>);
+
 /// The topics of a system, up to an end that was seen.
 pub(super) struct VerifyLog {
     client: ClientConfig,
@@ -137,7 +140,7 @@ impl VerifyLog {
     }
 
     /// Reads what lies in the ranges, some records of a topic at a time, with the number of the topic.
-    pub(super) fn chunks(&self) -> (JoinHandle<Result<(), VerifyError>>, mpsc::Receiver<(u8, Vec<Record>)>) {
+    pub(super) fn chunks(&self) -> RecordChunks {
         let (sender, chunks) = mpsc::channel(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
         let fetching = tokio::task::spawn_blocking(move || {

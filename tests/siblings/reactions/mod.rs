@@ -1,6 +1,7 @@
 //! The reactions in PostgreSQL against a model that is written apart: events shuffled, cut into batches, twice, by several at once.
 
 mod away;
+mod brokers;
 mod files;
 mod flow;
 mod letters;

@@ -44,6 +44,8 @@ const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 pub struct Stage {
     pub world: World,
     pub schema: String,
+    /// Of each partition.
+    copies: i32,
 }
 
 impl Drop for Stage {
@@ -58,6 +60,16 @@ impl Stage {
     /// With all topics.
     pub fn new(name: &str) -> Self {
         Self::bare(name).with_topics()
+    }
+
+    /// On three brokers, with a copy on each.
+    pub fn on_brokers(name: &str) -> Self {
+        let mut world = World::alone(PROGRAM, name);
+        world.set("KAFKA_BOOTSTRAP_SERVERS", &variable("KAFKA_CLUSTER_BOOTSTRAP_SERVERS"));
+        world.set("TOPIC_REPLICATION", "3");
+        let mut stage = Self::of(world, name);
+        stage.copies = 3;
+        stage.with_topics()
     }
 
     /// Of another build of the program.
@@ -88,7 +100,7 @@ impl Stage {
         world.set("KAFKA_REACTIONS_GROUP", &group);
         world.set("REACTIONS_SCHEMA", &schema);
         world.set("REACTIONS_DATABASE_URL", &variable("DATABASE_URL"));
-        Self { world, schema }
+        Self { world, schema, copies: 1 }
     }
 
     /// All topics, with their prefix.
@@ -105,7 +117,9 @@ impl Stage {
         let new: Vec<_> = topics
             .iter()
             .map(|topic| {
-                NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", "10000000")
+                NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(self.copies))
+                    .set("max.message.bytes", "10000000")
+                    .set("min.insync.replicas", if self.copies > 1 { "2" } else { "1" })
             })
             .collect();
         let made = block_on(self.world.admin().create_topics(&new, &AdminOptions::new())).unwrap();
