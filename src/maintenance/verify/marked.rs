@@ -3,6 +3,7 @@
 //! It takes the logs' ends first and waits until the groups have committed them. Memory is bounded: the marks of a chunk of
 //! records are looked up, and what a repair has to mend and where letters stood is held.
 
+use futures_util::future::try_join_all;
 use pipeline::Record;
 use pipeline::sink::Order;
 
@@ -13,7 +14,7 @@ use super::topic_log::VerifyLog;
 use super::{Finding, Listener, VerifyError, VerifyOptions, VerifyReport, VerifyStep, finding, note, repaired};
 use crate::config::Config;
 use crate::run::consumer::engine_options;
-use crate::systems::{Definition, Setup};
+use crate::systems::{ConsumerGroup, Definition, Setup};
 
 /// A group with its logs.
 struct MarkedGroup {
@@ -28,20 +29,13 @@ pub(super) async fn verify_marks(
     options: &VerifyOptions,
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
-    let client = config.kafka.client_config();
+    // Side by side: most of it is waiting for the brokers, a topic at a time.
+    let opened = (system.groups)(config).into_iter().map(|group| open(system, config, group, options));
     let (mut groups, mut letters) = (Vec::new(), Letters::new());
-    for group in (system.groups)(config) {
-        let (topics, id, consumer) = (group.topics.clone(), group.id.clone(), group.consumer);
-        let setup = system.setup_of(config, group, Order::Any)?;
-        // Whether it has marks is asked first.
-        if setup.bound.reader.marked(&[]).await?.is_none() {
-            return Err(system.has_documents().map_or_else(VerifyError::Setup, |()| VerifyError::NoTopic(id)));
-        }
-        let log = VerifyLog::open(client.clone(), topics, id).await?;
-        log.await_committed(options.wait).await?;
+    for (group, dead) in try_join_all(opened).await? {
         // What one group has made a letter of, the others ignore.
-        letters.extend(log.letters(consumer).await?);
-        groups.push(MarkedGroup { setup, log });
+        letters.extend(dead);
+        groups.push(group);
     }
     let mut report = VerifyReport { letters: letters.len() as u64, ..VerifyReport::default() };
     for MarkedGroup { setup, log } in &groups {
@@ -77,6 +71,25 @@ pub(super) async fn verify_marks(
         }
     }
     Ok(report)
+}
+
+/// Opens a group's logs, and waits until the group has committed their ends; with its letters.
+async fn open(
+    system: &Definition,
+    config: &Config,
+    group: ConsumerGroup,
+    options: &VerifyOptions,
+) -> Result<(MarkedGroup, Letters), VerifyError> {
+    let (topics, id, consumer) = (group.topics.clone(), group.id.clone(), group.consumer);
+    let setup = system.setup_of(config, group, Order::Any)?;
+    // Whether it has marks is asked first.
+    if setup.bound.reader.marked(&[]).await?.is_none() {
+        return Err(system.has_documents().map_or_else(VerifyError::Setup, |()| VerifyError::NoTopic(id)));
+    }
+    let log = VerifyLog::open(config.kafka.client_config(), topics, id).await?;
+    log.await_committed(options.wait).await?;
+    let letters = log.letters(consumer).await?;
+    Ok((MarkedGroup { setup, log }, letters))
 }
 
 /// The events among some records, but for those that are letters: id, place, the record's own time.

