@@ -98,7 +98,9 @@ impl Stage {
         world.set("EVENTS_TOPIC_PREFIX", &prefix);
         world.set("KAFKA_REACTIONS_GROUP", &group);
         world.set("REACTIONS_SCHEMA", &schema);
-        world.set("REACTIONS_DATABASE_URL", &variable("DATABASE_URL"));
+        // `REACTIONS_THROUGH=PGBOUNCER_URL` runs everything behind the pool; the tests' own look goes past it.
+        let through = std::env::var("REACTIONS_THROUGH").unwrap_or_else(|_| "DATABASE_URL".to_owned());
+        world.set("REACTIONS_DATABASE_URL", &variable(&through));
         Self { world, schema, copies: 1 }
     }
 
