@@ -229,6 +229,8 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_open ON outbox (order_number) WHERE published_at IS NULL AND parked_at IS NULL;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
+CREATE INDEX outbox_created ON outbox (created);
+CREATE INDEX outbox_source ON outbox (source_id);
 CREATE INDEX outbox_parked ON outbox (parked_at) WHERE parked_at IS NOT NULL;
 
 -- Who relays. Whoever takes the lease over raises the fence, and a relay that finds another fence than its own has lost it.

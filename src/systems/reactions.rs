@@ -17,6 +17,7 @@ use crate::stores::reactions::file_worker::FileWorker;
 use crate::stores::reactions::media_files::MediaFiles;
 use crate::stores::reactions::outbox::Outbox;
 use crate::stores::reactions::reaction_group::ReactionGroup;
+use crate::stores::reactions::reaction_upkeep::ReactionUpkeep;
 use crate::stores::reactions::relay::Relay;
 use crate::stores::reactions::transact::Emission;
 use crate::stores::reactions::{MarkReader, ReactionSink, ReactionStore, ReactionWrite};
@@ -90,9 +91,15 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
     let files = media.as_ref().filter(|_| settings.emit).map(worker);
     let sink = Arc::new(ReactionSink::new(store.clone(), reactions, emission, wake));
     let reader = Arc::new(MarkReader::new(store.clone(), reactions, media));
-    let close = closing(relay.clone(), files.clone());
-    let prepare = prepare((store, relay, files), |(store, relay, files)| async move {
+    let outbox = Outbox::new(store.postgres.clone(), &store.schema);
+    let upkeep = (reactions == ReactionGroup::Subscription)
+        .then(|| ReactionUpkeep::new(outbox, settings.retention, settings.relay));
+    let close = closing(relay.clone(), files.clone(), upkeep.clone());
+    let prepare = prepare((store, relay, files, upkeep), |(store, relay, files, upkeep)| async move {
         store.install().await?;
+        if let Some(upkeep) = upkeep {
+            upkeep.start();
+        }
         if let Some(relay) = relay {
             relay.start();
         }
@@ -109,12 +116,16 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
 fn closing(
     relay: Option<Arc<Relay>>,
     files: Option<Arc<FileWorker>>,
+    upkeep: Option<Arc<ReactionUpkeep>>,
 ) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
     move |step| {
-        let (relay, files) = (relay.clone(), files.clone());
+        let (relay, files, upkeep) = (relay.clone(), files.clone(), upkeep.clone());
         Box::pin(async move {
             if step != ClosingStep::Ended {
                 return;
+            }
+            if let Some(upkeep) = upkeep {
+                upkeep.stop();
             }
             if let Some(files) = files {
                 files.close().await;

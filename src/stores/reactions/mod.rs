@@ -11,6 +11,7 @@ pub mod file_worker;
 pub mod media_files;
 pub mod outbox;
 pub mod reaction_group;
+pub mod reaction_upkeep;
 mod reader;
 pub mod relay;
 mod rows;

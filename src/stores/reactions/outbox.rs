@@ -9,6 +9,9 @@ use sqlx::query::Query;
 
 use crate::stores::postgres::Postgres;
 
+/// Rows that are taken out at once.
+const PURGED: i64 = 20_000;
+
 /// An event that is to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenRow {
@@ -88,23 +91,39 @@ impl Outbox {
     /// Notes what was published, and what is parked with its reason.
     pub(super) async fn note(&self, published: &[&str], parked: &[(&str, String)]) -> Result<(), Failure> {
         let (ids, reasons): (Vec<&str>, Vec<&str>) = parked.iter().map(|(id, why)| (*id, why.as_str())).unzip();
-        self.done(sqlx::query(include_str!("sql/note.sql")).bind(published).bind(ids).bind(reasons)).await
+        self.done(sqlx::query(include_str!("sql/note.sql")).bind(published).bind(ids).bind(reasons)).await.map(drop)
+    }
+
+    /// Prolongs the lease; whether this relay holds it still.
+    pub(super) async fn renew(&self, holder: &str, fence: i64, lease: Duration) -> Result<bool, Failure> {
+        const RENEW: &str = "UPDATE relay_lease SET expires = clock_timestamp() + make_interval(secs => $3)
+            WHERE holder = $1 AND fence = $2";
+        let renew = sqlx::query(RENEW).bind(holder).bind(fence).bind(lease.as_secs_f64());
+        self.done(renew).await.map(|rows| rows > 0)
     }
 
     /// Gives the lease away, if this relay holds it.
     pub(super) async fn release(&self, holder: &str) -> Result<(), Failure> {
-        self.done(sqlx::query("UPDATE relay_lease SET expires = '-infinity' WHERE holder = $1").bind(holder)).await
+        const RELEASE: &str = "UPDATE relay_lease SET expires = '-infinity' WHERE holder = $1";
+        self.done(sqlx::query(RELEASE).bind(holder)).await.map(drop)
     }
 
-    /// Takes out what is older than this, by the records' own times; first it is noted from which time on the marks are whole.
+    /// Takes out what is older than this, marks by the records' own times; first it is noted from which time on the marks are
+    /// whole. Where somebody else publishes, nothing is noted of that, and what was said so long ago goes.
     ///
     /// # Errors
     /// Why it cannot be done now.
-    pub async fn purge(&self, age: Duration) -> Result<(), Failure> {
+    pub(super) async fn purge(&self, age: Duration, relayed_here: bool) -> Result<(), Failure> {
         let seconds = age.as_secs_f64();
         self.done(sqlx::query(include_str!("sql/raise_horizon.sql")).bind(seconds)).await?;
-        self.done(sqlx::query(include_str!("sql/purge_marks.sql"))).await?;
-        self.done(sqlx::query(include_str!("sql/purge_outbox.sql")).bind(seconds)).await
+        while self.done(sqlx::query(include_str!("sql/purge_marks.sql")).bind(PURGED)).await? >= PURGED.unsigned_abs() {
+        }
+        let purge = match relayed_here {
+            true => include_str!("sql/purge_published.sql"),
+            false => include_str!("sql/purge_said.sql"),
+        };
+        while self.done(sqlx::query(purge).bind(seconds).bind(PURGED)).await? >= PURGED.unsigned_abs() {}
+        Ok(())
     }
 
     /// What waits.
@@ -122,9 +141,11 @@ impl Outbox {
         self.postgres.begin_in(&self.schema).await
     }
 
-    async fn done(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), Failure> {
+    /// How many rows a statement touched.
+    async fn done(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<u64, Failure> {
         let mut transaction = self.begin().await?;
-        self.postgres.asked(query.persistent(false).execute(&mut *transaction)).await?;
-        self.postgres.asked(transaction.commit()).await
+        let done = self.postgres.asked(query.persistent(false).execute(&mut *transaction)).await?;
+        self.postgres.asked(transaction.commit()).await?;
+        Ok(done.rows_affected())
     }
 }

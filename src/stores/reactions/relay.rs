@@ -2,7 +2,7 @@
 //!
 //! Of several relays one works: whoever holds the row lease, which needs no session of its own, so that a pool of transactions may
 //! stand in between. A row is open until its publication is noted; nothing is remembered of how far it went. After a kill, what
-//! was claimed and not noted goes out again under the same ids: at most one batch.
+//! was claimed and not noted goes out again under the same ids: at most one batch. What is old is not its business: [`super::reaction_upkeep`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,8 +35,6 @@ const BATCH: i64 = 1_000;
 const ACKNOWLEDGED: Duration = Duration::from_secs(3);
 /// How long the events of a topic that does not exist are left alone.
 const WITHOUT_TOPIC: Duration = Duration::from_secs(5);
-/// How often old rows are looked for, and what waits is counted.
-const TIDY: Duration = Duration::from_secs(10);
 /// How long it may take to publish the last rows at a stop.
 const LAST: Duration = Duration::from_millis(1_500);
 
@@ -47,7 +45,6 @@ pub struct Relay {
     /// Names this relay among others.
     holder: String,
     wake: Arc<Notify>,
-    retention: Duration,
     stop: CancellationToken,
     started: AtomicBool,
     running: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -61,7 +58,6 @@ struct RelayMemory {
     doubtful: bool,
     /// Types whose topics do not exist, with the time until which they are left alone.
     without_topic: HashMap<String, Instant>,
-    tidied: Option<Instant>,
     failed: bool,
     /// The number of the last row that was sent.
     cursor: i64,
@@ -96,7 +92,6 @@ impl Relay {
             producer,
             holder: uuid::Uuid::new_v4().to_string(),
             wake,
-            retention: config.reactions.retention,
             stop: CancellationToken::new(),
             started: AtomicBool::new(false),
             running: Mutex::new(None),
@@ -140,15 +135,24 @@ impl Relay {
         if claim.rows.is_empty() {
             return Ok(RelayRound::Claimed(0, 0));
         }
-        // A process that was asleep since may not be the one any more.
-        if good_until.saturating_duration_since(Instant::now()) < ACKNOWLEDGED {
-            memory.doubtful = true;
+        memory.doubtful = true;
+        if !self.still_holds(good_until, &claim).await? {
             return Ok(RelayRound::Claimed(claim.rows.len(), 0));
         }
-        memory.doubtful = true;
         let noted = self.publish(&claim, memory).await?;
         memory.doubtful = noted < claim.rows.len();
         Ok(RelayRound::Claimed(claim.rows.len(), noted))
+    }
+
+    /// Whether the lease is good for as long as a publication may take. A process that was asleep, or whose claim took its time, asks
+    /// once more.
+    async fn still_holds(&self, good_until: Instant, claim: &Claim) -> Result<bool, Failure> {
+        let enough = |until: Instant| until.saturating_duration_since(Instant::now()) >= ACKNOWLEDGED;
+        if enough(good_until) {
+            return Ok(true);
+        }
+        let good_until = Instant::now() + LEASE;
+        Ok(self.outbox.renew(&self.holder, claim.fence, LEASE).await? && enough(good_until))
     }
 
     /// Rows that an earlier claim had may have been published by it.
@@ -190,31 +194,13 @@ impl Relay {
             None => Ok(published.len() + parked.len()),
         }
     }
-
-    /// Now and then: what is old goes, and what waits is counted.
-    async fn tidy(&self, memory: &mut RelayMemory) -> Result<(), Failure> {
-        if memory.fence.is_none() || memory.tidied.is_some_and(|at| at.elapsed() < TIDY) {
-            return Ok(());
-        }
-        memory.tidied = Some(Instant::now());
-        self.outbox.purge(self.retention).await?;
-        let waiting = self.outbox.waiting().await?;
-        metrics::gauge!("millrace_outbox_oldest_seconds").set(waiting.oldest_seconds);
-        metrics::gauge!("millrace_outbox_parked").set(waiting.parked as f64);
-        metrics::gauge!("millrace_reactions_stubs").set(waiting.stubs as f64);
-        Ok(())
-    }
 }
 
 /// Rounds, until it is told to stop and nothing is open.
 async fn run(relay: Arc<Relay>) {
     let mut memory = RelayMemory::default();
     loop {
-        let round = match relay.round(&mut memory).await {
-            Ok(round) => relay.tidy(&mut memory).await.map(|()| round),
-            Err(failure) => Err(failure),
-        };
-        let pause = match round {
+        let pause = match relay.round(&mut memory).await {
             Ok(RelayRound::Claimed(claimed, noted)) if claimed > 0 && noted > 0 => Duration::ZERO,
             Ok(RelayRound::Claimed(0, _)) if relay.stop.is_cancelled() => return,
             Ok(RelayRound::Claimed(..)) => LOOK,

@@ -1,6 +1,7 @@
 //! `verify` finds what is planted, and mends what an event of the log can mend.
 
 use serde_json::{Value, json};
+use testkit::services::eventually;
 
 use super::files::{event, put};
 use super::stage::Stage;
@@ -103,4 +104,28 @@ fn without_effects_the_state_changes_and_nothing_is_said() {
     assert_eq!(stage.ask("SELECT (status).value FROM SCHEMA.subscriptions"), ["active"]);
     assert_eq!(stage.ask("SELECT count(*)::text FROM SCHEMA.outbox"), ["0"]);
     stage.assert_verified();
+}
+
+#[test]
+fn what_is_old_goes_portion_by_portion_and_what_is_young_stays() {
+    let mut stage = Stage::new("reactions-upkeep");
+    stage.world.set("REACTIONS_RETENTION", "1");
+    stage.run_once();
+    stage.tell(
+        "INSERT INTO SCHEMA.marks (consumer, event_id, digest, recorded_ms) SELECT 'content', 'old' || n, '', n FROM generate_series(1, 45000) n;
+         INSERT INTO SCHEMA.marks (consumer, event_id, digest, recorded_ms) VALUES ('content', 'timeless', '', NULL);
+         INSERT INTO SCHEMA.outbox (id, aggregatetype, aggregateid, type, payload, created, published_at, parked_at)
+         VALUES ('old', 'x', 'x', 'x', '{}', now() - interval '3 days', now() - interval '2 days', NULL),
+                ('young', 'x', 'x', 'x', '{}', now() - interval '3 days', now(), NULL),
+                ('parked', 'x', 'x', 'x', '{}', now() - interval '3 days', NULL, now() - interval '3 days')",
+    );
+    stage.send(&[event("content.post.liked", "one", 1, &json!({"postId": "p", "userId": "u"}))]);
+    let running = stage.start();
+    eventually("the old ones are gone", || {
+        let marks = stage.ask("SELECT event_id FROM SCHEMA.marks ORDER BY 1");
+        let rows = stage.ask("SELECT id FROM SCHEMA.outbox ORDER BY 1");
+        (marks == ["one", "timeless"] && rows == ["parked", "young"]).then_some(())
+    });
+    assert_eq!(stage.ask("SELECT (recorded_ms > 1700000000000)::text FROM SCHEMA.horizon"), ["true"]);
+    assert!(running.terminate().success());
 }

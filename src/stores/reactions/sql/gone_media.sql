@@ -4,7 +4,12 @@ FROM (
     SELECT media_id, min(post_id) AS post_id
     FROM (
         SELECT t.media_id, t.post_id, t.done, t.said FROM file_tasks t
-        WHERE t.media_id IN (SELECT media_id FROM file_tasks WHERE post_id IS NOT NULL AND said IS NULL AND done IS NOT NULL LIMIT $1)
+        WHERE t.media_id IN (
+            SELECT d.media_id FROM file_tasks d
+            WHERE d.post_id IS NOT NULL AND d.said IS NULL AND d.done IS NOT NULL
+              AND NOT EXISTS (SELECT FROM file_tasks u WHERE u.media_id = d.media_id AND u.done IS NULL)
+            LIMIT $1
+        )
         FOR UPDATE
     ) tasks
     GROUP BY media_id
