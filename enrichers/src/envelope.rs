@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::{DecodeError, Fields};
 use wire::json;
-use wire::json::payload::{self, object, printable, read_id, unwrapped};
+use wire::json::payload::{self, name_envelope, object, printable, read_id};
 
 /// An event before anyone asked what it is about.
 pub(crate) struct Envelope<'a> {
@@ -31,7 +31,7 @@ impl<'a> Envelope<'a> {
     /// `unknown_event_type` when it is missing or not a string.
     pub(crate) fn event_type(&self) -> Result<Cow<'a, str>, DecodeError> {
         let missing = || DecodeError::new("unknown_event_type", "`type` is missing or not a string");
-        self.fields.get("type").and_then(json::string).ok_or_else(|| unwrapped(missing(), self.text))
+        self.fields.get("type").and_then(json::string).ok_or_else(|| name_envelope(missing(), self.text))
     }
 
     pub(crate) fn timestamp(&self) -> Option<&'a RawValue> {
@@ -56,13 +56,13 @@ impl<'a> Envelope<'a> {
 }
 
 /// A value that is there and not null.
-pub(crate) fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
+pub(crate) fn drop_null(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| raw.get() != "null")
 }
 
 /// A string's content or a number's digits. `None` where it is missing or null; anything else would be lost.
 pub(crate) fn text(data: &Fields<'_>, name: &str, path: &str) -> Result<Option<String>, DecodeError> {
-    let Some(raw) = present(data.get(name)) else { return Ok(None) };
+    let Some(raw) = drop_null(data.get(name)) else { return Ok(None) };
     let text = json::string(raw).or_else(|| json::number(raw).map(Into::into));
     let wrong = || DecodeError::new("bad_field", format!("`{path}` is neither a string nor a number"));
     text.map(|text| Some(text.into_owned())).ok_or_else(wrong)

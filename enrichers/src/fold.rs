@@ -12,7 +12,7 @@ pub(crate) fn fold(word: &str) -> Option<String> {
     }
     let mut plain = String::with_capacity(word.len());
     for c in word.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)) {
-        match spelled_out(c) {
+        match plain_spelling(c) {
             Some(letters) => plain.push_str(letters),
             None => plain.push(c),
         }
@@ -26,7 +26,7 @@ pub(crate) fn fold(word: &str) -> Option<String> {
 }
 
 /// Letters that have no decomposition in Unicode but a usual plain spelling.
-fn spelled_out(c: char) -> Option<&'static str> {
+fn plain_spelling(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",
         'ẞ' => "SS",

@@ -102,14 +102,14 @@ fn types(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: 
 }
 
 /// The values that a schema lists; `None` for any.
-fn listed(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
+fn listed_values(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
     let list = schema.get("enum").and_then(Value::as_array).map(|values| values.iter().collect());
     list.or_else(|| schema.get("const").map(|value| vec![value]))
 }
 
 fn words(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: &mut Vec<SchemaChange>) {
-    let Some(after) = listed(new) else { return };
-    let Some(before) = listed(old) else { return note(found, path, "only listed values are allowed now") };
+    let Some(after) = listed_values(new) else { return };
+    let Some(before) = listed_values(old) else { return note(found, path, "only listed values are allowed now") };
     let lost: Vec<String> = before.into_iter().filter(|value| !after.contains(value)).map(Value::to_string).collect();
     if !lost.is_empty() {
         note(found, path, format!("a value is removed: {}", lost.join(", ")));

@@ -35,16 +35,16 @@ pub fn read(name: EventName, record: &EventRecord<'_>) -> Result<Event, DecodeEr
     let text = payload::text(record.payload, MAX_DEPTH)?;
     let outer = object(text)?;
     once(&outer, "event")?;
-    let version = version(present(&outer, "version"))?;
+    let version = version(find_value(&outer, "version"))?;
     let data = match version {
-        EventVersion::V1 => name.checked(&outer, version)?,
+        EventVersion::V1 => name.read_checked(&outer, version)?,
         EventVersion::V2 => {
-            expect_type(name, present(&outer, "type"))?;
-            let data = present(&outer, "data").filter(|raw| raw.get().starts_with('{'));
+            expect_type(name, find_value(&outer, "type"))?;
+            let data = find_value(&outer, "data").filter(|raw| raw.get().starts_with('{'));
             let missing = || DecodeError::new("missing_field", "`data` is missing or not an object");
             let data = object(data.ok_or_else(missing)?.get())?;
             once(&data, "data")?;
-            name.checked(&data, version)?
+            name.read_checked(&data, version)?
         }
     };
     let time = time(&outer, record)?;
@@ -52,7 +52,7 @@ pub fn read(name: EventName, record: &EventRecord<'_>) -> Result<Event, DecodeEr
 }
 
 impl EventName {
-    fn checked(self, fields: &Fields<'_>, version: EventVersion) -> Result<crate::EventData, DecodeError> {
+    fn read_checked(self, fields: &Fields<'_>, version: EventVersion) -> Result<crate::EventData, DecodeError> {
         let place = EventPlace { fields, version };
         let data = self.read_data(&place)?;
         rules::check(self, &place)?;
@@ -60,7 +60,7 @@ impl EventName {
     }
 }
 
-fn present<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
+fn find_value<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
     fields.get(name).filter(|raw| raw.get() != "null")
 }
 
@@ -74,7 +74,7 @@ fn once(fields: &Fields<'_>, of: &str) -> Result<(), DecodeError> {
 fn version(raw: Option<&RawValue>) -> Result<EventVersion, DecodeError> {
     let Some(raw) = raw else { return Ok(EventVersion::V1) };
     let text = json::scalar(raw);
-    match text.as_deref().and_then(Decimal::parse).and_then(Decimal::whole) {
+    match text.as_deref().and_then(Decimal::parse).and_then(Decimal::to_integer) {
         Some(1) => Ok(EventVersion::V1),
         Some(2) => Ok(EventVersion::V2),
         _ => Err(DecodeError::new("unknown_version", "`version` is neither 1.0 nor 2.0, which are all there are")),
@@ -89,7 +89,7 @@ fn expect_type(name: EventName, raw: Option<&RawValue>) -> Result<(), DecodeErro
 
 /// The event's own time, else the header's, else the record's.
 fn time(outer: &Fields<'_>, record: &EventRecord<'_>) -> Result<Timestamp, DecodeError> {
-    if let Some(raw) = present(outer, "timestamp") {
+    if let Some(raw) = find_value(outer, "timestamp") {
         return event_time(Some(raw), "timestamp", record.timestamp_ms).map(|(time, _)| time);
     }
     if let Some(text) = record.cloud.time {
@@ -102,7 +102,7 @@ fn time(outer: &Fields<'_>, record: &EventRecord<'_>) -> Result<Timestamp, Decod
 
 /// The event's own id, else the header's, else a hash.
 fn id(outer: &Fields<'_>, record: &EventRecord<'_>) -> Result<Id, DecodeError> {
-    if let Some(raw) = present(outer, "id") {
+    if let Some(raw) = find_value(outer, "id") {
         return Id::read(raw).map_err(|invalid| invalid.of("id"));
     }
     let (text, name) = match record.cloud.id {

@@ -43,7 +43,7 @@ impl EventPlace<'_, '_> {
 
     pub(crate) fn read<T: ReadValue>(&self, name: &str) -> Result<T, DecodeError> {
         match self.fields.get(name) {
-            None => T::absent().ok_or_else(|| self.missing(name)),
+            None => T::absent_value().ok_or_else(|| self.missing_field(name)),
             Some(raw) if raw.get() == "null" => {
                 T::null().ok_or_else(|| Invalid::new("missing_field", "is null").of(&self.path(name)))
             }
@@ -51,7 +51,7 @@ impl EventPlace<'_, '_> {
         }
     }
 
-    fn missing(&self, name: &str) -> DecodeError {
+    fn missing_field(&self, name: &str) -> DecodeError {
         let path = self.path(name);
         let enveloped = || self.fields.get("data").is_some_and(|raw| raw.get().starts_with('{'));
         let hint = match self.version {

@@ -44,13 +44,13 @@ pub trait ReadValue: Sized {
     fn read(raw: &RawValue) -> Result<Self, Invalid>;
 
     /// What stands for a field that is missing; `None` where it has to be there.
-    fn absent() -> Option<Self> {
+    fn absent_value() -> Option<Self> {
         None
     }
 
     /// What stands for a null; `None` where it has to be something else.
     fn null() -> Option<Self> {
-        Self::absent()
+        Self::absent_value()
     }
 
     /// Whether the field is left out when it is written.
@@ -65,7 +65,7 @@ impl<T: ReadValue> ReadValue for Option<T> {
         T::read(raw).map(Some)
     }
 
-    fn absent() -> Option<Self> {
+    fn absent_value() -> Option<Self> {
         Some(None)
     }
 
@@ -94,7 +94,7 @@ impl<T: ReadValue> ReadValue for Vec<T> {
 
 impl ReadValue for u64 {
     fn read(raw: &RawValue) -> Result<Self, Invalid> {
-        let whole = json::whole(raw).ok_or_else(|| Invalid::kind("a whole number"))?;
+        let whole = json::whole_digits(raw).ok_or_else(|| Invalid::kind("a whole number"))?;
         whole.parse().map_err(|_| Invalid::new("bad_field", "is negative, or more than 64 bits hold"))
     }
 }

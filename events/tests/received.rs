@@ -4,7 +4,7 @@
 
 use events::{
     CloudAttributes, DecodeError, Event, EventData, EventName, EventRecord, EventVersion, example, fields, read,
-    required, schema, write,
+    required_fields, schema, write,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn the_seeds_own_objects_are_read() {
 #[test]
 fn each_field_that_is_missing_null_or_of_a_wrong_type_is_named() {
     for (name, version) in every() {
-        let required = required(name);
+        let required = required_fields(name);
         let prefix = if version == EventVersion::V2 { "data." } else { "" };
         for field in fields(name) {
             let path = format!("`{prefix}{}`", field.name);

@@ -62,13 +62,13 @@ impl RecordResult {
     pub(crate) fn of(decoded: &Decoded<'_>) -> Self {
         match decoded {
             Decoded::Event(..) => Self::Open,
-            Decoded::Reject(reject) => Self::rejected(reject.clone()),
+            Decoded::Reject(reject) => Self::from_reject(reject.clone()),
             Decoded::Ignore => Self::Ended(Outcome::Ignored),
         }
     }
 
     /// Rejected before it was ever tried.
-    pub(crate) fn rejected(reject: Reject) -> Self {
+    pub(crate) fn from_reject(reject: Reject) -> Self {
         Self::Rejected { reject, attempts: 0 }
     }
 }

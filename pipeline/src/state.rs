@@ -87,7 +87,7 @@ pub struct Loss {
 
 impl Loss {
     /// A loss that was found now.
-    pub fn found(group: &str, at: &TopicPartition, first: i64, next: i64, lost: u64) -> Self {
+    pub fn new(group: &str, at: &TopicPartition, first: i64, next: i64, lost: u64) -> Self {
         let key = LossKey(group.to_owned(), at.topic.to_string(), at.partition, first);
         Self { key, next, lost, found_at: now(), acknowledged_at: None }
     }
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn loss(first: i64, next: i64) -> Loss {
-        Loss::found("g", &TopicPartition::new("t", 3), first, next, (next - first).unsigned_abs())
+        Loss::new("g", &TopicPartition::new("t", 3), first, next, (next - first).unsigned_abs())
     }
 
     fn apply(book: &mut LossBook, entry: &StateEntry) {

@@ -108,7 +108,7 @@ fn run(lane: &mut Lane, naive: &mut Naive, ladder: &Ladder, now: Instant, said: 
     let offsets: Vec<i64> = lane.begin(now, most).iter().map(|record| record.offset).collect();
     naive.check_run(&offsets, now, most);
     assert_eq!(lane.running(), offsets.len());
-    assert!(offsets.is_empty() || lane.due().is_none(), "one run at a time");
+    assert!(offsets.is_empty() || lane.due_at().is_none(), "one run at a time");
     let (mut stopped, mut done) = (Vec::new(), Vec::new());
     for (offset, said) in offsets.iter().zip(said) {
         let waiter = naive.0[offset].clone();
@@ -174,12 +174,12 @@ proptest! {
             }
             prop_assert_eq!(lane.lowest(), naive.0.keys().next().copied());
             prop_assert_eq!((lane.len(), lane.running()), (naive.0.len(), 0));
-            prop_assert_eq!(lane.due(), naive.heads().map(|(_, waiter)| waiter.due).min());
+            prop_assert_eq!(lane.due_at(), naive.heads().map(|(_, waiter)| waiter.due).min());
             prop_assert_eq!(lane.bytes() == 0, naive.0.is_empty());
         }
         // Whatever waits can be worked off.
         while !lane.is_empty() {
-            now = lane.due().unwrap().max(now);
+            now = lane.due_at().unwrap().max(now);
             run(&mut lane, &mut naive, &ladder, now, &[Said::Passed; 200], 200);
         }
         prop_assert!(naive.0.is_empty() && lane.bytes() == 0 && lane.oldest().is_none());

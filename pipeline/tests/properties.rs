@@ -116,7 +116,7 @@ impl Batching {
                 self.next[partition] = (self.next[partition] - back).max(0);
             }
         }
-        assert_eq!(self.batcher.due(), self.begun.map(|begun| begun + self.limits.age));
+        assert_eq!(self.batcher.due_at(), self.begun.map(|begun| begun + self.limits.age));
     }
 }
 
@@ -143,7 +143,7 @@ proptest! {
         for poll in &polls {
             if let Poll::Tick(millis) = poll {
                 now += Duration::from_millis(*millis);
-                if batching.batcher.due().is_some_and(|due| due <= now) {
+                if batching.batcher.due_at().is_some_and(|due| due <= now) {
                     let batch = batching.batcher.cut().expect("what is due is not empty");
                     batching.check(batch, false);
                 }

@@ -73,7 +73,7 @@ pub(super) fn consumers(
     options: &RunOptions,
 ) -> Result<Vec<Member>, CommandFailure> {
     let chosen = systems::choose(names, config)?;
-    let config = Arc::new(config.shared_by(systems::groups_of(&chosen, config).len()));
+    let config = Arc::new(config.share_among(systems::groups_of(&chosen, config).len()));
     let each = |Chosen { system, brought_along }: Chosen| {
         (system.groups)(&config).into_iter().map(move |group| (system, group, brought_along))
     };

@@ -24,7 +24,7 @@ impl FoundSetting {
     }
 
     /// Of several the one that goes before the others.
-    pub(super) fn first<'a>(found: impl IntoIterator<Item = Option<&'a Self>>) -> Option<&'a Self> {
+    pub(super) fn pick_first<'a>(found: impl IntoIterator<Item = Option<&'a Self>>) -> Option<&'a Self> {
         found.into_iter().flatten().min_by_key(|found| found.layer)
     }
 
@@ -39,10 +39,10 @@ impl FoundSetting {
 
     /// The value as its type, or a message that says what was expected.
     pub(super) fn parse<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
-        parse(&self.text).ok_or_else(|| self.wrong(expected))
+        parse(&self.text).ok_or_else(|| self.mismatch(expected))
     }
 
-    pub(super) fn wrong(&self, expected: &str) -> ConfigError {
+    pub(super) fn mismatch(&self, expected: &str) -> ConfigError {
         // A URL may hold a password in front of the `@`, or a key behind the `?`.
         let message = if self.secret || self.text.contains(['@', '?', '#']) {
             format!("{} has a wrong value (not shown): expected {expected}", self.origin)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::table::{VARIABLES, Variable};
 
 /// Takes out what was not meant; gives a sentence about each.
-pub(super) fn meant(values: &mut BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn drop_unmeant(values: &mut BTreeMap<String, String>) -> Vec<String> {
     let mut ignored = Vec::new();
     for variable in VARIABLES {
         for name in variable.env {
@@ -53,7 +53,7 @@ mod tests {
             ("SOMEBODY_ELSES", "\"x\"", Some("\"x\"")),
         ];
         let mut values = all.iter().map(|(name, value, _)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let ignored = meant(&mut values);
+        let ignored = drop_unmeant(&mut values);
         for (name, _, expected) in all {
             assert_eq!(values.get(name).map(String::as_str), expected, "{name}");
         }

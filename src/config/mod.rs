@@ -177,7 +177,7 @@ impl Config {
     }
 
     /// The same for each of several systems in one process, which share the memory.
-    pub fn shared_by(&self, systems: usize) -> Self {
+    pub fn share_among(&self, systems: usize) -> Self {
         let memory_budget = self.memory_budget / systems.max(1);
         let batch = BatchSettings { bytes: self.batch.bytes.min(memory_budget / self.max_in_flight), ..self.batch };
         Self { memory_budget, batch, ..self.clone() }

@@ -62,7 +62,7 @@ impl Redis {
                 } else {
                     Some(whole.parse("a URL such as redis://localhost:6379/0, or none", redis_url)?)
                 };
-                beside(settings, &whole, url.as_ref(), unheard)?;
+                check_parts(settings, &whole, url.as_ref(), unheard)?;
                 let Some(url) = url else { return Ok(None) };
                 (whole, url)
             }
@@ -124,7 +124,7 @@ fn host(text: &str) -> Option<String> {
 }
 
 /// Parts beside a URL that counts: they are not read, and where that is not what their place says, it is an error.
-fn beside(
+fn check_parts(
     settings: &Settings,
     whole: &FoundSetting,
     url: Option<&Url>,

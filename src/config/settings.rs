@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::file::File;
 use super::found::{DEFAULT, FoundSetting};
-use super::meant::meant;
+use super::meant::drop_unmeant;
 use super::sources::{dot_env, environment, secret_file};
 use super::table::{VARIABLES, Variable};
 use super::{ConfigError, values};
@@ -52,7 +52,7 @@ impl Settings {
             None => File::default(),
         };
         let mut values = environment()?;
-        let ignored = meant(&mut values);
+        let ignored = drop_unmeant(&mut values);
         let environment = Layer { suffix: "", values };
         let dot_env = Layer { suffix: " in .env", values: dot_env(Path::new(".env"))? };
         Ok(Self { flags, layers: vec![environment, dot_env], file, ignored })
@@ -61,7 +61,7 @@ impl Settings {
     /// These variables and nothing else.
     pub(super) fn of_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut values = variables.into_iter().collect();
-        let ignored = meant(&mut values);
+        let ignored = drop_unmeant(&mut values);
         Self { layers: vec![Layer { suffix: "", values }], ignored, ..Self::default() }
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let settings = Settings { layers: vec![layer("", &values)], ..Settings::default() };
         for key in ["redis.url", "elasticsearch.url"] {
             let found = settings.require(key).unwrap();
-            assert!(!found.wrong("a URL").to_string().contains("hunter2"));
+            assert!(!found.mismatch("a URL").to_string().contains("hunter2"));
         }
     }
 }

@@ -128,8 +128,8 @@ fn authentication(
     let mut user = settings.find("elasticsearch.username")?;
     let mut password = settings.find("elasticsearch.password")?;
     let mut key = settings.find("elasticsearch.api_key")?;
-    let basic = FoundSetting::first([user.as_ref(), password.as_ref()]).cloned();
-    let first = FoundSetting::first([basic.as_ref(), key.as_ref(), in_url.as_ref().map(|_| nodes)]).cloned();
+    let basic = FoundSetting::pick_first([user.as_ref(), password.as_ref()]).cloned();
+    let first = FoundSetting::pick_first([basic.as_ref(), key.as_ref(), in_url.as_ref().map(|_| nodes)]).cloned();
     if let Some(first) = first {
         if basic.is_some_and(|basic| basic.is_below(&first)) {
             unheard.extend(user.take().into_iter().chain(password.take()).map(|found| found.not_read(&first)));

@@ -39,7 +39,7 @@ impl Stopwatch {
         };
     }
 
-    pub(crate) fn spent(&self) -> Spent {
+    pub(crate) fn time_spent(&self) -> Spent {
         self.spent
     }
 }

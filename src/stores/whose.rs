@@ -33,7 +33,7 @@ impl Whose {
 }
 
 /// Whose this JSON is. What cannot be read is the person's if it holds the name anywhere.
-pub(crate) fn whose(text: &[u8], person: &str) -> Whose {
+pub(crate) fn owner_of(text: &[u8], person: &str) -> Whose {
     let Ok(value) = serde_json::from_slice::<Value>(text) else {
         let found = !person.is_empty() && text.windows(person.len()).any(|part| part == person.as_bytes());
         return if found { Whose::Theirs } else { Whose::Nobodys };
@@ -81,9 +81,9 @@ mod tests {
             (r#"{"transaction":{"user_id":"u1""#, Whose::Theirs),
             ("no JSON", Whose::Nobodys),
         ] {
-            assert_eq!(whose(text.as_bytes(), "u1"), expected, "{text}");
+            assert_eq!(owner_of(text.as_bytes(), "u1"), expected, "{text}");
         }
-        assert_eq!(whose(br#"{"user_id":1}"#, "1"), Whose::Theirs);
-        assert_eq!(whose(b"", ""), Whose::Nobodys);
+        assert_eq!(owner_of(br#"{"user_id":1}"#, "1"), Whose::Theirs);
+        assert_eq!(owner_of(b"", ""), Whose::Nobodys);
     }
 }

@@ -159,7 +159,7 @@ impl<S: EventTemplate> Plan<S> {
     }
 
     /// An update that is older than its subject's newest event: of a deleted one, where there is one, every other time.
-    fn late(&mut self) -> Option<S::Event> {
+    fn make_late(&mut self) -> Option<S::Event> {
         let of_deleted = !self.deleted.is_empty() && (self.window.is_empty() || self.rng.random_bool(0.5));
         let among = if of_deleted { &mut self.deleted } else { &mut self.window };
         let place = (!among.is_empty()).then(|| self.rng.random_range(0..among.len()))?;
@@ -196,7 +196,7 @@ impl<S: EventTemplate> Iterator for Plan<S> {
             SyntheticKind::Created => Some(self.create(micros)),
             SyntheticKind::Updated => self.update(micros),
             SyntheticKind::Deleted => self.delete(micros),
-            SyntheticKind::Late => self.late(),
+            SyntheticKind::Late => self.make_late(),
             SyntheticKind::Malformed | SyntheticKind::Null => Some(self.source.useless(kind, micros, &mut self.rng)),
         }
     }

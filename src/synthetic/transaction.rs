@@ -42,8 +42,8 @@ impl Transaction {
         let last_four = digits(rng, 4);
         let metadata = format!(
             r#"{{"merchant_name":{},"merchant_city":{},"mcc":"{category}","card_last_four":"{last_four}"}}"#,
-            quoted(&name),
-            quoted(city),
+            quote(&name),
+            quote(city),
         );
         let currency = CURRENCIES.choose(rng).copied().unwrap_or_default();
         Self { id, transaction_type: "card", product: "Card", currency, amount: money(rng), path, metadata }
@@ -55,9 +55,9 @@ impl Transaction {
         let direction = if rng.random_bool(0.5) { "sent" } else { "received" };
         let metadata = format!(
             r#"{{"peer_name":{},"peer_id":"user_{}","direction":"{direction}","note":{}}}"#,
-            quoted(peer),
+            quote(peer),
             digits(rng, 6),
-            quoted(note),
+            quote(note),
         );
         let currency = CURRENCIES.choose(rng).copied().unwrap_or_default();
         Self { id, transaction_type: "p2p", product: "Transfer", currency, amount: money(rng), path, metadata }
@@ -82,18 +82,25 @@ impl Transaction {
     }
 
     /// The message that creates or updates it.
-    pub(super) fn written(&self, kind: SyntheticKind, user: &str, status: &str, created: i64, micros: i64) -> String {
+    pub(super) fn write_message(
+        &self,
+        kind: SyntheticKind,
+        user: &str,
+        status: &str,
+        created: i64,
+        micros: i64,
+    ) -> String {
         let event_type = if kind == SyntheticKind::Created { "transaction.created" } else { "transaction.updated" };
         let Self { id, transaction_type, product, currency, amount, metadata, .. } = self;
-        let (user, created, now) = (quoted(user), time(created), time(micros));
+        let (user, created, now) = (quote(user), time(created), time(micros));
         format!(
             r#"{{"event_type":"{event_type}","transaction":{{"id":"{id}","user_id":{user},"transaction_type":"{transaction_type}","product":"{product}","status":"{status}","currency":"{currency}","amount":{amount},"created_at":"{created}","metadata":{metadata}}},"timestamp":"{now}","source":"{SOURCE}"}}"#
         )
     }
 
     /// The message that deletes it.
-    pub(super) fn deleted(&self, user: &str, micros: i64) -> String {
-        let (id, user, now) = (self.id, quoted(user), time(micros));
+    pub(super) fn deletion_message(&self, user: &str, micros: i64) -> String {
+        let (id, user, now) = (self.id, quote(user), time(micros));
         format!(
             r#"{{"event_type":"transaction.deleted","transaction":{{"id":"{id}","user_id":{user}}},"timestamp":"{now}","source":"{SOURCE}"}}"#
         )
@@ -101,9 +108,9 @@ impl Transaction {
 }
 
 /// A message that no consumer can make a document of.
-pub(super) fn malformed(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String {
+pub(super) fn malformed_message(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String {
     let good = Transaction::random(rng);
-    let text = good.written(SyntheticKind::Created, user, "pending", micros, micros);
+    let text = good.write_message(SyntheticKind::Created, user, "pending", micros, micros);
     match rng.random_range(0..5_u8) {
         0 => text.trim_end_matches('}').to_owned(),
         1 => text.replace("transaction.created", "transaction.exploded"),
@@ -113,7 +120,7 @@ pub(super) fn malformed(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String
     }
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 

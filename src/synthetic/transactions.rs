@@ -36,10 +36,10 @@ impl EventTemplate for TransactionTemplate {
         let key = self.user(&mut rng);
         let transaction = Transaction::random(&mut rng);
         let (payload, status, amount) = if kind == SyntheticKind::Deleted {
-            (transaction.deleted(&key, micros), "", String::new())
+            (transaction.deletion_message(&key, micros), "", String::new())
         } else {
             let status = transaction.status(living.revision);
-            (transaction.written(kind, &key, status, living.created, micros), status, transaction.amount)
+            (transaction.write_message(kind, &key, status, living.created, micros), status, transaction.amount)
         };
         SyntheticEvent {
             kind,
@@ -55,7 +55,7 @@ impl EventTemplate for TransactionTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> SyntheticEvent {
         let key = self.user(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| transaction::malformed(rng, &key, micros));
+        let payload = (kind == SyntheticKind::Malformed).then(|| transaction::malformed_message(rng, &key, micros));
         SyntheticEvent {
             kind,
             id: Uuid::nil(),

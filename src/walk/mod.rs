@@ -68,14 +68,14 @@ fn id(value: &Plain) -> Option<String> {
     let id = match value {
         Plain::Text(text) => text.clone(),
         Plain::Number(digits) if !digits.contains(['.', 'e', 'E']) => digits.clone(),
-        Plain::Number(digits) => whole(digits)?.to_string(),
+        Plain::Number(digits) => whole_number(digits)?.to_string(),
         _ => return None,
     };
     (1..=LONGEST_ID).contains(&id.len()).then_some(id)
 }
 
 /// The number that is written, if it is whole.
-fn whole(digits: &str) -> Option<i128> {
+fn whole_number(digits: &str) -> Option<i128> {
     let (coefficient, places) = time::exact(digits)?;
     let unit = 10_i128.checked_pow(places)?;
     (coefficient % unit == 0).then(|| coefficient / unit)

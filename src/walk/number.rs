@@ -55,7 +55,7 @@ impl Decimals {
     }
 
     /// As a decimal of MongoDB holds it; `None` where it does not hold all digits.
-    fn held(mut self) -> Option<Self> {
+    fn into_stored(mut self) -> Option<Self> {
         if self.digits.len() > DECIMAL_DIGITS {
             return None;
         }
@@ -82,7 +82,7 @@ pub(super) fn plain(digits: &str) -> String {
 /// A value as MongoDB holds it: a number that neither 64 bits nor a decimal of 34 digits holds is a text of its digits.
 pub(super) fn in_mongodb(value: Plain) -> Plain {
     match value {
-        Plain::Number(digits) => match Decimals::of(&digits).and_then(Decimals::held) {
+        Plain::Number(digits) => match Decimals::of(&digits).and_then(Decimals::into_stored) {
             Some(held) => Plain::Number(held.text()),
             None => Plain::Text(digits),
         },

@@ -4,7 +4,7 @@ use pipeline::Record;
 
 use super::json::Plain;
 use super::users::text;
-use super::{VERSIONS, Walked, digest, get, id, members, time, twice, whole};
+use super::{VERSIONS, Walked, digest, get, id, members, time, twice, whole_number};
 
 /// The deepest nesting of an event.
 const LEVELS: usize = 128;
@@ -36,7 +36,7 @@ pub fn contribution(record: &Record) -> Option<Walked> {
     }
     let creator = id(get(data, "creatorId"))?;
     let stars = match get(data, "stars") {
-        Plain::Text(stars) | Plain::Number(stars) => whole(stars).filter(|stars| (1..=5).contains(stars))?,
+        Plain::Text(stars) | Plain::Number(stars) => whole_number(stars).filter(|stars| (1..=5).contains(stars))?,
         _ => return None,
     };
     TEXTS.iter().all(|name| text(get(data, name)).is_some()).then(|| {

@@ -15,7 +15,7 @@ pub(crate) fn fields(document: &Document, names: &[&str]) -> u64 {
     let told = |(name, value): (String, Plain)| {
         // A text of JSON is what it says, however it is written.
         let list = name == UNINDEXED && matches!(value, Plain::List(_));
-        let value = if list { Plain::List(unindexed::held(&value, LEVELS)) } else { value };
+        let value = if list { Plain::List(unindexed::rejoin(&value, LEVELS)) } else { value };
         (name, value)
     };
     digest::of(members(document).filter(|(name, _)| names.contains(&name.as_str())).map(told))

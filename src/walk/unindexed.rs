@@ -66,7 +66,7 @@ fn without(field: &str, value: Plain, at: String, moved: &mut Vec<Plain>) -> Pla
 }
 
 /// The list that a document holds, as [`split`] makes it; a text that is no JSON stays one.
-pub(super) fn held(list: &Plain, levels: usize) -> Vec<Plain> {
+pub(super) fn rejoin(list: &Plain, levels: usize) -> Vec<Plain> {
     let Plain::List(entries) = list else { return Vec::new() };
     let entry = |held: &Plain| match held {
         Plain::Object(members) => {

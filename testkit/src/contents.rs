@@ -26,14 +26,14 @@ pub fn payloads(client: &ClientConfig, topic: &str) -> Payloads {
 }
 
 /// The transaction of an event, as far as it can be read at all.
-pub fn sent(payload: Option<&[u8]>) -> Value {
+pub fn sent_transaction(payload: Option<&[u8]>) -> Value {
     let event: Option<Value> = payload.and_then(|payload| serde_json::from_slice(payload).ok());
     event.map_or(Value::Null, |mut event| event["transaction"].take())
 }
 
 /// The first field that a document does not hold as it was sent, or that it has beside those. What the program adds is its own:
 /// names that begin with `_`, the search content, and in `metadata` whatever the producer did not name.
-pub fn altered(sent: &Value, held: &Value) -> Option<String> {
+pub fn find_alteration(sent: &Value, held: &Value) -> Option<String> {
     let none = Map::new();
     let (sent, held) = (sent.as_object().unwrap_or(&none), held.as_object().unwrap_or(&none));
     let is_lost = |name: &str, value: &Value| match (name, value, held.get(name)) {

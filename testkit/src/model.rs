@@ -6,7 +6,7 @@ use millrace::synthetic::{ExpectedDocument, reviews, users};
 use mongodb::bson::{Bson, Document};
 use serde_json::{Value, json};
 
-use crate::contents::{self, alike, altered, json_of, payloads, sent};
+use crate::contents::{self, alike, find_alteration, json_of, payloads, sent_transaction};
 use crate::services::variable;
 use crate::siblings::Siblings;
 
@@ -83,9 +83,9 @@ pub fn assert_projected(siblings: &Siblings, expected: &HashMap<String, Expected
         };
         assert_eq!(digits, expected.amount, "{id}");
         let object = &objects[id];
-        let event = sent(Some(&payloads[&expected.payload_digest]));
-        assert_eq!(altered(&event, &json_of(document)), None, "{id} in MongoDB");
-        assert_eq!(altered(&event, object), None, "{id} in Algolia");
+        let event = sent_transaction(Some(&payloads[&expected.payload_digest]));
+        assert_eq!(find_alteration(&event, &json_of(document)), None, "{id} in MongoDB");
+        assert_eq!(find_alteration(&event, object), None, "{id} in Algolia");
         assert_eq!((&object["objectID"], &object["status"]), (&json!(id), &json!(expected.status)));
         assert_eq!(object["search_content"].as_str(), document.get_str("search_content").ok(), "{id}");
     }
@@ -97,12 +97,12 @@ pub fn histogram(creator: &Document) -> [u64; 5] {
     [1, 2, 3, 4, 5].map(|stars| histogram.get_i64(stars.to_string()).unwrap() as u64)
 }
 
-pub fn shown(object: &Value) -> [u64; 5] {
+pub fn shown_histogram(object: &Value) -> [u64; 5] {
     [1, 2, 3, 4, 5].map(|stars| object["rating"]["histogram"][stars.to_string()].as_u64().unwrap())
 }
 
 /// The rating that Redis holds.
-pub fn cached(siblings: &Siblings, creator: &str) -> Option<Value> {
+pub fn cached_rating(siblings: &Siblings, creator: &str) -> Option<Value> {
     let mut connection = redis::Client::open(variable("REDIS_URL")).unwrap().get_connection().unwrap();
     let key = format!("{}{creator}:rating", siblings.world.env["RATINGS_CACHE_PREFIX"]);
     let text: Option<String> = redis::cmd("GET").arg(key).query(&mut connection).unwrap();
@@ -128,7 +128,7 @@ pub fn assert_rated(siblings: &Siblings, expected: &reviews::ExpectedReviews, fo
         assert_eq!(histogram(creator), rating.histogram, "{id}");
         let average = rating.sum as f64 / rating.count as f64;
         assert_eq!(creator.get_document("rating").unwrap().get_f64("average").unwrap(), average, "{id}");
-        let Some(cached) = cached(siblings, id) else {
+        let Some(cached) = cached_rating(siblings, id) else {
             assert!(forgotten, "the rating of {id} is not cached");
             continue;
         };
@@ -149,6 +149,6 @@ pub fn assert_shown(siblings: &Siblings, expected: &reviews::ExpectedReviews) {
     }
     let creators = siblings.objects("creators");
     for (id, rating) in expected.ratings.iter().filter(|(_, rating)| rating.count > 0) {
-        assert_eq!(shown(&creators[id]), rating.histogram, "{id}");
+        assert_eq!(shown_histogram(&creators[id]), rating.histogram, "{id}");
     }
 }

@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
-use crate::contents::{altered, payloads, sent};
+use crate::contents::{find_alteration, payloads, sent_transaction};
 use crate::program::{Running, printed};
 use crate::services::{Hold, elasticsearch, eventually, variable};
 
@@ -313,7 +313,7 @@ impl World {
                     assert_eq!(*version, expected.version, "{id} is stale or ahead: {source}");
                     assert_eq!(source["status"], *expected.status, "{id}");
                     if let Some(payload) = payloads.get(&expected.payload_digest) {
-                        assert_eq!(altered(&sent(Some(payload)), source), None, "{id}: {source}");
+                        assert_eq!(find_alteration(&sent_transaction(Some(payload)), source), None, "{id}: {source}");
                     }
                 }
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipeline::Record;
 use serde_json::{Value, json};
-use testkit::contents::{self, altered};
+use testkit::contents::{self, find_alteration};
 use testkit::world::World;
 
 use crate::account::Sent;
@@ -180,10 +180,10 @@ impl State {
     }
 
     /// What the store does not hold as it was sent, if anything.
-    fn altered(&self, held: &Self) -> Option<String> {
+    fn find_alteration(&self, held: &Self) -> Option<String> {
         match &self.content {
             Value::String(_) => (self.content != held.content).then(|| "the payload".to_owned()),
-            sent => altered(sent, &held.content),
+            sent => find_alteration(sent, &held.content),
         }
     }
 }
@@ -208,7 +208,7 @@ fn newest(arena: &Arena, system: &str, below: impl Fn(i32) -> i64) -> HashMap<St
         let content = match record.payload.as_deref() {
             _ if deleted => Value::Null,
             Some(payload) if audit => String::from_utf8_lossy(payload).into(),
-            payload => contents::sent(payload),
+            payload => contents::sent_transaction(payload),
         };
         let status = status.filter(|status| !deleted && !status.is_empty());
         let state = State { version, deleted, status, content };
@@ -282,7 +282,7 @@ fn newest_versions(arena: &Arena) -> Judged {
                 }
                 () => {}
             }
-            if let Some(field) = sent.altered(held) {
+            if let Some(field) = sent.find_alteration(held) {
                 return violated("no value vanishes", format!("{system}: {id}: {field} is not as it was sent"));
             }
         }

@@ -7,7 +7,7 @@ use millrace::stores::follow_up::{FollowUp, FollowUps, Refusal};
 use millrace::stores::ratings::recompute::{Ratings, rate};
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Failure, Order};
-use testkit::model::{cached, histogram};
+use testkit::model::{cached_rating, histogram};
 use testkit::services::{eventually, variable};
 use testkit::siblings::Siblings;
 
@@ -102,7 +102,7 @@ fn a_creator_with_a_text_for_a_number_buries_no_review_and_is_rated_once_it_is_m
     let running = siblings.start(&["ratings"]);
     eventually("the rating without a further record", || {
         let creators = siblings.collection("creators", "_id");
-        (creators[&creator].contains_key("rating") && cached(&siblings, &creator).is_some()).then_some(())
+        (creators[&creator].contains_key("rating") && cached_rating(&siblings, &creator).is_some()).then_some(())
     });
     assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [0, 0, 0, 3, 0]);
     running.await_events("Refused follow-ups are done", 1);
@@ -132,7 +132,7 @@ fn a_key_of_another_type_in_the_cache_is_listed_and_holds_nothing_up() {
     assert_eq!(found, (vec![("derived".into(), creator.clone()), ("refused".into(), creator.clone())], Some(1)));
     let _: i64 = redis::cmd("DEL").arg(&key).query(&mut redis).unwrap();
     running.await_events("Refused follow-ups are done", 1);
-    assert_eq!(cached(&siblings, &creator).unwrap()["count"], 1);
+    assert_eq!(cached_rating(&siblings, &creator).unwrap()["count"], 1);
     assert!(running.terminate().success());
     siblings.assert_verified("ratings");
 }

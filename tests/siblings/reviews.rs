@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millrace::synthetic::reviews;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
-use testkit::model::{assert_rated, assert_shown, cached, histogram, shown};
+use testkit::model::{assert_rated, assert_shown, cached_rating, histogram, shown_histogram};
 use testkit::services::eventually;
 use testkit::siblings::Siblings;
 
@@ -21,7 +21,7 @@ fn ratings(siblings: &Siblings) -> BTreeMap<String, Bson> {
 fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
     let siblings = Siblings::new(PROGRAM, "reviews");
     let options = siblings.publish("reviews", 2_000);
-    let expected = reviews::expected(&options).unwrap();
+    let expected = reviews::expected_reviews(&options).unwrap();
     let summaries = siblings.run_once(&["ratings", "reviews"]);
     assert_rated(&siblings, &expected, false);
     assert_shown(&siblings, &expected);
@@ -69,7 +69,7 @@ fn an_older_version_that_comes_late_changes_neither_rating_nor_object() {
     }
     assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [0, 0, 0, 0, 1]);
     assert_eq!(siblings.objects("reviews")["rev_1"]["stars"], 5);
-    assert_eq!(shown(&siblings.objects("creators")[&creator]), [0, 0, 0, 0, 1]);
+    assert_eq!(shown_histogram(&siblings.objects("creators")[&creator]), [0, 0, 0, 0, 1]);
 
     // A delete, and an update that is older than it.
     siblings
@@ -77,7 +77,7 @@ fn an_older_version_that_comes_late_changes_neither_rating_nor_object() {
     siblings.run_once(&["ratings", "reviews"]);
     assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [0; 5]);
     assert!(siblings.objects("reviews").is_empty());
-    assert_eq!(shown(&siblings.objects("creators")[&creator]), [0; 5]);
+    assert_eq!(shown_histogram(&siblings.objects("creators")[&creator]), [0; 5]);
     siblings.assert_verified("ratings");
     siblings.assert_verified("reviews");
 }
@@ -94,7 +94,10 @@ fn a_review_that_moves_to_another_creator_counts_there_alone() {
     let creators = siblings.collection("creators", "_id");
     assert_eq!((histogram(&creators[&one]), histogram(&creators[&other])), ([0, 0, 0, 1, 0], [0, 0, 1, 0, 0]));
     let creators = siblings.objects("creators");
-    assert_eq!((shown(&creators[&one]), shown(&creators[&other])), ([0, 0, 0, 1, 0], [0, 0, 1, 0, 0]));
+    assert_eq!(
+        (shown_histogram(&creators[&one]), shown_histogram(&creators[&other])),
+        ([0, 0, 0, 1, 0], [0, 0, 1, 0, 0])
+    );
 }
 
 #[test]
@@ -130,8 +133,8 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
     eventually("lag 0", || (siblings.lag("ratings") + siblings.lag("reviews") == 0).then_some(()));
     assert!(looked > 0, "nobody looked while it was counted");
     assert_eq!(histogram(&siblings.collection("creators", "_id")[&creator]), [200; 5]);
-    assert_eq!(shown(&siblings.objects("creators")[&creator]), [200; 5]);
-    assert_eq!(cached(&siblings, &creator).unwrap()["count"], 1_000);
+    assert_eq!(shown_histogram(&siblings.objects("creators")[&creator]), [200; 5]);
+    assert_eq!(cached_rating(&siblings, &creator).unwrap()["count"], 1_000);
     for instance in instances {
         assert!(instance.terminate().success());
     }
@@ -143,7 +146,7 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
 fn verify_names_what_was_changed_by_hand_and_mends_it() {
     let siblings = Siblings::new(PROGRAM, "mended");
     let options = siblings.publish("reviews", 300);
-    let expected = reviews::expected(&options).unwrap();
+    let expected = reviews::expected_reviews(&options).unwrap();
     siblings.run_once(&["ratings", "reviews"]);
     let living: Vec<&String> =
         expected.reviews.iter().filter(|(_, review)| !review.deleted).map(|(id, _)| id).collect();
@@ -176,7 +179,7 @@ fn verify_names_what_was_changed_by_hand_and_mends_it() {
         redis::Client::open(testkit::services::variable("REDIS_URL")).unwrap().get_connection().unwrap();
     let _: String = redis::cmd("SET").arg(key).arg(later).query(&mut connection).unwrap();
     assert_eq!(siblings.findings("ratings", &["--repair"]), (vec![("derived".to_owned(), creator.clone())], Some(0)));
-    assert_eq!(cached(&siblings, &creator).unwrap()["count"], expected.ratings[&creator].count);
+    assert_eq!(cached_rating(&siblings, &creator).unwrap()["count"], expected.ratings[&creator].count);
     siblings.assert_verified("ratings");
     assert_eq!(siblings.findings("reviews", &["--repair", "--delete-phantoms"]).1, Some(0));
     siblings.assert_verified("reviews");
@@ -200,7 +203,7 @@ fn an_object_that_is_too_large_is_a_letter_alone_and_the_one_before_it_stays() {
     assert_eq!((&summary["applied"], &summary["dead_lettered"]), (&json!(1), &json!(2)));
     let objects = siblings.objects("reviews");
     assert_eq!((&objects["rev_1"]["stars"], &objects["rev_2"]["stars"], objects.len()), (&json!(4), &json!(5), 2));
-    assert_eq!(shown(&siblings.objects("creators")[&creator]), [0, 0, 0, 1, 1]);
+    assert_eq!(shown_histogram(&siblings.objects("creators")[&creator]), [0, 0, 0, 1, 1]);
     siblings.assert_verified("reviews");
     // Between the two: newer than what is shown, older than what was refused.
     siblings.send("reviews", &[review("updated", "rev_1", &creator, 2, 5)]);

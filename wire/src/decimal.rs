@@ -113,7 +113,7 @@ impl Decimal {
     }
 
     /// The number, if it is whole.
-    pub fn whole(self) -> Option<i128> {
+    pub fn to_integer(self) -> Option<i128> {
         let reduced = self.reduce();
         (reduced.scale == 0).then_some(reduced.mantissa)
     }

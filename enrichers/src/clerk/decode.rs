@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{ClerkEvent, ClerkKind, ClerkRecord, OrganizationMembership, Session, Subject, User};
-use crate::envelope::{Envelope, present, text};
+use crate::envelope::{Envelope, drop_null, text};
 use crate::identity::message_id;
 use crate::{DecodeError, Fields, Timestamp};
 use wire::json;
@@ -54,8 +54,8 @@ fn parse_type(event_type: &str) -> Option<(ClerkSubject, ClerkKind)> {
 
 /// The first time that is there.
 fn time(updated_at: Option<&RawValue>, sent: Option<&RawValue>, record_ms: Option<i64>) -> Result<i64, DecodeError> {
-    let named = present(updated_at).map(|raw| (raw, "data.updated_at"));
-    if let Some((raw, name)) = named.or_else(|| present(sent).map(|raw| (raw, "timestamp"))) {
+    let named = drop_null(updated_at).map(|raw| (raw, "data.updated_at"));
+    if let Some((raw, name)) = named.or_else(|| drop_null(sent).map(|raw| (raw, "timestamp"))) {
         return Ok(event_time(Some(raw), name, record_ms)?.0.micros());
     }
     let record = record_ms.filter(|ms| *ms >= 0).and_then(Timestamp::from_millis);
@@ -146,7 +146,7 @@ fn require(data: &Fields<'_>, name: &str, path: &str) -> Result<String, DecodeEr
 
 /// A time, read as the event's own is, in milliseconds since 1970. `None` where it is missing or null.
 fn millis(data: &Fields<'_>, name: &str) -> Result<Option<i64>, DecodeError> {
-    let Some(raw) = present(data.get(name)) else { return Ok(None) };
+    let Some(raw) = drop_null(data.get(name)) else { return Ok(None) };
     let wrong = || DecodeError::new("bad_timestamp", format!("`data.{name}` is none of {FORMS}"));
     let (time, _) = Timestamp::read(raw).ok_or_else(wrong)?;
     Ok(Some(time.micros().div_euclid(1_000)))

@@ -2,13 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::value::whole;
+use super::value::whole_number;
 use super::{DatabaseOperation, OperationMetadata, RowChange, Verb};
-use crate::envelope::{present, text};
+use crate::envelope::{drop_null, text};
 use crate::{DecodeError, Fields, Timestamp};
 use wire::json;
 use wire::json::depth::MAX_DEPTH;
-use wire::json::payload::{self, object, printable, unwrapped};
+use wire::json::payload::{self, name_envelope, object, printable};
 use wire::timestamp::FORMS;
 
 /// The longest name of an entity, in bytes.
@@ -28,13 +28,13 @@ pub fn decode(payload: &[u8]) -> Result<DatabaseOperation<'_>, DecodeError> {
     let verb = fields.get("type").and_then(json::string);
     let verb = verb.as_deref().and_then(Verb::parse).ok_or_else(|| {
         let known = "`type` is none of CREATE, UPDATE, DELETE, BULK_CREATE, BULK_UPDATE";
-        let DecodeError { reason, .. } = unwrapped(DecodeError::new("unknown_event_type", known), payload);
+        let DecodeError { reason, .. } = name_envelope(DecodeError::new("unknown_event_type", known), payload);
         DecodeError::new("unknown_operation", reason)
     })?;
     let entity = fields.get("entity").and_then(json::string);
     let entity = entity.filter(|name| (1..=MAX_ENTITY_BYTES).contains(&name.len()));
     let entity = entity.ok_or_else(|| DecodeError::new("bad_entity", "`entity` is no name of an entity"))?;
-    let data = present(fields.get("data")).ok_or_else(|| DecodeError::new("bad_data", "`data` is missing"))?;
+    let data = drop_null(fields.get("data")).ok_or_else(|| DecodeError::new("bad_data", "`data` is missing"))?;
     let (rows, shared) = match verb {
         Verb::Create => (vec![RowChange::Whole(fields_of(data, "data")?)], None),
         Verb::Update | Verb::Delete => (vec![change(fields_of(data, "data")?, verb, "data")?], None),
@@ -117,12 +117,12 @@ fn once(fields: &Fields<'_>, of: &str) -> Result<(), DecodeError> {
 }
 
 fn metadata(raw: Option<&RawValue>) -> Result<OperationMetadata<'_>, DecodeError> {
-    let Some(raw) = present(raw) else { return Ok(OperationMetadata::default()) };
+    let Some(raw) = drop_null(raw) else { return Ok(OperationMetadata::default()) };
     let fields = fields_of(raw, "metadata").map_err(|error| match error.class {
         "bad_data" => DecodeError { class: "bad_metadata", ..error },
         _ => error,
     })?;
-    let operation_id = match present(fields.get("operationId")) {
+    let operation_id = match drop_null(fields.get("operationId")) {
         None => None,
         Some(raw) => {
             let wrong = || DecodeError::new("bad_metadata", "`metadata.operationId` is neither a string nor a number");
@@ -134,18 +134,18 @@ fn metadata(raw: Option<&RawValue>) -> Result<OperationMetadata<'_>, DecodeError
         return Err(DecodeError::new("operation_id_too_long", reason));
     }
     let unreadable = || DecodeError::new("bad_timestamp", format!("`metadata.timestamp` is none of {FORMS}"));
-    let time_micros = match present(fields.get("timestamp")) {
+    let time_micros = match drop_null(fields.get("timestamp")) {
         None => None,
         Some(raw) => {
             let time = Timestamp::read(raw).and_then(|(time, _)| time.micros_since_year_one());
             Some(time.ok_or_else(unreadable)?)
         }
     };
-    let expected_version = match present(fields.get("expectedVersion")) {
+    let expected_version = match drop_null(fields.get("expectedVersion")) {
         None => None,
         Some(raw) => {
             let wrong = || DecodeError::new("bad_metadata", "`metadata.expectedVersion` is not a whole number");
-            Some(whole(raw).and_then(|number| i64::try_from(number).ok()).ok_or_else(wrong)?)
+            Some(whole_number(raw).and_then(|number| i64::try_from(number).ok()).ok_or_else(wrong)?)
         }
     };
     let word = |name| {

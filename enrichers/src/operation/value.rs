@@ -83,7 +83,7 @@ impl ColumnKind {
         let fitting = |fits: bool| fits.then_some(()).ok_or_else(|| out_of_range(name));
         match self {
             Self::Integer { min, max } => {
-                let number = whole(raw).ok_or_else(|| wrong("a whole number"))?;
+                let number = whole_number(raw).ok_or_else(|| wrong("a whole number"))?;
                 fitting((min..=max).contains(&&number))?;
                 Ok(SqlValue::Integer(number))
             }
@@ -160,13 +160,13 @@ fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// A whole number, as a number or as digits in a string.
-pub(super) fn whole(raw: &RawValue) -> Option<i128> {
+pub(super) fn whole_number(raw: &RawValue) -> Option<i128> {
     if let Some(text) = json::string(raw) {
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
         return is_number.then(|| text.parse().ok()).flatten();
     }
-    json::whole(raw)?.parse().ok()
+    json::whole_digits(raw)?.parse().ok()
 }
 
 /// A point in time, in microseconds since 1970.

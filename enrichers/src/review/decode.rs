@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{Review, ReviewEvent};
-use crate::envelope::{Envelope, present, text};
+use crate::envelope::{Envelope, drop_null, text};
 use crate::identity::message_id;
 use crate::{DecodeError, Fields, TransactionKind};
 use wire::decimal::Decimal;
@@ -26,7 +26,7 @@ pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<Review
     let kind = kind(&event_type)?;
     let data = envelope.data()?;
     let id = envelope.id(&data)?;
-    let updated_at = present(data.get("updatedAt"));
+    let updated_at = drop_null(data.get("updatedAt"));
     let (raw, name) = updated_at.map_or((envelope.timestamp(), "timestamp"), |raw| (Some(raw), "data.updatedAt"));
     let time_micros = event_time(raw, name, record_timestamp_ms)?.0.micros();
     let review = (kind != TransactionKind::Deleted).then(|| review(&data)).transpose()?;
@@ -53,7 +53,7 @@ fn creator(raw: &RawValue) -> Result<String, DecodeError> {
 
 fn review(data: &Fields<'_>) -> Result<Review, DecodeError> {
     let missing = || DecodeError::new("missing_field", "`data.creatorId` is missing");
-    let creator_id = present(data.get("creatorId")).map(creator).transpose()?;
+    let creator_id = drop_null(data.get("creatorId")).map(creator).transpose()?;
     let text = |name| text(data, name, &format!("data.{name}"));
     Ok(Review {
         creator_id: creator_id.ok_or_else(missing)?,
@@ -68,7 +68,7 @@ fn review(data: &Fields<'_>) -> Result<Review, DecodeError> {
 
 /// One to five, as a whole number however it is written, or as one in a string.
 fn stars(raw: Option<&RawValue>) -> Result<u8, DecodeError> {
-    let whole = raw.and_then(json::scalar).and_then(|text| Decimal::parse(&text)?.whole());
+    let whole = raw.and_then(json::scalar).and_then(|text| Decimal::parse(&text)?.to_integer());
     let stars = whole.and_then(|whole| u8::try_from(whole).ok()).filter(|stars| (1..=5).contains(stars));
     stars.ok_or_else(|| DecodeError::new("bad_stars", "`data.stars` is not a whole number from 1 to 5"))
 }

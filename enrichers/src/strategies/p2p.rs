@@ -66,10 +66,10 @@ fn counterparty<'a>(facts: &ProducerFields<'_, 'a>, direction: Option<&str>) -> 
 /// By what the producer says; else by which side the user is on, or which side alone is named; else by a minus.
 /// A plain positive amount tells nothing: producers write it both ways.
 fn direction(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
-    said(facts).or_else(|| by_sides(facts)).or_else(|| facts.amount_is_negative()?.then_some(OUTGOING))
+    by_word(facts).or_else(|| by_sides(facts)).or_else(|| facts.amount_is_negative()?.then_some(OUTGOING))
 }
 
-fn said(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
+fn by_word(facts: &ProducerFields<'_, '_>) -> Option<&'static str> {
     [&["direction"], &["transfer_type"], &["transaction_type"]].iter().find_map(|names| {
         let word = facts.text(*names)?.to_ascii_lowercase();
         match word.as_str() {

@@ -13,7 +13,7 @@ use crate::{DecodeError, Fields, TransactionEvent, TransactionKind};
 use wire::decimal;
 use wire::json::depth::MAX_DEPTH;
 use wire::json::fields::{FieldsSeed, next_name};
-use wire::json::payload::{event_time, name_or_number, printable, read_id, text, unwrapped, whole};
+use wire::json::payload::{event_time, name_envelope, name_or_number, printable, read_all, read_id, text};
 use wire::json::{self, Changes};
 
 /// Decodes a message's payload.
@@ -28,9 +28,10 @@ use wire::json::{self, Changes};
 pub fn decode(payload: &[u8], record_timestamp_ms: Option<i64>) -> Result<TransactionEvent<'_>, DecodeError> {
     let text = text(payload, MAX_DEPTH)?;
     let surrogates = json::has_surrogates(text);
-    let envelope = whole(text, EnvelopeVisitor { surrogates })?;
+    let envelope = read_all(text, EnvelopeVisitor { surrogates })?;
     let multiline = memchr2(b'\n', b'\r', payload).is_some();
-    judge(envelope, Changes { multiline, surrogates }, record_timestamp_ms).map_err(|reject| unwrapped(reject, text))
+    judge(envelope, Changes { multiline, surrogates }, record_timestamp_ms)
+        .map_err(|reject| name_envelope(reject, text))
 }
 
 fn judge<'a>(
@@ -57,7 +58,7 @@ fn judge<'a>(
         timestamp,
         timestamp_received,
         source: envelope.source.and_then(json::string),
-        dropped_fields: transaction.dropped(),
+        dropped_fields: transaction.dropped_count(),
         transaction,
         changes,
     })

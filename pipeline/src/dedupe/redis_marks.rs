@@ -127,7 +127,7 @@ impl RedisMarks {
 
     /// Runs a pipeline, unless Redis was found away a moment ago.
     async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, String> {
-        if self.away().as_ref().is_some_and(|away| Instant::now() < away.until) {
+        if self.lock_away().as_ref().is_some_and(|away| Instant::now() < away.until) {
             return Err("away".into());
         }
         let answer = match self.connect().await {
@@ -138,14 +138,14 @@ impl RedisMarks {
         answer.map_err(|error| error.to_string())
     }
 
-    fn away(&self) -> MutexGuard<'_, Option<Away>> {
+    fn lock_away(&self) -> MutexGuard<'_, Option<Away>> {
         self.away.lock()
     }
 
     /// Takes in how a question ended, and says what changes by it.
     fn note(&self, error: Option<&RedisError>) {
         let now = Instant::now();
-        let mut away = self.away();
+        let mut away = self.lock_away();
         match (error, away.as_mut()) {
             (Some(error), None) => {
                 *away = Some(Away { until: now + RETRY, trouble: Ongoing::begin(now) });
@@ -172,7 +172,7 @@ fn day_of(seconds: u64) -> u64 {
 }
 
 /// The days whose marks are asked for on a day.
-fn asked_on(day: u64) -> [u64; 2] {
+fn lookup_days(day: u64) -> [u64; 2] {
     [day, day.saturating_sub(1)]
 }
 
@@ -200,7 +200,7 @@ impl MarkStore for RedisMarks {
         pipeline.atomic();
         for marks in asked {
             pipeline.cmd("ZSCORE").arg(self.highest_key(&marks.at)).arg("offset");
-            for day in asked_on(day) {
+            for day in lookup_days(day) {
                 let ask = pipeline.cmd("HMGET").arg(self.marks_key(&marks.at, day));
                 marks.marks.iter().for_each(|(mark, _)| {
                     ask.arg(&mark.0[..]);
@@ -244,7 +244,7 @@ mod tests {
         let midnight = 20_600 * DAY;
         for made in (0..DAY).step_by(900).chain([1, DAY - 2, DAY - 1]).map(|second| midnight + second) {
             for age in [0, 1, 60, DAY / 2, DAY - 1, DAY] {
-                assert!(asked_on(day_of(made + age)).contains(&day_of(made)), "made at {made}, asked {age} s later");
+                assert!(lookup_days(day_of(made + age)).contains(&day_of(made)), "made at {made}, asked {age} s later");
             }
         }
         const { assert!(MARK_SECONDS > DAY) };

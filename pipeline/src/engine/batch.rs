@@ -97,7 +97,7 @@ pub(crate) async fn write<'r>(
     let chosen: Vec<usize> = fresh.iter().map(|item| item.record).collect();
     let Enriched { writes, records, rejected } = events.enrich(&chosen).await;
     for (record, reject) in rejected {
-        set_result(results, record, RecordResult::rejected(reject));
+        set_result(results, record, RecordResult::from_reject(reject));
     }
     // Both are in the order of the records.
     let mut items = fresh.iter();

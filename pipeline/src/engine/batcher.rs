@@ -104,7 +104,7 @@ impl Batcher {
     }
 
     /// When the batch has to be cut for its age; `None` while it is empty.
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due_at(&self) -> Option<Instant> {
         self.begun.map(|begun| begun + self.limits.age)
     }
 

@@ -204,7 +204,7 @@ impl Engine {
             }
         }
         let fits = self.permits() && self.bytes.saturating_add(batch.bytes) <= most;
-        (self.tasks.is_empty() || fits) && self.idle(&batch.spans)
+        (self.tasks.is_empty() || fits) && self.is_idle(&batch.spans)
     }
 
     fn permits(&self) -> bool {
@@ -213,7 +213,7 @@ impl Engine {
 
     /// Whether nothing that goes on keeps something of these partitions from beginning: where order is asked for, whatever is of them;
     /// else a run of an older assignment, whose request may still land.
-    fn idle(&self, spans: &[Span]) -> bool {
+    fn is_idle(&self, spans: &[Span]) -> bool {
         let ordered = self.cx.binding.limits().ordered;
         let bars = |run: &Span, span: &Span| run.at == span.at && (ordered || run.epoch != span.epoch);
         let barred = self.climbing.iter().any(|(_, run)| spans.iter().any(|span| bars(run, span)));
@@ -226,10 +226,10 @@ impl Engine {
         let cx = self.cx.clone();
         let park = cx.park.as_ref()?;
         let mut wake = park.gauge(cx.binding.system());
-        for (span, due) in park.due() {
+        for (span, due) in park.due_runs() {
             if due > Instant::now() {
                 wake = wake.into_iter().chain([due]).min();
-            } else if self.permits() && self.idle(std::slice::from_ref(&span)) {
+            } else if self.permits() && self.is_idle(std::slice::from_ref(&span)) {
                 self.begin(span.clone(), park.begin(span));
             }
         }
@@ -344,7 +344,7 @@ impl Engine {
 /// Waits until something is parked, or until then.
 async fn await_parked(park: Option<&Park>, until: Option<Instant>) {
     match park {
-        Some(park) => park.changed(until).await,
+        Some(park) => park.await_change(until).await,
         None => std::future::pending().await,
     }
 }

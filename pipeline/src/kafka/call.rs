@@ -55,7 +55,7 @@ impl<T: Send + 'static> Question<T> {
     }
 
     /// Whether it may be asked now.
-    pub(super) fn free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.call.is_none() && self.not_before.is_none_or(|then| then <= Instant::now())
     }
 

@@ -58,11 +58,11 @@ impl Goal {
         }
         let consumer = consumer.clone();
         match &self.ends {
-            None if self.asked.free() => {
+            None if self.asked.is_free() => {
                 let topics = self.topics.clone();
                 self.asked.ask(move || ends(&consumer, &topics));
             }
-            Some(ends) if self.covered.free() && has_reached(ends, assignment) => {
+            Some(ends) if self.covered.is_free() && has_reached(ends, assignment) => {
                 let ends = ends.clone();
                 self.covered.ask(move || commit_stored(&consumer).and_then(|()| covers(&consumer, &ends)));
             }

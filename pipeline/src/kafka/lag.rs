@@ -71,7 +71,7 @@ impl Lag {
         if let Some((Some(Ok(ends)), when)) = self.asked.take(AGAIN) {
             self.ends.extend(ends.into_iter().map(|(at, end)| (at, (end, when))));
         }
-        if self.asked.free() && assignment.iter().next().is_some() {
+        if self.asked.is_free() && assignment.iter().next().is_some() {
             let (consumer, partitions) = (consumer.clone(), assignment.partitions());
             self.asked.ask(move || edges(&consumer, &partitions, Edge::End));
         }

@@ -52,10 +52,10 @@ impl Losses {
     pub(super) fn look(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         let explained = self.take_starts(assignment);
         let written = self.take_written(assignment);
-        if self.starts.free() {
+        if self.starts.is_free() {
             self.ask(consumer, assignment);
         }
-        if self.written.free() {
+        if self.written.is_free() {
             self.write(assignment);
         }
         explained || written
@@ -101,7 +101,7 @@ impl Losses {
             return;
         }
         let of = |(at, _, loss): &(TopicPartition, Epoch, gaps::LostRange)| {
-            Loss::found(&self.group, at, loss.first, loss.next, loss.lost.unsigned_abs())
+            Loss::new(&self.group, at, loss.first, loss.next, loss.lost.unsigned_abs())
         };
         let losses: Vec<Loss> = self.writing.iter().map(of).collect();
         let state = self.state.clone();

@@ -42,7 +42,7 @@ impl GroupMembership {
             }
             _ => {}
         }
-        if self.word.free() {
+        if self.word.is_free() {
             let positions = assignment.positions();
             if positions.count() > 0 {
                 let consumer = consumer.clone();

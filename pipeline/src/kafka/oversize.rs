@@ -32,7 +32,7 @@ pub(super) struct Oversize {
 impl Oversize {
     /// Hears an error of the client with its reason. Returns whether it is one of these.
     pub(super) fn hear(&mut self, error: &KafkaError, reason: Option<&str>) -> bool {
-        let said = said(error, reason.unwrap_or_default());
+        let said = classify(error, reason.unwrap_or_default());
         let heard = said.is_some();
         if heard {
             self.said = said;
@@ -96,7 +96,7 @@ impl Oversize {
     }
 }
 
-fn said(error: &KafkaError, reason: &str) -> Option<Said> {
+fn classify(error: &KafkaError, reason: &str) -> Option<Said> {
     // librdkafka has no code of its own for these two: the connection counts as broken.
     if reason.contains("Invalid frame size") || reason.contains("Invalid response size") {
         return Some(Said::Answer(broker(reason)));
@@ -128,14 +128,14 @@ mod tests {
     fn what_librdkafka_says_is_understood() {
         let transport = KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
         let reason = "127.0.0.1:9092/3: Receive failed: Invalid frame size 120000123 (after 3ms in state UP)";
-        assert_eq!(said(&transport, reason), Some(Said::Answer(Some(3))));
-        assert_eq!(said(&transport, "127.0.0.1:9092/3: Connect failed: refused"), None);
+        assert_eq!(classify(&transport, reason), Some(Said::Answer(Some(3))));
+        assert_eq!(classify(&transport, "127.0.0.1:9092/3: Connect failed: refused"), None);
         let compression = KafkaError::MessageConsumption(RDKafkaErrorCode::BadCompression);
         let reason = "Decompression (codec 0x4) of message at 17 of 4711 bytes failed: Local: Invalid compressed data";
-        assert_eq!(said(&compression, reason), Some(Said::Batch(Some(17))));
-        assert_eq!(said(&compression, ""), Some(Said::Batch(None)));
+        assert_eq!(classify(&compression, reason), Some(Said::Batch(Some(17))));
+        assert_eq!(classify(&compression, ""), Some(Said::Batch(None)));
         let large = KafkaError::MessageConsumption(RDKafkaErrorCode::MessageSizeTooLarge);
         let reason = "Message at offset 8 might be too large to fetch, try increasing receive.message.max.bytes";
-        assert_eq!(said(&large, reason), Some(Said::Batch(Some(8))));
+        assert_eq!(classify(&large, reason), Some(Said::Batch(Some(8))));
     }
 }

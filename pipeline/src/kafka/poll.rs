@@ -195,7 +195,7 @@ impl KafkaFeed {
 
     /// Offers the batch in hand, waiting a little; pauses when the engine has had no room for long, and resumes when it has.
     fn offer(&mut self) {
-        if self.batcher.due().is_some_and(|due| due <= Instant::now()) {
+        if self.batcher.due_at().is_some_and(|due| due <= Instant::now()) {
             self.in_hand.extend(self.batcher.cut());
         }
         while let Some(batch) = self.in_hand.pop_front() {
@@ -244,7 +244,7 @@ impl KafkaFeed {
         }
         for _ in 0..RUN {
             let now = Instant::now();
-            let wait = self.batcher.due().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
+            let wait = self.batcher.due_at().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
             let served = self.consumer.context().served_count();
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {

@@ -100,7 +100,7 @@ impl Rights {
             self.read = true;
             status.clear_by(Right::Read as u64, SOURCE);
         }
-        if !self.read && self.proof.free() && assignment.iter().next().is_some() {
+        if !self.read && self.proof.is_free() && assignment.iter().next().is_some() {
             let (client, partitions) = (self.client.clone(), assignment.partitions());
             self.proof.ask(move || check_readable(client, &partitions));
         }

@@ -42,16 +42,16 @@ impl Opening {
     }
 
     /// What is known, once that is all there will be.
-    pub(super) fn ready(&self) -> Option<Starts> {
+    pub(super) fn known_starts(&self) -> Option<Starts> {
         let Some(call) = &self.call else { return Some(Starts::new()) };
         match call.look() {
-            std::task::Poll::Ready(answer) => Some(told(answer)),
+            std::task::Poll::Ready(answer) => Some(starts_of(answer)),
             std::task::Poll::Pending => (self.by <= Instant::now()).then(Starts::new),
         }
     }
 }
 
-fn told(answer: Option<KafkaResult<Starts>>) -> Starts {
+fn starts_of(answer: Option<KafkaResult<Starts>>) -> Starts {
     match answer {
         Some(Ok(starts)) => starts,
         Some(Err(error)) => {
@@ -84,7 +84,7 @@ impl Late {
     fn look_at_starts(&mut self, consumer: &Arc<BaseConsumer<FeedContext>>, assignment: &mut Assignment) -> bool {
         let mut news = false;
         if let Some((answer, _)) = self.starts.take(AGAIN) {
-            let starts = told(answer);
+            let starts = starts_of(answer);
             for (at, epoch) in self.asked.drain(..) {
                 if let (Some(held), Some(found)) = (assignment.under(&at, epoch), starts.get(&at)) {
                     begin(held, found);
@@ -92,7 +92,7 @@ impl Late {
                 }
             }
         }
-        if self.starts.free() {
+        if self.starts.is_free() {
             let unknown = assignment.iter().filter(|held| held.start.is_none());
             self.asked = unknown.map(|held| (held.at.clone(), held.epoch)).collect();
             if !self.asked.is_empty() {
@@ -117,7 +117,7 @@ impl Late {
                 }
             }
         }
-        if self.back.free() {
+        if self.back.is_free() {
             let mut list = TopicPartitionList::new();
             for held in assignment.iter().filter(|held| held.taking_back) {
                 let Some(start) = held.start else { continue };

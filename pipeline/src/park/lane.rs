@@ -118,7 +118,7 @@ impl Lane {
     }
 
     /// When the next run may begin; never while one goes on.
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due_at(&self) -> Option<Instant> {
         self.heads.first().filter(|_| self.run.is_empty()).map(|(due, _)| *due)
     }
 

@@ -154,12 +154,12 @@ impl Park {
     }
 
     /// When a run of each partition may begin, where one may.
-    pub(crate) fn due(&self) -> Vec<(Span, Instant)> {
+    pub(crate) fn due_runs(&self) -> Vec<(Span, Instant)> {
         let state = self.state();
         let open = state.lanes.iter().filter(|(at, _)| !state.closing.contains(*at));
         let due = open.filter_map(|(at, (epoch, lane))| {
             let first = lane.lowest()?;
-            Some((Span { at: at.clone(), epoch: *epoch, first, next: first }, lane.due()?))
+            Some((Span { at: at.clone(), epoch: *epoch, first, next: first }, lane.due_at()?))
         });
         due.collect()
     }
@@ -241,7 +241,7 @@ impl Park {
     }
 
     /// Waits until something is parked, or until then.
-    pub(crate) async fn changed(&self, until: Option<Instant>) {
+    pub(crate) async fn await_change(&self, until: Option<Instant>) {
         match until {
             Some(until) => tokio::select! {
                 () = self.changed.notified() => {}
@@ -332,7 +332,7 @@ mod tests {
         let waits = ladder();
         park(&waits, 1, 5);
         waits.close(&[span(1).at]);
-        assert!(waits.due().is_empty());
+        assert!(waits.due_runs().is_empty());
         assert!(park(&waits, 1, 3), "what a batch leaves that still finishes");
         let held_back = |epoch| {
             let position = Position { epoch: Epoch(epoch), next: 8, reached: 8 };
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!((held_back(1), held_back(2)), ((3, 8), (8, 8)));
         assert_eq!(waits.forget(&[span(1).at], |_| Some(Epoch(1))), 2);
         assert!(!park(&waits, 1, 6) && waits.is_empty(), "a late batch of the assignment that is over");
-        assert!(park(&waits, 2, 6) && waits.due().len() == 1);
+        assert!(park(&waits, 2, 6) && waits.due_runs().len() == 1);
         assert!(!waits.end(&span(1), [6].into_iter()), "a late run of the assignment that is over");
         assert_eq!(held_back(2), (6, 8));
     }

@@ -68,7 +68,7 @@ impl Source {
             if self.hand.is_none() {
                 self.fetch();
             }
-            if self.hand.is_none() && self.batcher.due().is_some_and(|due| due <= Instant::now().into_std()) {
+            if self.hand.is_none() && self.batcher.due_at().is_some_and(|due| due <= Instant::now().into_std()) {
                 self.hand = self.batcher.cut();
                 self.note_cut();
             }

@@ -76,7 +76,7 @@ pub(super) fn consume(client: &ClientConfig, topic: &str) -> Result<(u64, Spent)
     watch.stop();
     // The payloads have to be looked at, or reading them might be left out.
     std::hint::black_box(bytes);
-    Ok((records, watch.spent()))
+    Ok((records, watch.time_spent()))
 }
 
 /// Nobody waits for anything: there is no ladder here.
@@ -122,12 +122,12 @@ pub(super) async fn write(
     while let Some(chunk) = chunks.recv().await {
         sent += send(&chunk, binding, cell, &mut watch, &mut seen).await?;
         if sent >= most {
-            return Ok((sent, watch.spent()));
+            return Ok((sent, watch.time_spent()));
         }
     }
     let read = reading.await.map_err(|error| CommandFailure::internal(error.to_string()))?;
     read.map_err(CommandFailure::unavailable)?;
-    Ok((sent, watch.spent()))
+    Ok((sent, watch.time_spent()))
 }
 
 /// Copies are left out, as the program leaves them out.

@@ -25,7 +25,7 @@ pub(super) async fn check(
     outcomes: &[(&'static str, Tally)],
 ) -> Result<u64, CommandFailure> {
     let unreadable = |failure: SinkFailure| CommandFailure::internal(failure.why);
-    let expected = options.expected()?;
+    let expected = options.expected_documents()?;
     let living = expected.values().filter(|document| !document.deleted).count();
     let deleted = expected.len() - living;
     let counts = options.counts()?;
@@ -49,7 +49,7 @@ pub(super) async fn check(
     found += verdict(&format!("{events} events in the audit's history, each once"), excess)?;
 
     let letters = letters(config).await?;
-    let sent = malformed(options)?;
+    let sent = count_malformed(options)?;
     let strays =
         if letters == sent { Vec::new() } else { vec![format!("there are {}", letters.values().sum::<u64>())] };
     found += verdict(&format!("{} dead letters, byte for byte as sent", sent.values().sum::<u64>()), strays)?;
@@ -136,7 +136,7 @@ async fn letters(config: &Config) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailu
 }
 
 /// How often each payload was sent that is no event.
-fn malformed(options: &GeneratorOptions) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
+fn count_malformed(options: &GeneratorOptions) -> Result<BTreeMap<Vec<u8>, u64>, CommandFailure> {
     let mut sent: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for event in options.events()?.filter(|event| event.kind == SyntheticKind::Malformed) {
         *sent.entry(event.payload.unwrap_or_default().into_bytes()).or_default() += 1;

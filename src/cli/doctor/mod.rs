@@ -63,7 +63,7 @@ impl Diagnosis {
     }
 
     /// What says itself what to do.
-    fn failed(part: &'static str, what: impl Into<String>) -> Self {
+    fn failure(part: &'static str, what: impl Into<String>) -> Self {
         Self { level: Level::Fault, part, what: what.into(), advice: None }
     }
 

@@ -51,7 +51,7 @@ async fn database(config: &Config) -> Diagnosis {
                 Ok(postgres) => postgres.inspect().await.map_err(|failure| failure.why.into_owned()),
                 Err(why) => Err(why.to_string()),
             };
-            looked.map_or_else(|why| Diagnosis::failed(POSTGRES, why), |server| postgres(&server, address))
+            looked.map_or_else(|why| Diagnosis::failure(POSTGRES, why), |server| postgres(&server, address))
         }
         Some(Database::Sqlite { path }) => file(path),
         None => Diagnosis::fault(POSTGRES, "the audit has no database", "set DATABASE_URL"),
@@ -69,25 +69,25 @@ async fn objects(config: &Config, index: &str) -> Diagnosis {
         Err(why) => Err(why.to_string()),
     };
     let known = format!("application {}, index {}{index} takes writes", settings.app_id, settings.index_prefix);
-    asked.map_or_else(|why| Diagnosis::failed(ALGOLIA, why), |_| Diagnosis::ok(ALGOLIA, known))
+    asked.map_or_else(|why| Diagnosis::failure(ALGOLIA, why), |_| Diagnosis::ok(ALGOLIA, known))
 }
 
 async fn elasticsearch(config: &Config) -> Vec<Diagnosis> {
     let alias = &config.elasticsearch.index;
     let client = match ElasticsearchClient::new(&config.elasticsearch) {
         Ok(client) => client,
-        Err(why) => return vec![Diagnosis::failed(ELASTICSEARCH, why.to_string())],
+        Err(why) => return vec![Diagnosis::failure(ELASTICSEARCH, why.to_string())],
     };
     let cluster = match inspect(&client, alias).await {
         Ok(cluster) => cluster,
-        Err(failure) => return vec![Diagnosis::failed(ELASTICSEARCH, failure.why)],
+        Err(failure) => return vec![Diagnosis::failure(ELASTICSEARCH, failure.why)],
     };
     let mut findings = judge(&cluster, alias);
     let stands = matches!(cluster.name, AliasState::Alias { .. });
     if stands && findings.iter().all(|finding| finding.level != Level::Fault) {
         match ElasticsearchSink::new(client, alias).probe().await {
             Ok(()) => findings.push(Diagnosis::ok(ELASTICSEARCH, "takes writes")),
-            Err(failure) => findings.push(Diagnosis::failed(ELASTICSEARCH, failure.why)),
+            Err(failure) => findings.push(Diagnosis::failure(ELASTICSEARCH, failure.why)),
         }
     }
     findings
@@ -175,7 +175,7 @@ async fn documents(config: &Config) -> Diagnosis {
         Err(Failure { kind: FailureKind::Unavailable, why }) => {
             Diagnosis::fault(MONGODB, why, "start it, or correct MONGODB_URL")
         }
-        Err(failure) => Diagnosis::failed(MONGODB, failure.why),
+        Err(failure) => Diagnosis::failure(MONGODB, failure.why),
     }
 }
 

@@ -17,7 +17,7 @@ const CACHE: &str = "cache";
 pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
     let store = match OperationStore::new(&config.operations.server, 1) {
         Ok(store) => store,
-        Err(why) => return vec![Diagnosis::failed(PART, why.to_string())],
+        Err(why) => return vec![Diagnosis::failure(PART, why.to_string())],
     };
     let mut findings = vec![server(config, &store).await];
     let answers = findings.iter().all(|finding| finding.level != Level::Fault);
@@ -27,7 +27,7 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
     let topic = config.topic(crate::systems::database::NAME);
     match store.traces(&topic).await {
         Ok(traces) => findings.extend(judge_left(&traces, config.operations.cache.is_some())),
-        Err(failure) if answers => findings.push(Diagnosis::failed(PART, failure.why)),
+        Err(failure) if answers => findings.push(Diagnosis::failure(PART, failure.why)),
         // It is told already.
         Err(_) => {}
     }
@@ -36,7 +36,7 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
 
 async fn server(config: &Config, store: &OperationStore) -> Diagnosis {
     match store.inspect(&config.operations).await {
-        Err(failure) => Diagnosis::failed(PART, failure.why),
+        Err(failure) => Diagnosis::failure(PART, failure.why),
         Ok(server) if server.missing.is_empty() => {
             let packet = server.packet.map(|bytes| format!(", packets up to {bytes} bytes")).unwrap_or_default();
             Diagnosis::ok(PART, format!("{}, {}{packet}", config.operations.server.address(), server.version))

@@ -22,7 +22,7 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
     };
     let (address, schema) = (store.postgres.address(), &store.schema);
     let mut findings = match store.postgres.inspect().await {
-        Err(failure) => return vec![Diagnosis::failed(PART, failure.why)],
+        Err(failure) => return vec![Diagnosis::failure(PART, failure.why)],
         Ok(server) if server.is_standby => {
             let advice = "name the primary in REACTIONS_DATABASE_URL";
             vec![Diagnosis::fault(PART, format!("{address} only follows another server, and takes no writes"), advice)]
@@ -43,12 +43,12 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
         }
         findings.push(Diagnosis::ok(PART, format!("{} subjects have not arrived yet", waiting.stubs)));
     }
-    findings.extend(kept(config).await);
+    findings.extend(check_retention(config).await);
     findings
 }
 
 /// Topics that keep records for longer than the marks are kept.
-async fn kept(config: &Config) -> Option<Diagnosis> {
+async fn check_retention(config: &Config) -> Option<Diagnosis> {
     let read = reactions::DEFINITION.topics(config);
     let names: Vec<String> = read.iter().cloned().chain(read.iter().map(|topic| topic_of(topic))).collect();
     let client = config.kafka.client_config();

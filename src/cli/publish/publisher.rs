@@ -183,7 +183,7 @@ impl<'a> Publisher<'a> {
             record = match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => record,
-                Err((error, _)) => return Err(self.undelivered(1, &error)),
+                Err((error, _)) => return Err(self.delivery_failure(1, &error)),
             };
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -196,7 +196,7 @@ impl<'a> Publisher<'a> {
         let failed = self.deliveries.0.failed.load(Ordering::Relaxed);
         if let Some(error) = failure.or_else(|| flushed.err()) {
             let missing = records.saturating_sub(self.deliveries.0.delivered.load(Ordering::Relaxed));
-            return Err(self.undelivered(missing.max(failed), &error));
+            return Err(self.delivery_failure(missing.max(failed), &error));
         }
         // The last report may still be on its way through the polling thread.
         let waited = Instant::now();
@@ -220,7 +220,7 @@ impl<'a> Publisher<'a> {
         CommandFailure::unavailable(format!("cannot reach Kafka at {}: {why}; {advice}", self.kafka.bootstrap_servers))
     }
 
-    fn undelivered(&self, count: u64, error: &KafkaError) -> CommandFailure {
+    fn delivery_failure(&self, count: u64, error: &KafkaError) -> CommandFailure {
         let message = format!("{count} messages were not delivered to {}: {error}", self.kafka.bootstrap_servers);
         match error.rdkafka_error_code() {
             Some(

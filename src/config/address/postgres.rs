@@ -150,7 +150,7 @@ fn sift_given(
     server.complete(&variable)?;
     let beside: Vec<&str> = around.iter().filter_map(|given| given.variable).collect();
     if server.is_socket() {
-        unsecured(&mut sifted);
+        unsecure(&mut sifted);
     }
     secure(&mut sifted).map_err(|why| match beside.as_slice() {
         [] => why,
@@ -168,7 +168,7 @@ fn sift_given(
 }
 
 /// What psql does with a socket: it is a file of this machine, and nothing is encrypted.
-fn unsecured(sifted: &mut Sifted) {
+fn unsecure(sifted: &mut Sifted) {
     let (of_tls, kept) = std::mem::take(&mut sifted.kept).into_iter().partition(|(name, _)| name.starts_with("ssl"));
     let of_tls: Vec<(String, String)> = of_tls;
     sifted.kept = kept;

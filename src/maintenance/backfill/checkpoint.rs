@@ -134,7 +134,7 @@ impl StateFile {
     /// Where another process has it, or its folder cannot be written to.
     pub fn take(path: &Path) -> Result<Self, CheckpointError> {
         let shown = || path.display().to_string();
-        let beside = beside(path, ".lock");
+        let beside = with_ending(path, ".lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&beside);
         let lock = lock.map_err(|error| CheckpointError::Unwritable(shown(), error))?;
         match lock.try_lock() {
@@ -172,7 +172,7 @@ impl StateFile {
 }
 
 fn replace(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
-    let new = beside(path, ".new");
+    let new = with_ending(path, ".new");
     let mut file = File::create(&new)?;
     file.write_all(serde_json::to_string_pretty(checkpoint)?.as_bytes())?;
     file.write_all(b"\n")?;
@@ -184,7 +184,7 @@ fn replace(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
 }
 
 /// The path with something behind its name.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

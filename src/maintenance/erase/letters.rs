@@ -22,7 +22,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use super::errors::EraseError;
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
-use crate::stores::whose::whose;
+use crate::stores::whose::owner_of;
 
 /// How long the brokers may take to acknowledge what is written, and to take away what is not wanted.
 const BROKERS: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ impl WhoseLetters {
         let named = |bytes: &Option<bytes::Bytes>| bytes.as_deref() == Some(self.person.as_bytes());
         let Some(payload) = letter.payload.as_deref() else { return named(&letter.key) };
         let about = |id: &String| self.bindings.iter().any(|binding| binding.is_about(letter, id));
-        whose(payload, &self.person).or(|| named(&letter.key) || self.ids.iter().any(about))
+        owner_of(payload, &self.person).or(|| named(&letter.key) || self.ids.iter().any(about))
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn erase(
     let topic = topic_of(source);
     let client = config.kafka.client_config();
     let failed = |error: KafkaError| EraseError::Letters { topic: topic.clone(), error };
-    let (found, emptied) = tokio::task::block_in_place(|| last(&client, &topic, wanted)).map_err(failed)?;
+    let (found, emptied) = tokio::task::block_in_place(|| find_last(&client, &topic, wanted)).map_err(failed)?;
     if emptied == 0 {
         return Ok(None);
     }
@@ -107,7 +107,7 @@ pub(super) async fn erase(
 }
 
 /// From each partition's start to its last letter of the person, and how many there are.
-fn last(client: &ClientConfig, topic: &str, wanted: &WhoseLetters) -> Result<(Ranges, u64), KafkaError> {
+fn find_last(client: &ClientConfig, topic: &str, wanted: &WhoseLetters) -> Result<(Ranges, u64), KafkaError> {
     let all = ranges(client, topic)?;
     let mut found: BTreeMap<i32, i64> = BTreeMap::new();
     let mut count = 0;
@@ -131,7 +131,7 @@ fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLe
     read_ranges(client, topic, ranges, |letter| {
         let theirs = wanted.is_theirs(&letter);
         others += u64::from(!theirs);
-        let letter = if theirs { empty(letter) } else { letter };
+        let letter = if theirs { empty_letter(letter) } else { letter };
         if refused.is_none()
             && let Err(error) = send(&producer, topic, &letter)
         {
@@ -165,7 +165,7 @@ fn send(producer: &ThreadedProducer<Acknowledged>, topic: &str, letter: &Record)
 }
 
 /// The letter without key, payload and the record's own headers.
-fn empty(letter: Record) -> Record {
+fn empty_letter(letter: Record) -> Record {
     // One that is none of ours is emptied as well.
     let known = StoredDeadLetter::read(letter.clone()).is_some();
     let ours = |header: &Header| known && header::ALL.contains(&header.name.as_str());

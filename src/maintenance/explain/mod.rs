@@ -174,13 +174,13 @@ async fn content_of(binding: &dyn Binding, id: &str, record: &Record) -> Option<
     let identity = match events.decoded().first() {
         Some(Decoded::Event(identity, ())) if identity.document != id => return None,
         Some(Decoded::Event(identity, ())) => identity,
-        Some(Decoded::Reject(reject)) => return Some(rejected(reject.clone())),
+        Some(Decoded::Reject(reject)) => return Some(reject_content(reject.clone())),
         Some(Decoded::Ignore) | None => return Some(EventContent::Ignored),
     };
     let Enriched { writes, rejected: refused, .. } = events.enrich(&[0]).await;
     let content = match (writes.content(0), refused.into_iter().next()) {
         (Some(content), _) => content,
-        (None, Some((_, reject))) => return Some(rejected(reject)),
+        (None, Some((_, reject))) => return Some(reject_content(reject)),
         (None, None) => return Some(EventContent::Ignored),
     };
     Some(EventContent::Told {
@@ -192,6 +192,6 @@ async fn content_of(binding: &dyn Binding, id: &str, record: &Record) -> Option<
     })
 }
 
-fn rejected(reject: pipeline::sink::Reject) -> EventContent {
+fn reject_content(reject: pipeline::sink::Reject) -> EventContent {
     EventContent::Rejected(RejectCause { class: reject.class.into_owned(), reason: reject.why.into_owned() })
 }

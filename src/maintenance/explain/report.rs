@@ -67,8 +67,8 @@ impl ExplainReport {
         let (outcomes, holder, difference) = (judge.outcomes(), judge.holder, judge.difference(facts.versions));
         let (kind, expected) = difference.map(|(difference, expected)| (difference.kind, expected)).unzip();
         let why = match kind {
-            Some(kind) => facts.wrong(kind, expected.flatten()),
-            None => facts.right(&outcomes, holder),
+            Some(kind) => facts.describe_difference(kind, expected.flatten()),
+            None => facts.describe_agreement(&outcomes, holder),
         };
         let open = outcomes.iter().any(|outcome| matches!(outcome, EventOutcome::NotCommitted { .. }));
         let named = kind.map(|kind| {
@@ -93,10 +93,10 @@ impl ExplainReport {
         let cause = |cause: &super::outcomes::RejectCause| format!("{}, {}", cause.class, cause.reason);
         match outcome {
             EventOutcome::Applied => format!("applied: it is what {store} holds"),
-            EventOutcome::Replaced(by) => format!("replaced by {}", facts.named(*by)),
-            EventOutcome::Superseded(by) => format!("superseded: {} was there already", facts.named(*by)),
+            EventOutcome::Replaced(by) => format!("replaced by {}", facts.name_event(*by)),
+            EventOutcome::Superseded(by) => format!("superseded: {} was there already", facts.name_event(*by)),
             EventOutcome::Older(than) => {
-                format!("older than {}; which was written first cannot be told", facts.named(*than))
+                format!("older than {}; which was written first cannot be told", facts.name_event(*than))
             }
             EventOutcome::Equal(with) => format!("of one version with {}, which {store} holds", facts.place(*with)),
             EventOutcome::Duplicate(of) => format!("duplicate of {}", facts.place(*of)),
@@ -134,7 +134,7 @@ impl Evidence {
         self.events.get(number).and_then(LoggedEvent::version).unwrap_or_default()
     }
 
-    fn named(&self, number: usize) -> String {
+    fn name_event(&self, number: usize) -> String {
         format!("version {} ({})", self.version(number), self.place(number))
     }
 
@@ -142,7 +142,7 @@ impl Evidence {
         self.events.get(number).map_or("", LoggedEvent::kind)
     }
 
-    fn right(&self, outcomes: &[EventOutcome], holder: Option<usize>) -> String {
+    fn describe_agreement(&self, outcomes: &[EventOutcome], holder: Option<usize>) -> String {
         let count = |wanted: fn(&EventOutcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count();
         let last_delete = outcomes.iter().rposition(|outcome| *outcome == EventOutcome::Deleted);
         let Some(winner) = holder.or(last_delete) else {
@@ -163,11 +163,11 @@ impl Evidence {
             Some(EventOutcome::Deleted) => "; no tombstone is left",
             _ => "",
         };
-        format!("{kind} by {place} (version {version}){how}{}", self.late(outcomes, winner))
+        format!("{kind} by {place} (version {version}){how}{}", self.describe_late(outcomes, winner))
     }
 
     /// What came after the event and changed nothing.
-    fn late(&self, outcomes: &[EventOutcome], winner: usize) -> String {
+    fn describe_late(&self, outcomes: &[EventOutcome], winner: usize) -> String {
         let Some(lane) = self.events.get(winner).map(|event| (&event.topic, event.partition)) else {
             return String::new();
         };
@@ -190,7 +190,7 @@ impl Evidence {
         }
     }
 
-    fn wrong(&self, kind: DifferenceKind, expected: Option<usize>) -> String {
+    fn describe_difference(&self, kind: DifferenceKind, expected: Option<usize>) -> String {
         let (store, system) = (self.store(), self.system);
         let held = self.stores.first().and_then(|store| store.found.as_ref()).map_or(0, |found| found.version.version);
         let from = |number: usize| format!("expected version {} from {}", self.version(number), self.place(number));

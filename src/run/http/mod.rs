@@ -134,7 +134,7 @@ fn router(
     let steered = steering.map_or_else(Router::new, |steering| steered::router(steering, guard));
     Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(readiness))
         .route("/health", get(details))
         .merge(changing)
         .with_state(health)
@@ -154,7 +154,7 @@ fn answer(health: &dyn Health) -> (StatusCode, Value) {
     (status, body)
 }
 
-async fn ready(State(health): State<Arc<dyn Health>>) -> Response {
+async fn readiness(State(health): State<Arc<dyn Health>>) -> Response {
     let (status, body) = answer(&*health);
     (status, Json(body)).into_response()
 }

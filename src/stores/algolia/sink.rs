@@ -77,7 +77,7 @@ impl ContentSource<'_> {
     async fn look(self, ids: &[String]) -> Result<Vec<ShownObject>, Failure> {
         Ok(match self {
             Self::Versions(versions) => versions.rows(ids).await?.into_iter().flatten().map(ShownObject::row).collect(),
-            Self::Ratings(ratings) => ratings.load(ids).await?.iter().flatten().map(ShownObject::rated).collect(),
+            Self::Ratings(ratings) => ratings.load(ids).await?.iter().flatten().map(ShownObject::rating).collect(),
         })
     }
 }
@@ -87,7 +87,7 @@ impl ShownObject {
         Self { id: row.id, version: row.version, what: row.object.map_or(ShownContent::Nothing, ShownContent::Object) }
     }
 
-    fn rated(rated: &Rated) -> Self {
+    fn rating(rated: &Rated) -> Self {
         let attributes = json!({"objectID": rated.subject, "rating": rated.rating.json()}).to_string();
         Self { id: rated.subject.clone(), version: rated.seq, what: ShownContent::Attributes(attributes) }
     }

@@ -105,7 +105,7 @@ impl Mongo {
     pub(crate) async fn indexes(&self, collection: &Collection) -> Result<Vec<Document>, Failure> {
         const NO_COLLECTION: i32 = 26;
         let asked = self.database().await?.run_command(doc! {"listIndexes": collection.name});
-        let answer = timeout(COMMAND, asked.into_future()).await.map_err(|_| self.late(COMMAND))?;
+        let answer = timeout(COMMAND, asked.into_future()).await.map_err(|_| self.timeout_failure(COMMAND))?;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if matches!(&*error.kind, ErrorKind::Command(why) if why.code == NO_COLLECTION) => {
@@ -174,7 +174,8 @@ impl Mongo {
     pub(crate) async fn database(&self) -> Result<&Database, Failure> {
         let connect = async {
             let options = timeout(CONNECT, ClientOptions::parse(self.settings.url.expose_secret()).into_future());
-            let mut options = options.await.map_err(|_| self.late(CONNECT))?.map_err(|e| judge(&e, self.address()))?;
+            let mut options =
+                options.await.map_err(|_| self.timeout_failure(CONNECT))?.map_err(|e| judge(&e, self.address()))?;
             options.app_name = Some("millrace".to_owned());
             options.server_selection_timeout = Some(CONNECT);
             options.connect_timeout = Some(CONNECT);
@@ -188,7 +189,7 @@ impl Mongo {
     }
 
     pub(crate) async fn within<T>(&self, asked: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Failure> {
-        let answer = timeout(COMMAND, asked).await.map_err(|_| self.late(COMMAND))?;
+        let answer = timeout(COMMAND, asked).await.map_err(|_| self.timeout_failure(COMMAND))?;
         answer.map_err(|error| judge(&error, self.address()))
     }
 
@@ -208,7 +209,7 @@ impl Mongo {
         document.map_err(|_| Failure::broken(format!("MongoDB at {} gave what is no BSON", self.address())))
     }
 
-    pub(crate) fn late(&self, limit: Duration) -> Failure {
+    pub(crate) fn timeout_failure(&self, limit: Duration) -> Failure {
         Failure::broken(format!("MongoDB at {} did not answer within {limit:?}", self.address()))
     }
 }

@@ -7,7 +7,7 @@ use pipeline::sink::Failure;
 use super::document::VERSION;
 use super::{Collection, Mongo, OwnedFields, number};
 use crate::stores::reader::ObservedVersion;
-use crate::stores::whose::{Whose, whose};
+use crate::stores::whose::{Whose, owner_of};
 
 /// Fields of ours that a deleted document keeps: they are times.
 const KEPT: [&str; 2] = ["createdAt", "updatedAt"];
@@ -96,7 +96,7 @@ pub(crate) async fn rows(
     let before = format!("{previous}.{object}");
     let filter = doc! {"$or": [{object: {"$regex": &pattern}}, {&before: {"$regex": &pattern}}]};
     let documents = mongo.find(collection.name, filter, FindOptions::default()).await?;
-    let is = |row: &Document| row.get_str(object).is_ok_and(|text| whose(text.as_bytes(), person) == Whose::Theirs);
+    let is = |row: &Document| row.get_str(object).is_ok_and(|text| owner_of(text.as_bytes(), person) == Whose::Theirs);
     let theirs = documents.iter().filter(|row| is(row) || row.get_document(previous).is_ok_and(is));
     let seen = |row: &Document| {
         let id = row.get_str("_id").ok()?.to_owned();

@@ -55,7 +55,7 @@ impl MongoReader {
         Ok(())
     }
 
-    fn first(&self) -> &'static str {
+    fn first_collection(&self) -> &'static str {
         self.collections.first().map_or("none", |collection| collection.name)
     }
 }
@@ -149,12 +149,12 @@ impl StoreReader for MongoReader {
 
     async fn horizon(&self) -> Result<Option<i64>, Failure> {
         let horizons = self.mongo.database().await?.collection::<Document>(HORIZONS);
-        let noted = self.mongo.within(horizons.find_one(doc! {"_id": self.first()}).into_future()).await?;
+        let noted = self.mongo.within(horizons.find_one(doc! {"_id": self.first_collection()}).into_future()).await?;
         Ok(noted.map(|noted| number(&noted, "version")))
     }
 
     async fn note_horizon(&self, version: i64) -> Result<(), Failure> {
-        let raise = doc! {"q": {"_id": self.first()}, "u": {"$max": {"version": version}}, "upsert": true};
+        let raise = doc! {"q": {"_id": self.first_collection()}, "u": {"$max": {"version": version}}, "upsert": true};
         self.mongo.write_all(doc! {"update": HORIZONS, "updates": [raise]}).await.map(drop)
     }
 }

@@ -5,7 +5,7 @@ use pipeline::sink::Failure;
 use super::Postgres;
 use crate::stores::erased::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::{Column, ObservedVersion};
-use crate::stores::whose::{Whose, whose};
+use crate::stores::whose::{Whose, owner_of};
 
 /// Where a history is read on.
 type HistoryRow = (String, String, String, String);
@@ -39,7 +39,7 @@ pub(super) async fn history(
         let Some((message, digest, ..)) = page.last() else { return Ok(count) };
         after = (message.clone(), digest.clone());
         let theirs =
-            |(_, _, id, payload): &&HistoryRow| whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()));
+            |(_, _, id, payload): &&HistoryRow| owner_of(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()));
         let (messages, digests): (Vec<&str>, Vec<&str>) =
             page.iter().filter(theirs).map(|event| (event.0.as_str(), event.1.as_str())).unzip();
         count += messages.len() as u64;
@@ -59,7 +59,8 @@ pub(crate) async fn rows(postgres: &Postgres, index: &str, person: &str) -> Resu
         let page = postgres.rows(page.bind(index).bind(&after).bind(person).bind(SEARCHED_AT_ONCE)).await?;
         let Some((last, ..)) = page.last() else { return Ok(found) };
         after = last.clone();
-        let is = |object: &Column| object.as_ref().is_some_and(|text| whose(text.as_bytes(), person) == Whose::Theirs);
+        let is =
+            |object: &Column| object.as_ref().is_some_and(|text| owner_of(text.as_bytes(), person) == Whose::Theirs);
         let theirs = page.into_iter().filter(|(_, _, object, previous)| is(object) || is(previous));
         found.extend(theirs.map(|(id, version, object, _)| ObservedVersion { id, version, deleted: object.is_none() }));
     }

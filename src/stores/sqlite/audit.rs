@@ -40,7 +40,7 @@ impl SqliteAudit {
     /// # Errors
     /// When the file cannot be read.
     pub async fn all(&self) -> Result<Vec<Stored>, Failure> {
-        self.sqlite.stored("SELECT id, version, deleted, payload FROM transaction_state").await
+        self.sqlite.read_rows("SELECT id, version, deleted, payload FROM transaction_state").await
     }
 
     /// How many events the history holds.

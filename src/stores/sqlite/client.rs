@@ -80,7 +80,7 @@ impl Sqlite {
         migrated.map_err(|error| migrations::failure(error, &self.describe(), |e| self.judge(e)))
     }
 
-    pub(crate) async fn stored(&self, query: &'static str) -> Result<Vec<Stored>, Failure> {
+    pub(crate) async fn read_rows(&self, query: &'static str) -> Result<Vec<Stored>, Failure> {
         let rows = sqlx::query_as::<_, (String, i64, bool, Option<String>)>(query).fetch_all(&self.pool).await;
         let stored = |(id, version, deleted, text)| Stored { id, version, deleted, text };
         rows.map(|rows| rows.into_iter().map(stored).collect()).map_err(|error| self.judge(&error))

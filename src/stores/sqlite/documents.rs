@@ -49,7 +49,7 @@ impl SqliteDocuments {
     /// # Errors
     /// When the file cannot be read.
     pub async fn all(&self) -> Result<Vec<Stored>, Failure> {
-        self.sqlite.stored("SELECT id, version, deleted, source FROM documents").await
+        self.sqlite.read_rows("SELECT id, version, deleted, source FROM documents").await
     }
 
     /// Living documents whose search content holds all these words, the best first; at most `limit` of them.

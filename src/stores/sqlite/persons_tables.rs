@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Sqlite;
 use crate::stores::erased::{ERASED, SEARCHED_AT_ONCE};
 use crate::stores::reader::ObservedVersion;
-use crate::stores::whose::whose;
+use crate::stores::whose::owner_of;
 
 /// The living rows of a person; `query` takes the person.
 pub(super) async fn living(
@@ -36,7 +36,7 @@ pub(super) async fn history(
         let Some((last, ..)) = page.last() else { return Ok(count) };
         after = *last;
         let theirs = |(_, id, payload): &&(i64, String, String)| {
-            whose(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()))
+            owner_of(payload.as_bytes(), person).or(|| ids.contains(&id.as_str()))
         };
         let numbers: Vec<i64> = page.iter().filter(theirs).map(|(number, ..)| *number).collect();
         count += numbers.len() as u64;

@@ -36,7 +36,7 @@ impl EventSubject {
     }
 
     /// What happens to it, and the event's data.
-    fn said(self, kind: SyntheticKind, number: u64, id: &str, rng: &mut ChaCha8Rng) -> (&'static str, Value) {
+    fn draw_event(self, kind: SyntheticKind, number: u64, id: &str, rng: &mut ChaCha8Rng) -> (&'static str, Value) {
         let (creator, user) = (number % PEOPLE, rng.random_range(0..PEOPLE));
         let (creator, user) = (format!("creator_{creator:04}"), format!("user_{user:04}"));
         let price = format!("{}.{:02}", rng.random_range(1..50), rng.random_range(0..100));
@@ -118,7 +118,7 @@ impl EventTemplate for EventsTemplate {
         // The plan gives each event of a subject the same numbers.
         let turns = u32::from(living.revision) + u32::from(living.late);
         (0..turns).for_each(|_| _ = rng.random::<u64>());
-        let (name, data) = EventSubject::of(living.number).said(kind, living.number, &id, &mut rng);
+        let (name, data) = EventSubject::of(living.number).draw_event(kind, living.number, &id, &mut rng);
         let key = key_of(name, &data);
         let payload =
             json!({"id": id, "version": "2.0", "type": name, "timestamp": micros.div_euclid(1_000), "data": data});

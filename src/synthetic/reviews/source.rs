@@ -46,7 +46,7 @@ impl ReviewTemplate {
         Self { creators: options.users.unwrap_or(CREATORS) }
     }
 
-    fn written(&self, rng: &mut ChaCha8Rng) -> ReviewConstants {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> ReviewConstants {
         // Taken twice, so that the first creators are taken more often.
         let below = rng.random_range(0..self.creators);
         let creator = rng.random_range(0..=below).saturating_add(1);
@@ -97,7 +97,7 @@ impl EventTemplate for ReviewTemplate {
     const TICK: u32 = 1;
 
     fn about(&self, kind: SyntheticKind, living: Living, micros: i64, mut rng: ChaCha8Rng) -> ReviewMessage {
-        let review = self.written(&mut rng);
+        let review = self.draw(&mut rng);
         let late = if kind == SyntheticKind::Late { living.late } else { 0 };
         let opinion = review.opinion(living.revision, late);
         let deleted = kind == SyntheticKind::Deleted;
@@ -120,8 +120,8 @@ impl EventTemplate for ReviewTemplate {
     }
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> ReviewMessage {
-        let review = self.written(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&review, micros, rng));
+        let review = self.draw(rng);
+        let payload = (kind == SyntheticKind::Malformed).then(|| malformed_message(&review, micros, rng));
         ReviewMessage { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
     }
 
@@ -138,7 +138,7 @@ fn envelope(event_type: &str, data: &Value, micros: i64) -> Value {
 }
 
 /// A message that no consumer can make a document of.
-fn malformed(review: &ReviewConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
+fn malformed_message(review: &ReviewConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
     let mut good = envelope("review.created", &review.data(&review.opinion(0, 0), micros, micros), micros);
     let (place, wrong) = match rng.random_range(0..6_u8) {
         0 => return good.to_string().trim_end_matches('}').to_owned(),

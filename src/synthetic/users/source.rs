@@ -54,12 +54,12 @@ impl Moment {
         self.micros / 1_000
     }
 
-    fn created(self) -> i64 {
+    fn creation_millis(self) -> i64 {
         self.living.created / 1_000
     }
 
     /// Which late event of its subject it is.
-    fn late(self) -> u8 {
+    fn late_number(self) -> u8 {
         if self.kind == SyntheticKind::Late { self.living.late } else { 0 }
     }
 
@@ -101,8 +101,8 @@ impl UserTemplate {
         let data = if moment.kind == SyntheticKind::Deleted {
             json!({"object": "user", "id": person.id, "deleted": true})
         } else {
-            person.describe(&mut state, moment.living.revision, moment.late());
-            person.data(&state, moment.living.revision, moment.created(), moment.millis())
+            person.describe(&mut state, moment.living.revision, moment.late_number());
+            person.data(&state, moment.living.revision, moment.creation_millis(), moment.millis())
         };
         moment.event(person.id.clone(), person.id, moment.verb(), &data, state)
     }
@@ -120,7 +120,7 @@ impl UserTemplate {
             state.organization_name = Some(name.to_owned());
             state.role = Some(role.to_owned());
         }
-        let (created, millis) = (moment.created(), moment.millis());
+        let (created, millis) = (moment.creation_millis(), moment.millis());
         // A deletion carries the membership as it was.
         let data = json!({
             "object": "organization_membership", "id": id, "role": role, "role_name": role_name,
@@ -146,7 +146,7 @@ impl UserTemplate {
         let mut state = moment.state("userSessions");
         state.user_id = Some(owner.id.clone());
         state.status = Some(status.to_owned());
-        let (created, millis) = (moment.created(), moment.millis());
+        let (created, millis) = (moment.creation_millis(), moment.millis());
         let data = json!({
             "object": "session", "id": id, "user_id": owner.id, "client_id": client, "actor": null,
             "status": status, "last_active_organization_id": null, "last_active_at": millis,
@@ -180,7 +180,7 @@ impl EventTemplate for UserTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| malformed(&person, micros / 1_000, rng));
+        let payload = (kind == SyntheticKind::Malformed).then(|| malformed_message(&person, micros / 1_000, rng));
         UserMessage { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
     }
 
@@ -202,7 +202,7 @@ fn webhook(event_type: &str, data: &Value, millis: i64) -> Value {
 }
 
 /// A message that no consumer can make a document of.
-fn malformed(person: &Person, millis: i64, rng: &mut ChaCha8Rng) -> String {
+fn malformed_message(person: &Person, millis: i64, rng: &mut ChaCha8Rng) -> String {
     let mut state = ExpectedPerson::default();
     person.describe(&mut state, 0, 0);
     let mut good = webhook("user.created", &person.data(&state, 0, millis, millis), millis);

@@ -153,7 +153,7 @@ pub(super) fn object(state: &FakeState, index: &str, id: &str) -> FakeAnswer {
 }
 
 /// The attributes that are asked for, and the id.
-fn shown(object: &Value, wanted: &Value) -> Value {
+fn select_attributes(object: &Value, wanted: &Value) -> Value {
     let Some(wanted) = wanted.as_array().filter(|wanted| !wanted.contains(&json!("*"))) else { return object.clone() };
     let attributes = object.as_object().into_iter().flatten();
     let kept = attributes.filter(|(name, _)| *name == "objectID" || wanted.contains(&json!(name)));
@@ -173,7 +173,8 @@ pub(super) fn objects(state: &FakeState, body: &Value) -> FakeAnswer {
                 return Err(refuse(400, "objectID or indexName is missing"));
             };
             let wanted = &request["attributesToRetrieve"];
-            let look = |objects: &BTreeMap<String, Value>| objects.get(id).map(|object| shown(object, wanted));
+            let look =
+                |objects: &BTreeMap<String, Value>| objects.get(id).map(|object| select_attributes(object, wanted));
             state.with_index(index, look).ok_or_else(|| no_index(index)).map(|object| object.unwrap_or_default())
         });
         found.collect::<Result<Vec<_>, _>>()
@@ -207,16 +208,19 @@ pub(super) fn browse(state: &FakeState, index: &str, body: &Value) -> FakeAnswer
         let size = page_size(body, MOST)?;
         let after = match &body["cursor"] {
             Value::Null => Bound::Unbounded,
-            cursor => Bound::Excluded(cursor.as_str().and_then(opened).ok_or_else(|| refuse(400, "Invalid cursor"))?),
+            cursor => {
+                Bound::Excluded(cursor.as_str().and_then(open_cursor).ok_or_else(|| refuse(400, "Invalid cursor"))?)
+            }
         };
         let page = state.with_index(index, |objects| {
             let mut rest = objects.range::<String, _>((after, Bound::Unbounded));
             let hits: Vec<_> = rest.by_ref().take(size as usize).collect();
             let last = hits.last().map(|(id, _)| (*id).clone()).filter(|_| rest.next().is_some());
-            let hits = hits.into_iter().map(|(_, object)| shown(object, &body["attributesToRetrieve"])).collect();
+            let hits =
+                hits.into_iter().map(|(_, object)| select_attributes(object, &body["attributesToRetrieve"])).collect();
             let mut page = listing(objects, hits, size);
             if let Some(last) = last {
-                page["cursor"] = Value::String(closed(&last));
+                page["cursor"] = Value::String(close_cursor(&last));
             }
             page
         });
@@ -225,11 +229,11 @@ pub(super) fn browse(state: &FakeState, index: &str, body: &Value) -> FakeAnswer
     read().map_or_else(|refusal| refusal, FakeAnswer::ok)
 }
 
-fn closed(id: &str) -> String {
+fn close_cursor(id: &str) -> String {
     id.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn opened(cursor: &str) -> Option<String> {
+fn open_cursor(cursor: &str) -> Option<String> {
     let byte = |at| cursor.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
     let bytes: Option<Vec<u8>> = (0..cursor.len()).step_by(2).map(byte).collect();
     String::from_utf8(bytes?).ok()
@@ -245,7 +249,7 @@ pub(super) fn query(state: &FakeState, index: &str, body: &Value) -> FakeAnswer 
         let size = page_size(body, 20)?;
         let page = state.with_index(index, |objects| {
             let wanted = &body["attributesToRetrieve"];
-            let hits = objects.values().take(size as usize).map(|object| shown(object, wanted)).collect();
+            let hits = objects.values().take(size as usize).map(|object| select_attributes(object, wanted)).collect();
             listing(objects, hits, size)
         });
         page.ok_or_else(|| no_index(index))

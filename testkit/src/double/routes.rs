@@ -36,7 +36,7 @@ pub(super) fn router(host: usize, state: Arc<FakeState>) -> Router {
 
 /// Counts, misbehaves, and lets nobody in without application and key.
 async fn guard(host: usize, state: Arc<FakeState>, request: Request, next: Next) -> Response {
-    let fault = state.arrived(host, kind(request.method(), request.uri().path()));
+    let fault = state.count_arrival(host, kind(request.method(), request.uri().path()));
     match fault {
         Some(Fault::Status(status)) => return refuse(status, "A fault that was asked for").into_response(),
         Some(Fault::Cut) => return cut(),

@@ -112,7 +112,7 @@ impl FakeState {
     }
 
     /// Counts a request; says how the host answers it.
-    pub(super) fn arrived(&self, host: usize, kind: &str) -> Option<Fault> {
+    pub(super) fn count_arrival(&self, host: usize, kind: &str) -> Option<Fault> {
         let mut inner = self.inner();
         *inner.counts.entry((host, kind.to_owned())).or_default() += 1;
         inner.faults.get(&host).copied()

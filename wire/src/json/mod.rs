@@ -92,12 +92,12 @@ pub fn number(raw: &RawValue) -> Option<&str> {
 }
 
 /// The digits of a JSON number that is whole, however it is written (`42`, `42.0`, `4.2e1`); `None` for everything else.
-pub fn whole(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub fn whole_digits(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = number(raw)?;
     if text.bytes().all(|b| b == b'-' || b.is_ascii_digit()) {
         return Some(Cow::Borrowed(text));
     }
-    Decimal::parse(text)?.whole().map(|whole| Cow::Owned(whole.to_string()))
+    Decimal::parse(text)?.to_integer().map(|whole| Cow::Owned(whole.to_string()))
 }
 
 /// A string's content or a number's digits, when there is anything in it.
@@ -171,7 +171,7 @@ mod tests {
             ("\"42\"", None),
         ] {
             let raw: &RawValue = serde_json::from_str(written).unwrap();
-            assert_eq!(whole(raw).as_deref(), expected, "{written}");
+            assert_eq!(whole_digits(raw).as_deref(), expected, "{written}");
         }
     }
 

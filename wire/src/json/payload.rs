@@ -32,10 +32,10 @@ pub fn text(payload: &[u8], max_depth: usize) -> Result<&str, DecodeError> {
 
 /// The fields of a text that is one JSON object.
 pub fn object(text: &str) -> Result<Fields<'_>, DecodeError> {
-    whole(text, FieldsSeed { drop_reserved: false, surrogates: json::has_surrogates(text) })
+    read_all(text, FieldsSeed { drop_reserved: false, surrogates: json::has_surrogates(text) })
 }
 
-pub fn whole<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, DecodeError> {
+pub fn read_all<'a, S: DeserializeSeed<'a>>(text: &'a str, seed: S) -> Result<S::Value, DecodeError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = seed.deserialize(&mut reader).map_err(|error| not_json(text, &error))?;
     reader.end().map_err(|error| not_json(text, &error))?;
@@ -56,7 +56,7 @@ fn not_json(text: &str, error: &serde_json::Error) -> DecodeError {
 }
 
 /// The reject with what stands around the event, where it has no type because something does.
-pub fn unwrapped(reject: DecodeError, text: &str) -> DecodeError {
+pub fn name_envelope(reject: DecodeError, text: &str) -> DecodeError {
     if reject.class != "unknown_event_type" {
         return reject;
     }
@@ -81,7 +81,7 @@ pub fn read_id<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, str>
 
 /// A string with something in it, or the digits of a whole number.
 pub fn name_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
-    json::string(raw).or_else(|| json::whole(raw)).filter(|text| !text.is_empty())
+    json::string(raw).or_else(|| json::whole_digits(raw)).filter(|text| !text.is_empty())
 }
 
 /// The time in the field of this name, and what stands there: a string's content, a number's digits.
