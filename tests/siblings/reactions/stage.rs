@@ -50,9 +50,15 @@ pub struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            block_on(drop_schema(&self.schema));
+        if std::thread::panicking() {
+            return;
         }
+        block_on(drop_schema(&self.schema));
+        // So many partitions are a burden to a broker that other tests use.
+        let mut topics = self.topics();
+        topics.extend(self.topics().iter().map(|topic| format!("{topic}.dlq")));
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        block_on(self.world.admin().delete_topics(&names, &AdminOptions::new())).ok();
     }
 }
 
