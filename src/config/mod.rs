@@ -45,6 +45,7 @@ pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
 pub use operations::{DatabaseServer, DatabaseSettings, EntityTable, MysqlServer, MysqlTls};
 pub use reactions::ReactionsSettings;
+pub(crate) use reactions::is_plain_schema;
 pub use redis::Redis;
 pub use security::{Oauth, Sasl, Security};
 pub use settings::Override;

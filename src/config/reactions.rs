@@ -43,7 +43,7 @@ impl ReactionsSettings {
         let days = settings.require("reactions.retention_days")?;
         Ok(Self {
             database: database.or_else(|| audit.cloned()),
-            schema: schema.parse(expected, |text| Some(text.to_owned()).filter(|name| is_plain(name)))?,
+            schema: schema.parse(expected, |text| Some(text.to_owned()).filter(|name| is_plain_schema(name)))?,
             emit: switch("reactions.emit")?,
             relay: switch("reactions.relay")?,
             retention: days.parse("a number of days from 1 to 36500", |text| {
@@ -69,7 +69,8 @@ fn media(settings: &Settings) -> Result<Option<Url>, ConfigError> {
     found.parse(expected, |text| Url::parse(text.trim()).ok().filter(usable)).map(Some)
 }
 
-fn is_plain(name: &str) -> bool {
+/// Whether a schema has a name that needs no quotes: at most 63 small letters, digits and underscores, a letter first.
+pub(crate) fn is_plain_schema(name: &str) -> bool {
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     plain && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 63
 }

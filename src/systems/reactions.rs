@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 
 use crate::config::{Config, Database};
 use crate::stores::postgres::Postgres;
-use crate::stores::reactions::file_worker::FileWorker;
+use crate::stores::reactions::file_worker::file_worker;
 use crate::stores::reactions::media_files::MediaFiles;
 use crate::stores::reactions::outbox::Outbox;
 use crate::stores::reactions::reaction_group::ReactionGroup;
-use crate::stores::reactions::reaction_upkeep::ReactionUpkeep;
-use crate::stores::reactions::relay::Relay;
+use crate::stores::reactions::reaction_upkeep::upkeep;
+use crate::stores::reactions::relay::relay;
 use crate::stores::reactions::transact::Emission;
-use crate::stores::reactions::{MarkReader, ReactionSink, ReactionStore, ReactionWrite};
+use crate::stores::reactions::{BackgroundTask, MarkReader, ReactionSink, ReactionWrite};
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
 use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
@@ -61,13 +61,12 @@ fn groups(config: &Config) -> Vec<ConsumerGroup> {
 ///
 /// # Errors
 /// A sentence about the configuration.
-pub fn store(config: &Config) -> Result<ReactionStore, SetupError> {
+pub fn database(config: &Config) -> Result<Postgres, SetupError> {
     let needs = "reactions needs a PostgreSQL: set REACTIONS_DATABASE_URL";
     match &config.reactions.database {
-        Some(Database::Postgres { url, address }) => Ok(ReactionStore {
-            postgres: Postgres::new(url, address, config.connections())?,
-            schema: config.reactions.schema.clone(),
-        }),
+        Some(Database::Postgres { url, address }) => {
+            Ok(Postgres::new(url, address, config.connections())?.in_schema(&config.reactions.schema))
+        }
         Some(Database::Sqlite { .. }) => Err(SetupError::Unusable(format!("{needs}; SQLite does not hold it"))),
         None => Err(SetupError::Missing(needs.to_owned())),
     }
@@ -76,62 +75,47 @@ pub fn store(config: &Config) -> Result<ReactionStore, SetupError> {
 fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundSystem, SetupError> {
     let unknown = || SetupError::Unusable(format!("reactions has no consumer {}", group.consumer));
     let reactions = ReactionGroup::of_consumer(group.consumer).ok_or_else(unknown)?;
-    let store = store(config)?;
+    let postgres = database(config)?;
     let settings = &config.reactions;
-    let name = format!("postgres/{}/{}", store.postgres.address(), store.schema);
+    let name = format!("postgres/{}/{}", postgres.address(), settings.schema);
     let emission = if settings.emit { Emission::Everything } else { Emission::Nothing };
     let wake = Arc::new(Notify::new());
-    // One of the groups brings the relay along: which one says nothing of whose events it publishes.
-    let relay = (settings.relay && reactions == ReactionGroup::Subscription)
-        .then(|| Relay::new(config, Outbox::new(store.postgres.clone(), &store.schema), wake.clone()));
-    let relay = relay.transpose()?;
     let media = settings.media.as_ref().filter(|_| reactions == ReactionGroup::Media).map(MediaFiles::new);
     let media = media.transpose()?.map(Arc::new);
-    let worker = |files: &Arc<MediaFiles>| FileWorker::new(store.clone(), files.clone(), wake.clone());
-    let files = media.as_ref().filter(|_| settings.emit).map(worker);
-    let sink = Arc::new(ReactionSink::new(store.clone(), reactions, emission, wake));
-    let reader = Arc::new(MarkReader::new(store.clone(), reactions, media));
-    let outbox = Outbox::new(store.postgres.clone(), &store.schema);
-    let upkeep = (reactions == ReactionGroup::Subscription)
-        .then(|| ReactionUpkeep::new(outbox, settings.retention, settings.relay));
-    let close = closing(relay.clone(), files.clone(), upkeep.clone());
-    let prepare = prepare((store, relay, files, upkeep), |(store, relay, files, upkeep)| async move {
-        store.install().await?;
-        if let Some(upkeep) = upkeep {
-            upkeep.start();
+    let mut tasks = Vec::new();
+    // One of the groups brings relay and upkeep along: which one says nothing of whose events they see to.
+    if reactions == ReactionGroup::Subscription {
+        let outbox = Outbox::new(postgres.clone());
+        tasks.push(upkeep(outbox.clone(), settings.retention, settings.relay));
+        if settings.relay {
+            tasks.push(relay(config, outbox, wake.clone())?);
         }
-        if let Some(relay) = relay {
-            relay.start();
-        }
-        if let Some(files) = files {
-            files.start();
-        }
+    }
+    if let Some(files) = media.clone().filter(|_| settings.emit) {
+        tasks.push(file_worker(postgres.clone(), files, wake.clone()));
+    }
+    let tasks: Arc<[BackgroundTask]> = tasks.into();
+    let sink = Arc::new(ReactionSink::new(postgres.clone(), reactions, emission, wake));
+    let reader = Arc::new(MarkReader::new(postgres.clone(), reactions, media));
+    let close = closing(tasks.clone());
+    let prepare = prepare((postgres, tasks), |(postgres, tasks)| async move {
+        postgres.install_reactions().await?;
+        tasks.iter().for_each(BackgroundTask::start);
         Ok(())
     });
     let system = Reactions { group: reactions, prefix: config.event_topic_prefix.clone() };
     Ok(Target { sink, reader, prepare, name }.bound_to(system).closed_by(close))
 }
 
-/// Relay and worker end after the last batch, so that they can do what that led to.
-fn closing(
-    relay: Option<Arc<Relay>>,
-    files: Option<Arc<FileWorker>>,
-    upkeep: Option<Arc<ReactionUpkeep>>,
-) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
+/// What goes on beside the group ends after the last batch, so that it can do what that led to.
+fn closing(tasks: Arc<[BackgroundTask]>) -> impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync {
     move |step| {
-        let (relay, files, upkeep) = (relay.clone(), files.clone(), upkeep.clone());
+        let tasks = tasks.clone();
         Box::pin(async move {
-            if step != ClosingStep::Ended {
-                return;
-            }
-            if let Some(upkeep) = upkeep {
-                upkeep.stop();
-            }
-            if let Some(files) = files {
-                files.close().await;
-            }
-            if let Some(relay) = relay {
-                relay.close().await;
+            if step == ClosingStep::Ended {
+                for task in tasks.iter() {
+                    task.close().await;
+                }
             }
         })
     }

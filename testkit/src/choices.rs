@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use millrace::config::Config;
 use millrace::stores::target::Needed;
-use millrace::systems::{Definition, SYSTEMS};
+use millrace::systems::{Definition, SYSTEMS, find};
 
 /// Every store has its setting; nobody connects to these.
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -43,7 +43,7 @@ fn needs(system: &Definition, store: impl Fn(&Needed) -> bool) -> bool {
 
 /// The definition of a system.
 pub fn definition(name: &str) -> &'static Definition {
-    SYSTEMS.iter().find(|system| system.name == name).unwrap()
+    find(name).unwrap()
 }
 
 /// The first of these that reads each topic.

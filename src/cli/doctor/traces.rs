@@ -67,7 +67,7 @@ async fn marks(config: &Config, store: &OperationStore) -> Option<Diagnosis> {
 }
 
 /// Kafka's own trouble is told by the look at Kafka.
-async fn topics(config: &Config, names: Vec<String>) -> Option<Inspection> {
+pub(super) async fn topics(config: &Config, names: Vec<String>) -> Option<Inspection> {
     let client = config.kafka.client_config();
     blocking(|why| why, move || inspect_topics(&client, &names)).await.ok()
 }

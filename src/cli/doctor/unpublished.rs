@@ -3,25 +3,22 @@
 use std::time::Duration;
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::inspect as inspect_topics;
 
 use super::Diagnosis;
+use super::traces::topics;
 use crate::config::Config;
-use crate::run::blocking::blocking;
 use crate::stores::reactions::outbox::Outbox;
 use crate::systems::reactions;
 
 const PART: &str = "reactions";
-/// An event that was not published for so long is named.
-const LATE_SECONDS: f64 = 60.0;
 
 pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
-    let store = match reactions::store(config) {
-        Ok(store) => store,
+    let postgres = match reactions::database(config) {
+        Ok(postgres) => postgres,
         Err(why) => return vec![Diagnosis::fault(PART, why.to_string(), "set REACTIONS_DATABASE_URL")],
     };
-    let (address, schema) = (store.postgres.address(), &store.schema);
-    let mut findings = match store.postgres.inspect().await {
+    let (address, schema) = (postgres.address(), &config.reactions.schema);
+    let mut findings = match postgres.inspect().await {
         Err(failure) => return vec![Diagnosis::failure(PART, failure.why)],
         Ok(server) if server.is_standby => {
             let advice = "name the primary in REACTIONS_DATABASE_URL";
@@ -30,13 +27,13 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
         Ok(server) => vec![Diagnosis::ok(PART, format!("{address}, version {}, schema {schema}", server.version))],
     };
     // Before the first run the tables are not there.
-    if let Ok(waiting) = Outbox::new(store.postgres.clone(), schema).waiting().await {
+    if let Ok(waiting) = Outbox::new(postgres.clone()).waiting().await {
         if waiting.parked > 0 {
             let what = format!("Kafka does not take {} events of the outbox", waiting.parked);
             let advice = "look at why of outbox; mend the topic, then set parked_at to null where they are to go again";
             findings.push(Diagnosis::fault(PART, what, advice));
         }
-        if waiting.oldest_seconds > LATE_SECONDS {
+        if waiting.is_late() {
             let what = format!("the oldest event of the outbox waits for {:.0} s", waiting.oldest_seconds);
             let advice = "see that `run reactions` runs somewhere, and that the topics of the events exist";
             findings.push(Diagnosis::fault(PART, what, advice));
@@ -51,13 +48,12 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
 async fn check_retention(config: &Config) -> Option<Diagnosis> {
     let read = reactions::DEFINITION.topics(config);
     let names: Vec<String> = read.iter().cloned().chain(read.iter().map(|topic| topic_of(topic))).collect();
-    let client = config.kafka.client_config();
-    let found = blocking(|why: String| why, move || inspect_topics(&client, &names)).await.ok()?;
+    let found = topics(config, names).await?;
     let most = config.reactions.retention;
     let longer =
         |ms: Option<i64>| ms.is_some_and(|ms| u64::try_from(ms).map_or(true, |ms| Duration::from_millis(ms) > most));
-    let topics = found.topics.iter().flatten().filter(|topic| longer(topic.retention_ms));
-    let names: Vec<&str> = topics.map(|topic| topic.name.as_str()).collect();
+    let longer = found.topics.iter().flatten().filter(|topic| longer(topic.retention_ms));
+    let names: Vec<&str> = longer.map(|topic| topic.name.as_str()).collect();
     if names.is_empty() {
         return None;
     }

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use pipeline::sink::Failure;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::MigrateError;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
@@ -47,6 +45,12 @@ const LEDGER: &[Migration] = &[
     },
 ];
 
+const REACTIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "reactions",
+    sql: include_str!("../../../migrations/reactions/0001_reactions.sql"),
+}];
+
 /// A database.
 #[derive(Clone)]
 pub struct Postgres {
@@ -54,6 +58,8 @@ pub struct Postgres {
     pub(super) pool: PgPool,
     /// Host, port and database, for messages.
     pub(super) address: String,
+    /// The schema whose names are meant; without one, what the server is set up for.
+    pub(super) schema: Option<String>,
 }
 
 /// What the server says.
@@ -97,7 +103,13 @@ impl Postgres {
             .extra_float_digits(None)
             .disable_statement_logging();
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECT);
-        Ok(Self { pool: pool.connect_lazy_with(options.clone()), options, address: address.to_owned() })
+        Ok(Self { pool: pool.connect_lazy_with(options.clone()), options, address: address.to_owned(), schema: None })
+    }
+
+    /// The same with its tables in a schema of their own, by a plain name.
+    #[must_use]
+    pub fn in_schema(self, schema: &str) -> Self {
+        Self { schema: Some(schema.to_owned()), ..self }
     }
 
     /// Connects, and makes the tables of the audit where they are missing or old.
@@ -116,12 +128,20 @@ impl Postgres {
         self.install(LEDGER, "millrace_ledger_migrations").await
     }
 
+    /// Connects, and makes the tables of the reactions where they are missing or old.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub async fn install_reactions(&self) -> Result<(), Failure> {
+        self.install(REACTIONS, "millrace_reactions").await
+    }
+
     pub(crate) async fn install(&self, migrations: &[Migration], applied: &'static str) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
         let migrator = migrations::migrator(migrations, applied);
-        let migrated = self.within(migrate(&migrator, applied, &mut connection)).await;
+        let migrated = self.within(migrate(&migrator, applied, self.schema.as_deref(), &mut connection)).await;
         connection.close().await.ok();
-        migrated?.map_err(|error| self.migration_failure(error))
+        migrated?.map_err(|error| migrations::failure(error, &self.address, |cause| judge(cause, &self.address)))
     }
 
     /// Looks at the server; changes nothing.
@@ -147,16 +167,6 @@ impl Postgres {
             Ok(connected) => connected.map_err(|error| judge(&error, &self.address)),
             Err(_) => Err(Failure::unavailable(format!("no answer from PostgreSQL at {}", self.address))),
         }
-    }
-
-    /// A connection of the pool.
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<sqlx::Postgres>, Failure> {
-        self.pool.acquire().await.map_err(|error| judge(&error, &self.address))
-    }
-
-    /// What a failed migration means.
-    pub(crate) fn migration_failure(&self, error: MigrateError) -> Failure {
-        migrations::failure(error, &self.address, |cause| judge(cause, &self.address))
     }
 
     /// A statement that hangs is a broken request.

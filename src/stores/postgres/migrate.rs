@@ -3,35 +3,33 @@
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::config::is_plain_schema;
+
 /// Each statement sees what was committed before it, whatever the server's default is.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Of this program's migrations, within a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7885107240661)";
 
-/// Applies what is missing, all of it or nothing; `table` keeps what was applied, as sqlx has it.
-pub(crate) async fn migrate(
+/// Applies what is missing, all of it or nothing; `table` keeps what was applied, as sqlx has it. A schema is made where it is
+/// missing; its name has to be a plain one.
+pub(super) async fn migrate(
     migrator: &Migrator,
     table: &'static str,
+    schema: Option<&str>,
     connection: &mut PgConnection,
 ) -> Result<(), MigrateError> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    bring_up(migrator, table, &mut transaction).await?;
-    Ok(transaction.commit().await?)
-}
-
-/// The same in a schema, which is made where it is missing; its name is a plain one.
-pub(crate) async fn migrate_schema(
-    migrator: &Migrator,
-    table: &'static str,
-    schema: &str,
-    connection: &mut PgConnection,
-) -> Result<(), MigrateError> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
-    // Before the schema is made: two that make it at once would fail one another.
-    sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
-    let make = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path TO {schema}");
-    sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
+    if let Some(schema) = schema {
+        if !is_plain_schema(schema) {
+            let why = "the name of the schema is not small letters, digits and underscores";
+            return Err(MigrateError::Source(why.into()));
+        }
+        // Before the schema is made: two that make it at once would fail one another.
+        sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
+        let make = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET LOCAL search_path TO {schema}");
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *transaction).await?;
+    }
     bring_up(migrator, table, &mut transaction).await?;
     Ok(transaction.commit().await?)
 }

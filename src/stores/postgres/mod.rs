@@ -10,7 +10,6 @@ mod sink;
 mod statement;
 
 pub use client::{Postgres, PostgresServer};
-pub(in crate::stores) use migrate::migrate_schema;
 pub use reader::PostgresReader;
 pub use refusals::PostgresRefusals;
 pub use sink::PostgresAudit;

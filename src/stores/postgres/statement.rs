@@ -15,15 +15,14 @@ use super::migrate::BEGIN;
 type As<'q, O> = QueryAs<'q, sqlx::Postgres, O, PgArguments>;
 
 impl Postgres {
-    /// Begins a transaction whose names are looked for in this schema alone. Behind a pool the session is somebody else's afterwards.
-    pub(crate) async fn begin_in(&self, schema: &str) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
-        let begun = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
+    /// Begins a transaction. The path to a schema is the transaction's alone: behind a pool the session is somebody else's afterwards.
+    pub(crate) async fn begin(&self) -> sqlx::Result<Transaction<'static, sqlx::Postgres>> {
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
+        if let Some(schema) = &self.schema {
             let path = sqlx::query("SELECT set_config('search_path', $1, true)").bind(schema).persistent(false);
             path.execute(&mut *transaction).await?;
-            Ok(transaction)
-        };
-        self.asked(begun).await
+        }
+        Ok(transaction)
     }
 
     /// The rows that a statement gives.
@@ -40,7 +39,7 @@ impl Postgres {
         O: Send + Unpin + for<'r> FromRow<'r, PgRow>,
     {
         let asked = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let mut transaction = self.begin().await?;
             let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
             transaction.commit().await.map(|()| rows)
         };
@@ -60,7 +59,7 @@ impl Postgres {
         (O,): Send + Unpin + for<'r> FromRow<'r, PgRow>,
     {
         let asked = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let mut transaction = self.begin().await?;
             let column = query.persistent(false).fetch_all(&mut *transaction).await?;
             transaction.commit().await.map(|()| column)
         };
@@ -70,7 +69,7 @@ impl Postgres {
     /// How many rows a statement touched.
     pub(crate) async fn execute(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<u64, Failure> {
         let asked = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let mut transaction = self.begin().await?;
             let done = query.persistent(false).execute(&mut *transaction).await?;
             transaction.commit().await.map(|()| done.rows_affected())
         };

@@ -5,6 +5,7 @@
 //! time and id, so that the order of arrival decides nothing. What follows is put into the outbox of the same transaction, and the
 //! [`relay`] publishes it. Files that go are a list in the same database, which the [`file_worker`] works off.
 
+mod background;
 pub mod effects;
 mod emitted;
 pub mod file_worker;
@@ -18,5 +19,6 @@ mod rows;
 mod sink;
 pub mod transact;
 
+pub use background::BackgroundTask;
 pub use reader::MarkReader;
-pub use sink::{ReactionSink, ReactionStore, ReactionWrite};
+pub use sink::{ReactionSink, ReactionWrite};

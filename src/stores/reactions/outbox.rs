@@ -3,9 +3,6 @@
 use std::time::Duration;
 
 use pipeline::sink::Failure;
-use sqlx::Transaction;
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
 
 use crate::stores::postgres::Postgres;
 
@@ -34,6 +31,9 @@ pub(super) struct Claim {
     pub rows: Vec<OpenRow>,
 }
 
+/// An event that was not published for so long is late, in seconds.
+const LATE: f64 = 60.0;
+
 /// What waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WaitingRows {
@@ -45,18 +45,22 @@ pub struct WaitingRows {
     pub stubs: i64,
 }
 
-/// An outbox, and what goes with it.
-#[derive(Clone)]
-pub struct Outbox {
-    postgres: Postgres,
-    schema: String,
+impl WaitingRows {
+    /// Whether an event waits for longer than it should.
+    pub fn is_late(&self) -> bool {
+        self.oldest_seconds > LATE
+    }
 }
+
+/// An outbox, in the schema of its database.
+#[derive(Clone)]
+pub struct Outbox(Postgres);
 
 type ClaimedRow = (i64, i64, Option<String>, Option<String>, Option<String>, Option<String>, Option<i64>);
 
 impl Outbox {
-    pub fn new(postgres: Postgres, schema: &str) -> Self {
-        Self { postgres, schema: schema.to_owned() }
+    pub fn new(postgres: Postgres) -> Self {
+        Self(postgres)
     }
 
     /// Takes or keeps the lease and claims rows above this number, but for those of these types; `None` where another relay holds it.
@@ -70,10 +74,7 @@ impl Outbox {
     ) -> Result<Option<Claim>, Failure> {
         let claim = sqlx::query_as(include_str!("sql/claim.sql"));
         let claim = claim.bind(holder).bind(lease.as_secs_f64()).bind(without).bind(most).bind(above);
-        let mut transaction = self.begin().await?;
-        let claimed: Vec<ClaimedRow> =
-            self.postgres.asked(claim.persistent(false).fetch_all(&mut *transaction)).await?;
-        self.postgres.asked(transaction.commit()).await?;
+        let claimed: Vec<ClaimedRow> = self.0.rows(claim).await?;
         let Some((fence, claimed_before, ..)) = claimed.first() else { return Ok(None) };
         let (fence, claimed_before) = (*fence, *claimed_before);
         let row = |(_, _, id, key, event_type, payload, order_number): ClaimedRow| {
@@ -91,7 +92,10 @@ impl Outbox {
     /// Notes what was published, and what is parked with its reason.
     pub(super) async fn note(&self, published: &[&str], parked: &[(&str, String)]) -> Result<(), Failure> {
         let (ids, reasons): (Vec<&str>, Vec<&str>) = parked.iter().map(|(id, why)| (*id, why.as_str())).unzip();
-        self.done(sqlx::query(include_str!("sql/note.sql")).bind(published).bind(ids).bind(reasons)).await.map(drop)
+        self.0
+            .execute(sqlx::query(include_str!("sql/note.sql")).bind(published).bind(ids).bind(reasons))
+            .await
+            .map(drop)
     }
 
     /// Prolongs the lease; whether this relay holds it still.
@@ -99,13 +103,13 @@ impl Outbox {
         const RENEW: &str = "UPDATE relay_lease SET expires = clock_timestamp() + make_interval(secs => $3)
             WHERE holder = $1 AND fence = $2";
         let renew = sqlx::query(RENEW).bind(holder).bind(fence).bind(lease.as_secs_f64());
-        self.done(renew).await.map(|rows| rows > 0)
+        self.0.execute(renew).await.map(|rows| rows > 0)
     }
 
     /// Gives the lease away, if this relay holds it.
     pub(super) async fn release(&self, holder: &str) -> Result<(), Failure> {
         const RELEASE: &str = "UPDATE relay_lease SET expires = '-infinity' WHERE holder = $1";
-        self.done(sqlx::query(RELEASE).bind(holder)).await.map(drop)
+        self.0.execute(sqlx::query(RELEASE).bind(holder)).await.map(drop)
     }
 
     /// Takes out what is older than this, marks by the records' own times; first it is noted from which time on the marks are
@@ -115,14 +119,15 @@ impl Outbox {
     /// Why it cannot be done now.
     pub(super) async fn purge(&self, age: Duration, relayed_here: bool) -> Result<(), Failure> {
         let seconds = age.as_secs_f64();
-        self.done(sqlx::query(include_str!("sql/raise_horizon.sql")).bind(seconds)).await?;
-        while self.done(sqlx::query(include_str!("sql/purge_marks.sql")).bind(PURGED)).await? >= PURGED.unsigned_abs() {
-        }
+        self.0.execute(sqlx::query(include_str!("sql/raise_horizon.sql")).bind(seconds)).await?;
+        while self.0.execute(sqlx::query(include_str!("sql/purge_marks.sql")).bind(PURGED)).await?
+            >= PURGED.unsigned_abs()
+        {}
         let purge = match relayed_here {
             true => include_str!("sql/purge_published.sql"),
             false => include_str!("sql/purge_said.sql"),
         };
-        while self.done(sqlx::query(purge).bind(seconds).bind(PURGED)).await? >= PURGED.unsigned_abs() {}
+        while self.0.execute(sqlx::query(purge).bind(seconds).bind(PURGED)).await? >= PURGED.unsigned_abs() {}
         Ok(())
     }
 
@@ -131,21 +136,8 @@ impl Outbox {
     /// # Errors
     /// Why it cannot be counted.
     pub async fn waiting(&self) -> Result<WaitingRows, Failure> {
-        let count = sqlx::query_as(include_str!("sql/waiting.sql")).persistent(false);
-        let mut transaction = self.begin().await?;
-        let (oldest_seconds, parked, stubs) = self.postgres.asked(count.fetch_one(&mut *transaction)).await?;
+        let counted = self.0.rows(sqlx::query_as(include_str!("sql/waiting.sql"))).await?.pop();
+        let (oldest_seconds, parked, stubs) = counted.unwrap_or_default();
         Ok(WaitingRows { oldest_seconds, parked, stubs })
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
-        self.postgres.begin_in(&self.schema).await
-    }
-
-    /// How many rows a statement touched.
-    async fn done(&self, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<u64, Failure> {
-        let mut transaction = self.begin().await?;
-        let done = self.postgres.asked(query.persistent(false).execute(&mut *transaction)).await?;
-        self.postgres.asked(transaction.commit()).await?;
-        Ok(done.rows_affected())
     }
 }

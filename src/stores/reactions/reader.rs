@@ -9,50 +9,41 @@ use pipeline::sink::Failure;
 use super::media_files::MediaFiles;
 use super::outbox::Outbox;
 use super::reaction_group::ReactionGroup;
-use super::sink::ReactionStore;
+use crate::stores::postgres::Postgres;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, Visit};
-
-/// An event that was not published for so long is named, in seconds.
-const LATE: f64 = 60.0;
 
 /// Reads the marks of one group.
 pub struct MarkReader {
-    store: ReactionStore,
+    postgres: Postgres,
     group: ReactionGroup,
     /// The files of media, of the group that has to do with them.
     files: Option<Arc<MediaFiles>>,
 }
 
 impl MarkReader {
-    pub fn new(store: ReactionStore, group: ReactionGroup, files: Option<Arc<MediaFiles>>) -> Self {
-        Self { store, group, files }
-    }
-
-    /// Rows of a statement without parameters, the first column.
-    async fn texts(&self, statement: &'static str) -> Result<Vec<String>, Failure> {
-        let ReactionStore { postgres, schema } = &self.store;
-        let mut transaction = postgres.begin_in(schema).await?;
-        postgres.asked(sqlx::query_scalar(statement).persistent(false).fetch_all(&mut *transaction)).await
+    pub fn new(postgres: Postgres, group: ReactionGroup, files: Option<Arc<MediaFiles>>) -> Self {
+        Self { postgres, group, files }
     }
 
     async fn unpublished(&self) -> Result<Vec<String>, Failure> {
-        let ReactionStore { postgres, schema } = &self.store;
-        let waiting = Outbox::new(postgres.clone(), schema).waiting().await?;
+        let waiting = Outbox::new(self.postgres.clone()).waiting().await?;
         let parked = (waiting.parked > 0).then(|| format!("{} events of the outbox are parked", waiting.parked));
-        let late = waiting.oldest_seconds > LATE;
-        let late = late.then(|| format!("an event of the outbox waits for {:.0} s", waiting.oldest_seconds));
+        let late =
+            waiting.is_late().then(|| format!("an event of the outbox waits for {:.0} s", waiting.oldest_seconds));
         Ok(parked.into_iter().chain(late).collect())
     }
 
     /// Files that no media has, media without their file, and files that are still to go.
     async fn files(&self) -> Result<Vec<String>, Failure> {
-        let mut ends = self.texts(include_str!("sql/waiting_files.sql")).await?;
+        let mut ends = self.postgres.scalars(sqlx::query_scalar(include_str!("sql/waiting_files.sql"))).await?;
         let Some(files) = &self.files else { return Ok(ends) };
         let away = |why| Failure::unavailable(format!("the files of media at {}: {why}", files.address()));
         let there: HashSet<String> = files.keys().await.map_err(away)?.into_iter().collect();
         // After the files: a file that comes meanwhile has its row by now.
-        let rows: HashSet<String> = self.texts("SELECT object_key FROM media_keys").await?.into_iter().collect();
-        let living = self.texts(include_str!("sql/living_keys.sql")).await?;
+        let known = sqlx::query_scalar("SELECT object_key FROM media_keys");
+        let rows: HashSet<String> = self.postgres.scalars(known).await?.into_iter().collect();
+        let living: Vec<String> =
+            self.postgres.scalars(sqlx::query_scalar(include_str!("sql/living_keys.sql"))).await?;
         let mut orphans: Vec<&String> = there.difference(&rows).collect();
         orphans.sort_unstable();
         ends.extend(orphans.into_iter().map(|key| format!("the file {key} is of no media")));
@@ -82,18 +73,13 @@ impl StoreReader for MarkReader {
     }
 
     async fn marked(&self, ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
-        let ReactionStore { postgres, schema } = &self.store;
         let query = sqlx::query_scalar("SELECT event_id FROM marks WHERE consumer = $1 AND event_id = ANY ($2)");
-        let query = query.bind(self.group.as_str()).bind(ids).persistent(false);
-        let mut transaction = postgres.begin_in(schema).await?;
-        postgres.asked(query.fetch_all(&mut *transaction)).await.map(|marked| Some(marked.into_iter().collect()))
+        let marked = self.postgres.scalars(query.bind(self.group.as_str()).bind(ids)).await?;
+        Ok(Some(marked.into_iter().collect()))
     }
 
     async fn trace(&self, event: &str) -> Result<Option<Vec<String>>, Failure> {
-        let ReactionStore { postgres, schema } = &self.store;
-        let mut transaction = postgres.begin_in(schema).await?;
-        let query = sqlx::query_scalar(include_str!("sql/trace.sql")).bind(event).persistent(false);
-        postgres.asked(query.fetch_all(&mut *transaction)).await.map(Some)
+        self.postgres.scalars(sqlx::query_scalar(include_str!("sql/trace.sql")).bind(event)).await.map(Some)
     }
 
     async fn loose_ends(&self) -> Result<Vec<String>, Failure> {
@@ -105,11 +91,8 @@ impl StoreReader for MarkReader {
     }
 
     async fn marked_since(&self) -> Result<i64, Failure> {
-        let ReactionStore { postgres, schema } = &self.store;
-        let mut transaction = postgres.begin_in(schema).await?;
-        let query = sqlx::query_scalar("SELECT recorded_ms FROM horizon").persistent(false);
-        let since: Option<i64> = postgres.asked(query.fetch_optional(&mut *transaction)).await?;
-        Ok(since.unwrap_or(i64::MIN))
+        let since = self.postgres.scalars(sqlx::query_scalar("SELECT recorded_ms FROM horizon")).await?;
+        Ok(since.first().copied().unwrap_or(i64::MIN))
     }
 
     /// A letter is applied however old it is: its event changes the state by its own time.
@@ -123,5 +106,5 @@ impl StoreReader for MarkReader {
 }
 
 fn unread() -> Failure {
-    Failure::misconfigured("the tables of the reactions are no documents; the relay purges marks by itself")
+    Failure::misconfigured("the tables of the reactions are no documents; a running process purges marks by itself")
 }

@@ -6,19 +6,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::events::{EventProducer, EventProducerOptions, OutgoingEvent, ProducerError};
+use async_trait::async_trait;
 use futures_util::future::join_all;
-use parking_lot::Mutex;
 use pipeline::mutant;
 use pipeline::sink::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::background::{BackgroundTask, RoundEnd, RoundWork, go_in_rounds};
 use super::outbox::{Claim, OpenRow, Outbox};
 use crate::config::Config;
 use crate::stores::target::SetupError;
@@ -35,115 +33,90 @@ const BATCH: i64 = 1_000;
 const ACKNOWLEDGED: Duration = Duration::from_secs(3);
 /// How long the events of a topic that does not exist are left alone.
 const WITHOUT_TOPIC: Duration = Duration::from_secs(5);
-/// How long it may take to publish the last rows at a stop.
-const LAST: Duration = Duration::from_millis(1_500);
-
 /// Publishes what stands in an outbox.
-pub struct Relay {
+struct Relay {
     outbox: Outbox,
     producer: EventProducer,
     /// Names this relay among others.
     holder: String,
-    wake: Arc<Notify>,
-    stop: CancellationToken,
-    started: AtomicBool,
-    running: Mutex<Option<AbortOnDropHandle<()>>>,
-}
-
-/// What the relay remembers from one round to the next.
-#[derive(Default)]
-struct RelayMemory {
     fence: Option<i64>,
     /// The last round did not end as it should: what was claimed may have been published.
     doubtful: bool,
     /// Types whose topics do not exist, with the time until which they are left alone.
     without_topic: HashMap<String, Instant>,
-    failed: bool,
     /// The number of the last row that was sent.
     cursor: i64,
 }
 
-/// What a round came to.
-enum RelayRound {
-    /// Another relay holds the lease.
-    Elsewhere,
-    /// So many rows were claimed, and so many of them noted.
-    Claimed(usize, usize),
+/// The relay of an outbox; `wake` is told when something was put into it. Connects nowhere yet.
+///
+/// # Errors
+/// A sentence about the settings of Kafka.
+pub fn relay(config: &Config, outbox: Outbox, wake: Arc<Notify>) -> Result<BackgroundTask, SetupError> {
+    let options = EventProducerOptions {
+        topic_prefix: config.event_topic_prefix.clone(),
+        cloud_source: config.reactions.cloud_source.clone(),
+        timeout: ACKNOWLEDGED,
+        ..EventProducerOptions::default()
+    };
+    let mut client = config.kafka.client_config();
+    client.set("linger.ms", "1");
+    let producer =
+        EventProducer::new(&client, options).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?;
+    let relay = Relay {
+        outbox,
+        producer,
+        holder: uuid::Uuid::new_v4().to_string(),
+        fence: None,
+        doubtful: false,
+        without_topic: HashMap::new(),
+        cursor: 0,
+    };
+    Ok(BackgroundTask::new(|stop| go_in_rounds(relay, wake, stop)))
 }
 
-impl Relay {
-    /// `wake` is told when something was put into the outbox. Connects nowhere yet.
-    ///
-    /// # Errors
-    /// A sentence about the settings of Kafka.
-    pub fn new(config: &Config, outbox: Outbox, wake: Arc<Notify>) -> Result<Arc<Self>, SetupError> {
-        let options = EventProducerOptions {
-            topic_prefix: config.event_topic_prefix.clone(),
-            cloud_source: config.reactions.cloud_source.clone(),
-            timeout: ACKNOWLEDGED,
-            ..EventProducerOptions::default()
+#[async_trait]
+impl RoundWork for Relay {
+    const STANDSTILL: &'static str = "The outbox is not relayed at the moment";
+    const AWAY: Duration = TRY;
+
+    async fn round(&mut self) -> Result<RoundEnd, Failure> {
+        self.without_topic.retain(|_, until| *until > Instant::now());
+        let without: Vec<&str> = self.without_topic.keys().map(String::as_str).collect();
+        let good_until = Instant::now() + LEASE;
+        // A number that is seen later may be lower: only a bug remembers how far it went.
+        let cursor = if mutant!(RelayByCursor) { self.cursor } else { 0 };
+        let Some(claim) = self.outbox.claim(&self.holder, LEASE, &without, BATCH, cursor).await? else {
+            self.fence = None;
+            return Ok(RoundEnd::Idle(TRY));
         };
-        let mut client = config.kafka.client_config();
-        client.set("linger.ms", "1");
-        let producer =
-            EventProducer::new(&client, options).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?;
-        Ok(Arc::new(Self {
-            outbox,
-            producer,
-            holder: uuid::Uuid::new_v4().to_string(),
-            wake,
-            stop: CancellationToken::new(),
-            started: AtomicBool::new(false),
-            running: Mutex::new(None),
-        }))
-    }
-
-    /// Begins, once.
-    pub fn start(self: &Arc<Self>) {
-        if !self.started.swap(true, Ordering::Relaxed) {
-            *self.running.lock() = Some(AbortOnDropHandle::new(tokio::spawn(run(self.clone()))));
+        if self.fence.replace(claim.fence) != Some(claim.fence) {
+            tracing::info!(fence = claim.fence, "The outbox is relayed by this process");
+            self.doubtful = true;
         }
+        self.count_again(&claim);
+        if claim.rows.is_empty() {
+            return Ok(RoundEnd::Idle(LOOK));
+        }
+        self.doubtful = true;
+        if !self.still_holds(good_until, &claim).await? {
+            return Ok(RoundEnd::Left(LOOK));
+        }
+        let noted = self.publish(&claim).await?;
+        self.doubtful = noted < claim.rows.len();
+        Ok(if noted > 0 { RoundEnd::More } else { RoundEnd::Left(LOOK) })
     }
 
-    /// Publishes what is there, as far as that goes within a moment, and gives the lease away.
-    pub async fn close(&self) {
-        self.stop.cancel();
-        let running = self.running.lock().take();
-        if let Some(running) = running
-            && tokio::time::timeout(LAST, running).await.is_err()
-        {
+    /// Gives the lease away.
+    async fn finish(&mut self, whole: bool) {
+        if !whole {
             tracing::info!("Not everything of the outbox is published yet; the next relay goes on");
         }
         self.outbox.release(&self.holder).await.ok();
     }
+}
 
-    async fn round(&self, memory: &mut RelayMemory) -> Result<RelayRound, Failure> {
-        memory.without_topic.retain(|_, until| *until > Instant::now());
-        let without: Vec<&str> = memory.without_topic.keys().map(String::as_str).collect();
-        let good_until = Instant::now() + LEASE;
-        // A number that is seen later may be lower: only a bug remembers how far it went.
-        let cursor = if mutant!(RelayByCursor) { memory.cursor } else { 0 };
-        let Some(claim) = self.outbox.claim(&self.holder, LEASE, &without, BATCH, cursor).await? else {
-            memory.fence = None;
-            return Ok(RelayRound::Elsewhere);
-        };
-        if memory.fence.replace(claim.fence) != Some(claim.fence) {
-            tracing::info!(fence = claim.fence, "The outbox is relayed by this process");
-            memory.doubtful = true;
-        }
-        self.count_again(&claim, memory);
-        if claim.rows.is_empty() {
-            return Ok(RelayRound::Claimed(0, 0));
-        }
-        memory.doubtful = true;
-        if !self.still_holds(good_until, &claim).await? {
-            return Ok(RelayRound::Claimed(claim.rows.len(), 0));
-        }
-        let noted = self.publish(&claim, memory).await?;
-        memory.doubtful = noted < claim.rows.len();
-        Ok(RelayRound::Claimed(claim.rows.len(), noted))
-    }
-
+impl Relay {
     /// Whether the lease is good for as long as a publication may take. A process that was asleep, or whose claim took its time, asks
     /// once more.
     async fn still_holds(&self, good_until: Instant, claim: &Claim) -> Result<bool, Failure> {
@@ -156,16 +129,16 @@ impl Relay {
     }
 
     /// Rows that an earlier claim had may have been published by it.
-    fn count_again(&self, claim: &Claim, memory: &RelayMemory) {
+    fn count_again(&self, claim: &Claim) {
         let again = claim.rows.iter().filter(|row| row.order_number <= claim.claimed_before).count();
-        if memory.doubtful && again > 0 {
+        if self.doubtful && again > 0 {
             metrics::counter!("millrace_outbox_resent_total").increment(again as u64);
             tracing::info!(rows = again, "Rows of the outbox may be published a second time, under the same ids");
         }
     }
 
     /// Sends the rows and notes what became of them; returns how many are not open any more.
-    async fn publish(&self, claim: &Claim, memory: &mut RelayMemory) -> Result<usize, Failure> {
+    async fn publish(&mut self, claim: &Claim) -> Result<usize, Failure> {
         // In the order of the rows: what is enqueued first stands first in its partition.
         let sent = join_all(claim.rows.iter().map(|row| self.producer.send_outgoing(outgoing(row)))).await;
         let (mut published, mut parked) = (Vec::new(), Vec::new());
@@ -175,14 +148,14 @@ impl Relay {
                 Ok(_) => published.push(row.id.as_str()),
                 Err((RefusedSend::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
                 Err((RefusedSend::Topic, _)) => {
-                    if memory.without_topic.insert(row.event_type.clone(), Instant::now() + WITHOUT_TOPIC).is_none() {
+                    if self.without_topic.insert(row.event_type.clone(), Instant::now() + WITHOUT_TOPIC).is_none() {
                         tracing::warn!(topic = row.event_type, "Events wait in the outbox: their topic does not exist");
                     }
                 }
                 Err((RefusedSend::Now, error)) => failed = Some(error.to_string()),
             }
         }
-        memory.cursor = claim.rows.last().map_or(memory.cursor, |row| row.order_number);
+        self.cursor = claim.rows.last().map_or(self.cursor, |row| row.order_number);
         self.outbox.note(&published, &parked).await?;
         metrics::counter!("millrace_outbox_published_total").increment(published.len() as u64);
         metrics::counter!("millrace_outbox_parked_total").increment(parked.len() as u64);
@@ -192,36 +165,6 @@ impl Relay {
         match failed {
             Some(why) => Err(Failure::unavailable(format!("Kafka does not take what is to be published: {why}"))),
             None => Ok(published.len() + parked.len()),
-        }
-    }
-}
-
-/// Rounds, until it is told to stop and nothing is open.
-async fn run(relay: Arc<Relay>) {
-    let mut memory = RelayMemory::default();
-    loop {
-        let pause = match relay.round(&mut memory).await {
-            Ok(RelayRound::Claimed(claimed, noted)) if claimed > 0 && noted > 0 => Duration::ZERO,
-            Ok(RelayRound::Claimed(0, _)) if relay.stop.is_cancelled() => return,
-            Ok(RelayRound::Claimed(..)) => LOOK,
-            Ok(RelayRound::Elsewhere) if relay.stop.is_cancelled() => return,
-            Ok(RelayRound::Elsewhere) => TRY,
-            Err(_) if relay.stop.is_cancelled() => return,
-            Err(failure) => {
-                if !std::mem::replace(&mut memory.failed, true) {
-                    tracing::warn!(reason = %failure.why, "The outbox is not relayed at the moment");
-                }
-                tokio::time::sleep(TRY).await;
-                continue;
-            }
-        };
-        memory.failed = false;
-        if !pause.is_zero() {
-            tokio::select! {
-                () = relay.wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-                () = relay.stop.cancelled(), if !relay.stop.is_cancelled() => {}
-            }
         }
     }
 }

@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use pipeline::Record;
 use pipeline::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Write};
 use sha2::{Digest, Sha256};
-use sqlx::Connection;
 use tokio::sync::Notify;
 
 use super::reaction_group::ReactionGroup;
-use super::transact::{AppliedBatch, DigestedEvent, Emission, MarkVerdict, apply, install};
+use super::transact::{AppliedBatch, DigestedEvent, Emission, MarkVerdict, apply};
 use crate::stores::postgres::Postgres;
 use crate::walk::first_bytes;
 
@@ -48,29 +47,9 @@ impl Write for ReactionWrite {
     }
 }
 
-/// Where the reactions are kept.
-#[derive(Clone)]
-pub struct ReactionStore {
-    pub postgres: Postgres,
-    pub schema: String,
-}
-
-impl ReactionStore {
-    /// Connects, and makes the tables where they are missing or old.
-    ///
-    /// # Errors
-    /// Why not, and what to do.
-    pub async fn install(&self) -> Result<(), Failure> {
-        let mut connection = self.postgres.connect().await?;
-        let installed = self.postgres.within(install(&mut connection, &self.schema)).await?;
-        connection.close().await.ok();
-        installed.map_err(|error| self.postgres.migration_failure(error))
-    }
-}
-
 /// Applies the events of one group.
 pub struct ReactionSink {
-    store: ReactionStore,
+    postgres: Postgres,
     group: ReactionGroup,
     emission: Emission,
     /// Told when something was put into the outbox.
@@ -78,8 +57,8 @@ pub struct ReactionSink {
 }
 
 impl ReactionSink {
-    pub fn new(store: ReactionStore, group: ReactionGroup, emission: Emission, wake: Arc<Notify>) -> Self {
-        Self { store, group, emission, wake }
+    pub fn new(postgres: Postgres, group: ReactionGroup, emission: Emission, wake: Arc<Notify>) -> Self {
+        Self { postgres, group, emission, wake }
     }
 
     fn count(&self, applied: &AppliedBatch) {
@@ -115,16 +94,13 @@ impl Sink<ReactionWrite> for ReactionSink {
 
     async fn write(&self, writes: &[&ReactionWrite]) -> Result<Vec<Verdict>, Failure> {
         let events: Vec<&DigestedEvent> = writes.iter().map(|write| &write.digested).collect();
-        let ReactionStore { postgres, schema } = &self.store;
-        let mut connection = postgres.acquire().await?;
-        let applied = postgres.asked(apply(&mut connection, schema, self.group, &events, self.emission)).await?;
+        let applied = self.postgres.asked(apply(&self.postgres, self.group, &events, self.emission)).await?;
         self.count(&applied);
         Ok(applied.verdicts.into_iter().map(verdict).collect())
     }
 
     async fn probe(&self) -> Result<(), Failure> {
-        let transaction = self.store.postgres.begin_in(&self.store.schema).await?;
-        self.store.postgres.asked(transaction.commit()).await
+        self.postgres.asked(async { self.postgres.begin().await?.commit().await }).await
     }
 }
 

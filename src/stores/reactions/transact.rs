@@ -7,20 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use ::events::Event;
 use pipeline::mutant;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Transaction};
 
 use super::effects::{BatchEffects, effects};
 use super::reaction_group::ReactionGroup;
 use super::rows::{ReactionTable, TableRows};
-use crate::stores::postgres::migrate_schema;
-use crate::stores::sql::migrations::{Migration, migrator};
-
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "reactions",
-    sql: include_str!("../../../migrations/reactions/0001_reactions.sql"),
-}];
+use crate::stores::postgres::Postgres;
 
 /// An event with what tells a copy from another event of the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +45,6 @@ pub enum MarkVerdict {
     Conflicting,
 }
 
-/// Makes the tables in a schema, or brings them up to date.
-///
-/// # Errors
-/// What the server or the migrations say; `schema` has to be a plain name.
-pub async fn install(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::migrate::MigrateError> {
-    let plain = schema.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if !plain || !schema.starts_with(|c: char| !c.is_ascii_digit()) || schema.len() > 63 {
-        let why = "the name of the schema is not small letters, digits and underscores";
-        return Err(sqlx::migrate::MigrateError::Source(why.into()));
-    }
-    migrate_schema(&migrator(MIGRATIONS, "millrace_reactions"), "millrace_reactions", schema, connection).await
-}
-
 /// What a batch came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppliedBatch {
@@ -83,17 +63,16 @@ pub struct AppliedBatch {
 /// # Errors
 /// What the server says; then nothing is applied.
 pub async fn apply(
-    connection: &mut PgConnection,
-    schema: &str,
+    postgres: &Postgres,
     group: ReactionGroup,
     events: &[&DigestedEvent],
     emission: Emission,
 ) -> Result<AppliedBatch, sqlx::Error> {
-    let mut transaction = begin(connection, schema).await?;
+    let mut transaction = postgres.begin().await?;
     let marked = mark(&mut transaction, group, events).await?;
     if mutant!(EffectApart) {
         transaction.commit().await?;
-        transaction = begin(connection, schema).await?;
+        transaction = postgres.begin().await?;
     }
     let new = events.iter().copied().zip(&marked.verdicts).filter(|(digested, verdict)| {
         **verdict == MarkVerdict::Applied && !marked.own.contains(digested.event.id.as_str())
@@ -117,17 +96,6 @@ pub async fn apply(
     Ok(AppliedBatch { verdicts: marked.verdicts, emitted, below_horizon, ignored })
 }
 
-async fn begin<'c>(
-    connection: &'c mut PgConnection,
-    schema: &str,
-) -> Result<Transaction<'c, sqlx::Postgres>, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-    // Of the transaction alone: behind a pool the session is somebody else's afterwards.
-    let path = sqlx::query("SELECT set_config('search_path', $1, true)").bind(schema).persistent(false);
-    path.execute(&mut *transaction).await?;
-    Ok(transaction)
-}
-
 fn effects_of(group: ReactionGroup, events: &[&DigestedEvent]) -> Result<BatchEffects, sqlx::Error> {
     let events = events.iter().map(|digested| &digested.event);
     effects(group, events).map_err(|error| sqlx::Error::Encode(error.into()))
@@ -148,7 +116,12 @@ async fn follow(
     let rows: Result<Vec<Value>, _> =
         effects.emitted.iter().enumerate().map(|(place, emitted)| emitted.row(place)).collect();
     let rows = Value::from(rows.map_err(|error| sqlx::Error::Encode(error.into()))?);
-    write(connection, include_str!("sql/outbox.sql"), &rows).await
+    put_into_outbox(connection, &rows).await
+}
+
+/// Rows as [`EmittedEvent::row`](super::emitted::EmittedEvent::row) makes them; one that is there already stays.
+pub(super) async fn put_into_outbox(connection: &mut PgConnection, rows: &Value) -> Result<(), sqlx::Error> {
+    write(connection, include_str!("sql/outbox.sql"), rows).await
 }
 
 async fn write(connection: &mut PgConnection, statement: &'static str, rows: &Value) -> Result<(), sqlx::Error> {

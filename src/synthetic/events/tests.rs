@@ -1,22 +1,13 @@
 use std::collections::{BTreeSet, HashSet};
 
 use ::events::{CloudAttributes, EventName, EventRecord, read};
-use chrono::{TimeZone, Utc};
 
 use super::*;
 use crate::synthetic::SyntheticKind;
+use crate::synthetic::tests::rich;
 
 fn options() -> GeneratorOptions {
-    let until = Utc.with_ymd_and_hms(2024, 6, 1, 12, 0, 0).unwrap();
-    GeneratorOptions {
-        count: 600,
-        update_ratio: 1.5,
-        delete_ratio: 0.2,
-        duplicate_ratio: 0.05,
-        malformed_ratio: 0.02,
-        null_ratio: 0.01,
-        ..GeneratorOptions::new(7, until)
-    }
+    GeneratorOptions { update_ratio: 1.5, ..rich(600) }
 }
 
 #[test]

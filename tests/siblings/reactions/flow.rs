@@ -151,6 +151,15 @@ fn eventually_empty(stage: &Stage, running: &Running) -> bool {
     eventually("an empty outbox", || stage.ask(OPEN).is_empty().then_some(true))
 }
 
+/// Puts an event into the outbox.
+fn row(id: &str) -> String {
+    let payload = json!({"id": id, "version": "2.0", "type": UPDATED, "timestamp": 1_772_323_200_000_i64,
+        "data": {"subscriptionId": "s"}});
+    format!(
+        "INSERT INTO SCHEMA.outbox (id, aggregatetype, aggregateid, type, payload) VALUES ('{id}', 'subscription', 's', '{UPDATED}', '{payload}')"
+    )
+}
+
 /// Two transactions that commit in the reverse order of their numbers. Gives whether the first is missing in Kafka.
 pub fn misses_a_late_commit(name: &str, mutant: Option<&str>) -> bool {
     let mut stage = Stage::new(name);
@@ -159,13 +168,6 @@ pub fn misses_a_late_commit(name: &str, mutant: Option<&str>) -> bool {
     }
     let running = stage.start();
     running.await_ready();
-    let row = |id: &str| {
-        let payload = json!({"id": id, "version": "2.0", "type": UPDATED, "timestamp": 1_772_323_200_000_i64,
-            "data": {"subscriptionId": "s"}});
-        format!(
-            "INSERT INTO SCHEMA.outbox (id, aggregatetype, aggregateid, type, payload) VALUES ('{id}', 'subscription', 's', '{UPDATED}', '{payload}')"
-        )
-    };
     // The first number, committed last.
     let held = stage.hold(&row("first"));
     stage.tell(&row("second"));
@@ -200,12 +202,6 @@ fn of_three_relays_one_works_and_another_takes_its_place() {
         };
         running.iter().position(leads)
     });
-    let row = |id: &str| {
-        format!(
-            "INSERT INTO SCHEMA.outbox (id, aggregatetype, aggregateid, type, payload) VALUES ('{id}', 'subscription', 's', '{UPDATED}', '{}')",
-            json!({"id": id, "version": "2.0", "type": UPDATED, "timestamp": 1_772_323_200_000_i64, "data": {"subscriptionId": "s"}})
-        )
-    };
     stage.tell(&row("before"));
     eventually("the event", || stage.ids(UPDATED).contains(&"before".to_owned()).then_some(()));
     running[leader].take().unwrap().kill();

@@ -17,8 +17,9 @@ use std::collections::BTreeSet;
 
 use events::Event;
 use futures_util::future::join_all;
+use millrace::stores::postgres::Postgres;
 use millrace::stores::reactions::reaction_group::ReactionGroup;
-use millrace::stores::reactions::transact::{DigestedEvent, Emission, MarkVerdict, apply, install};
+use millrace::stores::reactions::transact::{DigestedEvent, Emission, MarkVerdict, apply};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -39,8 +40,13 @@ async fn connect() -> PgConnection {
 /// A schema of its own, with its tables.
 async fn schema(name: &str) -> String {
     let schema = format!("rx_{name}_{}", std::process::id());
-    install(&mut connect().await, &schema).await.unwrap();
+    postgres(&schema).install_reactions().await.unwrap();
     schema
+}
+
+/// As the program has it.
+fn postgres(schema: &str) -> Postgres {
+    Postgres::new(&variable("DATABASE_URL").into(), "tests", 2).unwrap().in_schema(schema)
 }
 
 async fn drop_schema(schema: &str) {
@@ -60,12 +66,12 @@ fn digested(event: &Event) -> DigestedEvent {
 
 /// Applies events in batches of several sizes, and counts the verdicts: applied, repeated, conflicting.
 async fn consume(schema: &str, group: ReactionGroup, events: &[DigestedEvent], sizes: &[usize]) -> [usize; 3] {
-    let mut connection = connect().await;
+    let postgres = postgres(schema);
     let (mut counts, mut rest, mut sizes) = ([0; 3], events, sizes.iter().cycle());
     while !rest.is_empty() {
         let (batch, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
         let batch: Vec<&DigestedEvent> = batch.iter().collect();
-        for verdict in apply(&mut connection, schema, group, &batch, Emission::Everything).await.unwrap().verdicts {
+        for verdict in apply(&postgres, group, &batch, Emission::Everything).await.unwrap().verdicts {
             let place = [MarkVerdict::Applied, MarkVerdict::Repeated, MarkVerdict::Conflicting];
             counts[place.iter().position(|one| *one == verdict).unwrap()] += 1;
         }
@@ -166,7 +172,7 @@ fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
             let events: Vec<DigestedEvent> = story.iter().map(digested).collect();
             let events: Vec<&DigestedEvent> = events.iter().collect();
             for group in ReactionGroup::ALL {
-                let applied = apply(&mut connect().await, &schema, group, &events, emission).await.unwrap();
+                let applied = apply(&postgres(&schema), group, &events, emission).await.unwrap();
                 assert_eq!(applied.emitted, 0);
             }
             for (what, query, expected) in model.questions() {
@@ -187,7 +193,7 @@ fn what_is_replayed_or_too_old_changes_state_and_says_nothing() {
         events.iter_mut().for_each(|event| event.recorded_ms = Some(1));
         for group in ReactionGroup::ALL {
             let events: Vec<&DigestedEvent> = events.iter().collect();
-            apply(&mut connect().await, &schema, group, &events, Emission::Everything).await.unwrap();
+            apply(&postgres(&schema), group, &events, Emission::Everything).await.unwrap();
         }
         compare(&schema, &model, "new").await;
         drop_schema(&schema).await;
