@@ -181,6 +181,30 @@ fn doctor_has_nothing_to_say_where_all_is_well_and_names_what_is_not() {
 }
 
 #[test]
+fn doctor_calls_only_our_own_index_red() {
+    let world = World::new(PROGRAM, "red");
+    world.publish(&["--count", "10"]);
+    world.run_once();
+    let nowhere = json!({"index.routing.allocation.require._name": "nowhere"});
+    let foreign = format!("/foreign-{}", world.name);
+    let body = json!({"settings": nowhere});
+    assert_eq!(elasticsearch("PUT", &format!("{foreign}?wait_for_active_shards=0"), Some(&body)).0, 200);
+    let cluster = elasticsearch("GET", "/_cluster/health", None).1;
+    let found = complaints(&world);
+    assert_eq!(elasticsearch("DELETE", &foreign, None).0, 200);
+    assert_eq!(cluster["status"], "red");
+    assert_eq!(found, Vec::<String>::new());
+
+    let index = format!("/{}-000001", world.name);
+    for (path, body) in [("_close", None), ("_settings", Some(&nowhere)), ("_open?wait_for_active_shards=0", None)] {
+        let method = if path == "_settings" { "PUT" } else { "POST" };
+        assert_eq!(elasticsearch(method, &format!("{index}/{path}"), body).0, 200);
+    }
+    complains(&world, "elasticsearch", &["is red", "allocation/explain"]);
+    assert_eq!(elasticsearch("DELETE", &index, None).0, 200);
+}
+
+#[test]
 fn a_wrong_password_is_named_and_never_shown() {
     let mut world = World::new(PROGRAM, "password");
     world.create_topic(&[]);

@@ -101,10 +101,13 @@ fn judge(cluster: &Cluster, alias: &str) -> Vec<Diagnosis> {
         advice: advice.map(str::to_owned),
     };
     let mut findings = Vec::new();
-    let known = format!("version {}, {}", cluster.versions.join(" and "), cluster.health);
-    findings.push(match cluster.health.as_str() {
-        "red" => at(Level::Fault, known, Some("a primary shard is away: see GET /_cluster/allocation/explain")),
-        _ => at(Level::Ok, known, None),
+    let version = format!("version {}", cluster.versions.join(" and "));
+    let away = "a primary shard is away: see GET /_cluster/allocation/explain";
+    findings.push(match (cluster.index_health.as_deref(), cluster.cluster_health.as_str()) {
+        (Some("red"), _) => at(Level::Fault, format!("{version}, {alias} is red"), Some(away)),
+        (Some(health), "red") => at(Level::Ok, format!("{version}, {health}; another index is red"), None),
+        (None, "red") => at(Level::Note, format!("{version}, an index is red"), Some(away)),
+        (health, cluster) => at(Level::Ok, format!("{version}, {}", health.unwrap_or(cluster)), None),
     });
     let ours = serde_json::from_str::<serde_json::Value>(transactions::TEMPLATE);
     let ours = ours.ok().and_then(|template| template.get("version")?.as_u64());
@@ -227,7 +230,8 @@ mod tests {
     fn cluster(name: AliasState) -> Cluster {
         let alias = |name| Cluster {
             versions: vec!["9.2.0".into()],
-            health: "green".into(),
+            index_health: Some("green".into()),
+            cluster_health: "green".into(),
             name,
             template: Some(2),
             blocks: Vec::new(),
@@ -260,7 +264,10 @@ mod tests {
     fn blocks_and_red_are_faults_and_an_old_template_is_a_note() {
         let good =
             cluster(AliasState::Alias { indices: vec!["t-1".into()], write_index: Some("t-1".into()), filtered: true });
-        assert_eq!(worst(&Cluster { health: "red".into(), ..good.clone() }), Level::Fault);
+        assert_eq!(worst(&Cluster { index_health: Some("red".into()), ..good.clone() }), Level::Fault);
+        let foreign = Cluster { cluster_health: "red".into(), ..good.clone() };
+        assert_eq!(worst(&foreign), Level::Ok);
+        assert_eq!(worst(&Cluster { index_health: None, ..foreign }), Level::Note);
         assert_eq!(worst(&Cluster { blocks: vec!["t-1: index.blocks.write".into()], ..good.clone() }), Level::Fault);
         assert_eq!(worst(&Cluster { template: Some(1), ..good }), Level::Note);
     }

@@ -13,8 +13,10 @@ use super::install::{indices as names, write_index};
 pub struct Cluster {
     /// Of its nodes, each once.
     pub versions: Vec<String>,
-    /// `green`, `yellow` or `red`.
-    pub health: String,
+    /// Of the indices behind the name, `green`, `yellow` or `red`. None where there are none.
+    pub index_health: Option<String>,
+    /// Of the worst index in the cluster, whoever it belongs to.
+    pub cluster_health: String,
     pub name: AliasState,
     /// The version of the installed template.
     pub template: Option<u64>,
@@ -48,16 +50,28 @@ pub async fn inspect(client: &ElasticsearchClient, alias: &str) -> Result<Cluste
         .collect();
     versions.sort();
     versions.dedup();
-    let health = get(client, "/_cluster/health?filter_path=status").await?;
+    let name = name(client, alias).await?;
+    let cluster_health = health(client, "/_cluster/health?filter_path=status").await?;
+    // The health of an index that does not exist is waited for by the cluster, and then red.
+    let index_health = match name {
+        AliasState::Nothing => None,
+        _ => Some(health(client, &format!("/_cluster/health/{alias}?filter_path=status")).await?),
+    };
     let template = get(client, &format!("/_index_template/{alias}")).await?;
     let settings = get(client, &format!("/{alias}/_settings?flat_settings=true")).await?;
     Ok(Cluster {
         versions,
-        health: health.get("status").and_then(Value::as_str).unwrap_or("unknown").to_owned(),
-        name: name(client, alias).await?,
+        index_health,
+        cluster_health,
+        name,
         template: template.pointer("/index_templates/0/index_template/version").and_then(Value::as_u64),
         blocks: blocks(&settings),
     })
+}
+
+async fn health(client: &ElasticsearchClient, path: &str) -> Result<String, Failure> {
+    let answer = get(client, path).await?;
+    Ok(answer.get("status").and_then(Value::as_str).unwrap_or("unknown").to_owned())
 }
 
 async fn name(client: &ElasticsearchClient, alias: &str) -> Result<AliasState, Failure> {
