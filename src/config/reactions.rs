@@ -21,6 +21,8 @@ pub struct ReactionsSettings {
     pub emit: bool,
     /// Whether this program publishes what stands in the outbox.
     pub relay: bool,
+    /// The same server past a pool of transactions, where the relay is told of new rows. `None`: it looks by the clock.
+    pub listen: Option<Database>,
     /// How long marks, and what was published of the outbox, are kept.
     pub retention: Duration,
     /// `ce_source` of what is published; none: without the headers of a CloudEvent.
@@ -38,6 +40,7 @@ impl ReactionsSettings {
     ) -> Result<Self, ConfigError> {
         let switch = |key| settings.require(key)?.parse("true or false", values::switch);
         let database = Database::read_from("reactions.database_url", settings, ignored)?;
+        let listen = Database::read_from("reactions.listen_url", settings, ignored)?;
         let schema = settings.require("reactions.schema")?;
         let expected = "the name of a schema: at most 63 small letters, digits and underscores, a letter first";
         let days = settings.require("reactions.retention_days")?;
@@ -46,6 +49,7 @@ impl ReactionsSettings {
             schema: schema.parse(expected, |text| Some(text.to_owned()).filter(|name| is_plain_schema(name)))?,
             emit: switch("reactions.emit")?,
             relay: switch("reactions.relay")?,
+            listen,
             retention: days.parse("a number of days from 1 to 36500", |text| {
                 Some(Duration::from_secs(number(text, 1..=36_500)? as u64 * DAY))
             })?,

@@ -9,6 +9,7 @@ pub(crate) mod erased;
 pub mod follow_up;
 mod halves;
 pub mod mongodb;
+pub(crate) mod objects;
 pub mod postgres;
 pub mod ratings;
 pub mod reactions;

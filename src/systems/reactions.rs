@@ -19,6 +19,7 @@ use crate::stores::reactions::outbox::Outbox;
 use crate::stores::reactions::reaction_group::ReactionGroup;
 use crate::stores::reactions::reaction_upkeep::upkeep;
 use crate::stores::reactions::relay::relay;
+use crate::stores::reactions::signal::{OutboxSignal, listener};
 use crate::stores::reactions::transact::Emission;
 use crate::stores::reactions::{BackgroundTask, MarkReader, ReactionSink, ReactionWrite};
 use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, StaticFuture, Target, prepare};
@@ -57,18 +58,25 @@ fn groups(config: &Config) -> Vec<ConsumerGroup> {
     ReactionGroup::ALL.into_iter().map(group).collect()
 }
 
+const NEEDS: &str = "reactions needs a PostgreSQL: set REACTIONS_DATABASE_URL";
+
 /// Where the reactions are kept.
 ///
 /// # Errors
 /// A sentence about the configuration.
 pub fn database(config: &Config) -> Result<Postgres, SetupError> {
-    let needs = "reactions needs a PostgreSQL: set REACTIONS_DATABASE_URL";
     match &config.reactions.database {
-        Some(Database::Postgres { url, address }) => {
+        Some(database) => opened(config, database),
+        None => Err(SetupError::Missing(NEEDS.to_owned())),
+    }
+}
+
+fn opened(config: &Config, database: &Database) -> Result<Postgres, SetupError> {
+    match database {
+        Database::Postgres { url, address } => {
             Ok(Postgres::new(url, address, config.connections())?.in_schema(&config.reactions.schema))
         }
-        Some(Database::Sqlite { .. }) => Err(SetupError::Unusable(format!("{needs}; SQLite does not hold it"))),
-        None => Err(SetupError::Missing(needs.to_owned())),
+        Database::Sqlite { .. } => Err(SetupError::Unusable(format!("{NEEDS}; SQLite does not hold it"))),
     }
 }
 
@@ -79,7 +87,8 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
     let settings = &config.reactions;
     let name = format!("postgres/{}/{}", postgres.address(), settings.schema);
     let emission = if settings.emit { Emission::Everything } else { Emission::Nothing };
-    let wake = Arc::new(Notify::new());
+    let signal = OutboxSignal::new(settings.listen.is_some());
+    let wake_files = Arc::new(Notify::new());
     let media = settings.media.as_ref().filter(|_| reactions == ReactionGroup::Media).map(MediaFiles::new);
     let media = media.transpose()?.map(Arc::new);
     let mut tasks = Vec::new();
@@ -88,14 +97,17 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
         let outbox = Outbox::new(postgres.clone());
         tasks.push(upkeep(outbox.clone(), settings.retention, settings.relay));
         if settings.relay {
-            tasks.push(relay(config, outbox, wake.clone())?);
+            tasks.push(relay(config, outbox, signal.clone())?);
+            if let Some(direct) = &settings.listen {
+                tasks.push(listener(opened(config, direct)?, signal.clone()));
+            }
         }
     }
     if let Some(files) = media.clone().filter(|_| settings.emit) {
-        tasks.push(file_worker(postgres.clone(), files, wake.clone()));
+        tasks.push(file_worker(postgres.clone(), files, wake_files.clone(), signal.clone()));
     }
     let tasks: Arc<[BackgroundTask]> = tasks.into();
-    let sink = Arc::new(ReactionSink::new(postgres.clone(), reactions, emission, wake));
+    let sink = Arc::new(ReactionSink::new(postgres.clone(), reactions, emission, signal, wake_files));
     let reader = Arc::new(MarkReader::new(postgres.clone(), reactions, media));
     let close = closing(tasks.clone());
     let prepare = prepare((postgres, tasks), |(postgres, tasks)| async move {

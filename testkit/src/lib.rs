@@ -13,6 +13,7 @@
     reason = "in a test a panic is the answer"
 )]
 
+pub mod bucket;
 pub mod choices;
 pub mod contents;
 pub mod database;

@@ -17,6 +17,7 @@ mod audit;
 mod backfill;
 mod bad_input;
 mod bench;
+mod buckets;
 mod commands;
 mod explain;
 mod faults;

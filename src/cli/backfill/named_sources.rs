@@ -1,6 +1,6 @@
 //! The sources of a backfill, as they are named on the command line.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use pipeline::sink::Order;
@@ -8,13 +8,16 @@ use pipeline::sink::Order;
 use crate::cli::CommandFailure;
 use crate::config::Config;
 use crate::maintenance::backfill::{
-    HistoryPart, LinesPart, PartitionPart, STDIN, SourceError, SourcePart, SourceReading, files_of,
+    HistoryPart, LinesPart, PartitionPart, S3, STDIN, SourceError, SourcePart, SourceReading, files_of, objects_of,
 };
 use crate::run::blocking::blocking;
 use crate::systems::{Definition, transactions, transactions_audit};
 
 /// How a topic is named among the sources.
 const KAFKA: &str = "kafka:";
+
+/// How a file is named by an address.
+const FILE: &str = "file://";
 
 /// The history of the audit.
 const AUDIT: &str = "audit:";
@@ -46,7 +49,7 @@ pub(super) async fn parts(
         Ok(parts)
     });
     found.await.map_err(|error| match error {
-        SourceError::Kafka(_) => CommandFailure::unavailable(error.to_string()),
+        SourceError::Kafka(_) | SourceError::Bucket(..) => CommandFailure::unavailable(error.to_string()),
         _ => CommandFailure::usage(error.to_string()),
     })
 }
@@ -72,11 +75,15 @@ fn history(
 }
 
 fn files(words: &[&String], reading: &SourceReading) -> Result<Vec<Box<dyn SourcePart>>, SourceError> {
-    let mut files = Vec::new();
+    let (mut files, mut objects) = (Vec::new(), BTreeMap::new());
     let mut stdin = 0;
     for word in words {
         match &***word {
             STDIN => stdin += 1,
+            word if word.starts_with(S3) => {
+                objects.extend(objects_of(word)?.into_iter().map(|object| (object.address().to_owned(), object)));
+            }
+            word if word.starts_with(FILE) => files.extend(files_of(&path_of(word)?)?),
             word => files.extend(files_of(word)?),
         }
     }
@@ -91,11 +98,22 @@ fn files(words: &[&String], reading: &SourceReading) -> Result<Vec<Box<dyn Sourc
     let mut files: Vec<_> = known.into_iter().collect();
     files.sort();
     let mut parts: Vec<Box<dyn SourcePart>> = Vec::new();
-    for ((_, file), number) in files.into_iter().zip(0..) {
-        parts.push(Box::new(LinesPart::file(&file, number, reading.clone())?));
+    let next = |parts: &[Box<dyn SourcePart>]| i32::try_from(parts.len()).unwrap_or(i32::MAX);
+    for (_, file) in files {
+        parts.push(Box::new(LinesPart::file(&file, next(&parts), reading.clone())?));
+    }
+    for object in objects.into_values() {
+        parts.push(Box::new(LinesPart::object(object, next(&parts), reading.clone())?));
     }
     if stdin == 1 {
-        parts.push(Box::new(LinesPart::stdin(i32::try_from(parts.len()).unwrap_or(i32::MAX), reading.clone())));
+        parts.push(Box::new(LinesPart::stdin(next(&parts), reading.clone())));
     }
     Ok(parts)
+}
+
+/// The path that such an address means.
+fn path_of(word: &str) -> Result<String, SourceError> {
+    let wrong = || SourceError::Missing(format!("{word}: an address of a file is {FILE}/PATH"));
+    let path = word.strip_prefix(FILE).filter(|path| path.starts_with('/')).ok_or_else(wrong)?;
+    percent_encoding::percent_decode_str(path).decode_utf8().map(Into::into).map_err(|_| wrong())
 }

@@ -115,6 +115,7 @@ fn difference(known: &SourceIdentity, found: &SourceIdentity) -> Option<&'static
             (true, false) => "it was modified since",
             (true, true) => "its content differs",
         }),
+        (SourceIdentity::Object { .. }, SourceIdentity::Object { .. }) => Some("it was written anew since"),
         _ => Some("it is something else"),
     }
 }

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::compression::{Compression, Stream};
 use super::csv_table::{CsvHeader, is_open};
-use super::files::{LinesPart, header_of, nanos};
+use super::files::{LinesPart, Origin, header_of, nanos};
 use super::lines::{LONGEST_LINE, Line, LinePosition, LineReader};
 use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
 
@@ -30,7 +30,7 @@ impl SourcePart for LinesPart {
 
     fn size(&self) -> u64 {
         match self.identity {
-            SourceIdentity::File { size, .. } => size,
+            SourceIdentity::File { size, .. } | SourceIdentity::Object { size, .. } => size,
             SourceIdentity::Stream | SourceIdentity::Partition | SourceIdentity::History { .. } => 0,
         }
     }
@@ -114,7 +114,7 @@ impl FileLines<'_> {
 
     /// Whether the first line is the header of a table.
     fn begins_table(&mut self, first: &[u8]) -> Result<bool, PartError> {
-        if self.part.path.is_none() {
+        if matches!(self.part.origin, Origin::Stdin) {
             self.header =
                 header_of(first, self.part.reading.format).map_err(|error| PartError::Format(error.to_string()))?;
         }
@@ -123,7 +123,15 @@ impl FileLines<'_> {
 
     /// Whether the file is still the one that was looked at first, and stands where it stood.
     fn check_unchanged(&mut self) -> Result<(), PartError> {
-        let (Some(file), Some(path)) = (&mut self.file, &self.part.path) else { return Ok(()) };
+        let line = self.lines.position().line;
+        let (file, path) = match (&self.part.origin, &self.file) {
+            (Origin::Object(object), _) => {
+                let same = object.is_unchanged().map_err(|error| failure(self.compression, line, error))?;
+                return if same { Ok(()) } else { Err(PartError::Changed) };
+            }
+            (Origin::File(path), Some(file)) => (file, path),
+            _ => return Ok(()),
+        };
         let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {
             (SourceIdentity::File { size, modified, .. }, Ok(found)) => {
                 *size == found.len() && *modified == nanos(&found)
@@ -140,6 +148,9 @@ fn is_cut(text: &[u8]) -> bool {
 }
 
 fn failure(compression: Compression, line: u64, source: io::Error) -> PartError {
+    if source.kind() == ErrorKind::StaleNetworkFileHandle {
+        return PartError::Changed;
+    }
     let what = match compression {
         Compression::Plain => return PartError::Read { line, source },
         Compression::Gzip => "gzip member",

@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::buckets::StoredObject;
 use super::compression::{Compression, Stream, decompress};
 use super::csv_table::{CsvHeader, looks_like_table};
 use super::lines::{Line, LinePosition, LineReader};
@@ -39,6 +40,8 @@ pub enum SourceError {
     Directory(String),
     #[error("{0} is no regular file: give it as standard input, `millrace backfill SYSTEM - < {0}`")]
     Irregular(String),
+    #[error("{0} cannot be read: {1}; check the address and AWS_* in the environment")]
+    Bucket(String, String),
     #[error("{0} cannot be opened: {1}")]
     Unreadable(String, io::Error),
     #[error("{0}: {1}")]
@@ -78,11 +81,19 @@ pub struct SourceReading {
     pub time_ms: i64,
 }
 
-/// A file, or standard input.
+/// Where lines come from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    Stdin,
+    /// By its whole path.
+    File(PathBuf),
+    Object(StoredObject),
+}
+
+/// A file, an object in a bucket, or standard input.
 #[derive(Debug)]
 pub struct LinesPart {
-    /// None of standard input.
-    pub(super) path: Option<PathBuf>,
+    pub(super) origin: Origin,
     pub(super) name: String,
     pub(super) identity: SourceIdentity,
     pub(super) at: TopicPartition,
@@ -136,30 +147,27 @@ impl LinesPart {
         let mut file = File::open(&whole).map_err(unreadable)?;
         let identity = identity_of(&mut file).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
-        let format = |error| SourceError::Format(shown.clone(), error);
-        let (compression, mut stream) = decompress(Box::new(BufReader::new(file))).map_err(|error| {
-            let short = error.kind() == ErrorKind::UnexpectedEof;
-            format(if short { io::Error::other("it ends before its first line") } else { error })
-        })?;
-        if begins_array(&mut stream).unwrap_or(false) {
-            return Err(SourceError::Array(shown));
-        }
-        let mut lines = LineReader::new(stream, LinePosition { byte: 0, line: 1 });
-        // What cannot be read is said when it is read.
-        let header = match lines.next_line() {
-            Ok(Some(Line::Whole(first) | Line::Open(first))) => header_of(&first, reading.format).map_err(format)?,
-            Ok(Some(Line::TooLong) | None) | Err(_) => None,
-        };
-        let at = TopicPartition::new(format!("file:{shown}"), number);
-        let name = format!("file:{}", whole.display());
-        Ok(Self { name, path: Some(whole), identity, at, compression, header, reading })
+        let (at, name) = (TopicPartition::new(format!("file:{shown}"), number), format!("file:{}", whole.display()));
+        let (compression, header) = look(&shown, Box::new(BufReader::new(file)), reading.format)?;
+        Ok(Self { name, origin: Origin::File(whole), identity, at, compression, header, reading })
+    }
+
+    /// An object, looked at.
+    ///
+    /// # Errors
+    /// Where no lines can be read from it.
+    pub fn object(object: StoredObject, number: i32, reading: SourceReading) -> Result<Self, SourceError> {
+        let (shown, identity) = (object.address().to_owned(), object.identity());
+        let (compression, header) = look(&shown, Box::new(BufReader::new(object.bytes_from(0))), reading.format)?;
+        let at = TopicPartition::new(shown.as_str(), number);
+        Ok(Self { name: shown, origin: Origin::Object(object), identity, at, compression, header, reading })
     }
 
     /// Standard input, which is not looked at yet.
     pub fn stdin(number: i32, reading: SourceReading) -> Self {
         let at = TopicPartition::new("file:-", number);
         let (name, identity) = ("file:-".to_owned(), SourceIdentity::Stream);
-        Self { path: None, name, identity, at, compression: Compression::Plain, header: None, reading }
+        Self { origin: Origin::Stdin, name, identity, at, compression: Compression::Plain, header: None, reading }
     }
 
     /// A line that has something in it.
@@ -190,22 +198,56 @@ impl LinesPart {
         from: LinePosition,
         read: Arc<AtomicU64>,
     ) -> io::Result<(Compression, Stream, Option<File>)> {
-        let Some(path) = &self.path else {
-            let (compression, stream) = decompress(count_bytes(io::stdin(), read))?;
-            return Ok((compression, stream, None));
+        let path = match &self.origin {
+            Origin::File(path) => path,
+            Origin::Stdin => {
+                let (compression, stream) = decompress(count_bytes(io::stdin(), read))?;
+                return Ok((compression, stream, None));
+            }
+            Origin::Object(object) if self.compression == Compression::Plain && from.byte > 0 => {
+                read.fetch_add(from.byte, Ordering::Relaxed);
+                return Ok((self.compression, count_bytes(object.bytes_from(from.byte), read), None));
+            }
+            Origin::Object(object) => {
+                let (compression, stream) = decompress(count_bytes(object.bytes_from(0), read))?;
+                return Ok((compression, skip(stream, from.byte)?, None));
+            }
         };
         let file = File::open(path)?;
         let (kept, mut again) = (file.try_clone()?, file.try_clone()?);
-        let (compression, mut stream) = decompress(count_bytes(file, read.clone()))?;
+        let (compression, stream) = decompress(count_bytes(file, read.clone()))?;
         if compression == Compression::Plain && from.byte > 0 {
             again.seek(SeekFrom::Start(from.byte))?;
             read.fetch_add(from.byte, Ordering::Relaxed);
             return Ok((compression, count_bytes(again, read), Some(kept)));
         }
-        // Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
-        let skipped = io::copy(&mut (&mut stream).take(from.byte), &mut io::sink())?;
-        if skipped < from.byte { Err(ErrorKind::UnexpectedEof.into()) } else { Ok((compression, stream, Some(kept))) }
+        Ok((compression, skip(stream, from.byte)?, Some(kept)))
     }
+}
+
+/// Neither gzip nor zstd can be sought in: what was written already is decompressed, and not looked at.
+fn skip(mut stream: Stream, bytes: u64) -> io::Result<Stream> {
+    let skipped = io::copy(&mut (&mut stream).take(bytes), &mut io::sink())?;
+    if skipped < bytes { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(stream) }
+}
+
+/// How a source is compressed, and the header of its table where it is one.
+fn look(shown: &str, stream: Stream, format: TextFormat) -> Result<(Compression, Option<CsvHeader>), SourceError> {
+    let unusable = |error| SourceError::Format(shown.to_owned(), error);
+    let (compression, mut stream) = decompress(stream).map_err(|error| {
+        let short = error.kind() == ErrorKind::UnexpectedEof;
+        unusable(if short { io::Error::other("it ends before its first line") } else { error })
+    })?;
+    if begins_array(&mut stream).unwrap_or(false) {
+        return Err(SourceError::Array(shown.to_owned()));
+    }
+    let mut lines = LineReader::new(stream, LinePosition { byte: 0, line: 1 });
+    // What cannot be read is said when it is read.
+    let header = match lines.next_line() {
+        Ok(Some(Line::Whole(first) | Line::Open(first))) => header_of(&first, format).map_err(unusable)?,
+        Ok(Some(Line::TooLong) | None) | Err(_) => None,
+    };
+    Ok((compression, header))
 }
 
 /// The text of one JSON object, so that it can stand in another.

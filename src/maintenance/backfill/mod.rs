@@ -3,6 +3,7 @@
 //! It owns the thread that reads, the engine, and the checkpoint. It waits for the store without end. It guarantees that the
 //! checkpoint never passes a line that has no outcome, and that what was deleted does not come back.
 
+mod buckets;
 mod checkpoint;
 mod compression;
 mod csv_table;
@@ -31,6 +32,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use buckets::{S3, objects_of};
 pub use checkpoint::{Checkpoint, CheckpointError, Purpose, StateFile, default_path};
 pub use dry_run::{Preview, PreviewError, PreviewWork, Sample, preview};
 pub use files::{LinesPart, STDIN, SourceError, SourceReading, TextFormat, files_of};

@@ -41,6 +41,13 @@ pub enum SourceIdentity {
         /// SHA-256 of the first and the last mebibyte.
         digest: String,
     },
+    Object {
+        size: u64,
+        /// Changes whenever it is written anew.
+        e_tag: Option<String>,
+        /// Milliseconds since 1970.
+        modified: i64,
+    },
     /// It can be read once alone.
     Stream,
     /// A partition of a topic, to wherever it ends at the time.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pipeline::sink::Failure;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
@@ -86,6 +86,11 @@ impl Postgres {
     /// Host, port and database, for messages.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The schema whose names are meant; without one, what the server is set up for.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
     }
 
     /// `address` is the URL without credentials, for messages. Must be called inside a tokio runtime; connects nowhere yet.
@@ -167,6 +172,20 @@ impl Postgres {
             Ok(connected) => connected.map_err(|error| judge(&error, &self.address)),
             Err(_) => Err(Failure::unavailable(format!("no answer from PostgreSQL at {}", self.address))),
         }
+    }
+
+    /// Listens on a channel, by a connection of its own. The address has to lead to the server itself, not to a pool of transactions.
+    pub(crate) async fn listen(&self, channel: &str) -> Result<PgListener, Failure> {
+        let listening = async {
+            let mut listener = PgListener::connect_with(&self.pool).await?;
+            listener.listen(channel).await.map(|()| listener)
+        };
+        self.asked(listening).await
+    }
+
+    /// What an error of the server means.
+    pub(crate) fn judge(&self, error: &sqlx::Error) -> Failure {
+        judge(error, &self.address)
     }
 
     /// A statement that hangs is a broken request.

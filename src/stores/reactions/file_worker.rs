@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::background::{BackgroundTask, RoundEnd, RoundWork, go_in_rounds};
 use super::emitted::EmittedEvent;
 use super::media_files::MediaFiles;
+use super::signal::OutboxSignal;
 use super::transact::put_into_outbox;
 use crate::stores::postgres::Postgres;
 
@@ -30,6 +31,7 @@ const LOOK: Duration = Duration::from_millis(500);
 struct FileWorker {
     postgres: Postgres,
     files: Arc<MediaFiles>,
+    signal: OutboxSignal,
 }
 
 /// A file that is to be deleted.
@@ -37,9 +39,14 @@ type FileTask = (String, String);
 /// A media whose files are gone: its id, the post that it went with, and when, in microseconds since 1970.
 type GoneMedia = (String, String, Option<i64>);
 
-/// The worker of a list; `wake` is told when something may have been put on it.
-pub fn file_worker(postgres: Postgres, files: Arc<MediaFiles>, wake: Arc<Notify>) -> BackgroundTask {
-    let worker = FileWorker { postgres, files };
+/// The worker of a list; `wake` is told when something may have been put on it, and `signal` tells what the worker says.
+pub fn file_worker(
+    postgres: Postgres,
+    files: Arc<MediaFiles>,
+    wake: Arc<Notify>,
+    signal: OutboxSignal,
+) -> BackgroundTask {
+    let worker = FileWorker { postgres, files, signal };
     BackgroundTask::new(|stop| go_in_rounds(worker, wake, stop))
 }
 
@@ -100,16 +107,19 @@ impl FileWorker {
             let gone = sqlx::query_as(include_str!("sql/gone_media.sql")).bind(TAKEN).persistent(false);
             let gone: Vec<GoneMedia> = gone.fetch_all(&mut *transaction).await?;
             if gone.is_empty() {
-                return Ok(());
+                return Ok(false);
             }
             let rows: Value = gone.iter().enumerate().filter_map(|(place, gone)| row(place, gone)).collect();
             put_into_outbox(&mut transaction, &rows).await?;
             let said: Vec<&str> = gone.iter().map(|(media, ..)| media.as_str()).collect();
             let note = sqlx::query("UPDATE file_tasks SET said = now() WHERE media_id = ANY ($1) AND said IS NULL");
             note.bind(said).persistent(false).execute(&mut *transaction).await?;
-            transaction.commit().await
+            transaction.commit().await.map(|()| true)
         };
-        self.postgres.asked(said).await
+        if self.postgres.asked(said).await? {
+            self.signal.tell(&self.postgres).await;
+        }
+        Ok(())
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, parse_url_opts};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::stores::objects;
 use crate::stores::target::SetupError;
 
 /// How long the store may take for one file.
@@ -28,15 +29,13 @@ impl MediaFiles {
     /// # Errors
     /// A sentence about the setting.
     pub fn new(url: &Url) -> Result<Self, SetupError> {
-        let aws = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
         // The error may quote a value of the environment.
         let unusable = |_| {
             SetupError::Unusable(format!(
                 "the files of media at {url} cannot be used: check REACTIONS_MEDIA_URL and AWS_*"
             ))
         };
-        let (files, prefix) =
-            parse_url_opts(url, aws.map(|(name, value)| (name.to_lowercase(), value))).map_err(unusable)?;
+        let (files, prefix) = objects::open(url).map_err(unusable)?;
         Ok(Self { files: PrefixStore::new(files, prefix), address: url.to_string() })
     }
 
@@ -52,7 +51,7 @@ impl MediaFiles {
         let path = Path::parse(key).map_err(|_| "the key is none that the store takes".to_owned())?;
         match timeout(ONE_FILE, self.files.delete(&path)).await {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(Err(error)) => Err(said(&error)),
+            Ok(Err(error)) => Err(objects::cause(&error)),
             Err(_) => Err(format!("no answer within {ONE_FILE:?}")),
         }
     }
@@ -63,11 +62,6 @@ impl MediaFiles {
     /// Why they cannot be listed.
     pub async fn keys(&self) -> Result<Vec<String>, String> {
         let listed = self.files.list(None).map_ok(|file| file.location.to_string());
-        listed.try_collect().await.map_err(|error| said(&error))
+        listed.try_collect().await.map_err(|error| objects::cause(&error))
     }
-}
-
-/// Of several lines of causes the first, which names no secret.
-fn said(error: &object_store::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().chars().take(300).collect()
 }

@@ -16,6 +16,7 @@ pub mod reaction_upkeep;
 mod reader;
 pub mod relay;
 mod rows;
+pub mod signal;
 mod sink;
 pub mod transact;
 

@@ -5,7 +5,6 @@
 //! was claimed and not noted goes out again under the same ids: at most one batch. What is old is not its business: [`super::reaction_upkeep`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::events::{EventProducer, EventProducerOptions, OutgoingEvent, ProducerError};
@@ -14,17 +13,19 @@ use futures_util::future::join_all;
 use pipeline::mutant;
 use pipeline::sink::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tokio::sync::Notify;
 
 use super::background::{BackgroundTask, RoundEnd, RoundWork, go_in_rounds};
 use super::outbox::{Claim, OpenRow, Outbox};
+use super::signal::OutboxSignal;
 use crate::config::Config;
 use crate::stores::target::SetupError;
 
 /// How long a lease is good for. Whoever takes the place of a relay that died waits this long at most.
 const LEASE: Duration = Duration::from_secs(5);
-/// How often the outbox is looked at where nobody says that there is something.
+/// How often the outbox is looked at where other processes cannot tell that there is something.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked at where they can: word may be lost.
+const LOOK_ALL_THE_SAME: Duration = Duration::from_millis(500);
 /// How often it is tried to take the lease of another.
 const TRY: Duration = Duration::from_millis(500);
 /// Most rows of a claim.
@@ -36,6 +37,7 @@ const WITHOUT_TOPIC: Duration = Duration::from_secs(5);
 /// Publishes what stands in an outbox.
 struct Relay {
     outbox: Outbox,
+    signal: OutboxSignal,
     producer: EventProducer,
     /// Names this relay among others.
     holder: String,
@@ -48,11 +50,11 @@ struct Relay {
     cursor: i64,
 }
 
-/// The relay of an outbox; `wake` is told when something was put into it. Connects nowhere yet.
+/// The relay of an outbox; `signal` tells when something was put into it. Connects nowhere yet.
 ///
 /// # Errors
 /// A sentence about the settings of Kafka.
-pub fn relay(config: &Config, outbox: Outbox, wake: Arc<Notify>) -> Result<BackgroundTask, SetupError> {
+pub fn relay(config: &Config, outbox: Outbox, signal: OutboxSignal) -> Result<BackgroundTask, SetupError> {
     let options = EventProducerOptions {
         topic_prefix: config.event_topic_prefix.clone(),
         cloud_source: config.reactions.cloud_source.clone(),
@@ -63,8 +65,10 @@ pub fn relay(config: &Config, outbox: Outbox, wake: Arc<Notify>) -> Result<Backg
     client.set("linger.ms", "1");
     let producer =
         EventProducer::new(&client, options).map_err(|error| SetupError::Unusable(format!("Kafka: {error}")))?;
+    let wake = signal.wake.clone();
     let relay = Relay {
         outbox,
+        signal,
         producer,
         holder: uuid::Uuid::new_v4().to_string(),
         fence: None,
@@ -96,7 +100,7 @@ impl RoundWork for Relay {
         }
         self.count_again(&claim);
         if claim.rows.is_empty() {
-            return Ok(RoundEnd::Idle(LOOK));
+            return Ok(RoundEnd::Idle(if self.signal.hears_others() { LOOK_ALL_THE_SAME } else { LOOK }));
         }
         self.doubtful = true;
         if !self.still_holds(good_until, &claim).await? {

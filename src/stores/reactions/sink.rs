@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::reaction_group::ReactionGroup;
+use super::signal::OutboxSignal;
 use super::transact::{AppliedBatch, DigestedEvent, Emission, MarkVerdict, apply};
 use crate::stores::postgres::Postgres;
 use crate::walk::first_bytes;
@@ -52,13 +53,20 @@ pub struct ReactionSink {
     postgres: Postgres,
     group: ReactionGroup,
     emission: Emission,
-    /// Told when something was put into the outbox.
-    wake: Arc<Notify>,
+    signal: OutboxSignal,
+    /// Told when files may have been put on the list of those that go.
+    files: Arc<Notify>,
 }
 
 impl ReactionSink {
-    pub fn new(postgres: Postgres, group: ReactionGroup, emission: Emission, wake: Arc<Notify>) -> Self {
-        Self { postgres, group, emission, wake }
+    pub fn new(
+        postgres: Postgres,
+        group: ReactionGroup,
+        emission: Emission,
+        signal: OutboxSignal,
+        files: Arc<Notify>,
+    ) -> Self {
+        Self { postgres, group, emission, signal, files }
     }
 
     fn count(&self, applied: &AppliedBatch) {
@@ -74,10 +82,6 @@ impl ReactionSink {
                 events = applied.below_horizon,
                 "Events are older than the marks that are kept: they change the state, and lead to nothing further"
             );
-        }
-        // The media group has files on its list, which are few.
-        if applied.emitted > 0 || self.group == ReactionGroup::Media {
-            self.wake.notify_one();
         }
     }
 }
@@ -96,6 +100,13 @@ impl Sink<ReactionWrite> for ReactionSink {
         let events: Vec<&DigestedEvent> = writes.iter().map(|write| &write.digested).collect();
         let applied = self.postgres.asked(apply(&self.postgres, self.group, &events, self.emission)).await?;
         self.count(&applied);
+        // Files are few, so a look too many costs nothing.
+        if self.group == ReactionGroup::Media {
+            self.files.notify_one();
+        }
+        if applied.emitted > 0 {
+            self.signal.tell(&self.postgres).await;
+        }
         Ok(applied.verdicts.into_iter().map(verdict).collect())
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use events::{CloudAttributes, Event, EventName, EventRecord, read};
 use serde_json::{Value, json};
-use testkit::services::{eventually, services, variable};
+use testkit::bucket::Bucket;
+use testkit::services::{eventually, services};
 use testkit::world::scaled;
 
 use super::stage::Stage;
@@ -111,41 +112,6 @@ fn files_go_with_their_post_and_that_is_said_once() {
     assert_eq!(gone, ["m4"]);
 }
 
-/// A bucket of the tests' S3, which the stage's media are in.
-struct Bucket {
-    client: reqwest::blocking::Client,
-    url: String,
-}
-
-impl Bucket {
-    fn new(stage: &mut Stage) -> Self {
-        let (endpoint, name) = (variable("S3_ENDPOINT"), format!("b{}", std::process::id()));
-        for (name, value) in [
-            ("AWS_ENDPOINT", endpoint.as_str()),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "tests"),
-            ("AWS_SECRET_ACCESS_KEY", "tests"),
-            ("AWS_REGION", "us-east-1"),
-            ("REACTIONS_MEDIA_URL", &format!("s3://{name}/media")),
-        ] {
-            stage.world.set(name, value);
-        }
-        let bucket = Self { client: reqwest::blocking::Client::new(), url: format!("{endpoint}/{name}") };
-        bucket.put("");
-        bucket
-    }
-
-    fn put(&self, path: &str) {
-        let answer = self.client.put(format!("{}{path}", self.url)).body(path.to_owned()).send().unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    }
-
-    fn keys(&self) -> BTreeSet<String> {
-        let text = self.client.get(&self.url).send().unwrap().text().unwrap();
-        text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
-    }
-}
-
 /// Seconds with a payment each, which the group of subscriptions applies.
 fn pay_for_seconds(stage: &Stage, seconds: u64) {
     let begun = std::time::Instant::now();
@@ -165,10 +131,14 @@ fn pay_for_seconds(stage: &Stage, seconds: u64) {
 #[test]
 fn a_media_store_that_is_away_holds_up_nobody_and_is_caught_up_with() {
     let mut stage = Stage::new("reactions-s3");
-    let bucket = Bucket::new(&mut stage);
+    let bucket = Bucket::new("media");
+    for (name, value) in bucket.variables() {
+        stage.world.set(name, value);
+    }
+    stage.world.set("REACTIONS_MEDIA_URL", &format!("s3://{}/media", bucket.name));
     let count = scaled(20);
-    (0..count).for_each(|number| bucket.put(&format!("/media/{number}.jpg")));
-    bucket.put("/other/0.jpg");
+    (0..count).for_each(|number| bucket.put(&format!("media/{number}.jpg"), "file"));
+    bucket.put("other/0.jpg", "file");
     let media = |number| uploaded(&format!("m{number}"), &format!("{number}.jpg"), Some(&format!("p{number}")));
     let media: Vec<Event> = (0..count).map(media).collect();
     let deleted = |number| post_deleted(&format!("p{number}"), &format!("del-{number}"));

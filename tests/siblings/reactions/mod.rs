@@ -9,6 +9,7 @@ mod model;
 mod planted;
 mod questions;
 mod rate;
+mod signalled;
 mod stage;
 mod story;
 mod verified;
