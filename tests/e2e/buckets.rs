@@ -75,7 +75,7 @@ fn objects_that_match_are_read_and_after_a_kill_read_on() {
     assert_eq!(code, Some(0), "{errors}");
     assert_eq!(summary["lines"], total - before.unsigned_abs(), "{summary}");
     let names: Vec<&str> =
-        summary["sources"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        summary["sources"].as_array().unwrap().iter().map(|one| one["source"].as_str().unwrap()).collect();
     let expected = ["a.ndjson", "b.zst", "c.gz"].map(|name| format!("s3://{}/exports/{name}", bucket.name));
     assert_eq!(names, expected);
     world.assert_complete(&options.expected_documents().unwrap());

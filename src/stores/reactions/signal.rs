@@ -71,7 +71,8 @@ async fn listen(postgres: &Postgres, signal: &OutboxSignal) {
         if !std::mem::replace(&mut failing, true) {
             tracing::warn!(
                 reason = %failure.why,
-                "Nobody tells the relay of new rows at the moment (REACTIONS_LISTEN_URL); it looks by itself"
+                setting = "REACTIONS_LISTEN_URL",
+                "Nobody tells the relay of new rows at the moment; it looks by itself"
             );
         }
         tokio::time::sleep(AGAIN).await;

@@ -35,11 +35,13 @@ fn a_batch_that_says_something_is_announced() {
         listener.listen(CHANNEL).await.unwrap();
         listener
     });
+    let schema = stage.schema.clone();
     stage.send(&[payment("p1")]);
     stage.run_once();
-    let announced = runtime.block_on(tokio::time::timeout(WAIT, async {
-        while listener.recv().await.unwrap().payload() != stage.schema {}
-    }));
+    let announced = runtime.block_on(async move {
+        let named = async { while listener.recv().await.unwrap().payload() != schema {} };
+        tokio::time::timeout(WAIT, named).await
+    });
     assert!(announced.is_ok(), "the schema is named on the channel");
 }
 
@@ -55,9 +57,7 @@ fn the_relay_hears_others_again_after_its_connection_was_lost() {
         (is_told(&running) > 0.0).then_some(())
     });
     assert!(!stage.ask(LISTENERS).is_empty());
-    eventually("the lost connection", || {
-        (!running.events("Nobody tells the relay of new rows at the moment").is_empty()).then_some(())
-    });
+    running.await_events("Nobody tells the relay of new rows at the moment; it looks by itself", 1);
     let before = is_told(&running);
     eventually("a word after it", || {
         stage.tell(&announce);
