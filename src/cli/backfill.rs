@@ -69,10 +69,10 @@ pub struct ChoiceArgs {
     /// Only those of the documents whose ids this file has, one a line
     #[arg(long, value_name = "FILE")]
     pub ids: Option<PathBuf>,
-    /// Only events of this time (RFC 3339) or later
+    /// Only events of this time (RFC 3339) or later; of topics alone also an offset, from which each partition is read
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,
-    /// Only events before this time (RFC 3339)
+    /// Only events before this time (RFC 3339); of topics alone also an offset, before which each partition is read
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
     /// Only events with this value in a field of theirs or of an object in them, such as user_id=u-7; several have to hold together
@@ -118,9 +118,10 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let max_rejects = max_rejects.transpose()?;
     let reading = choice::reading(&args, system)?;
     let selection = choice::selection(&args.choice)?;
-    let shown = choice::describe(&selection, &reading);
+    let range = choice::offsets(&args.choice);
+    let shown = choice::describe(&selection, range, &reading);
     let bare = reading.bare.is_some();
-    let parts = named_sources::parts(&args.sources, &args.choice.partitions, reading, system, &config).await?;
+    let parts = named_sources::parts(&args.sources, &args.choice.partitions, range, reading, system, &config).await?;
     if args.dry_run {
         let micros = system.versions.micros;
         return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;

@@ -144,3 +144,25 @@ fn a_store_that_refuses_most_of_it_ends_it_with_the_checkpoint_kept() {
     let (rejected, read) = (&summary["rejected"], &summary["sources"][0]["lines"]);
     assert!(rejected.as_u64().unwrap() < 2_000 && read.as_u64().unwrap() <= rejected.as_u64().unwrap(), "{summary}");
 }
+
+#[test]
+fn of_a_topic_the_offsets_between_are_read() {
+    let world = World::new(PROGRAM, "backfill-offsets");
+    publish(&world, 1_000);
+    let topic = format!("kafka:{}", world.name);
+    let part = |from: &str, to: &str| {
+        let args = ["transactions", &topic, "--partition", "0", "--from", from, "--to", to];
+        backfill(&world, &args)["lines"].as_u64().unwrap()
+    };
+    assert_eq!(part("10", "35"), 25);
+    assert_eq!(part("0", "10"), 10);
+    let (all, rest) = (part("0", "1000000"), part("35", "1000000"));
+    assert_eq!(all, 35 + rest, "to the end");
+    for (source, says) in [(&*topic, "is a time"), ("-", "for sources such as kafka:TOPIC alone")] {
+        let from = if source == "-" { "5" } else { "five" };
+        let output = world.output(&["backfill", "transactions", source, "--from", from]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{errors}");
+        assert!(errors.contains(says), "{errors}");
+    }
+}

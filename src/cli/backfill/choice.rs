@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{BackfillArgs, ChoiceArgs};
 use crate::cli::CommandFailure;
-use crate::maintenance::backfill::{FieldCondition, Selection, SourceReading, TextFormat, read_ids};
+use crate::maintenance::backfill::{FieldCondition, OffsetRange, Selection, SourceReading, TextFormat, read_ids};
 use crate::systems::Definition;
 
 /// How the sources are read.
@@ -40,7 +40,8 @@ pub(super) fn selection(args: &ChoiceArgs) -> Result<Selection, CommandFailure> 
         read_ids(path).map_err(|error| CommandFailure::usage(format!("--ids {}: {error}", path.display())))
     });
     let micros = |option: &'static str, text: &Option<String>| {
-        text.as_ref().map(|text| time(option, text).map(|time| time.timestamp_micros())).transpose()
+        let text = text.as_ref().filter(|text| offset(text).is_none());
+        text.map(|text| time(option, text).map(|time| time.timestamp_micros())).transpose()
     };
     let field = |text: &String| {
         let wrong = || CommandFailure::usage("--where is a field and its value, such as user_id=u-7");
@@ -54,8 +55,20 @@ pub(super) fn selection(args: &ChoiceArgs) -> Result<Selection, CommandFailure> 
     })
 }
 
+/// The offsets that are read of topics.
+pub(super) fn offsets(args: &ChoiceArgs) -> OffsetRange {
+    let bound = |text: &Option<String>| text.as_deref().and_then(offset);
+    OffsetRange { from: bound(&args.from), to: bound(&args.to) }
+}
+
+/// A number is an offset.
+fn offset(text: &str) -> Option<i64> {
+    let text = text.trim();
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
 /// Says the choice in a line: a checkpoint is good for one of them.
-pub(super) fn describe(selection: &Selection, reading: &SourceReading) -> String {
+pub(super) fn describe(selection: &Selection, range: OffsetRange, reading: &SourceReading) -> String {
     let format = match reading.format {
         TextFormat::Auto => None,
         TextFormat::Ndjson => Some("ndjson".to_owned()),
@@ -63,7 +76,9 @@ pub(super) fn describe(selection: &Selection, reading: &SourceReading) -> String
     };
     let bare = reading.bare.as_ref().map(|(_, time)| format!("as of {time}"));
     let chosen = Some(selection.describe()).filter(|shown| !shown.is_empty());
-    [format, bare, chosen].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let from = range.from.map(|from| format!("from offset {from}"));
+    let to = range.to.map(|to| format!("to offset {to}"));
+    [format, bare, chosen, from, to].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn time(option: &str, text: &str) -> Result<DateTime<Utc>, CommandFailure> {

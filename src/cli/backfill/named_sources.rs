@@ -8,7 +8,8 @@ use pipeline::sink::Order;
 use crate::cli::CommandFailure;
 use crate::config::Config;
 use crate::maintenance::backfill::{
-    HistoryPart, LinesPart, PartitionPart, S3, STDIN, SourceError, SourcePart, SourceReading, files_of, objects_of,
+    HistoryPart, LinesPart, OffsetRange, PartitionPart, S3, STDIN, SourceError, SourcePart, SourceReading, files_of,
+    objects_of,
 };
 use crate::run::blocking::blocking;
 use crate::systems::{Definition, transactions, transactions_audit};
@@ -26,6 +27,7 @@ const AUDIT: &str = "audit:";
 pub(super) async fn parts(
     sources: &[String],
     partitions: &[i32],
+    range: OffsetRange,
     reading: SourceReading,
     system: &Definition,
     config: &Config,
@@ -38,11 +40,15 @@ pub(super) async fn parts(
         if topics.is_empty() && !partitions.is_empty() {
             return Err(SourceError::NoKafka);
         }
+        let others = sources.iter().any(|word| !word.starts_with(KAFKA));
+        if !range.is_all() && (topics.is_empty() || others) {
+            return Err(SourceError::NoKafka);
+        }
         let words: Vec<&String> = sources.iter().filter(|word| !word.starts_with(KAFKA) && *word != AUDIT).collect();
         let mut parts = files(&words, &reading)?;
         parts.extend(history);
         for topic in topics {
-            for part in PartitionPart::of_topic(&client, topic, &partitions)? {
+            for part in PartitionPart::of_topic(&client, topic, &partitions, range)? {
                 parts.push(Box::new(part));
             }
         }

@@ -56,8 +56,12 @@ pub enum SourceError {
     NoTopic(String),
     #[error("the topic {topic} has no partition {partition}")]
     NoPartition { topic: String, partition: i32 },
-    #[error("--partition is for sources such as kafka:TOPIC")]
+    #[error("--partition, and --from and --to with an offset, are for sources such as kafka:TOPIC alone")]
     NoKafka,
+    #[error(
+        "the log of {topic}/{partition} begins at offset {low}: what is before is gone; give --from {low} or later"
+    )]
+    Gone { topic: String, partition: i32, low: i64 },
     #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
     Kafka(String),
 }

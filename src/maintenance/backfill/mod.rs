@@ -37,7 +37,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, Purpose, StateFile, default_pa
 pub use dry_run::{Preview, PreviewError, PreviewWork, Sample, preview};
 pub use files::{LinesPart, STDIN, SourceError, SourceReading, TextFormat, files_of};
 pub use history::HistoryPart;
-pub use partitions::PartitionPart;
+pub use partitions::{OffsetRange, PartitionPart};
 pub use parts::{PartError, SourcePart};
 pub use progress::{BackfillProgress, StopReason};
 pub use rejects::{MaxRejects, Rejects};

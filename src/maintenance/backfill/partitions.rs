@@ -10,6 +10,27 @@ use rdkafka::ClientConfig;
 use super::files::SourceError;
 use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
 
+/// Offsets: from the first, and before the second. The same of each partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffsetRange {
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+impl OffsetRange {
+    /// Whether neither is given.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The part of a log from `low` to `high`; none where its beginning is gone.
+    fn within(self, low: i64, high: i64) -> Option<(i64, i64)> {
+        let from = self.from.unwrap_or(low);
+        let begin = from.min(high);
+        (from >= low).then(|| (begin, self.to.unwrap_or(high).clamp(begin, high)))
+    }
+}
+
 /// A partition, with the ends that its log had.
 pub struct PartitionPart {
     client: ClientConfig,
@@ -20,11 +41,16 @@ pub struct PartitionPart {
 }
 
 impl PartitionPart {
-    /// The partitions of a topic, or those that are named. Blocks the thread.
+    /// The partitions of a topic, or those that are named, each between these offsets. Blocks the thread.
     ///
     /// # Errors
-    /// Where there is no such topic or partition, or the brokers do not answer.
-    pub fn of_topic(client: &ClientConfig, topic: &str, only: &[i32]) -> Result<Vec<Self>, SourceError> {
+    /// Where there is no such topic or partition, retention has taken what is asked for, or the brokers do not answer.
+    pub fn of_topic(
+        client: &ClientConfig,
+        topic: &str,
+        only: &[i32],
+        range: OffsetRange,
+    ) -> Result<Vec<Self>, SourceError> {
         let found = ranges(client, topic).map_err(|error| SourceError::Kafka(error.to_string()))?;
         if found.is_empty() {
             return Err(SourceError::NoTopic(topic.to_owned()));
@@ -32,14 +58,13 @@ impl PartitionPart {
         if let Some(partition) = only.iter().find(|partition| !found.contains_key(partition)) {
             return Err(SourceError::NoPartition { topic: topic.to_owned(), partition: *partition });
         }
-        let part = |(partition, (low, high)): (i32, (i64, i64))| Self {
-            client: client.clone(),
-            name: format!("kafka:{topic}/{partition}"),
-            at: TopicPartition::new(topic, partition),
-            low,
-            high,
+        let part = |(partition, (low, high)): (i32, (i64, i64))| {
+            let gone = || SourceError::Gone { topic: topic.to_owned(), partition, low };
+            let (low, high) = range.within(low, high).ok_or_else(gone)?;
+            let (name, at) = (format!("kafka:{topic}/{partition}"), TopicPartition::new(topic, partition));
+            Ok(Self { client: client.clone(), name, at, low, high })
         };
-        Ok(found.into_iter().filter(|(id, _)| only.is_empty() || only.contains(id)).map(part).collect())
+        found.into_iter().filter(|(id, _)| only.is_empty() || only.contains(id)).map(part).collect()
     }
 }
 
@@ -94,5 +119,22 @@ impl Items for PartitionItems {
 
     fn place(&self) -> Place {
         Place { next: self.reader.next_offset(), byte: 0, key: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_cut_to_the_log_and_never_begins_before_it() {
+        let within = |from, to| OffsetRange { from, to }.within(10, 20);
+        assert_eq!(within(None, None), Some((10, 20)));
+        assert_eq!(within(Some(10), Some(11)), Some((10, 11)));
+        assert_eq!(within(Some(15), Some(99)), Some((15, 20)));
+        assert_eq!(within(Some(30), None), Some((20, 20)));
+        assert_eq!(within(None, Some(5)), Some((10, 10)));
+        assert_eq!(within(Some(15), Some(12)), Some((15, 15)));
+        assert_eq!(within(Some(9), None), None);
     }
 }
