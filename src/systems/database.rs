@@ -1,6 +1,10 @@
 //! The system `database`: writes that an application put into Kafka, applied to its database once each and in order.
 //!
-//! The mark in the database decides what was applied, not the engine's memory of it.
+//! Operations are no documents: they say what changes, and a partial update has no version that a store could compare. So the mark
+//! in the transaction of its effect decides what was applied, not the engine's memory of it: the events name no message, and a
+//! batch goes to the sink whole, which alone decides what may pass what. A reject is marked in the transaction that applies what
+//! comes after it, so that it is judged the same when it is read again after a crash. To `purge` a mark is a tombstone, as old as
+//! the mark.
 
 use std::sync::Arc;
 

@@ -13,6 +13,9 @@
 //! - a value with a number of more than 1,000 characters, at any depth (the limit of Elasticsearch's reader of JSON), or beyond
 //!   all doubles, such as `1e400` (no reader of JSON that has doubles alone takes it).
 //!
+//! The reason: an index that meets such a field refuses the document as a whole, and other stores take it. A field is looked into
+//! only where it holds an object, a list, or a number with an exponent or of more than 308 characters.
+//!
 //! What does not fit the mapping otherwise (no date, a very long text) the mapping ignores.
 
 use std::borrow::Cow;

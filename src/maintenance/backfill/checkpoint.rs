@@ -1,6 +1,9 @@
 //! The checkpoint of a backfill: up to where each part of its sources is written, in a file.
 //!
 //! It is replaced as a whole by a rename, after what it tells was acknowledged. One process has it at a time.
+//!
+//! It is the engine's frontier, translated: the offsets of a file are its line numbers, and for each line at which a batch was cut
+//! the byte is kept until the frontier has passed it.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};

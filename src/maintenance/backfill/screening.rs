@@ -1,5 +1,6 @@
 //! The screening of a batch before it goes to the engine: what is not chosen is left out, and so is what may not be written because
-//! its document was deleted, or may have been deleted and forgotten.
+//! its document was deleted, or may have been deleted and forgotten. In a store with a history, what a younger tombstone supersedes
+//! is offered all the same, for the history.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -2,6 +2,9 @@
 //!
 //! So a pool in between may give every transaction another session of the server: PgBouncer and others that pool
 //! transactions. A name would be of one session, and there might be of a statement of somebody else's.
+//!
+//! A statement without a name is prepared in one message and run in another, so it is safe only inside a transaction. That costs
+//! three more exchanges with the server a statement.
 
 use pipeline::sink::Failure;
 use sqlx::postgres::{PgArguments, PgRow};
