@@ -52,7 +52,8 @@ fn a_choice_that_cannot_be_is_refused() {
         (["--where", "user_id"], "--where is a field and its value"),
         (["--format", "xml"], "--format is auto, ndjson or csv"),
         (["--as-of", "2999-01-01T00:00:00Z"], "a time that has come"),
-        (["--partition", "1"], "--partition is for sources such as kafka:TOPIC"),
+        (["--partition", "1"], "for sources such as kafka:TOPIC alone"),
+        (["--to", "100"], "for sources such as kafka:TOPIC alone"),
         (["--rate", "0"], "--rate is a number"),
     ] {
         bench.refuses(&[&["a"], args.as_slice()].concat(), 64, &[says]);

@@ -14,8 +14,8 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::files::SourceError;
 use super::parts::SourceIdentity;
+use super::source_error::SourceError;
 use crate::stores::objects;
 
 /// How an object among the sources is named.

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::compression::{Compression, Stream};
 use super::csv_table::{CsvHeader, is_open};
-use super::files::{LinesPart, Origin, header_of, nanos};
+use super::files::{LineOrigin, LinesPart, header_of, nanos};
 use super::lines::{LONGEST_LINE, Line, LinePosition, LineReader};
 use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
 
@@ -114,7 +114,7 @@ impl FileLines<'_> {
 
     /// Whether the first line is the header of a table.
     fn begins_table(&mut self, first: &[u8]) -> Result<bool, PartError> {
-        if matches!(self.part.origin, Origin::Stdin) {
+        if matches!(self.part.origin, LineOrigin::Stdin) {
             self.header =
                 header_of(first, self.part.reading.format).map_err(|error| PartError::Format(error.to_string()))?;
         }
@@ -125,11 +125,11 @@ impl FileLines<'_> {
     fn check_unchanged(&mut self) -> Result<(), PartError> {
         let line = self.lines.position().line;
         let (file, path) = match (&self.part.origin, &self.file) {
-            (Origin::Object(object), _) => {
+            (LineOrigin::Object(object), _) => {
                 let same = object.is_unchanged().map_err(|error| failure(self.compression, line, error))?;
                 return if same { Ok(()) } else { Err(PartError::Changed) };
             }
-            (Origin::File(path), Some(file)) => (file, path),
+            (LineOrigin::File(path), Some(file)) => (file, path),
             _ => return Ok(()),
         };
         let same = |found: io::Result<Metadata>| match (&self.part.identity, found) {

@@ -11,13 +11,13 @@ use pipeline::sink::Reject;
 use pipeline::{Record, TopicPartition};
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use super::buckets::StoredObject;
 use super::compression::{Compression, Stream, decompress};
 use super::csv_table::{CsvHeader, looks_like_table};
 use super::lines::{Line, LinePosition, LineReader};
 use super::parts::{Item, SourceIdentity};
+use super::source_error::SourceError;
 use crate::systems::definition::Bare;
 
 /// Bytes at each end of a file that its digest is made of.
@@ -26,45 +26,6 @@ const DIGESTED: u64 = 1 << 20;
 const BUFFER: usize = 256 << 10;
 /// How standard input is named.
 pub const STDIN: &str = "-";
-
-/// Why something is no source.
-#[derive(Debug, Error)]
-pub enum SourceError {
-    #[error("there is no {0}")]
-    Missing(String),
-    #[error("nothing matches {0}")]
-    NoMatch(String),
-    #[error("{0} is no pattern of files: {1}")]
-    Pattern(String, glob::PatternError),
-    #[error("{0} is a directory: name its files, such as '{0}/*.ndjson'")]
-    Directory(String),
-    #[error("{0} is no regular file: give it as standard input, `millrace backfill SYSTEM - < {0}`")]
-    Irregular(String),
-    #[error("{0} cannot be read: {1}; check the address and AWS_* in the environment")]
-    Bucket(String, String),
-    #[error("{0} cannot be opened: {1}")]
-    Unreadable(String, io::Error),
-    #[error("{0}: {1}")]
-    Format(String, io::Error),
-    #[error("{0} is one JSON array and not a line an object: `jq -c '.[]' {0} | millrace backfill SYSTEM -`")]
-    Array(String),
-    #[error("standard input can be read once: name it once")]
-    StdinTwice,
-    #[error("{0}")]
-    NoHistory(String),
-    #[error("there is no topic {0}")]
-    NoTopic(String),
-    #[error("the topic {topic} has no partition {partition}")]
-    NoPartition { topic: String, partition: i32 },
-    #[error("--partition, and --from and --to with an offset, are for sources such as kafka:TOPIC alone")]
-    NoKafka,
-    #[error(
-        "the log of {topic}/{partition} begins at offset {low}: what is before is gone; give --from {low} or later"
-    )]
-    Gone { topic: String, partition: i32, low: i64 },
-    #[error("Kafka does not answer ({0}); check KAFKA_BOOTSTRAP_SERVERS")]
-    Kafka(String),
-}
 
 /// What the lines of a source are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +48,7 @@ pub struct SourceReading {
 
 /// Where lines come from.
 #[derive(Debug)]
-pub(super) enum Origin {
+pub(super) enum LineOrigin {
     Stdin,
     /// By its whole path.
     File(PathBuf),
@@ -97,7 +58,7 @@ pub(super) enum Origin {
 /// A file, an object in a bucket, or standard input.
 #[derive(Debug)]
 pub struct LinesPart {
-    pub(super) origin: Origin,
+    pub(super) origin: LineOrigin,
     pub(super) name: String,
     pub(super) identity: SourceIdentity,
     pub(super) at: TopicPartition,
@@ -153,7 +114,7 @@ impl LinesPart {
         file.rewind().map_err(unreadable)?;
         let (at, name) = (TopicPartition::new(format!("file:{shown}"), number), format!("file:{}", whole.display()));
         let (compression, header) = look(&shown, Box::new(BufReader::new(file)), reading.format)?;
-        Ok(Self { name, origin: Origin::File(whole), identity, at, compression, header, reading })
+        Ok(Self { name, origin: LineOrigin::File(whole), identity, at, compression, header, reading })
     }
 
     /// An object, looked at.
@@ -164,14 +125,14 @@ impl LinesPart {
         let (shown, identity) = (object.address().to_owned(), object.identity());
         let (compression, header) = look(&shown, Box::new(BufReader::new(object.bytes_from(0))), reading.format)?;
         let at = TopicPartition::new(shown.as_str(), number);
-        Ok(Self { name: shown, origin: Origin::Object(object), identity, at, compression, header, reading })
+        Ok(Self { name: shown, origin: LineOrigin::Object(object), identity, at, compression, header, reading })
     }
 
     /// Standard input, which is not looked at yet.
     pub fn stdin(number: i32, reading: SourceReading) -> Self {
         let at = TopicPartition::new("file:-", number);
         let (name, identity) = ("file:-".to_owned(), SourceIdentity::Stream);
-        Self { origin: Origin::Stdin, name, identity, at, compression: Compression::Plain, header: None, reading }
+        Self { origin: LineOrigin::Stdin, name, identity, at, compression: Compression::Plain, header: None, reading }
     }
 
     /// A line that has something in it.
@@ -203,16 +164,16 @@ impl LinesPart {
         read: Arc<AtomicU64>,
     ) -> io::Result<(Compression, Stream, Option<File>)> {
         let path = match &self.origin {
-            Origin::File(path) => path,
-            Origin::Stdin => {
+            LineOrigin::File(path) => path,
+            LineOrigin::Stdin => {
                 let (compression, stream) = decompress(count_bytes(io::stdin(), read))?;
                 return Ok((compression, stream, None));
             }
-            Origin::Object(object) if self.compression == Compression::Plain && from.byte > 0 => {
+            LineOrigin::Object(object) if self.compression == Compression::Plain && from.byte > 0 => {
                 read.fetch_add(from.byte, Ordering::Relaxed);
                 return Ok((self.compression, count_bytes(object.bytes_from(from.byte), read), None));
             }
-            Origin::Object(object) => {
+            LineOrigin::Object(object) => {
                 let (compression, stream) = decompress(count_bytes(object.bytes_from(0), read))?;
                 return Ok((compression, skip(stream, from.byte)?, None));
             }

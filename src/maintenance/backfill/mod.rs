@@ -19,6 +19,7 @@ mod pump;
 mod rejects;
 mod screening;
 mod selection;
+mod source_error;
 mod watcher;
 
 use std::num::NonZeroU32;
@@ -35,13 +36,14 @@ use tokio_util::task::AbortOnDropHandle;
 pub use buckets::{S3, objects_of};
 pub use checkpoint::{Checkpoint, CheckpointError, Purpose, StateFile, default_path};
 pub use dry_run::{Preview, PreviewError, PreviewWork, Sample, preview};
-pub use files::{LinesPart, STDIN, SourceError, SourceReading, TextFormat, files_of};
+pub use files::{LinesPart, STDIN, SourceReading, TextFormat, files_of};
 pub use history::HistoryPart;
 pub use partitions::{OffsetRange, PartitionPart};
 pub use parts::{PartError, SourcePart};
 pub use progress::{BackfillProgress, StopReason};
 pub use rejects::{MaxRejects, Rejects};
 pub use selection::{FieldCondition, Selection, read_ids};
+pub use source_error::SourceError;
 
 use crate::config::Config;
 use crate::maintenance::replay::Revival;

@@ -7,8 +7,8 @@ use pipeline::TopicPartition;
 use pipeline::kafka::{PartitionReader, ranges};
 use rdkafka::ClientConfig;
 
-use super::files::SourceError;
 use super::parts::{Item, Items, PartError, Place, SourceIdentity, SourcePart};
+use super::source_error::SourceError;
 
 /// Offsets: from the first, and before the second. The same of each partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -85,11 +85,10 @@ fn an_event_is_explained_by_what_led_to_it_and_what_it_led_to() {
     let led = known.iter().find(|line| line.starts_with("led to subscription.updated ")).unwrap();
     let emitted = led.split(' ').nth(3).unwrap();
     let (said, code) = explained(emitted);
-    assert_eq!(
-        (code, said["known"][0].as_str().unwrap().starts_with("follows from pay, published ")),
-        (0, true),
-        "{said}"
-    );
+    let known = said["known"].as_array().unwrap().iter();
+    let follows = known.filter(|line| line.as_str().unwrap().starts_with("follows from pay, published ")).count();
+    // A group may have read it back already, and marked it.
+    assert_eq!((code, follows), (0, 1), "{said}");
     assert_eq!(explained("nobody").1, 75);
 }
 
