@@ -90,8 +90,8 @@ pub const VARIABLES: &[Variable] = &[
     var("batch.timeout", &["CONSUMER_BATCH_TIMEOUT"], "Seconds until a batch is cut that is not full.").or("5.0"),
     var("batch.bytes", &["CONSUMER_BATCH_BYTES"], "Size of a batch, at most, such as 8MiB; never more than a batch's share of the memory budget.").or("8MiB"),
 
-    var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "Retries of a record that the store refuses while it takes others; then it is a dead letter.").or("3"),
-    var("retry.delay_ms", &["RETRY_DELAY_MS"], "Milliseconds before the first retry.").or("1000"),
+    var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "Retries of a record that the store refuses while it takes others; then it is a dead letter. One variable for all systems; the default of database is another.").or("3"),
+    var("retry.delay_ms", &["RETRY_DELAY_MS"], "Milliseconds before the first retry. One variable for all systems; the default of database is another.").or("1000"),
 
     var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB.").or("256MiB"),
     var("engine.max_in_flight", &["CONSUMER_MAX_IN_FLIGHT"], "Batches written at the same time, at most.").or("4"),
@@ -107,13 +107,13 @@ pub const VARIABLES: &[Variable] = &[
     var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
 
     var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
-    var("redis.host", &["REDIS_HOST"], "The host, when there is no REDIS_URL in a place that goes first, or in the same."),
-    var("redis.port", &["REDIS_PORT"], "The port, when there is no REDIS_URL in a place that goes first, or in the same."),
-    var("redis.password", &["REDIS_PASSWORD"], "The password, when there is no REDIS_URL in a place that goes first, or in the same.").secret(),
-    var("redis.db", &["REDIS_DB"], "The database number, when there is no REDIS_URL in a place that goes first, or in the same."),
+    var("redis.host", &["REDIS_HOST"], "The host. It counts where neither this place nor a stronger one sets REDIS_URL."),
+    var("redis.port", &["REDIS_PORT"], "The port. It counts where neither this place nor a stronger one sets REDIS_URL."),
+    var("redis.password", &["REDIS_PASSWORD"], "The password. It counts where neither this place nor a stronger one sets REDIS_URL.").secret(),
+    var("redis.db", &["REDIS_DB"], "The database number. It counts where neither this place nor a stronger one sets REDIS_URL."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
-    var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the ledger of Algolia: mongodb:// or mongodb+srv://.").secret(),
+    var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the version store of Algolia: mongodb:// or mongodb+srv://.").secret(),
     var("database.url", &["DATABASE_URL"], "The database of the audit: postgresql://user:password@host:5432/name or another form that psql takes, also behind a pool of transactions (PgBouncer), or sqlite:PATH. Certificates are checked with ?sslmode=verify-full alone; without sslmode it is prefer, which encrypts only where the server offers it.").secret(),
 
     var("database.consumer_url", &["DATABASE_CONSUMER_URL"], "The database that database writes to: mysql://, mariadb:// or postgresql://user:password@host:port/name. For MySQL with ?ssl-mode=DISABLED, PREFERRED (the default), REQUIRED or VERIFY_IDENTITY, and ssl-ca. Not set: the parts that follow, of a MySQL.").secret().of("database"),
