@@ -11,6 +11,7 @@ use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of
 use super::errors::SqlError;
 use super::operation::{ResolvedOperation, RowVerb, row_hash};
 use super::session::SqlTransaction;
+use crate::stores::folded::RecordPlace;
 
 pub(super) const TABLE: &str = "millrace_operations";
 /// The rows of bulks that were applied, for the mark names one row.
@@ -64,6 +65,8 @@ pub(super) struct Marked {
     pub(super) rejected: Option<(String, String)>,
     /// The id that the database made.
     pub(super) made: Option<String>,
+    /// Topic, partition and offset of the record that was applied or rejected.
+    pub(super) at: RecordPlace,
 }
 
 /// What a mark says beside the operation.
@@ -187,13 +190,15 @@ pub(super) async fn look_up(
     let mut found = HashMap::new();
     for some in marks.chunks(AT_ONCE) {
         for row in transaction.texts(&statement(dialect, some)).await? {
-            if let [Some(mark), Some(digest), rejected, made] = row.as_slice() {
+            if let [Some(mark), Some(digest), rejected, made, Some(topic), Some(partition), Some(offset)] = row.as_slice()
+            {
                 let parted = |text: &String| {
                     let (class, why) = text.split_once('\n').unwrap_or((text, ""));
                     (class.to_owned(), why.to_owned())
                 };
                 let (digest, rejected) = (digest.to_ascii_lowercase(), rejected.as_ref().map(parted));
-                let marked = Marked { digest, rejected, made: made.clone() };
+                let at = (topic.clone(), partition.parse().unwrap_or(-1), offset.parse().unwrap_or(-1));
+                let marked = Marked { digest, rejected, made: made.clone(), at };
                 found.insert(mark.to_ascii_lowercase(), marked);
             }
         }
@@ -210,14 +215,16 @@ fn statement(dialect: Dialect, marks: &[String]) -> Statement {
             let last = values.last().cloned().unwrap_or(SqlValue::Null);
             values.resize(AT_ONCE, last);
             let sql = format!(
-                "SELECT HEX(operation_id), HEX(payload_digest), rejected, made_id FROM {table} WHERE {}",
+                "SELECT HEX(operation_id), HEX(payload_digest), rejected, made_id, kafka_topic, \
+                 CAST(kafka_partition AS CHAR), CAST(kafka_offset AS CHAR) FROM {table} WHERE {}",
                 dialect.among(&key, AT_ONCE)
             );
             Statement { sql, values: BoundValues::Each(values) }
         }
         Dialect::Postgres => {
             let sql = format!(
-                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id FROM {table} AS t JOIN {} ON {}",
+                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id, \
+                 t.kafka_topic, t.kafka_partition::text, t.kafka_offset::text FROM {table} AS t JOIN {} ON {}",
                 rows_of(1),
                 dialect.matched(&key)
             );
