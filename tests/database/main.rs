@@ -15,6 +15,8 @@
 mod bad_input;
 mod buffer;
 mod cache;
+mod compared;
+mod explained;
 mod flow;
 mod lines;
 mod looked_at;
