@@ -50,8 +50,11 @@ impl OperationFold {
             let entries = entries.iter().filter_map(|entry| serde_json::from_slice(entry).ok()).collect();
             let classes = self.classes(&table, entries).await.map_err(SqlError::failure)?;
             let shared = classes.len() > 1;
+            // Keys that are folded to one share the hash by which their marks are found.
+            let marks: HashSet<String> =
+                classes.iter().flat_map(|class| &class.written).map(|written| written.mark.clone()).collect();
             for mut class in classes {
-                let row = fold(std::mem::take(&mut class.written));
+                let row = FoldedRow { marks: marks.clone(), ..fold(std::mem::take(&mut class.written)) };
                 if row.later {
                     continue;
                 }

@@ -60,6 +60,7 @@ pub(super) struct FoldedRow {
     /// Whether all of its operations are marked.
     pub(super) marked: bool,
     pub(super) later: bool,
+    /// Of all operations that may be of the row.
     pub(super) marks: HashSet<String>,
 }
 
@@ -89,7 +90,7 @@ pub(super) fn fold(mut entries: Vec<WrittenEntry>) -> FoldedRow {
     let mut row = FoldedRow {
         marked: entries.iter().all(|entry| entry.marked),
         later: entries.iter().any(|entry| entry.later),
-        marks: entries.iter().map(|entry| entry.mark.clone()).collect(),
+        marks: HashSet::new(),
         states: Vec::new(),
     };
     for entry in entries {
