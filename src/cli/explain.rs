@@ -47,7 +47,10 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         return Ok(());
     }
     let Some(id) = args.id.clone() else {
-        return Err(CommandFailure::usage(format!("--operation is for systems of operations, and {} has none", system.name)));
+        return Err(CommandFailure::usage(format!(
+            "--operation is for systems of operations, and {} has none",
+            system.name
+        )));
     };
     if !system.documents {
         return explain_event(system, &config, &args, &id).await;
@@ -59,8 +62,7 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let report =
-        explain::explain(system, &config, systems::projection_stores(system, &config), id, progress).await;
+    let report = explain::explain(system, &config, systems::projection_stores(system, &config), id, progress).await;
     bar.finish_and_clear();
     let report = report.map_err(failure)?;
     if args.json {

@@ -7,6 +7,7 @@ use testkit::world::scaled;
 
 use crate::buffer::{Buffer, Engine, Texts, operation};
 use crate::cache::Cached;
+use crate::cache::server::OwnRedis;
 use crate::model::Model;
 use crate::on_each;
 
@@ -21,6 +22,8 @@ on_each!(
     what_redis_keeps_otherwise_is_found_and_dropped,
     a_repair_that_is_interrupted_is_tried_again,
     a_repair_leaves_what_was_written_since,
+    tables_of_many_pages_are_read_whole,
+    what_is_written_meanwhile_is_not_taken_for_wrong,
 );
 
 /// What `verify` found: name and id of each, in order, and the exit code.
@@ -127,7 +130,8 @@ fn words(buffer: &mut Buffer, accents_differ: bool) {
 
 fn senses(buffer: &Buffer) -> Vec<(String, String)> {
     let rows = buffer.rows("words", &["id", "sense"]);
-    let mut rows: Vec<(String, String)> = rows.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())).collect();
+    let mut rows: Vec<(String, String)> =
+        rows.into_iter().map(|row| (row[0].clone().unwrap(), row[1].clone().unwrap())).collect();
     rows.sort();
     rows
 }
@@ -163,6 +167,8 @@ fn rows_of_keys_that_are_folded_to_one_are_told_apart(engine: Engine) {
 
 fn spellings_of_one_key_are_one_row(engine: Engine) {
     let mut buffer = Buffer::new(engine, "database-spellings");
+    let redis = OwnRedis::new(buffer.world.dir.join("redis"));
+    buffer.world.set("REDIS_URL", &redis.url());
     words(&mut buffer, false);
     buffer.send(&[word("1", "CREATE", "É", "acute"), word("2", "UPDATE", "e", "sharp")]);
     assert_eq!(buffer.run_once()["applied"], json!(2), "{:?}", buffer.letters());
@@ -171,6 +177,22 @@ fn spellings_of_one_key_are_one_row(engine: Engine) {
     let (names, found, code) = verified(&buffer, &["--repair"]);
     assert_eq!((names, code), (vec!["altered Word:É".to_owned()], 0), "{found:?}");
     assert_eq!(senses(&buffer), [("É".to_owned(), "sharp".to_owned())]);
+    // What Redis keeps of it, in whatever spelling it was written.
+    let spellings = ["word:É", "word:é", "word:e"];
+    spellings.iter().for_each(|key| redis.run::<()>(&["SET", key, r#"{"id":"É","sense":"old"}"#]));
+    redis.run::<()>(&["SET", "word:E", r#"{"id":"É","sense":"sharp"}"#]);
+    let (names, _, code) = verified(&buffer, &["--repair"]);
+    assert_eq!(
+        (names, code),
+        (
+            vec!["cache-stale Word:e", "cache-stale Word:É", "cache-stale Word:É"]
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            0
+        )
+    );
+    assert!(redis.values(&spellings.map(str::to_owned)).iter().all(Option::is_none));
     // A row that is made anew has its key as it was written.
     buffer.execute("DELETE FROM \"words\"");
     assert_eq!(verified(&buffer, &["--repair"]).2, 0);
@@ -202,7 +224,11 @@ fn where_marks_were_purged_it_cannot_be_told(engine: Engine) {
     buffer.run_once();
     buffer.execute("DELETE FROM millrace_operations WHERE kafka_offset = 0");
     let (names, found, code) = verified(&buffer, &[]);
-    assert_eq!((names, code), (vec!["missing 1".to_owned(), "phantom User:1".to_owned()], 1), "nothing was purged: {found:?}");
+    assert_eq!(
+        (names, code),
+        (vec!["missing 1".to_owned(), "phantom User:1".to_owned()], 1),
+        "nothing was purged: {found:?}"
+    );
     buffer.execute("INSERT INTO millrace_operations_horizon (only_one, micros) VALUES (1, 9000000000000000)");
     assert_right(&buffer);
     buffer.execute("UPDATE \"Users\" SET \"name\" = 'other' WHERE \"id\" = 1");
@@ -359,4 +385,57 @@ fn a_repair_leaves_what_was_written_since(engine: Engine) {
     assert_eq!((names, code), (vec!["altered User:1".to_owned()], 1));
     assert!(why(&found, "User:1").contains("newer operation"), "{found:?}");
     assert_eq!(buffer.rows("Users", &["id", "name"])[0][1].as_deref(), Some("other"));
+}
+
+fn tables_of_many_pages_are_read_whole(engine: Engine) {
+    let mut buffer = Buffer::new(engine, "database-pages");
+    buffer.world.set("DATABASE_ENTITIES", "Stock=stock");
+    buffer.execute(
+        "CREATE TABLE \"stock\" (\"shop\" INT NOT NULL, \"sku\" VARCHAR(20) NOT NULL, \"amount\" DECIMAL(9, 2), \
+         \"at\" TIMESTAMP NULL, \"more\" JSON, PRIMARY KEY (\"shop\", \"sku\"))",
+    );
+    let row = |n: u64| json!({"shop": n % 7, "sku": format!("s{n}"), "amount": n, "at": "2024-02-03T04:05:06Z", "more": {"b": [n], "a": null}});
+    let bulk = |from: u64| {
+        operation(&from.to_string(), "BULK_CREATE", "Stock", json!((from..from + 1_500).map(row).collect::<Vec<_>>()))
+    };
+    buffer.send(&[bulk(0), bulk(1_500), bulk(3_000)]);
+    assert_eq!(buffer.run_once()["applied"], json!(3), "{:?}", buffer.letters());
+    assert_right(&buffer);
+    buffer.execute("DELETE FROM \"stock\" WHERE \"sku\" = 's4499'");
+    buffer.execute("UPDATE \"stock\" SET \"amount\" = 0.01, \"more\" = '{}' WHERE \"sku\" IN ('s0', 's2345')");
+    buffer.execute("INSERT INTO \"stock\" (\"shop\", \"sku\") VALUES (3, 'other')");
+    let wanted = ["altered Stock:0:s0", "altered Stock:0:s2345", "missing Stock:5:s4499", "phantom Stock:3:other"];
+    let (names, found, code) = verified(&buffer, &["--memory", "2MB"]);
+    assert_eq!((&names[..], code), (&wanted.map(str::to_owned)[..], 1));
+    assert_eq!(why(&found, "Stock:0:s0"), "not as they were written: amount, more");
+    assert_eq!(verified(&buffer, &["--repair"]).2, 1);
+    let (names, ..) = verified(&buffer, &[]);
+    assert_eq!(names, ["phantom Stock:3:other"]);
+}
+
+fn what_is_written_meanwhile_is_not_taken_for_wrong(engine: Engine) {
+    let buffer = Buffer::new(engine, "database-meanwhile");
+    let mut model = Model::new(5);
+    let mut next = 0;
+    let mut some = |buffer: &Buffer| {
+        let operations: Vec<Value> = (next..next + 40).map(|number| model.next(number)).collect();
+        next += 40;
+        buffer.send(&operations);
+    };
+    some(&buffer);
+    let running = buffer.start();
+    for _ in 0..3 {
+        let mut command = buffer.world.command(&["verify", "database", "--json"]);
+        let mut child =
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            some(&buffer);
+        }
+        let (names, found, code) = read(&child.wait_with_output().unwrap());
+        assert_eq!((names, code), (Vec::new(), 0), "{found:?}");
+    }
+    assert!(running.terminate().success());
+    buffer.run_once();
+    assert_right(&buffer);
+    buffer.assert_rows("Users", &SHOWN, &model.rows());
 }

@@ -38,13 +38,8 @@ fn what_became_of_each_operation_of_a_row_is_told(engine: Engine) {
     ]);
     buffer.run_once();
     let (told, code) = explained(&buffer, &["Child:1"]);
-    let wanted = [
-        ("made", "applied"),
-        ("named", "applied"),
-        ("named", "superseded"),
-        ("moved", "letter"),
-        ("again", "letter"),
-    ];
+    let wanted =
+        [("made", "applied"), ("named", "applied"), ("named", "superseded"), ("moved", "letter"), ("again", "letter")];
     assert_eq!((fates(&told), code), (wanted.to_vec(), 0));
     let made = &told[0];
     let who = ["user_id", "source", "action", "type", "entity"].map(|name| made[name].as_str().unwrap());

@@ -138,11 +138,7 @@ async fn letters(
     .await
 }
 
-fn fate(
-    trace: &OperationTrace,
-    letter: Option<&OperationLetter>,
-    committed: &Committed,
-) -> (OperationFate, String) {
+fn fate(trace: &OperationTrace, letter: Option<&OperationLetter>, committed: &Committed) -> (OperationFate, String) {
     let place = |at: &RecordPlace| format!("{}/{}/{}", at.0, at.1, at.2);
     let is_committed = committed.get(&(trace.at.0.clone(), trace.at.1)).is_some_and(|next| trace.at.2 < *next);
     let replayed = |letter: &OperationLetter| letter.settled.as_ref().is_some_and(|how| how.mended_as.is_none());

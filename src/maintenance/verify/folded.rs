@@ -24,7 +24,10 @@ use crate::systems::{Definition, Setup};
 const AT_ONCE: usize = 500;
 
 /// The rows of a system, where they follow from operations.
-pub(super) fn rows_of(system: &Definition, config: &Config) -> Result<Option<(Setup, Arc<dyn FoldedRows>)>, SetupError> {
+pub(super) fn rows_of(
+    system: &Definition,
+    config: &Config,
+) -> Result<Option<(Setup, Arc<dyn FoldedRows>)>, SetupError> {
     let Some(group) = (system.groups)(config).into_iter().next() else { return Ok(None) };
     let setup = system.setup_of(config, group, Order::Any)?;
     let rows = setup.bound.reader.folded();
@@ -40,7 +43,8 @@ pub(super) async fn verify_rows(
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
     if options.delete_phantoms {
-        let why = format!("rows of {} that no operation made are the application's own, and are not deleted", system.name);
+        let why =
+            format!("rows of {} that no operation made are the application's own, and are not deleted", system.name);
         return Err(SetupError::Unusable(why).into());
     }
     let (topics, group) = (setup.group.topics.clone(), setup.group.id.clone());

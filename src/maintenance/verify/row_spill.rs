@@ -30,7 +30,8 @@ impl RowBuckets {
     pub(super) fn new(entries: u64, memory: u64) -> io::Result<Self> {
         let wanted = (entries * ENTRY_BYTES).div_ceil((memory / 4).max(1)).clamp(1, MOST_BUCKETS);
         let folder = tempfile::Builder::new().prefix("millrace-verify-").tempdir()?;
-        let file = |n| File::options().read(true).write(true).create_new(true).open(folder.path().join(format!("rows-{n}")));
+        let file =
+            |n| File::options().read(true).write(true).create_new(true).open(folder.path().join(format!("rows-{n}")));
         let files = (0..wanted).map(|n| Ok(BufWriter::new(file(n)?))).collect::<io::Result<_>>()?;
         Ok(Self { files, _folder: folder })
     }

@@ -37,7 +37,11 @@ pub(in crate::maintenance) struct VerifyLog {
 
 impl VerifyLog {
     /// Takes the ends of the topics. Of several topics those that do not exist hold nothing.
-    pub(in crate::maintenance) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
+    pub(in crate::maintenance) async fn open(
+        client: ClientConfig,
+        names: Vec<String>,
+        group: String,
+    ) -> Result<Self, VerifyError> {
         blocking(VerifyError::Kafka, move || {
             let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
             let mut topics = Vec::new();

@@ -190,7 +190,8 @@ pub(super) async fn look_up(
     let mut found = HashMap::new();
     for some in marks.chunks(AT_ONCE) {
         for row in transaction.texts(&statement(dialect, some)).await? {
-            if let [Some(mark), Some(digest), rejected, made, Some(topic), Some(partition), Some(offset)] = row.as_slice()
+            if let [Some(mark), Some(digest), rejected, made, Some(topic), Some(partition), Some(offset)] =
+                row.as_slice()
             {
                 let parted = |text: &String| {
                     let (class, why) = text.split_once('\n').unwrap_or((text, ""));

@@ -64,7 +64,8 @@ impl OperationReader {
         let sql = format!(
             "SELECT {hex}, {micros} FROM {TABLE} WHERE operation_id > {after_is} ORDER BY operation_id LIMIT {PAGE}"
         );
-        let rows = self.store.texts(&Statement { sql, values: dialect.one(&[SqlValue::Text(after.to_owned())]) }).await?;
+        let rows =
+            self.store.texts(&Statement { sql, values: dialect.one(&[SqlValue::Text(after.to_owned())]) }).await?;
         let mark = |row: Vec<Option<String>>| match row.as_slice() {
             [Some(mark), Some(micros)] => Some((mark.clone(), micros.parse().ok()?)),
             _ => None,

@@ -91,7 +91,11 @@ impl CacheWriter {
     }
 
     /// The row with this key, in each of its spellings, was written by somebody else than an operation.
-    pub(in super::super) async fn mended(&self, table: &Arc<TableShape>, keys: &[Vec<SqlValue>]) -> Result<(), SqlError> {
+    pub(in super::super) async fn mended(
+        &self,
+        table: &Arc<TableShape>,
+        keys: &[Vec<SqlValue>],
+    ) -> Result<(), SqlError> {
         let rows: Vec<WrittenRow<'_>> = keys.iter().map(|key| WrittenRow { table, key: key.clone() }).collect();
         self.tell(&rows).await
     }

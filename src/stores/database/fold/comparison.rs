@@ -129,10 +129,8 @@ impl OperationFold {
             return Ok(None);
         }
         let mut finding = self.finding(table, class, row, &judgement, options.whole);
-        let mendable = matches!(
-            finding.difference,
-            RowDifference::Missing | RowDifference::Altered | RowDifference::Resurrected
-        );
+        let mendable =
+            matches!(finding.difference, RowDifference::Missing | RowDifference::Altered | RowDifference::Resurrected);
         if options.repair && mendable {
             let mended = match shared {
                 true => Err("another key is folded to the same, so it is left alone".to_owned()),

@@ -29,7 +29,8 @@ pub(super) async fn page(
 ) -> Result<Vec<HeldRow>, SqlError> {
     let dialect = store.dialect();
     let (condition, values) = after.map_or_else(Default::default, |after| behind(dialect, table, after));
-    let key: Vec<String> = table.bound(&table.key).iter().map(|part| format!("t.{}", dialect.quoted(&part.name))).collect();
+    let key: Vec<String> =
+        table.bound(&table.key).iter().map(|part| format!("t.{}", dialect.quoted(&part.name))).collect();
     let sql = format!(
         "SELECT {} FROM {} AS t{condition} ORDER BY {} LIMIT {PAGE}",
         texts(dialect, table),
@@ -58,7 +59,10 @@ pub(super) async fn one(
         Dialect::Postgres => {
             let lock = if lock { " FOR UPDATE OF t" } else { "" };
             let (rows, is) = (rows_of(bound.len()), dialect.matched(&bound));
-            Statement { sql: format!("SELECT {texts} FROM {name} AS t JOIN {rows} ON {is}{lock}"), values: dialect.one(key) }
+            Statement {
+                sql: format!("SELECT {texts} FROM {name} AS t JOIN {rows} ON {is}{lock}"),
+                values: dialect.one(key),
+            }
         }
     };
     Ok(transaction.texts(&statement).await?.into_iter().next())

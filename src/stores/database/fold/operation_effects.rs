@@ -179,7 +179,8 @@ fn written(
 ) -> WrittenEntry {
     let text = |value: &SqlValue| value.text().map(|text| text.into_owned());
     let table: &Arc<TableShape> = &operation.table;
-    let named = |(place, value): (&usize, &SqlValue)| Some((table.columns.get(*place)?.bound.name.clone(), text(value)));
+    let named =
+        |(place, value): (&usize, &SqlValue)| Some((table.columns.get(*place)?.bound.name.clone(), text(value)));
     WrittenEntry {
         entity: operation.entity.clone(),
         verb: row.verb,

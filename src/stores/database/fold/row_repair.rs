@@ -33,7 +33,11 @@ impl OperationFold {
         let mended = loop {
             match self.try_to_mend(table, class, row, state).await {
                 Err(error) if error.begins_anew(&mut restarts, RESTARTS) => {}
-                Err(SqlError { meaning: ErrorMeaning::Restart | ErrorMeaning::Ladder | ErrorMeaning::Poison, why, .. }) => {
+                Err(SqlError {
+                    meaning: ErrorMeaning::Restart | ErrorMeaning::Ladder | ErrorMeaning::Poison,
+                    why,
+                    ..
+                }) => {
                     break Err(why);
                 }
                 mended => break mended?,
