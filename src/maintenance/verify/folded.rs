@@ -23,20 +23,23 @@ use crate::systems::{Definition, Setup};
 /// Rows that are compared at once.
 const AT_ONCE: usize = 500;
 
+/// Rows that follow from operations.
+pub(super) struct FoldedStore {
+    setup: Setup,
+    rows: Arc<dyn FoldedRows>,
+}
+
 /// The rows of a system, where they follow from operations.
-pub(super) fn rows_of(
-    system: &Definition,
-    config: &Config,
-) -> Result<Option<(Setup, Arc<dyn FoldedRows>)>, SetupError> {
+pub(super) fn rows_of(system: &Definition, config: &Config) -> Result<Option<FoldedStore>, SetupError> {
     let Some(group) = (system.groups)(config).into_iter().next() else { return Ok(None) };
     let setup = system.setup_of(config, group, Order::Any)?;
     let rows = setup.bound.reader.folded();
-    Ok(rows.map(|rows| (setup, rows)))
+    Ok(rows.map(|rows| FoldedStore { setup, rows }))
 }
 
 /// As [`super::verify`].
 pub(super) async fn verify_rows(
-    (setup, rows): (Setup, Arc<dyn FoldedRows>),
+    FoldedStore { setup, rows }: FoldedStore,
     system: &Definition,
     config: &Config,
     options: &VerifyOptions,
