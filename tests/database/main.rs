@@ -26,6 +26,7 @@ mod parked;
 mod planted;
 mod provoked;
 mod rate;
+mod repairs;
 mod replayed;
 mod results;
 mod sessions;

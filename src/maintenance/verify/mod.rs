@@ -5,12 +5,12 @@
 //! where dead letters stood is held in memory. It only reads, unless a repair is asked for.
 
 pub mod compare;
-mod folded;
 mod marked;
 mod misread;
 mod name;
 mod reading;
 mod rewrite;
+mod row_fold;
 mod row_spill;
 pub mod spill;
 pub(super) mod topic_log;
@@ -153,8 +153,8 @@ pub async fn verify(
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
     if !system.documents {
-        if let Some(rows) = folded::rows_of(system, config)? {
-            return folded::verify_rows(rows, system, config, &options, listener).await;
+        if let Some(rows) = row_fold::rows_of(system, config)? {
+            return row_fold::verify_rows(rows, system, config, &options, listener).await;
         }
         return marked::verify_marks(system, config, &options, listener).await;
     }

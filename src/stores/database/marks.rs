@@ -10,7 +10,7 @@ use pipeline::sink::Reject;
 use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
 use super::operation::{ResolvedOperation, RowVerb, row_hash};
-use super::session::SqlTransaction;
+use super::session::{OperationStore, SqlTransaction};
 use crate::stores::folded::RecordPlace;
 
 pub(super) const TABLE: &str = "millrace_operations";
@@ -165,6 +165,15 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
         },
         SqlValue::Text(written(operation)),
     ]
+}
+
+/// Until when marks may have been purged, in microseconds since 1970.
+pub(super) async fn purged_before(store: &OperationStore) -> Result<Option<i64>, SqlError> {
+    let dialect = store.dialect();
+    let text = if dialect == Dialect::Mysql { "CAST(micros AS CHAR)" } else { "micros::text" };
+    let sql = format!("SELECT {text} FROM millrace_operations_horizon");
+    let rows = store.texts(&Statement { sql, values: dialect.one(&[]) }).await?;
+    Ok(rows.into_iter().flatten().flatten().next().and_then(|micros| micros.parse().ok()))
 }
 
 /// Takes away the marks of these that say that they were rejected: they are tried again.

@@ -11,7 +11,7 @@ use super::cache::CacheWriter;
 use super::dialect::{BoundValues, Dialect, Statement};
 use super::errors::SqlError;
 use super::fold::OperationFold;
-use super::marks::{BULK_TABLE, TABLE, mark_column};
+use super::marks::{self, BULK_TABLE, TABLE, mark_column};
 use super::session::OperationStore;
 use crate::config::EntityTable;
 use crate::stores::folded::FoldedRows;
@@ -29,15 +29,6 @@ pub struct OperationReader {
     store: OperationStore,
     entities: BTreeMap<String, EntityTable>,
     cache: Option<Arc<CacheWriter>>,
-}
-
-/// Until when marks may have been purged, in microseconds since 1970.
-pub(super) async fn noted(store: &OperationStore) -> Result<Option<i64>, SqlError> {
-    let dialect = store.dialect();
-    let text = if dialect == Dialect::Mysql { "CAST(micros AS CHAR)" } else { "micros::text" };
-    let sql = format!("SELECT {text} FROM millrace_operations_horizon");
-    let rows = store.texts(&Statement { sql, values: dialect.one(&[]) }).await?;
-    Ok(rows.into_iter().flatten().flatten().next().and_then(|micros| micros.parse().ok()))
 }
 
 impl OperationReader {
@@ -167,7 +158,7 @@ impl StoreReader for OperationReader {
     }
 
     async fn horizon(&self) -> Result<Option<i64>, Failure> {
-        noted(&self.store).await.map_err(SqlError::failure)
+        marks::purged_before(&self.store).await.map_err(SqlError::failure)
     }
 
     async fn note_horizon(&self, version: i64) -> Result<(), Failure> {

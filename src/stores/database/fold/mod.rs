@@ -2,11 +2,11 @@
 //!
 //! It changes nothing but where a repair is asked for.
 
-mod comparison;
 mod held_pages;
 mod operation_effects;
 mod operation_history;
 mod row_caches;
+mod row_comparison;
 mod row_repair;
 mod row_state;
 mod value_match;
@@ -24,6 +24,7 @@ use super::cache::CacheWriter;
 use super::catalogue::{Catalogue, TableShape};
 use super::dialect::{Dialect, Statement};
 use super::errors::SqlError;
+use super::marks;
 use super::session::OperationStore;
 use crate::config::EntityTable;
 use crate::stores::folded::{
@@ -61,7 +62,7 @@ impl OperationFold {
 
     /// Until when marks may have been purged, in microseconds since 1970.
     async fn horizon(&self) -> Result<Option<i64>, SqlError> {
-        super::reader::noted(&self.store).await
+        marks::purged_before(&self.store).await
     }
 
     /// The time of the first look, less than which no transaction lasts.

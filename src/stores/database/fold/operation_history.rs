@@ -12,9 +12,9 @@ use super::super::marks::Marked;
 use super::super::operation::OperationWrite;
 use super::super::resolver::row_keys;
 use super::OperationFold;
-use super::comparison::id_of;
 use super::held_pages::is_same_key;
 use super::operation_effects::{is_purged, marked, place_of};
+use super::row_comparison::id_of;
 use super::value_match::{shared_name, typed};
 use crate::stores::folded::{OperationState, OperationTrace, WantedOperations};
 

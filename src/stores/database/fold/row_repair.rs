@@ -8,7 +8,7 @@ use super::super::catalogue::TableShape;
 use super::super::errors::{ErrorMeaning, SqlError};
 use super::super::session::SqlTransaction;
 use super::OperationFold;
-use super::comparison::RowClass;
+use super::row_comparison::RowClass;
 use super::row_state::{FoldedRow, RowJudgement, RowState};
 use super::value_match::typed;
 
