@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+mod operations_report;
+
 use super::{CommandFailure, print_json, print_line as print};
 use crate::config::Config;
 use crate::maintenance::explain::outcomes::{EventOutcome, EventSource, LoggedEvent};
@@ -18,9 +20,12 @@ use crate::systems::{self, Definition};
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// The document's id; of a system without documents, an event's
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The document's id; of reactions an event's; of database a row, such as User:42
+    #[arg(value_name = "ID", required_unless_present = "operation")]
+    pub id: Option<String>,
+    /// Of database: one operation, by its operationId
+    #[arg(long, value_name = "ID", conflicts_with = "id")]
+    pub operation: Option<String>,
     /// The system whose store is looked at
     #[arg(long, value_name = "SYSTEM", default_value = "transactions")]
     pub system: String,
@@ -38,8 +43,17 @@ pub struct ExplainArgs {
 /// The store is not as the log says; or that it could not be told.
 pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFailure> {
     let system = systems::find(&args.system)?;
+    if !system.documents && operations_report::explain_operations(system, &config, &args).await?.is_some() {
+        return Ok(());
+    }
+    let Some(id) = args.id.clone() else {
+        return Err(CommandFailure::usage(format!(
+            "--operation is for systems of operations, and {} has none",
+            system.name
+        )));
+    };
     if !system.documents {
-        return explain_event(system, &config, &args).await;
+        return explain_event(system, &config, &args, &id).await;
     }
     let style = ProgressStyle::with_template("reading the log [{bar:40}] {human_pos:>10}/{human_len}");
     let bar = ProgressBar::new(0).with_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
@@ -48,8 +62,7 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
         shown.set_length(offsets);
         shown.set_position(records);
     });
-    let report =
-        explain::explain(system, &config, systems::projection_stores(system, &config), args.id, progress).await;
+    let report = explain::explain(system, &config, systems::projection_stores(system, &config), id, progress).await;
     bar.finish_and_clear();
     let report = report.map_err(failure)?;
     if args.json {
@@ -65,14 +78,19 @@ pub async fn explain(args: ExplainArgs, config: Config) -> Result<(), CommandFai
 }
 
 /// Of a system without documents: an event by its id.
-async fn explain_event(system: &Definition, config: &Config, args: &ExplainArgs) -> Result<(), CommandFailure> {
-    let EventTrace { records, letters, known } = trace(system, config, &args.id).await.map_err(failure)?;
+async fn explain_event(
+    system: &Definition,
+    config: &Config,
+    args: &ExplainArgs,
+    id: &str,
+) -> Result<(), CommandFailure> {
+    let EventTrace { records, letters, known } = trace(system, config, id).await.map_err(failure)?;
     let place = |(topic, partition, offset): &(String, i32, i64)| format!("{topic}/{partition}/{offset}");
     if args.json {
         let letter = |(at, consumer, why): &_| json!({"at": place(at), "consumer": consumer, "why": why});
         let records: Vec<String> = records.iter().map(place).collect();
         let letters: Vec<Value> = letters.iter().map(letter).collect();
-        print_json(&json!({"id": args.id, "records": records, "letters": letters, "known": known}))?;
+        print_json(&json!({"id": id, "records": records, "letters": letters, "known": known}))?;
     } else {
         records.iter().try_for_each(|at| print(&format!("stands at {}", place(at))))?;
         let letter = |(at, consumer, why): &_| print(&format!("{} is a dead letter of {consumer}: {why}", place(at)));

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod database;
 pub mod elasticsearch;
 pub(crate) mod erased;
+pub mod folded;
 pub mod follow_up;
 mod halves;
 pub mod mongodb;

@@ -10,6 +10,7 @@ use pipeline::{Record, TopicPartition};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::stores::folded::FoldedRows;
 use crate::stores::follow_up::FollowUps;
 use crate::walk::first_bytes;
 
@@ -166,6 +167,11 @@ pub trait StoreReader: Send + Sync + 'static {
     /// Why it cannot be looked for.
     async fn loose_ends(&self) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
+    }
+
+    /// Its rows, where they follow from operations; `None` where it holds documents, or events by their ids.
+    fn folded(&self) -> Option<Arc<dyn FoldedRows>> {
+        None
     }
 
     /// What is done after records were stored, with the list of what was refused of it; none where nothing is.

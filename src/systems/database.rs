@@ -68,7 +68,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let keys = Arc::new(OperationKeys::new(settings.entities.clone()));
     let ladder = Ladder { same_reason, ..Ladder::new(settings.retries.attempts, settings.retries.delay) };
     let system = DatabaseSystem { keys: keys.clone(), ladder, results };
-    let reader = Arc::new(OperationReader::new(store.clone()));
+    let reader = Arc::new(OperationReader::new(store.clone(), settings.entities.clone(), cache.clone()));
     let parts = (store, settings, health, keys, cache);
     let prepare = prepare(parts, |(store, settings, health, keys, cache)| async move {
         store.install(&settings).await?;

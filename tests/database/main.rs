@@ -15,6 +15,8 @@
 mod bad_input;
 mod buffer;
 mod cache;
+mod compared;
+mod explained;
 mod flow;
 mod lines;
 mod looked_at;
@@ -24,6 +26,7 @@ mod parked;
 mod planted;
 mod provoked;
 mod rate;
+mod repairs;
 mod replayed;
 mod results;
 mod sessions;

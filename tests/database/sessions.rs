@@ -33,6 +33,28 @@ impl HeldRow {
     }
 }
 
+/// A mark of another operation on the same row, at a later place.
+const NEWER: &str = "INSERT INTO millrace_operations (operation_id, payload_digest, operation, entity, occurred_micros, kafka_topic, \
+    kafka_partition, kafka_offset, row_hash, written_columns) SELECT BYTES, payload_digest, 'UPDATE', entity, occurred_micros, \
+    kafka_topic, kafka_partition, kafka_offset + 1, row_hash, 'name' FROM millrace_operations";
+
+impl HeldRow {
+    /// Commits, with the mark of a newer operation.
+    pub fn commit_newer(mut self, engine: Engine) {
+        let mark = NEWER.replace("BYTES", if engine == Engine::MariaDb { "UNHEX('6e6577')" } else { "'\\x6e6577'" });
+        let ended = async {
+            for sql in [mark.as_str(), "COMMIT"] {
+                let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+                match &mut self.connection {
+                    OpenConnection::MariaDb(connection) => sql.execute(connection).await.map(drop).unwrap(),
+                    OpenConnection::Postgres(connection) => sql.execute(connection).await.map(drop).unwrap(),
+                }
+            }
+        };
+        self.runtime.block_on(ended);
+    }
+}
+
 /// Reads users one by one.
 #[derive(Clone)]
 pub enum UserRows {
@@ -97,6 +119,19 @@ impl Buffer {
             }
         };
         eventually("a session that waits for a row", || (!self.ask(sql.to_owned()).is_empty()).then_some(()));
+    }
+
+    /// Waits until a repair waits for a row.
+    pub fn await_a_repair(&self) {
+        let sql = match self.engine {
+            Engine::MariaDb => {
+                "SELECT '' FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND COMMAND = 'Execute' AND INFO LIKE '%FOR UPDATE' AND TIME_MS > 300"
+            }
+            Engine::Postgres => {
+                "SELECT '' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            }
+        };
+        eventually("a repair that waits for a row", || (!self.ask(sql.to_owned()).is_empty()).then_some(()));
     }
 
     /// Must be called inside a runtime.

@@ -51,7 +51,8 @@ async fn server(config: &Config, store: &OperationStore) -> Diagnosis {
 
 /// Whether what was purged of the marks may come again.
 async fn marks(config: &Config, store: &OperationStore) -> Option<Diagnosis> {
-    let horizon = OperationReader::new(store.clone()).horizon().await.ok()??;
+    let horizon =
+        OperationReader::new(store.clone(), config.operations.entities.clone(), None).horizon().await.ok()??;
     let topic = config.topic(crate::systems::database::NAME);
     let found = topics(config, vec![topic.clone(), topic_of(&topic)]).await?;
     let now = Utc::now().timestamp_micros();

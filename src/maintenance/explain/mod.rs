@@ -6,6 +6,7 @@
 
 pub mod outcomes;
 pub mod report;
+pub mod row_operations;
 mod topic_log;
 pub mod traced;
 

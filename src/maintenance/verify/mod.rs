@@ -10,8 +10,10 @@ mod misread;
 mod name;
 mod reading;
 mod rewrite;
+mod row_fold;
+mod row_spill;
 pub mod spill;
-mod topic_log;
+pub(super) mod topic_log;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -151,6 +153,9 @@ pub async fn verify(
     listener: &mut dyn Listener,
 ) -> Result<VerifyReport, VerifyError> {
     if !system.documents {
+        if let Some(rows) = row_fold::rows_of(system, config)? {
+            return row_fold::verify_rows(rows, system, config, &options, listener).await;
+        }
         return marked::verify_marks(system, config, &options, listener).await;
     }
     let setup = system.setup(config, Order::Any)?;

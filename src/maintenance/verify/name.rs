@@ -23,6 +23,8 @@ pub enum DifferenceName {
     Derived,
     /// The consumer's decoder reads another id, version or outcome out of a record than a plain walk over its JSON.
     Misread,
+    /// A cache keeps a row otherwise than the database.
+    CacheStale,
     /// A document refuses what follows for it; named with what is wrong, and tried again while the system runs.
     Refused,
 }
@@ -41,6 +43,7 @@ impl DifferenceName {
             Self::Twice => "twice",
             Self::Derived => "derived",
             Self::Misread => "misread",
+            Self::CacheStale => "cache-stale",
             Self::Refused => "refused",
         }
     }

@@ -25,10 +25,10 @@ const CHUNK: usize = 1_000;
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A task that reads, and what it has read: the number of a topic, and some of its records.
-pub(super) type RecordChunks = (JoinHandle<Result<(), VerifyError>>, mpsc::Receiver<(u8, Vec<Record>)>);
+pub(in crate::maintenance) type RecordChunks = (JoinHandle<Result<(), VerifyError>>, mpsc::Receiver<(u8, Vec<Record>)>);
 
 /// The topics of a system, up to an end that was seen.
-pub(super) struct VerifyLog {
+pub(in crate::maintenance) struct VerifyLog {
     client: ClientConfig,
     group: String,
     topics: Vec<(Topic, Ranges)>,
@@ -37,7 +37,11 @@ pub(super) struct VerifyLog {
 
 impl VerifyLog {
     /// Takes the ends of the topics. Of several topics those that do not exist hold nothing.
-    pub(super) async fn open(client: ClientConfig, names: Vec<String>, group: String) -> Result<Self, VerifyError> {
+    pub(in crate::maintenance) async fn open(
+        client: ClientConfig,
+        names: Vec<String>,
+        group: String,
+    ) -> Result<Self, VerifyError> {
         blocking(VerifyError::Kafka, move || {
             let found = inspect(&client, &names).map_err(VerifyError::Kafka)?.topics;
             let mut topics = Vec::new();
@@ -139,8 +143,22 @@ impl VerifyLog {
         .await
     }
 
+    /// Whether every letter that ever was is still there.
+    pub(super) async fn has_all_letters(&self) -> Result<bool, VerifyError> {
+        let client = self.client.clone();
+        let topics: Vec<String> = self.topics.iter().map(|(topic, _)| topic_of(&topic.name)).collect();
+        blocking(VerifyError::Kafka, move || {
+            let mut all = true;
+            for topic in topics {
+                all &= ranges(&client, &topic)?.values().all(|(from, _)| *from == 0);
+            }
+            Ok(all)
+        })
+        .await
+    }
+
     /// Reads what lies in the ranges, some records of a topic at a time, with the number of the topic.
-    pub(super) fn chunks(&self) -> RecordChunks {
+    pub(in crate::maintenance) fn chunks(&self) -> RecordChunks {
         let (sender, chunks) = mpsc::channel(2);
         let (client, topics) = (self.client.clone(), self.topics.clone());
         let fetching = tokio::task::spawn_blocking(move || {

@@ -223,6 +223,14 @@ impl Dialect {
         }
     }
 
+    /// The place of the value of this number among single values, from 1.
+    pub(super) fn placed(self, cast: &Cast, number: usize) -> String {
+        match self {
+            Self::Mysql => cast.placeholder().to_owned(),
+            Self::Postgres => cast.of(&format!("(${number}::text[])[1]")),
+        }
+    }
+
     /// The condition of MySQL that the key is one of so many.
     pub(super) fn among(self, key: &[BoundColumn], rows: usize) -> String {
         let names: Vec<String> = key.iter().map(|column| self.quoted(&column.name)).collect();

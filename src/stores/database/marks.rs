@@ -10,7 +10,8 @@ use pipeline::sink::Reject;
 use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
 use super::operation::{ResolvedOperation, RowVerb, row_hash};
-use super::session::SqlTransaction;
+use super::session::{OperationStore, SqlTransaction};
+use crate::stores::folded::RecordPlace;
 
 pub(super) const TABLE: &str = "millrace_operations";
 /// The rows of bulks that were applied, for the mark names one row.
@@ -64,6 +65,8 @@ pub(super) struct Marked {
     pub(super) rejected: Option<(String, String)>,
     /// The id that the database made.
     pub(super) made: Option<String>,
+    /// Topic, partition and offset of the record that was applied or rejected.
+    pub(super) at: RecordPlace,
 }
 
 /// What a mark says beside the operation.
@@ -164,6 +167,15 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
     ]
 }
 
+/// Until when marks may have been purged, in microseconds since 1970.
+pub(super) async fn purged_before(store: &OperationStore) -> Result<Option<i64>, SqlError> {
+    let dialect = store.dialect();
+    let text = if dialect == Dialect::Mysql { "CAST(micros AS CHAR)" } else { "micros::text" };
+    let sql = format!("SELECT {text} FROM millrace_operations_horizon");
+    let rows = store.texts(&Statement { sql, values: dialect.one(&[]) }).await?;
+    Ok(rows.into_iter().flatten().flatten().next().and_then(|micros| micros.parse().ok()))
+}
+
 /// Takes away the marks of these that say that they were rejected: they are tried again.
 pub(super) async fn forget(
     transaction: &mut SqlTransaction,
@@ -187,13 +199,16 @@ pub(super) async fn look_up(
     let mut found = HashMap::new();
     for some in marks.chunks(AT_ONCE) {
         for row in transaction.texts(&statement(dialect, some)).await? {
-            if let [Some(mark), Some(digest), rejected, made] = row.as_slice() {
+            if let [Some(mark), Some(digest), rejected, made, Some(topic), Some(partition), Some(offset)] =
+                row.as_slice()
+            {
                 let parted = |text: &String| {
                     let (class, why) = text.split_once('\n').unwrap_or((text, ""));
                     (class.to_owned(), why.to_owned())
                 };
                 let (digest, rejected) = (digest.to_ascii_lowercase(), rejected.as_ref().map(parted));
-                let marked = Marked { digest, rejected, made: made.clone() };
+                let at = (topic.clone(), partition.parse().unwrap_or(-1), offset.parse().unwrap_or(-1));
+                let marked = Marked { digest, rejected, made: made.clone(), at };
                 found.insert(mark.to_ascii_lowercase(), marked);
             }
         }
@@ -210,14 +225,16 @@ fn statement(dialect: Dialect, marks: &[String]) -> Statement {
             let last = values.last().cloned().unwrap_or(SqlValue::Null);
             values.resize(AT_ONCE, last);
             let sql = format!(
-                "SELECT HEX(operation_id), HEX(payload_digest), rejected, made_id FROM {table} WHERE {}",
+                "SELECT HEX(operation_id), HEX(payload_digest), rejected, made_id, kafka_topic, \
+                 CAST(kafka_partition AS CHAR), CAST(kafka_offset AS CHAR) FROM {table} WHERE {}",
                 dialect.among(&key, AT_ONCE)
             );
             Statement { sql, values: BoundValues::Each(values) }
         }
         Dialect::Postgres => {
             let sql = format!(
-                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id FROM {table} AS t JOIN {} ON {}",
+                "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id, \
+                 t.kafka_topic, t.kafka_partition::text, t.kafka_offset::text FROM {table} AS t JOIN {} ON {}",
                 rows_of(1),
                 dialect.matched(&key)
             );

@@ -6,6 +6,7 @@ mod cache;
 mod catalogue;
 mod dialect;
 mod errors;
+mod fold;
 mod grouping;
 mod health;
 mod held;

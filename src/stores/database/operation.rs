@@ -6,6 +6,7 @@ use bytes::Bytes;
 use enrichers::operation::{DatabaseOperation, SqlValue, Verb};
 use pipeline::sink::{Content, Write};
 use pipeline::{Record, TopicPartition};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::catalogue::TableShape;
@@ -72,7 +73,7 @@ impl Write for OperationWrite {
 }
 
 /// What is done to a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum RowVerb {
     Insert,
     Update,

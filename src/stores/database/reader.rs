@@ -1,14 +1,20 @@
-//! The marks as `purge` reads and removes them, each as the tombstone of its operation. Rows are not read back: operations fold
-//! otherwise than documents do, which `verify` does not know how to.
+//! The marks as `purge` reads and removes them, each as the tombstone of its operation. Rows are compared by folding operations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use enrichers::operation::SqlValue;
 use pipeline::sink::Failure;
 
+use super::cache::CacheWriter;
 use super::dialect::{BoundValues, Dialect, Statement};
 use super::errors::SqlError;
-use super::marks::{BULK_TABLE, TABLE, mark_column};
+use super::fold::OperationFold;
+use super::marks::{self, BULK_TABLE, TABLE, mark_column};
 use super::session::OperationStore;
+use crate::config::EntityTable;
+use crate::stores::folded::FoldedRows;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit};
 
 /// Marks that are read at once.
@@ -19,15 +25,23 @@ const AT_ONCE: usize = 256;
 const ROUNDED: i64 = 1_000;
 
 /// Reads marks.
-pub struct OperationReader(OperationStore);
+pub struct OperationReader {
+    store: OperationStore,
+    entities: BTreeMap<String, EntityTable>,
+    cache: Option<Arc<CacheWriter>>,
+}
 
 impl OperationReader {
-    pub fn new(store: OperationStore) -> Self {
-        Self(store)
+    pub fn new(
+        store: OperationStore,
+        entities: BTreeMap<String, EntityTable>,
+        cache: Option<Arc<CacheWriter>>,
+    ) -> Self {
+        Self { store, entities, cache }
     }
 
     async fn page(&self, after: &str) -> Result<Vec<(String, i64)>, SqlError> {
-        let dialect = self.0.dialect();
+        let dialect = self.store.dialect();
         let (hex, micros, after_is) = match dialect {
             Dialect::Mysql => {
                 ("HEX(operation_id)", "CAST(CAST(UNIX_TIMESTAMP(applied_at) * 1000000 AS SIGNED) AS CHAR)", "UNHEX(?)")
@@ -41,7 +55,8 @@ impl OperationReader {
         let sql = format!(
             "SELECT {hex}, {micros} FROM {TABLE} WHERE operation_id > {after_is} ORDER BY operation_id LIMIT {PAGE}"
         );
-        let rows = self.0.texts(&Statement { sql, values: dialect.one(&[SqlValue::Text(after.to_owned())]) }).await?;
+        let rows =
+            self.store.texts(&Statement { sql, values: dialect.one(&[SqlValue::Text(after.to_owned())]) }).await?;
         let mark = |row: Vec<Option<String>>| match row.as_slice() {
             [Some(mark), Some(micros)] => Some((mark.clone(), micros.parse().ok()?)),
             _ => None,
@@ -50,7 +65,7 @@ impl OperationReader {
     }
 
     async fn remove_some(&self, seen: &[ObservedVersion]) -> Result<u64, SqlError> {
-        let dialect = self.0.dialect();
+        let dialect = self.store.dialect();
         let last = seen.iter().map(|seen| seen.version).max().unwrap_or_default().saturating_add(ROUNDED);
         let seconds = SqlValue::Text(format!("{}.{:06}", last / 1_000_000, last % 1_000_000));
         let marks: Vec<SqlValue> = seen.iter().map(|seen| SqlValue::Text(seen.id.clone())).collect();
@@ -79,23 +94,15 @@ impl OperationReader {
                 BoundValues::Columns(std::iter::once(marks.iter().map(text).collect()).chain(more).collect())
             }
         };
-        let mut transaction = self.0.begin().await?;
+        let mut transaction = self.store.begin().await?;
         let removed = transaction.execute(&Statement { sql: first, values: given(&[seconds]) }, false).await?.matched;
         transaction.execute(&Statement { sql: second, values: given(&[]) }, false).await?;
         transaction.commit().await?;
         Ok(removed)
     }
 
-    async fn noted(&self) -> Result<Option<i64>, SqlError> {
-        let dialect = self.0.dialect();
-        let text = if dialect == Dialect::Mysql { "CAST(micros AS CHAR)" } else { "micros::text" };
-        let sql = format!("SELECT {text} FROM millrace_operations_horizon");
-        let rows = self.0.texts(&Statement { sql, values: dialect.one(&[]) }).await?;
-        Ok(rows.into_iter().flatten().flatten().next().and_then(|micros| micros.parse().ok()))
-    }
-
     async fn note(&self, micros: i64) -> Result<(), SqlError> {
-        let dialect = self.0.dialect();
+        let dialect = self.store.dialect();
         let sql = match dialect {
             Dialect::Mysql => {
                 "INSERT INTO millrace_operations_horizon (only_one, micros) VALUES (1, ?) \
@@ -107,7 +114,7 @@ impl OperationReader {
             }
         };
         let statement = Statement { sql: sql.to_owned(), values: dialect.one(&[SqlValue::Integer(micros.into())]) };
-        let mut transaction = self.0.begin().await?;
+        let mut transaction = self.store.begin().await?;
         transaction.execute(&statement, false).await?;
         transaction.commit().await
     }
@@ -146,8 +153,12 @@ impl StoreReader for OperationReader {
         Ok(removed)
     }
 
+    fn folded(&self) -> Option<Arc<dyn FoldedRows>> {
+        Some(Arc::new(OperationFold::new(self.store.clone(), self.entities.clone(), self.cache.clone())))
+    }
+
     async fn horizon(&self) -> Result<Option<i64>, Failure> {
-        self.noted().await.map_err(SqlError::failure)
+        marks::purged_before(&self.store).await.map_err(SqlError::failure)
     }
 
     async fn note_horizon(&self, version: i64) -> Result<(), Failure> {

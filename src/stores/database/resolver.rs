@@ -66,8 +66,19 @@ pub(super) fn resolve<'w>(
 
 /// The names of the rows of an operation, as far as it names them and their keys can be read.
 pub(super) fn row_names(operation: &DatabaseOperation<'_>, table: &TableShape) -> Vec<String> {
+    row_keys(operation, table).iter().map(|key| name_of(table, key)).collect()
+}
+
+/// As [`row_names`], the keys as they are written.
+pub(super) fn row_keys(operation: &DatabaseOperation<'_>, table: &TableShape) -> Vec<Vec<SqlValue>> {
     let resolver = Resolver { table, micros: 0, expected: None };
-    operation.rows.iter().filter_map(|change| Some(resolver.name(&resolver.key_of(change).ok()?))).collect()
+    operation.rows.iter().filter_map(|change| resolver.key_of(change).ok()).collect()
+}
+
+/// The name of the row with this key.
+pub(super) fn name_of(table: &TableShape, key: &[SqlValue]) -> String {
+    let folded = table.key.iter().map(|place| table.columns.get(*place).is_some_and(|column| column.folded));
+    row_name(&table.name, &canonical(key.iter().zip(folded)))
 }
 
 fn never(class: &'static str, why: String) -> Unresolved {
@@ -129,9 +140,7 @@ impl Resolver<'_> {
     }
 
     fn name(&self, key: &[SqlValue]) -> String {
-        let folded =
-            self.table.key.iter().map(|place| self.table.columns.get(*place).is_some_and(|column| column.folded));
-        row_name(&self.table.name, &canonical(key.iter().zip(folded)))
+        name_of(self.table, key)
     }
 
     fn is_key(&self, name: &str) -> bool {

@@ -87,7 +87,20 @@ impl CacheWriter {
 
     /// These were applied, and the transaction has ended.
     pub(in super::super) async fn written(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
-        let rows = written::rows(&self.store, operations).await?;
+        self.tell(&written::rows(&self.store, operations).await?).await
+    }
+
+    /// The row with this key, in each of its spellings, was written by somebody else than an operation.
+    pub(in super::super) async fn mended(
+        &self,
+        table: &Arc<TableShape>,
+        keys: &[Vec<SqlValue>],
+    ) -> Result<(), SqlError> {
+        let rows: Vec<WrittenRow<'_>> = keys.iter().map(|key| WrittenRow { table, key: key.clone() }).collect();
+        self.tell(&rows).await
+    }
+
+    async fn tell(&self, rows: &[WrittenRow<'_>]) -> Result<(), SqlError> {
         let keys: BTreeSet<String> = rows.iter().flat_map(|row| self.keys_of(row)).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         if keys.is_empty() {
@@ -104,7 +117,7 @@ impl CacheWriter {
         }
         if let Some(generation) = generation {
             // A row that is not put is read by whoever wants it.
-            if let Err(why) = self.fill(&rows, &generation).await {
+            if let Err(why) = self.fill(rows, &generation).await {
                 tracing::debug!(why, "Rows were not put into the cache");
             }
         }
@@ -130,6 +143,18 @@ impl CacheWriter {
         ids.push(LISTS.to_owned());
         let entities = self.entities.get(&row.table.name).map(Vec::as_slice).unwrap_or_default();
         entities.iter().flat_map(|entity| ids.iter().map(|id| self.keys.row(entity, id))).collect()
+    }
+
+    /// The keys under which a row of a table may be kept, without those of lists.
+    pub(in super::super) fn keys_of_row(&self, table: &Arc<TableShape>, key: &[SqlValue]) -> Vec<String> {
+        let lists = self.keys_of(&WrittenRow { table, key: Vec::new() });
+        let keys = self.keys_of(&WrittenRow { table, key: key.to_vec() });
+        keys.into_iter().filter(|key| !lists.contains(key)).collect()
+    }
+
+    /// What is kept under these keys.
+    pub(in super::super) async fn values(&self, keys: &[&str]) -> Result<Vec<Option<String>>, RedisError> {
+        redis::cmd("MGET").arg(keys).query_async(&mut self.connection().await?).await
     }
 
     async fn connection(&self) -> Result<ConnectionManager, RedisError> {
