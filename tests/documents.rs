@@ -36,8 +36,8 @@ fn files(folder: &str, extension: &str, found: &mut Vec<PathBuf>) {
 
 /// Every page for people.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| Path::new(ROOT).join(name)).collect();
+    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let mut pages: Vec<PathBuf> = top.iter().map(|name| Path::new(ROOT).join(name)).collect();
     files("docs", "md", &mut pages);
     files("deploy", "md", &mut pages);
     pages
