@@ -17,6 +17,9 @@ use crate::systems::{self, Definition};
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace explain 6f1f0c1e
+  millrace explain 6f1f0c1e --system transactions-audit --document")]
 pub struct ExplainArgs {
     /// The document's id; of a system without documents, an event's
     #[arg(value_name = "ID")]
