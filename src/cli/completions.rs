@@ -20,9 +20,13 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// When stdout is closed.
-pub fn completions(args: &CompletionsArgs, mut program: Command) -> Result<(), CommandFailure> {
+pub fn completions(args: &CompletionsArgs, program: Command) -> Result<(), CommandFailure> {
+    print_line(script(args.shell, program).trim_end())
+}
+
+pub(super) fn script(shell: Shell, mut program: Command) -> String {
     let name = program.get_name().to_owned();
     let mut script = Vec::new();
-    generate(args.shell, &mut program, name, &mut script);
-    print_line(String::from_utf8_lossy(&script).trim_end())
+    generate(shell, &mut program, name, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }

@@ -270,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn each_shell_completes_each_command() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let script = completions::script(*shell, Cli::command());
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_has_options_and_examples() {
+        let page = man::page(Cli::command(), &["dlq".to_owned(), "replay".to_owned()]).unwrap();
+        for part in ["millrace-dlq-replay", "millrace dlq replay --class bad_timestamp", "payload"] {
+            assert!(page.replace('\\', "").contains(part), "{part} in {page}");
+        }
+    }
+
+    #[test]
     fn the_command_line_sets_configuration() {
         let cli = ["millrace", "publish", "--kafka-servers", "a:1", "--topic", "t", "--log-level", "debug"];
         let overrides = Cli::try_parse_from(cli).unwrap().overrides();
