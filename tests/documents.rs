@@ -9,7 +9,7 @@
     reason = "in a test a panic is the answer"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -36,8 +36,8 @@ fn files(folder: &str, extension: &str, found: &mut Vec<PathBuf>) {
 
 /// Every page for people.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> =
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].iter().map(|name| Path::new(ROOT).join(name)).collect();
+    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let mut pages: Vec<PathBuf> = top.iter().map(|name| Path::new(ROOT).join(name)).collect();
     files("docs", "md", &mut pages);
     files("deploy", "md", &mut pages);
     pages
@@ -127,4 +127,48 @@ fn every_metric_has_its_line_and_every_line_its_metric() {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let told: BTreeSet<String> = rows.filter(|name| name.starts_with("millrace_")).map(str::to_owned).collect();
     assert_eq!(told, metrics_of_the_code());
+}
+
+/// The first argument, or the constant of this file that it is, after each `raise(` or `raise_by(`.
+fn sources_of_reasons() -> BTreeSet<String> {
+    let mut sources = Vec::new();
+    ["src", "pipeline/src"].iter().for_each(|folder| files(folder, "rs", &mut sources));
+    let mut found = BTreeSet::new();
+    for source in sources {
+        // What tests raise is no reason of the program's.
+        let text = read(&source);
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        let values: BTreeMap<&str, &str> = text.split("const ").skip(1).filter_map(constant).collect();
+        for (call, argument) in [(".raise(", 0), (".raise_by(", 1)] {
+            for rest in text.split(call).skip(1) {
+                let Some(argument) = rest.split(',').nth(argument).map(str::trim) else { continue };
+                let literal = argument.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                found.extend(literal.or_else(|| values.get(argument).copied()).map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+/// `NAME: &str = "value"`
+fn constant(declared: &str) -> Option<(&str, &str)> {
+    let (name, rest) = declared.split_once(": &str = \"")?;
+    Some((name, rest.split('"').next()?)).filter(|(name, _)| !name.contains(char::is_whitespace))
+}
+
+#[test]
+fn every_reason_of_readyz_is_explained() {
+    let text = read(&Path::new(ROOT).join("docs/trouble.md"));
+    let section = text.split("\n## ").find(|section| section.starts_with("Reasons of /readyz")).unwrap();
+    let headings = section.lines().filter_map(|line| line.strip_prefix("### "));
+    let told: BTreeSet<&str> = headings.flat_map(|heading| heading.split(", ")).collect();
+    let raised = sources_of_reasons();
+    assert!(raised.len() > 15, "found in the code: {raised:?}");
+    let missing: Vec<&String> = raised.iter().filter(|source| !told.contains(source.as_str())).collect();
+    assert!(missing.is_empty(), "docs/trouble.md has no heading for {missing:?}");
+    // The stores raise under their own names: `writes` has them all.
+    let stores = ["the breaker", "writes"].map(str::to_owned);
+    let idle: Vec<&&str> =
+        told.iter().filter(|one| !raised.contains(**one) && !stores.contains(&(**one).to_owned())).collect();
+    assert!(idle.is_empty(), "nothing raises {idle:?}");
 }

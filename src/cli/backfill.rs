@@ -27,6 +27,10 @@ use summary::{bar, draw, summary};
 
 /// `millrace backfill`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace backfill transactions 'exports/2025-*.ndjson.zst' --dry-run
+  millrace backfill transactions events.csv --max-lag 10000
+  millrace backfill transactions kafka:transactions --from 2025-06-01T00:00:00Z")]
 pub struct BackfillArgs {
     /// The system whose store is written to
     #[arg(value_name = "SYSTEM")]

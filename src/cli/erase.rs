@@ -21,6 +21,9 @@ const NEVER: [&str; 4] = [
 
 /// `millrace erase`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace erase user_000042 --dry-run
+  millrace erase user_000042 --system transactions")]
 pub struct EraseArgs {
     /// The person: user_id of transactions, id of Clerk's user, userId of reviews
     #[arg(value_name = "USER")]

@@ -19,6 +19,9 @@ use crate::systems::{self, Definition};
 
 /// `millrace explain`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace explain 6f1f0c1e
+  millrace explain 6f1f0c1e --system transactions-audit --document")]
 pub struct ExplainArgs {
     /// The document's id; of reactions an event's; of database a row, such as User:42
     #[arg(value_name = "ID", required_unless_present = "operation")]

@@ -12,6 +12,9 @@ use crate::systems;
 
 /// `millrace losses`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace losses
+  millrace losses --acknowledge transactions/3/1200")]
 pub struct LossesArgs {
     /// The systems whose losses are shown [default: those enabled in the configuration]
     #[arg(value_name = "SYSTEM")]

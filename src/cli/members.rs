@@ -64,6 +64,16 @@ impl Member {
     pub(super) fn current(&self) -> Current {
         self.current.clone()
     }
+
+    /// What it reads.
+    pub(super) fn topics(&self) -> &[String] {
+        &self.consumer.topics
+    }
+
+    /// Where it writes.
+    pub(super) fn target(&self) -> &str {
+        &self.consumer.target
+    }
 }
 
 /// Makes the consumers of these systems and of the projections that they bring along.

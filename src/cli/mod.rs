@@ -4,6 +4,7 @@
 
 pub mod backfill;
 pub mod bench;
+pub mod completions;
 pub mod demo;
 pub mod dlq;
 pub mod doctor;
@@ -13,6 +14,7 @@ pub mod explain;
 mod failure;
 mod leaving;
 pub mod losses;
+pub mod man;
 mod members;
 pub mod publish;
 pub mod purge;
@@ -25,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, Override};
@@ -38,6 +40,10 @@ const THREADS_END: Duration = Duration::from_secs(1);
 /// Kafka in, enriched and versioned documents out to Elasticsearch.
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version, propagate_version = true)]
+#[command(after_help = "Examples:
+  millrace demo
+  millrace doctor
+  millrace run transactions")]
 struct Cli {
     /// The configuration file [default: millrace.toml in the working directory, where there is one]
     #[arg(long, global = true, value_name = "FILE")]
@@ -77,10 +83,19 @@ enum Command {
     Erase(erase::EraseArgs),
     /// Remove the tombstones of documents that were deleted long ago
     Purge(purge::PurgeArgs),
+    /// Print what makes a shell complete commands and options
+    Completions(completions::CompletionsArgs),
+    /// Print the page of the manual of a command
+    Man(man::ManArgs),
 }
 
 /// `millrace run`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace run transactions
+  millrace run transactions --once
+  millrace run users reviews ratings
+  millrace run transactions --store sqlite:transactions.db")]
 pub struct RunArgs {
     /// The systems to run [default: those enabled in the configuration]
     #[arg(value_name = "SYSTEM")]
@@ -120,6 +135,7 @@ impl Cli {
             Command::Publish(args) => overrides.extend(args.overrides()),
             Command::Backfill(_)
             | Command::Bench(_)
+            | Command::Completions(_)
             | Command::Demo(_)
             | Command::Dlq(_)
             | Command::Doctor(_)
@@ -127,6 +143,7 @@ impl Cli {
             | Command::Events(_)
             | Command::Explain(_)
             | Command::Losses(_)
+            | Command::Man(_)
             | Command::Purge(_)
             | Command::Verify(_) => {}
         }
@@ -134,11 +151,13 @@ impl Cli {
     }
 
     fn run(self) -> Result<(), CommandFailure> {
-        if let Command::Demo(args) = &self.command {
-            return demo::run(args, self.log_level.as_deref());
-        }
-        if let Command::Bench(args) = &self.command {
-            return bench::run(args, self.config.as_deref(), self.log_level.as_deref());
+        // None of these reads the configuration as it is.
+        match &self.command {
+            Command::Demo(args) => return demo::run(args, self.log_level.as_deref()),
+            Command::Bench(args) => return bench::run(args, self.config.as_deref(), self.log_level.as_deref()),
+            Command::Completions(args) => return completions::completions(args, Self::command()),
+            Command::Man(args) => return man::man(args, Self::command()),
+            _ => {}
         }
         let config = Config::load(self.config.as_deref(), self.overrides())?;
         telemetry::init(&config.log)?;
@@ -147,7 +166,7 @@ impl Cli {
         }
         match self.command {
             Command::Run(args) => block_on(run::run(args, config)),
-            Command::Bench(_) | Command::Demo(_) => Ok(()),
+            Command::Bench(_) | Command::Completions(_) | Command::Demo(_) | Command::Man(_) => Ok(()),
             Command::Backfill(args) => block_on(backfill::backfill(args, config)),
             Command::Publish(args) => publish::run(&args, &config),
             Command::Events(args) => events::run(&args, &config),
@@ -218,13 +237,54 @@ pub fn print_json(value: &impl Serialize) -> Result<(), CommandFailure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command below this one, with the words that call it.
+    fn commands(above: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, clap::Command)>) {
+        let words = [words, &[above.get_name().to_owned()]].concat();
+        above.get_subcommands().for_each(|inner| commands(inner, &words, found));
+        found.push((words, above.clone()));
+    }
+
+    #[test]
+    fn every_command_has_examples_that_its_own_parser_takes() {
+        let mut found = Vec::new();
+        commands(&Cli::command(), &[], &mut found);
+        for (words, command) in found {
+            let name = words.join(" ");
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{name} has no example")).to_string();
+            let examples: Vec<&str> = help.strip_prefix("Examples:\n").unwrap().lines().map(str::trim).collect();
+            assert!((1..=4).contains(&examples.len()), "{name}: {examples:?}");
+            for example in examples {
+                let line = example.split(" > ").next().unwrap().split(' ').map(|word| word.trim_matches('\''));
+                let line: Vec<&str> = line.collect();
+                assert_eq!(line[..words.len()], words, "{example} is an example of {name}");
+                Cli::try_parse_from(&line).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn each_shell_completes_each_command() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let script = completions::script(*shell, Cli::command());
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_manual_has_options_and_examples() {
+        let page = man::page(Cli::command(), &["dlq".to_owned(), "replay".to_owned()]).unwrap();
+        for part in ["millrace-dlq-replay", "millrace dlq replay --class bad_timestamp", "payload"] {
+            assert!(page.replace('\\', "").contains(part), "{part} in {page}");
+        }
     }
 
     #[test]

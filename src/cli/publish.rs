@@ -20,6 +20,9 @@ pub(super) use publisher::Publisher;
 
 /// `millrace publish`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace publish --count 10000 --update-ratio 0.2 --users 500
+  millrace publish --system reviews --count 2000 --seed 7")]
 pub struct PublishArgs {
     /// Transactions to create; with --system users, users, memberships and sessions; with --system reviews, reviews; with --system reactions, subjects of the events
     #[arg(long, default_value_t = 1000, value_name = "N")]

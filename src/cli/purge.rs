@@ -11,6 +11,9 @@ use crate::systems;
 
 /// `millrace purge`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace purge transactions --dry-run
+  millrace purge transactions --older-than 90d")]
 pub struct PurgeArgs {
     /// The system whose store is purged
     #[arg(value_name = "SYSTEM")]

@@ -1,5 +1,8 @@
 //! `millrace run`: the consumers, their HTTP server, and an orderly end.
 
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::members::{Member, all, consumers, health, outcomes, remind};
 use super::{CommandFailure, RunArgs, leaving};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::run::clock::peak_memory;
 use crate::run::consumer::{self, RunOptions, RunSummary};
 use crate::run::http::HttpServer;
@@ -28,9 +31,15 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), CommandFailure> {
     let metrics = telemetry::metrics().map_err(|error| CommandFailure::internal(error.to_string()))?;
     let server =
         HttpServer::bind(&config.http).await.map_err(|error| CommandFailure::unavailable(error.to_string()))?;
+    let addr = server.addr();
     let serving = CancellationToken::new();
     let http = tokio::spawn(server.serve(health(&consumers), metrics, serving.clone()));
     stop_on_signal(&consumers, &config, &options.stop)?;
+    if std::io::stderr().is_terminal() && config.log.format != Some(LogFormat::Json) {
+        let routes = consumers.iter().map(|member| (member.name(), member.topics(), member.target()));
+        // Where nobody reads them, they are not missed.
+        drop(std::io::stderr().write_all(first_lines(routes, addr).as_bytes()));
+    }
 
     let shown = consumers.iter().map(Member::current).collect();
     let _reminding = AbortOnDropHandle::new(tokio::spawn(remind(shown)));
@@ -47,6 +56,18 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), CommandFailure> {
         }
     }
     failed.or(short).map_or(Ok(()), Err)
+}
+
+/// For a person at a terminal: what each consumer reads, where it writes, and where its health is.
+fn first_lines<'m>(routes: impl Iterator<Item = (&'m str, &'m [String], &'m str)>, addr: SocketAddr) -> String {
+    let mut lines = String::new();
+    for (name, topics, target) in routes {
+        let read = if topics.len() > 2 { format!("{} topics", topics.len()) } else { topics.join(", ") };
+        writeln!(lines, "{name} reads {read}, and writes to {target}").ok();
+    }
+    writeln!(lines, "http://{addr}/readyz says whether it works; docs/trouble.md explains what it says. Ctrl-C stops.")
+        .ok();
+    lines
 }
 
 /// Stops at the first signal, in order; at the second, or when that takes too long, at once.
@@ -86,4 +107,20 @@ fn summary(system: &str, RunSummary { tally, reached_end, pace }: RunSummary, to
         }
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_lines_name_topics_store_and_address() {
+        let (one, many) = (["t".to_owned()], ["a", "b", "c"].map(str::to_owned));
+        let routes = [("users", &one[..], "mongodb/db:27017/users"), ("reactions", &many[..], "postgres/db/reactions")];
+        let lines = first_lines(routes.into_iter(), SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines[0], "users reads t, and writes to mongodb/db:27017/users");
+        assert_eq!(lines[1], "reactions reads 3 topics, and writes to postgres/db/reactions");
+        assert!(lines[2].contains("http://127.0.0.1:8080/readyz"), "{}", lines[2]);
+    }
 }

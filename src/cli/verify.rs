@@ -13,6 +13,9 @@ use crate::systems;
 
 /// `millrace verify`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace verify transactions
+  millrace verify transactions-audit --repair")]
 pub struct VerifyArgs {
     /// The system whose store is verified
     #[arg(value_name = "SYSTEM", default_value = "transactions")]

@@ -82,6 +82,10 @@ pub struct ConsumerView {
 /// A consumer that is ready to run.
 pub struct Consumer {
     pub name: &'static str,
+    /// What it reads.
+    pub topics: Vec<String>,
+    /// The store that it writes to, without any login.
+    pub target: String,
     pub shown: ConsumerView,
     pub task: StaticFuture<Result<RunSummary, ConsumerError>>,
 }
@@ -110,7 +114,7 @@ impl Consumer {
         let feed_options = feed_options(config, setup.group, run.once);
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
-        let close = setup.bound.close;
+        let (close, target, topics) = (setup.bound.close, setup.bound.target, feed_options.topics.clone());
         let follow_ups = setup.bound.reader.follow_ups();
         let (unfinished, every) = (follow_ups.clone(), config.reviews.retry);
         let task = async move {
@@ -134,7 +138,8 @@ impl Consumer {
                 None => driven.await,
             }
         };
-        Ok(Self { name, shown: ConsumerView { status, proceed, tally, follow_ups }, task: Box::pin(task) })
+        let shown = ConsumerView { status, proceed, tally, follow_ups };
+        Ok(Self { name, topics, target, shown, task: Box::pin(task) })
     }
 }
 

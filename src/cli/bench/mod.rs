@@ -30,6 +30,9 @@ use subjects::{Subjects, Workbench};
 
 /// `millrace bench`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace bench --json before.json
+  millrace bench --compare before.json")]
 pub struct BenchArgs {
     /// Events in the topic
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]

@@ -43,6 +43,9 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// `millrace demo`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace demo
+  millrace demo --keep --file demo.db")]
 pub struct DemoArgs {
     /// Go on serving afterwards, until Ctrl-C
     #[arg(long)]

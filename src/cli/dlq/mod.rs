@@ -26,6 +26,9 @@ use crate::systems::{self, Definition, Setup};
 
 /// `millrace dlq`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace dlq list
+  millrace dlq show --at transactions/3/20")]
 pub struct DlqArgs {
     #[command(subcommand)]
     pub command: DlqCommand,
@@ -35,6 +38,9 @@ pub struct DlqArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum DlqCommand {
     /// Count them, grouped by cause
+    #[command(after_help = "Examples:
+  millrace dlq list
+  millrace dlq list --system database --json")]
     List {
         #[command(flatten)]
         filter: LetterFilter,
@@ -43,6 +49,9 @@ pub enum DlqCommand {
         json: bool,
     },
     /// Show them, one JSON object a letter, with headers and payload
+    #[command(after_help = "Examples:
+  millrace dlq show --class bad_timestamp --limit 5
+  millrace dlq show --at transactions/3/20 --payload letter.json")]
     Show {
         #[command(flatten)]
         filter: LetterFilter,
@@ -54,6 +63,9 @@ pub enum DlqCommand {
         payload: Option<PathBuf>,
     },
     /// Process them again; a letter whose document has become newer meanwhile changes nothing. What came through is not shown again
+    #[command(after_help = "Examples:
+  millrace dlq replay --class bad_timestamp --dry-run
+  millrace dlq replay --at transactions/3/20 --payload letter.json")]
     Replay {
         #[command(flatten)]
         filter: LetterFilter,

@@ -17,6 +17,9 @@ use crate::systems;
 
 /// `millrace doctor`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace doctor
+  millrace doctor database --json")]
 pub struct DoctorArgs {
     /// The systems to look at [default: those enabled in the configuration]
     #[arg(value_name = "SYSTEM")]

@@ -25,6 +25,9 @@ const SOURCE: &str = "millrace";
 
 /// `millrace events emit`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace events emit content.post.liked --example --dry-run
+  millrace events emit content.post.liked --file event.json")]
 pub struct EmitArgs {
     /// The event, such as content.post.liked
     #[arg(value_name = "NAME")]

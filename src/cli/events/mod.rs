@@ -15,6 +15,9 @@ use crate::config::Config;
 
 /// `millrace events`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace events list
+  millrace events show content.post.liked")]
 pub struct EventsArgs {
     #[command(subcommand)]
     pub command: EventsCommand,
@@ -23,6 +26,9 @@ pub struct EventsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum EventsCommand {
     /// List the events
+    #[command(after_help = "Examples:
+  millrace events list
+  millrace events list --live")]
     List {
         /// Compare with the topics of the brokers
         #[arg(long)]
@@ -33,6 +39,8 @@ pub enum EventsCommand {
     },
     /// Show an event: its fields, its schema, an example
     #[command(disable_version_flag = true)]
+    #[command(after_help = "Examples:
+  millrace events show content.post.liked")]
     Show {
         #[arg(value_name = "NAME")]
         name: String,
@@ -49,8 +57,12 @@ pub enum EventsCommand {
     /// Print events as they come
     Tail(tail::TailArgs),
     /// Print the catalogue as an AsyncAPI 3.0 document
+    #[command(after_help = "Examples:
+  millrace events asyncapi")]
     Asyncapi,
     /// Compare the schemas with an older copy, and fail on a change that breaks others
+    #[command(after_help = "Examples:
+  millrace events check ../released/events/schemas")]
     Check {
         /// A folder with NAME/VERSION.schema.json, such as an older events/schemas
         #[arg(value_name = "DIR")]

@@ -14,6 +14,9 @@ use crate::config::Config;
 
 /// `millrace events tail`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  millrace events tail
+  millrace events tail subscription.created --from-beginning --limit 10")]
 pub struct TailArgs {
     /// The events that are followed [default: all]
     #[arg(value_name = "NAME")]
