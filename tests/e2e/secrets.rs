@@ -47,6 +47,7 @@ fn settings(real: bool) -> Vec<(&'static str, String)> {
         ("ALGOLIA_API_KEY", planted("algolia")),
         ("DATABASE_CONSUMER_URL", with_login(&of("DATABASE_URL", "postgresql", "/x"), "operations")),
         ("REACTIONS_DATABASE_URL", with_login(&of("DATABASE_URL", "postgresql", "/x"), "reactions")),
+        ("REACTIONS_LISTEN_URL", with_login(&of("DATABASE_URL", "postgresql", "/x"), "listener")),
         ("HTTP_TOKEN", planted("token")),
         ("ALGOLIA_URL", format!("http://{}", closed())),
     ]
