@@ -36,8 +36,8 @@ pub struct BackfillArgs {
     #[arg(value_name = "SYSTEM")]
     pub system: String,
     /// Files of events, one JSON object a line or CSV with a header, plain or compressed by gzip or zstd; patterns such as
-    /// 'exports/*.zst'; the same in a bucket as s3://BUCKET/KEY, with AWS_* in the environment; - for standard input; kafka:TOPIC for a topic, read outside of any consumer group;
-    /// audit: for the history of the audit
+    /// 'exports/*.zst'; the same in a bucket as s3://BUCKET/KEY, with AWS_* in the environment; - for standard input;
+    /// kafka:TOPIC for a topic, read outside of any consumer group; audit: for the history of the audit
     #[arg(value_name = "SOURCE", required = true)]
     pub sources: Vec<String>,
     /// What a line is: auto, ndjson or csv

@@ -25,7 +25,7 @@ const FIRST_REQUEST: u64 = 64 << 10;
 /// Bytes of the largest request.
 const LARGEST_REQUEST: u64 = 8 << 20;
 /// What begins a pattern.
-const WILD: [char; 3] = ['*', '?', '['];
+pub(super) const WILD: [char; 3] = ['*', '?', '['];
 
 /// An object, as it was when it was looked at.
 #[derive(Clone, Debug)]

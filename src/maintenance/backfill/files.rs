@@ -12,7 +12,7 @@ use pipeline::{Record, TopicPartition};
 use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
-use super::buckets::StoredObject;
+use super::buckets::{StoredObject, WILD};
 use super::compression::{Compression, Stream, decompress};
 use super::csv_table::{CsvHeader, looks_like_table};
 use super::lines::{Line, LinePosition, LineReader};
@@ -75,7 +75,7 @@ pub struct LinesPart {
 pub fn files_of(word: &str) -> Result<Vec<PathBuf>, SourceError> {
     let path = PathBuf::from(word);
     // A name with brackets in it is a name where there is such a file.
-    if path.exists() || !word.contains(['*', '?', '[']) {
+    if path.exists() || !word.contains(WILD) {
         return Ok(vec![path]);
     }
     let found = glob::glob(word).map_err(|error| SourceError::Pattern(word.to_owned(), error))?;

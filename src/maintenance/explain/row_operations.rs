@@ -6,13 +6,13 @@ use pipeline::Record;
 use pipeline::dead_letters::topic_of;
 use pipeline::kafka::{StateTopic, read_topic};
 use pipeline::offsets::settled::{Settled, SettledBook};
-use pipeline::sink::Order;
 
 use super::topic_log::{Committed, ExplainLog};
 use super::{ExplainError, reason};
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::maintenance::verify::VerifyError;
+use crate::maintenance::verify::row_fold::{FoldedStore, rows_of};
 use crate::maintenance::verify::topic_log::VerifyLog;
 use crate::run::blocking::blocking;
 use crate::stores::folded::{FoldedRows, OperationState, OperationTrace, RecordPlace, WantedOperations};
@@ -73,9 +73,8 @@ pub async fn operations(
     config: &Config,
     wanted: &WantedOperations,
 ) -> Result<Option<Vec<ExplainedOperation>>, ExplainError> {
-    let Some(group) = (system.groups)(config).into_iter().next() else { return Ok(None) };
-    let setup = system.setup_of(config, group.clone(), Order::Any)?;
-    let Some(rows) = setup.bound.reader.folded() else { return Ok(None) };
+    let Some(FoldedStore { setup, rows }) = rows_of(system, config)? else { return Ok(None) };
+    let group = setup.group;
     // What is committed is asked first: its operations are marked by the time the marks are read.
     let committed = ExplainLog::open(config, group.topics.clone(), group.id.clone()).await?.committed().await?;
     let letters = letters(system.name, config, &group).await?;

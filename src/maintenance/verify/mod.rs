@@ -10,9 +10,10 @@ mod misread;
 mod name;
 mod reading;
 mod rewrite;
-mod row_fold;
+pub(super) mod row_fold;
 mod row_spill;
 pub mod spill;
+mod spill_files;
 pub(super) mod topic_log;
 
 use std::collections::{BTreeMap, HashSet};

@@ -24,13 +24,13 @@ use crate::systems::{Definition, Setup};
 const AT_ONCE: usize = 500;
 
 /// Rows that follow from operations.
-pub(super) struct FoldedStore {
-    setup: Setup,
-    rows: Arc<dyn FoldedRows>,
+pub(in crate::maintenance) struct FoldedStore {
+    pub(in crate::maintenance) setup: Setup,
+    pub(in crate::maintenance) rows: Arc<dyn FoldedRows>,
 }
 
 /// The rows of a system, where they follow from operations.
-pub(super) fn rows_of(system: &Definition, config: &Config) -> Result<Option<FoldedStore>, SetupError> {
+pub(in crate::maintenance) fn rows_of(system: &Definition, config: &Config) -> Result<Option<FoldedStore>, SetupError> {
     let Some(group) = (system.groups)(config).into_iter().next() else { return Ok(None) };
     let setup = system.setup_of(config, group, Order::Any)?;
     let rows = setup.bound.reader.folded();

@@ -4,18 +4,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 
 use tempfile::TempDir;
 
 use super::compare::{LogPosition, LoggedVersion};
+use super::spill_files::{bucket_count, bucket_of, folder, make, put_part, reader, take_text};
 use crate::stores::reader::StoredVersion;
 
 /// What an entry takes in memory while its bucket is compared, about.
 const ENTRY_BYTES: u64 = 200;
-/// More files than this may be too many to have open.
-const MOST_BUCKETS: u64 = 256;
 
 /// Entries that are being collected.
 pub struct Buckets {
@@ -36,15 +34,8 @@ pub struct DocumentHistory {
 impl Buckets {
     /// Makes as many as keep a bucket within a quarter of `memory` bytes, for so many entries.
     pub fn new(entries: u64, memory: u64) -> io::Result<Self> {
-        let wanted = (entries * ENTRY_BYTES).div_ceil((memory / 4).max(1)).clamp(1, MOST_BUCKETS);
-        let folder = tempfile::Builder::new().prefix("millrace-verify-").tempdir()?;
-        let open = |kind: &str| -> io::Result<Vec<BufWriter<File>>> {
-            let file = |n| {
-                File::options().read(true).write(true).create_new(true).open(folder.path().join(format!("{kind}-{n}")))
-            };
-            (0..wanted).map(|n| Ok(BufWriter::new(file(n)?))).collect()
-        };
-        Ok(Self { told: open("log")?, held: open("store")?, _folder: folder })
+        let (count, folder) = (bucket_count(entries, ENTRY_BYTES, memory), folder()?);
+        Ok(Self { told: make(&folder, "log", count)?, held: make(&folder, "store", count)?, _folder: folder })
     }
 
     pub fn add_logged(&mut self, id: &str, told: &LoggedVersion) -> io::Result<()> {
@@ -64,9 +55,9 @@ impl Buckets {
 
     /// Gives every document of every bucket.
     pub fn each(self, mut each: impl FnMut(&str, &DocumentHistory)) -> io::Result<()> {
-        for (told, held) in self.told.into_iter().zip(self.held) {
+        for (mut told, mut held) in self.told.into_iter().zip(self.held) {
             let mut documents: HashMap<String, DocumentHistory> = HashMap::new();
-            let mut told = reader(told)?;
+            let mut told = reader(&mut told)?;
             while let Some((id, common)) = take(&mut told)? {
                 let mut rest = [0; 14];
                 told.read_exact(&mut rest)?;
@@ -80,7 +71,7 @@ impl Buckets {
                 let told = LoggedVersion { at, version, deleted, content, passed, optional: optional != 0 };
                 documents.entry(id).or_default().logged.push(told);
             }
-            let mut held = reader(held)?;
+            let mut held = reader(&mut held)?;
             while let Some((id, Common { version, deleted, content, passed })) = take(&mut held)? {
                 let document = documents.entry(id).or_default();
                 document.twice |= document.stored.is_some();
@@ -105,12 +96,8 @@ struct Common {
 
 fn put(files: &mut [BufWriter<File>], id: &str, common: Common, rest: &[u8]) -> io::Result<()> {
     let Common { version, deleted, content, passed } = common;
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
-    let bucket = (hash % files.len() as u64) as usize;
-    let Some(file) = files.get_mut(bucket) else { return Ok(()) };
-    let length = u32::try_from(id.len()).map_err(|_| io::Error::other("an id is too long"))?;
-    file.write_all(&length.to_le_bytes())?;
-    file.write_all(id.as_bytes())?;
+    let Some(file) = bucket_of(files, id) else { return Ok(()) };
+    put_part(file, id.as_bytes())?;
     file.write_all(&version.to_le_bytes())?;
     file.write_all(&[u8::from(deleted)])?;
     file.write_all(&content.to_le_bytes())?;
@@ -119,23 +106,9 @@ fn put(files: &mut [BufWriter<File>], id: &str, common: Common, rest: &[u8]) -> 
     file.write_all(rest)
 }
 
-fn reader(file: BufWriter<File>) -> io::Result<BufReader<File>> {
-    use std::io::Seek;
-    let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.rewind()?;
-    Ok(BufReader::new(file))
-}
-
 /// The next entry; `None` at the end.
-fn take(file: &mut BufReader<File>) -> io::Result<Option<(String, Common)>> {
-    let mut length = [0; 4];
-    match file.read_exact(&mut length) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let mut id = vec![0; u32::from_le_bytes(length) as usize];
-    file.read_exact(&mut id)?;
+fn take(file: &mut impl Read) -> io::Result<Option<(String, Common)>> {
+    let Some(id) = take_text(file)? else { return Ok(None) };
     let (mut version, mut deleted, mut content) = ([0; 8], [0; 1], [0; 8]);
     let (mut is_passed, mut passed) = ([0; 1], [0; 8]);
     file.read_exact(&mut version)?;
@@ -149,7 +122,6 @@ fn take(file: &mut BufReader<File>) -> io::Result<Option<(String, Common)>> {
         content: u64::from_le_bytes(content),
         passed: (is_passed == [1]).then(|| u64::from_le_bytes(passed)),
     };
-    let id = String::from_utf8(id).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some((id, common)))
 }
 

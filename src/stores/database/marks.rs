@@ -9,7 +9,7 @@ use pipeline::sink::Reject;
 
 use super::dialect::{BoundColumn, BoundValues, Cast, Dialect, Statement, rows_of};
 use super::errors::SqlError;
-use super::operation::{ResolvedOperation, RowVerb, row_hash};
+use super::operation::{OperationWrite, ResolvedOperation, RowVerb, row_hash};
 use super::session::{OperationStore, SqlTransaction};
 use crate::stores::folded::RecordPlace;
 
@@ -67,6 +67,13 @@ pub(super) struct Marked {
     pub(super) made: Option<String>,
     /// Topic, partition and offset of the record that was applied or rejected.
     pub(super) at: RecordPlace,
+}
+
+impl Marked {
+    /// Whether the operation that is marked has this payload.
+    pub(super) fn is_of(&self, write: &OperationWrite) -> bool {
+        self.digest == hex::encode(write.digest)
+    }
 }
 
 /// What a mark says beside the operation.

@@ -282,7 +282,7 @@ fn verdict(operation: &ResolvedOperation<'_>, applied: Applied) -> Verdict {
 
 /// Of an operation that is marked; none of one that was rejected and may be tried again: mended, or replayed by hand.
 fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) -> Option<Verdict> {
-    let same = marked.digest == hex::encode(operation.write.digest);
+    let same = marked.is_of(operation.write);
     match &marked.rejected {
         Some((class, why)) if same && !replays => Some(Verdict::Reject(Reject::new(class.clone(), why.clone()))),
         Some(_) => None,

@@ -55,9 +55,8 @@ pub(super) async fn marked(
 }
 
 fn standing(one: &ReadOperation<'_>, mark: Option<&Marked>, is_letter: bool, is_old: bool) -> OperationStanding {
-    let is_same = |mark: &Marked| mark.digest == hex::encode(one.write.digest);
     match mark {
-        Some(mark) if mark.rejected.is_none() && is_same(mark) => match mark.at == place_of(one.record) {
+        Some(mark) if mark.rejected.is_none() && mark.is_of(&one.write) => match mark.at == place_of(one.record) {
             true => OperationStanding::Applied { marked: true },
             // A copy, whichever partition it is in.
             false => OperationStanding::Settled,

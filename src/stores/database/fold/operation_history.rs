@@ -101,7 +101,7 @@ fn traced(
 ) -> OperationTrace {
     let state = match mark {
         None => OperationState::Unknown { purged },
-        Some(mark) => match (&mark.rejected, mark.digest == hex::encode(write.digest)) {
+        Some(mark) => match (&mark.rejected, mark.is_of(write)) {
             (Some((class, why)), true) => OperationState::Rejected(class.clone(), why.clone()),
             (Some(_), false) => OperationState::Unknown { purged },
             (None, true) => OperationState::Applied(mark.at.clone()),
@@ -117,7 +117,7 @@ fn traced(
         user: metadata.user_id.clone(),
         source: metadata.source.clone(),
         action: metadata.action.clone(),
-        generated_id: mark.filter(|mark| mark.digest == hex::encode(write.digest)).and_then(|mark| mark.made.clone()),
+        generated_id: mark.filter(|mark| mark.is_of(write)).and_then(|mark| mark.made.clone()),
         state,
     }
 }

@@ -121,7 +121,7 @@ impl OperationFold {
             return Ok(None);
         }
         let mut transaction = self.store.begin().await?;
-        let Some((judgement, _)) = self.judged_now(&mut transaction, table, class, row, false).await? else {
+        let Some(judgement) = self.judged_now(&mut transaction, table, class, row, false).await? else {
             return Ok(None);
         };
         drop(transaction);
@@ -144,7 +144,7 @@ impl OperationFold {
         Ok(Some(finding))
     }
 
-    /// How the row differs now, with what is held of it; `None` where an operation has written it since the first look.
+    /// How the row differs now; `None` where an operation has written it since the first look.
     pub(super) async fn judged_now(
         &self,
         transaction: &mut SqlTransaction,
@@ -152,7 +152,7 @@ impl OperationFold {
         class: &RowClass,
         row: &FoldedRow,
         lock: bool,
-    ) -> Result<Option<(RowJudgement, Option<HeldRow>)>, SqlError> {
+    ) -> Result<Option<RowJudgement>, SqlError> {
         let (dialect, key) = (self.store.dialect(), class.key(table));
         // The marks after the row: whoever has written it by now has marked it.
         let held = one(transaction, dialect, table, &key, lock).await?;
@@ -169,7 +169,7 @@ impl OperationFold {
             }
             judgement = if altered.is_empty() { RowJudgement::Right } else { RowJudgement::Altered(altered) };
         }
-        Ok(Some((judgement, held)))
+        Ok(Some(judgement))
     }
 
     /// Whether a column holds what was written though its text is another.

@@ -57,7 +57,7 @@ impl OperationFold {
         state: &RowState,
     ) -> Result<Result<(), NotMended>, SqlError> {
         let mut transaction = self.store.begin().await?;
-        let Some((judgement, _)) = self.judged_now(&mut transaction, table, class, row, true).await? else {
+        let Some(judgement) = self.judged_now(&mut transaction, table, class, row, true).await? else {
             return Ok(Err("a newer operation has written it meanwhile".to_owned()));
         };
         match judgement {
