@@ -18,6 +18,7 @@ pub mod choices;
 pub mod contents;
 pub mod database;
 pub mod double;
+pub mod hold;
 pub mod model;
 pub mod null_server;
 pub mod program;

@@ -1,42 +1,11 @@
 //! The services: where they are, how to ask them, how to disturb them.
 
-use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use millrace::systems::transactions::TEMPLATE;
 use serde_json::{Value, json};
-
-/// The right to use the services. Test programs that run side by side share them, so it is held by locks on files.
-pub struct Hold {
-    _services: File,
-}
-
-impl Hold {
-    /// Others use the services too.
-    pub fn shared() -> Self {
-        Self::take(|services| services.lock_shared())
-    }
-
-    /// Nobody else uses the services: they may be stopped.
-    pub fn alone() -> Self {
-        Self::take(|services| services.lock())
-    }
-
-    fn take(lock: impl FnOnce(&File) -> std::io::Result<()>) -> Self {
-        let open = |name: &str| {
-            let path = std::env::temp_dir().join(name);
-            File::options().create(true).truncate(false).write(true).open(path).unwrap()
-        };
-        // Whoever waits to be alone keeps newcomers behind, or it would wait for ever.
-        let turn = open("millrace-tests-turn.lock");
-        turn.lock().unwrap();
-        let services = open("millrace-tests-services.lock");
-        lock(&services).unwrap();
-        Self { _services: services }
-    }
-}
 
 /// Where a service is.
 pub fn variable(name: &str) -> String {
@@ -101,14 +70,19 @@ pub fn services(verb: &str, name: &str) {
     assert!(done.status.success(), "services {verb} {name}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Asks until the answer is there.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(120);
+/// Asks until the answer is there, for two minutes at most.
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    eventually_within(Duration::from_secs(120), what, ask)
+}
+
+/// Asks until the answer is there, for so long at most.
+pub fn eventually_within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited two minutes for {what}");
+        assert!(Instant::now() < deadline, "waited {} s for {what}", limit.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -18,8 +18,9 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::contents::{find_alteration, payloads, sent_transaction};
+use crate::hold::Hold;
 use crate::program::{Running, printed};
-use crate::services::{Hold, elasticsearch, eventually, variable};
+use crate::services::{elasticsearch, eventually, variable};
 
 const PARTITIONS: i32 = 6;
 const WAIT: Duration = Duration::from_secs(60);

@@ -22,6 +22,7 @@ mod commands;
 mod explain;
 mod faults;
 mod flow;
+mod holds;
 mod http;
 mod indices;
 mod letters;

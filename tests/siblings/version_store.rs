@@ -14,7 +14,8 @@ use millrace::stores::reader::ObservedVersion;
 use mongodb::bson::{Document, doc};
 use pipeline::sink::{Order, Verdict};
 use sqlx::{Connection, PgConnection};
-use testkit::services::{Hold, variable};
+use testkit::hold::Hold;
+use testkit::services::variable;
 use testkit::world::block_on;
 use uuid::Uuid;
 

@@ -26,7 +26,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit::services::{Hold, variable};
+use testkit::hold::Hold;
+use testkit::services::variable;
 use testkit::world::block_on;
 
 use model::Model;
