@@ -93,6 +93,8 @@ mutants! {
     CachedBeforeCommit = "cached-before-commit",
     /// Operations are marked in a transaction of their own, before they are applied.
     MarkedApart = "marked-apart",
+    /// A batch is done whatever became of its result events.
+    ResultUntold = "result-untold",
     /// The checkpoint of a backfill tells what was read, written or not.
     CheckpointBeforeWrite = "checkpoint-before-write",
     /// A backfill resumes after as many lines as had an outcome.

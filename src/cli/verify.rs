@@ -73,7 +73,7 @@ impl Listener for ProgressListener {
 pub async fn verify(args: VerifyArgs, config: Config) -> Result<(), CommandFailure> {
     let system = systems::find(&args.system)?;
     let memory = values::bytes(&args.memory).filter(|bytes| *bytes >= 1 << 20);
-    let memory = memory.ok_or_else(|| CommandFailure::usage("--memory is a size of at least 1MB, such as 512MB"))?;
+    let memory = memory.ok_or_else(|| CommandFailure::usage("--memory is a size of at least 1MiB, such as 512MB"))?;
     let options = VerifyOptions {
         memory,
         wait: Duration::from_secs(args.wait),

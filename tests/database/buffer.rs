@@ -22,6 +22,8 @@ pub struct Buffer {
     pub engine: Engine,
     /// As whoever may do anything.
     pub admin: String,
+    /// The same, on the database that is always there.
+    server: String,
     database: String,
 }
 
@@ -61,19 +63,19 @@ impl Buffer {
         Self::in_world(engine, World::new(PROGRAM, name))
     }
 
-    pub fn in_world(engine: Engine, mut world: World) -> Self {
+    pub fn in_world(engine: Engine, world: World) -> Self {
+        let (server, ours) = match engine {
+            Engine::MariaDb => ("MARIADB_ROOT_URL", "DATABASE_CONSUMER_URL"),
+            Engine::Postgres => ("DATABASE_URL", "DATABASE_URL"),
+        };
+        Self::on(engine, world, &variable(server), &variable(ours))
+    }
+
+    /// On the server at this address; the program comes by the second.
+    pub fn on(engine: Engine, mut world: World, server: &str, ours: &str) -> Self {
         let database = world.name.replace('-', "_");
         let at = |url: &str| format!("{}/{database}", url.rsplit_once('/').unwrap().0);
-        let (server, admin, ours) = match engine {
-            Engine::MariaDb => {
-                let root = variable("MARIADB_ROOT_URL");
-                (root.clone(), at(&root), at(&variable("DATABASE_CONSUMER_URL")))
-            }
-            Engine::Postgres => {
-                let server = variable("DATABASE_URL");
-                (server.clone(), at(&server), at(&server))
-            }
-        };
+        let (server, admin, ours) = (server.to_owned(), at(server), at(ours));
         for (name, value) in [
             ("DATABASE_CONSUMER_URL", ours),
             ("TOPIC_DB_OPERATIONS", format!("{}.operations", world.name)),
@@ -85,8 +87,8 @@ impl Buffer {
         ] {
             world.set(name, &value);
         }
-        let buffer = Self { world, engine, admin, database };
-        buffer.at(&server, &format!("CREATE DATABASE {}", buffer.database));
+        let buffer = Self { world, engine, admin, server, database };
+        buffer.at(&buffer.server, &format!("CREATE DATABASE {}", buffer.database));
         buffer.world.create_topic_named(&buffer.topic());
         buffer
     }
@@ -141,18 +143,24 @@ impl Buffer {
     }
 
     fn at(&self, url: &str, sql: &str) {
-        block_on(async {
-            match self.engine {
-                Engine::MariaDb => {
-                    let mut connection = MySqlConnection::connect(url).await.unwrap();
-                    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop).unwrap();
-                }
-                Engine::Postgres => {
-                    let mut connection = PgConnection::connect(url).await.unwrap();
-                    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop).unwrap();
-                }
+        block_on(self.run(url, sql)).unwrap();
+    }
+
+    fn try_at(&self, url: &str, sql: &str) -> bool {
+        block_on(self.run(url, sql)).is_ok()
+    }
+
+    async fn run(&self, url: &str, sql: &str) -> Result<(), sqlx::Error> {
+        match self.engine {
+            Engine::MariaDb => {
+                let mut connection = MySqlConnection::connect(url).await.unwrap();
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop)
             }
-        });
+            Engine::Postgres => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.map(drop)
+            }
+        }
     }
 
     /// Runs statements in the database, written for PostgreSQL: the quotes are those of each.
@@ -165,14 +173,34 @@ impl Buffer {
         match self.engine {
             Engine::MariaDb => self.at(&self.admin, &format!("SET GLOBAL read_only = {}", i32::from(on))),
             Engine::Postgres => {
-                let server = variable("DATABASE_URL");
-                let database = &self.database;
-                self.at(&server, &format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}"));
+                let (server, database) = (&self.server, &self.database);
+                self.at(server, &format!("ALTER DATABASE {database} SET default_transaction_read_only = {on}"));
                 let end =
                     format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
-                self.at(&server, &end);
+                self.at(server, &end);
             }
         }
+    }
+
+    /// Drops what tests that failed have left on this server, which nobody else uses.
+    pub fn drop_others(&self) {
+        let databases = match self.engine {
+            Engine::MariaDb => "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'e2e%'",
+            Engine::Postgres => "SELECT datname::text FROM pg_database WHERE datname LIKE 'e2e%'",
+        };
+        for other in self.ask(databases.to_owned()).into_iter().flatten().flatten() {
+            if other != self.database {
+                self.at(&self.server, &format!("DROP DATABASE {other}"));
+            }
+        }
+    }
+
+    /// Moves the database of PostgreSQL into the table space of this folder.
+    pub fn lay_on(&self, folder: &str) {
+        if self.ask("SELECT spcname::text FROM pg_tablespace WHERE spcname = 'small'".to_owned()).is_empty() {
+            self.at(&self.server, &format!("CREATE TABLESPACE small LOCATION '{folder}'"));
+        }
+        self.at(&self.server, &format!("ALTER DATABASE {} SET TABLESPACE small", self.database));
     }
 
     /// A session of MariaDB that stays.
@@ -201,11 +229,9 @@ impl Buffer {
         }
     }
 
-    fn try_at(&self, url: &str, sql: &str) {
-        block_on(async {
-            let mut connection = MySqlConnection::connect(url).await.unwrap();
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.ok();
-        });
+    /// Runs statements as [`Self::execute`]; gives whether the database took them.
+    pub fn try_execute(&self, sql: &str) -> bool {
+        self.try_at(&self.admin, &self.quoted(sql))
     }
 
     fn quoted(&self, sql: &str) -> String {
@@ -277,9 +303,8 @@ impl Drop for Buffer {
         }
         let (topic, letters) = (self.topic(), format!("{}.dlq", self.topic()));
         block_on(self.world.admin().delete_topics(&[&topic, &letters], &AdminOptions::new())).ok();
-        let server = variable(if self.engine == Engine::MariaDb { "MARIADB_ROOT_URL" } else { "DATABASE_URL" });
         let force = if self.engine == Engine::MariaDb { "" } else { " WITH (FORCE)" };
-        self.at(&server, &format!("DROP DATABASE {}{force}", self.database));
+        self.at(&self.server, &format!("DROP DATABASE {}{force}", self.database));
     }
 }
 

@@ -16,6 +16,7 @@ mod bad_input;
 mod buffer;
 mod cache;
 mod compared;
+mod disk;
 mod explained;
 mod flow;
 mod lines;
@@ -27,8 +28,10 @@ mod planted;
 mod provoked;
 mod rate;
 mod repairs;
+mod repeatable;
 mod replayed;
 mod results;
+mod rewriter;
 mod sessions;
 
 /// The program under test.

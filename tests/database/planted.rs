@@ -33,6 +33,7 @@ fn an_operation_that_dies_before_its_commit_is_applied_later(engine: Engine) {
 mod mutants {
     use super::*;
     use crate::cache::read_during_a_commit;
+    use crate::results::is_done_untold;
 
     #[test]
     fn a_cache_that_is_told_before_the_commit_is_found() {
@@ -45,6 +46,13 @@ mod mutants {
     fn a_mark_outside_the_transaction_is_found() {
         for engine in [Engine::MariaDb, Engine::Postgres] {
             assert!(killed_before_the_commit(engine, Some("marked-apart")));
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_done_without_its_result_events_is_found() {
+        for engine in [Engine::MariaDb, Engine::Postgres] {
+            assert!(is_done_untold(engine, Some("result-untold")));
         }
     }
 }

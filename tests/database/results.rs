@@ -87,26 +87,37 @@ fn each_operation_is_told(engine: Engine) {
 }
 
 fn what_is_not_told_is_not_done(engine: Engine) {
-    // No event fits.
-    let buffer = told(engine, "database-untold", "20");
-    buffer.send(&[
-        operation("1", "CREATE", "User", json!({"id": 1, "name": "a", "email": "a@x.co"})),
-        operation("2", "CREATE", "User", json!({"id": 1, "name": "b", "email": "b@x.co"})),
-    ]);
+    assert!(!is_done_untold(engine, None));
+}
+
+/// No result event fits, until the topic takes larger ones. Gives whether a batch was done without its events.
+pub fn is_done_untold(engine: Engine, mutant: Option<&str>) -> bool {
+    let mut buffer = told(engine, "database-untold", "20");
+    if let Some(mutant) = mutant {
+        buffer.world.set("MILLRACE_MUTANT", mutant);
+    }
+    buffer.send(&[operation("1", "CREATE", "User", json!({"id": 1, "name": "a", "email": "a@x.co"}))]);
     let mut running = buffer.start();
-    let group = &buffer.world.env["KAFKA_GROUP_ID"];
+    let group = buffer.world.env["KAFKA_GROUP_ID"].clone();
+    let lag = || buffer.world.lag_on(&buffer.topic(), &group);
     eventually("the row", || (buffer.has_table("Users") && buffer.count("Users") == 1).then_some(()));
-    eventually("a word of it", || running.log().contains("DATABASE_RESULTS_TOPIC").then_some(()));
-    assert_eq!((buffer.world.lag_on(&buffer.topic(), group), buffer.letters().len()), (2, 0));
+    let refused = || running.log().contains("DATABASE_RESULTS_TOPIC");
+    eventually("a word of it, or the end of the log", || (refused() || lag() == 0).then_some(()));
+    if lag() == 0 {
+        running.kill();
+        return results(&buffer).is_empty();
+    }
+    buffer.send(&[operation("2", "CREATE", "User", json!({"id": 1, "name": "b", "email": "b@x.co"}))]);
     let topic = buffer.world.env["DATABASE_RESULTS_TOPIC"].clone();
     let raised = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "1000000");
     for altered in block_on(buffer.world.admin().alter_configs([&raised], &AdminOptions::new())).unwrap() {
         altered.unwrap();
     }
-    eventually("the end of the log", || (buffer.world.lag_on(&buffer.topic(), group) == 0).then_some(()));
+    eventually("the end of the log", || (lag() == 0).then_some(()));
     running.signal("TERM");
     assert!(running.wait().success());
     let mut outcomes: Vec<String> = short(&results(&buffer)).into_iter().map(|(_, outcome, ..)| outcome).collect();
     outcomes.dedup();
-    assert_eq!((outcomes, buffer.letters().len()), (vec!["applied".to_owned(), "dead_lettered".to_owned()], 1));
+    assert_eq!(buffer.letters().len(), 1);
+    outcomes != ["applied", "dead_lettered"]
 }

@@ -41,7 +41,7 @@ fn finder(mutant: Mutant) -> Option<(&'static str, &'static [&'static str])> {
         Mutant::EqualVersionsRace | Mutant::BreakerOff | Mutant::AttemptsUnpaired => return None,
         Mutant::ParkedOvertaken | Mutant::ParkedPassed => return None,
         // The tests of the system `database` find these: `cargo test --features mutants --test database mutants`.
-        Mutant::CachedBeforeCommit | Mutant::MarkedApart => return None,
+        Mutant::CachedBeforeCommit | Mutant::MarkedApart | Mutant::ResultUntold => return None,
         // And those of `backfill` these: `cargo test --features mutants --test backfill mutants`.
         Mutant::CheckpointBeforeWrite | Mutant::ResumeByCount | Mutant::BackfillEqual => return None,
         // And those of the reactions these: `cargo test --features mutants --test siblings planted`.

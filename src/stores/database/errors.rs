@@ -150,7 +150,15 @@ pub(super) fn is_known(code: &str) -> bool {
     line_of(if code.len() == 5 { POSTGRES } else { MYSQL }, code).is_some()
 }
 
+/// The disk is full, or the table: a server in this state answers, and takes a write that needs no room.
+const FULL: [&str; 3] = ["1021", "1114", "53100"];
+
 impl SqlError {
+    /// Whether the database has no room for more.
+    pub(super) fn is_full(&self) -> bool {
+        FULL.contains(&self.code.as_str())
+    }
+
     /// Of an error of sqlx; `address` is host, port and name, without credentials.
     pub(super) fn of(error: &Error, address: &str) -> Self {
         let new = |meaning, why: String| Self { meaning, code: String::new(), why };

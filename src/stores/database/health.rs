@@ -12,10 +12,14 @@ use super::session::OperationStore;
 
 /// How often the state is logged.
 const STATUS: Duration = Duration::from_secs(60);
+/// After so long without an attempt nothing is pending: its partitions are another's.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// What is known of the database's health.
 pub struct DatabaseHealth {
     healthy: AtomicBool,
+    /// When a write last found no room, in milliseconds since 1970; 0: none since one succeeded.
+    full: AtomicI64,
     watched: AtomicBool,
     stopped: AtomicBool,
     /// Shown in the state beside the database.
@@ -36,6 +40,7 @@ impl DatabaseHealth {
     pub fn new(check: Duration, reconnect: Duration) -> Arc<Self> {
         Arc::new(Self {
             healthy: AtomicBool::new(true),
+            full: AtomicI64::new(0),
             watched: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             cache: OnceLock::new(),
@@ -57,11 +62,26 @@ impl DatabaseHealth {
     /// What whoever wrote was told; no error is a success.
     pub(super) fn heard(&self, error: Option<&SqlError>) {
         match error {
-            None => self.is(true, ""),
+            None => {
+                self.full.store(0, Ordering::Relaxed);
+                self.is(true, "");
+            }
             Some(error) if matches!(error.meaning, ErrorMeaning::Outage | ErrorMeaning::Misconfigured) => {
+                let full = if error.is_full() { Utc::now().timestamp_millis() } else { 0 };
+                self.full.store(full, Ordering::Relaxed);
                 self.is(false, &error.why);
             }
             Some(_) => {}
+        }
+    }
+
+    /// The database has answered a look. One without room answers too, so it counts as well when a write succeeds, or when
+    /// nobody has written for a while.
+    pub(super) fn hear_answer(&self) {
+        let full = self.full.load(Ordering::Relaxed);
+        let since = (Utc::now() - DateTime::from_timestamp_millis(full).unwrap_or_default()).to_std();
+        if full == 0 || since.is_ok_and(|since| since > IDLE) {
+            self.heard(None);
         }
     }
 
@@ -101,6 +121,10 @@ impl DatabaseHealth {
         metrics::gauge!("millrace_database_healthy").set(if healthy { 1.0 } else { 0.0 });
         if healthy {
             tracing::info!("Database is now HEALTHY");
+            let pending = self.pending.load(Ordering::Relaxed);
+            if pending > 0 {
+                tracing::info!("Processing {pending} pending operations");
+            }
         } else {
             tracing::error!(reason = why, "Database is now UNHEALTHY");
         }
@@ -140,7 +164,7 @@ async fn watched(health: Weak<DatabaseHealth>, store: OperationStore) {
         let Some(known) = health.upgrade().filter(|known| !known.stopped.load(Ordering::Relaxed)) else { return };
         known.asked.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
         match asked {
-            Ok(()) => known.is(true, ""),
+            Ok(()) => known.hear_answer(),
             Err(failure) => known.is(false, &failure.why),
         }
         if logged.elapsed() >= STATUS {
