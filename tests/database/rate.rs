@@ -2,7 +2,8 @@
 //!
 //! `MILLRACE_BIN=target/release/millrace cargo test --test database -- --ignored --nocapture --test-threads 1 rate`
 //!
-//! `RATE_ROWS` are present before (a million), `RATE_OPERATIONS` are measured (200,000), in batches of `RATE_BATCH` (1,000). Seven entities
+//! `RATE_ROWS` are present before (a million), `RATE_OPERATIONS` are measured (200,000), in batches of `RATE_BATCH` (1,000), with
+//! shares of bad rows in `RATE_BAD` (0 0.001 0.1). Seven entities
 //! are interleaved: 60 % create, 30 % update, 10 % delete, and 1 % of all are bulks of 20 rows; the cache is on. The time is that from
 //! the first mark to the last, by the database's clock, so starting the program is not in it. The baseline writes the same
 //! rows and as many marks by statements that were made before, a transaction a batch, over one connection, without the cache.
@@ -283,7 +284,8 @@ fn rate(engine: Engine) {
     let baseline = bare(&filled(engine, "database-rate-bare", rows), &deeds(present, count, 0.0));
     println!("| {engine:?} | operations/s | of the baseline | letters |\n|---|---|---|---|");
     println!("| ready-made statements | {baseline:.0} | 1.00 | - |");
-    for bad in [0.0, 0.001, 0.1] {
+    let bad = std::env::var("RATE_BAD").unwrap_or_else(|_| "0 0.001 0.1".to_owned());
+    for bad in bad.split(' ').map(|share| share.parse::<f64>().unwrap()) {
         let deeds = deeds(present, count, bad);
         let (rate, letters) = consumed(&filled(engine, "database-rate", rows), &deeds);
         println!("| {} % bad rows | {rate:.0} | {:.2} | {letters} |", bad * 100.0, rate / baseline);

@@ -53,6 +53,11 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
+
+    /// Whether it has something of this span's partition.
+    pub fn covers(&self, span: &Span) -> bool {
+        self.spans.iter().any(|own| own.at == span.at)
+    }
 }
 
 /// Fills one batch at a time.

@@ -6,6 +6,9 @@ pub mod batcher;
 pub(crate) mod finished_batch;
 pub(crate) mod inflight;
 pub(crate) mod ongoing;
+mod proceed;
+mod queue;
 mod slots;
 
-pub use slots::{Engine, EngineError, EngineOptions, EngineParts, Proceed};
+pub use proceed::Proceed;
+pub use slots::{Engine, EngineError, EngineOptions, EngineParts};

@@ -20,6 +20,8 @@ use crate::engine::batch_item::BatchContext;
 use crate::engine::batcher::{Batch, Span};
 use crate::engine::finished_batch::{FinishedBatch, report};
 use crate::engine::inflight::InFlight;
+use crate::engine::proceed::Proceed;
+use crate::engine::queue::BatchQueue;
 use crate::feed::{Feed, Revocation};
 use crate::mutant;
 use crate::offsets::offset_tracker::{Frontier, OffsetTracker, Seq};
@@ -29,6 +31,9 @@ use crate::park::climb::climb;
 use crate::record::TopicPartition;
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
+
+/// Batches that may wait where order is asked for: a log is read in long runs of one partition, and another is behind them.
+const QUEUED: usize = 32;
 
 /// How an engine runs.
 #[derive(Clone, Debug)]
@@ -67,6 +72,8 @@ pub struct Engine {
     feed: Feed,
     options: EngineOptions,
     offsets: OffsetTracker,
+    /// Batches that were received and wait: one, and where order is asked for more, so that no partition waits for another.
+    queue: BatchQueue,
     tasks: JoinSet<FinishedBatch>,
     bytes: usize,
     /// Records in flight or parked.
@@ -79,25 +86,6 @@ pub struct Engine {
     last_turn: oneshot::Receiver<()>,
     revoking: Option<(Revocation, Instant)>,
     tally: watch::Sender<Tally>,
-}
-
-/// Lets an open breaker go on, and gives up on what fails or waits alone for long; shared with whoever can be told to.
-pub trait Proceed: Send + Sync {
-    /// Whether the breaker is open, so that a person has to decide.
-    fn is_open(&self) -> bool;
-
-    /// Lets an open breaker go on. Does nothing to one that is not open. Returns whether it was open.
-    fn proceed(&self) -> bool;
-}
-
-impl Proceed for Writer {
-    fn is_open(&self) -> bool {
-        Writer::is_open(self)
-    }
-
-    fn proceed(&self) -> bool {
-        Writer::proceed(self)
-    }
 }
 
 impl Engine {
@@ -115,12 +103,14 @@ impl Engine {
             leases: feed.leases.clone(),
             status: parts.status,
         };
+        let most = if cx.binding.limits().ordered { QUEUED } else { 1 };
         // The first batch has nobody to wait for: its turn comes when this sender is dropped.
         let (_, last_turn) = oneshot::channel();
         Self {
             cx: Arc::new(cx),
             feed,
             options,
+            queue: BatchQueue::new(most),
             offsets: OffsetTracker::default(),
             tasks: JoinSet::new(),
             bytes: 0,
@@ -148,19 +138,22 @@ impl Engine {
     /// # Errors
     /// When a batch panics. The feed must then end without committing more.
     pub async fn run(mut self) -> Result<Tally, EngineError> {
-        let mut next: Option<Batch> = None;
         let mut ended = false;
         loop {
             let mut wake = None;
-            if !(self.climbed && next.as_ref().is_some_and(|batch| self.admits(batch))) {
+            if !(self.climbed && self.next().is_some()) {
                 wake = self.climb();
             }
-            if next.as_ref().is_some_and(|batch| self.admits(batch)) {
+            if let Some(place) = self.next() {
                 self.climbed = false;
-                next.take().into_iter().for_each(|batch| self.open(batch));
+                self.queue.take(place).into_iter().for_each(|batch| self.open(batch));
                 continue;
             }
-            if ended && next.is_none() && self.tasks.is_empty() && self.cx.park.as_ref().is_none_or(Park::is_empty) {
+            if ended
+                && self.queue.is_empty()
+                && self.tasks.is_empty()
+                && self.cx.park.as_ref().is_none_or(Park::is_empty)
+            {
                 return Ok(*self.tally.borrow());
             }
             let deadline = self.revoking.as_ref().map(|(_, deadline)| *deadline);
@@ -176,14 +169,14 @@ impl Engine {
                     self.revoke(revocation);
                 }
                 () = await_parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
-                batch = self.feed.batches.recv(), if next.is_none() && !ended => match batch {
-                    Some(batch) => next = Some(batch),
+                batch = self.feed.batches.recv(), if !ended && self.queue.wants(self.room()) => match batch {
+                    Some(batch) => self.queue.push(batch),
                     None => ended = true,
                 },
                 () = self.cx.leases.sleep(Duration::from_millis(200)), if ended => {
                     if !self.cx.leases.any() {
                         // What is still in flight belongs to nobody here; whoever has it next reads it again.
-                        next = None;
+                        self.queue.clear();
                         self.tasks.shutdown().await;
                         self.cx.park.iter().for_each(Park::clear);
                         let left = std::mem::take(&mut self.records);
@@ -194,17 +187,20 @@ impl Engine {
         }
     }
 
-    /// Whether a batch may begin: a permit and bytes are free, and where order is asked for its partitions are idle.
-    fn admits(&self, batch: &Batch) -> bool {
-        let mut most = self.options.max_bytes;
-        if let Some(park) = &self.cx.park {
-            most -= most / 2;
-            if park.bytes() >= self.options.max_bytes / 2 {
-                return false;
-            }
-        }
-        let fits = self.permits() && self.bytes.saturating_add(batch.bytes) <= most;
-        (self.tasks.is_empty() || fits) && self.is_idle(&batch.spans)
+    /// The place of the batch that begins next, where one may: where order is asked for its partitions are idle, and a permit and
+    /// bytes are free. One that is only too large for now is not passed.
+    fn next(&self) -> Option<usize> {
+        let (place, batch) = self.queue.find_idle(|spans| self.is_idle(spans))?;
+        let full = self.cx.park.as_ref().is_some_and(|park| park.bytes() >= self.options.max_bytes / 2);
+        let fits = self.permits() && batch.bytes <= self.room();
+        (!full && (self.tasks.is_empty() || fits)).then_some(place)
+    }
+
+    /// Bytes that are free for what begins.
+    fn room(&self) -> usize {
+        let most = self.options.max_bytes;
+        let most = if self.cx.park.is_some() { most - most / 2 } else { most };
+        most.saturating_sub(self.bytes)
     }
 
     fn permits(&self) -> bool {

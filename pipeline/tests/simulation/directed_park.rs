@@ -94,7 +94,7 @@ async fn ten_parked(setup: Setup) {
     finish(&free, member).await;
     let begun = Instant::now();
     let (world, member, others) = ten(EVER, setup).await;
-    assert!(others < alone + 2 * SECOND, "{others:?} instead of {alone:?}");
+    assert!(others < alone + 5 * SECOND, "{others:?} instead of {alone:?}: not one step of the ladder");
     assert_eq!(world.committed(&at(0)), 50, "the commit waits at the first that is parked");
     wait(&world, "the letters", || letters(&world) == 10).await;
     let ladder = begun.elapsed();

@@ -239,3 +239,20 @@ async fn where_order_is_asked_for_a_partition_has_one_batch_in_flight() {
     let member = start(&world, 1, setup).await;
     finish(&world, member).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_order_is_asked_for_a_slow_partition_holds_up_no_other() {
+    let mut log = plain(2, 2);
+    good(&mut log, 0, "slow", 1);
+    (0..3).for_each(|n| good(&mut log, 0, &format!("behind {n}"), 1));
+    good(&mut log, 1, "other", 1);
+    let world = world(log);
+    world.store.lock().unwrap().delays.insert("slow".into(), 20 * SECOND);
+    let mut setup = setup();
+    (setup.sink.ordered, setup.batch.records) = (true, 1);
+    let member = start(&world, 1, setup).await;
+    sleep(10 * SECOND).await;
+    let held = |id: &str| world.store.lock().unwrap().documents.contains_key(id);
+    assert_eq!((held("slow"), held("behind 0"), held("other")), (false, false, true));
+    finish(&world, member).await;
+}

@@ -221,9 +221,15 @@ async fn run(
         let row_bytes = row_bytes.max().unwrap_or_default() + 16 * (group.columns.len() + 1);
         let mut rest = group.rows.as_slice();
         while !rest.is_empty() {
-            let count = store.dialect().next_chunk(rest.len(), places, row_bytes, store.packet());
+            let (dialect, packet) = (store.dialect(), store.packet());
+            let (count, length) = match group.verb {
+                RowVerb::Insert => [dialect.next_chunk(rest.len(), places, row_bytes, packet); 2].into(),
+                RowVerb::Update | RowVerb::Delete => dialect.next_filled_chunk(rest.len(), places, row_bytes, packet),
+            };
             let (now, later) = rest.split_at(count.clamp(1, rest.len()));
-            let done = transaction.execute(&statement(store, group, now), makes_key).await?;
+            let filled = now.iter().chain(std::iter::repeat_n(now.last(), length.saturating_sub(now.len())).flatten());
+            let filled: Vec<&RowWrite> = filled.copied().collect();
+            let done = transaction.execute(&statement(store, group, &filled), makes_key).await?;
             if group.verb == RowVerb::Update && done.matched != now.len() as u64 {
                 return Err(missing(store, transaction, group).await?);
             }
