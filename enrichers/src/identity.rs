@@ -2,15 +2,15 @@
 
 use sha2::{Digest, Sha256};
 
-/// Versions of one microsecond: one a rank, and one that no event has.
+/// How many versions a microsecond has: 0 to 2 are those of create, update and delete, and 3 is not used.
 const VERSIONS: i64 = 4;
 
-/// The lowest version that an event of this time has, in microseconds since 1970, UTC.
+/// The lowest version of a time, which is given in microseconds since 1970, UTC.
 pub fn version_at(micros: i64) -> i64 {
     micros.saturating_mul(VERSIONS)
 }
 
-/// The time of the events that have this version, in microseconds since 1970, UTC.
+/// The time of a version, in microseconds since 1970, UTC.
 pub fn micros_of(version: i64) -> i64 {
     version.div_euclid(VERSIONS)
 }

@@ -102,7 +102,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 /// Takes letters and answers when the broker has them.
 #[async_trait]
 pub trait DeadLetters: Send + Sync + 'static {
-    /// One answer a letter, in order: acknowledged, or why not yet.
+    /// Sends letters to the broker. Gives one answer a letter, in their order: acknowledged, or why it has to be sent again.
     async fn send(&self, letters: &[DeadLetter<'_>]) -> Vec<Result<(), Failure>>;
 }
 

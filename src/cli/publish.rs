@@ -30,28 +30,28 @@ pub struct PublishArgs {
     /// The user of all transactions
     #[arg(long, default_value = "test_user_123", value_name = "USER_ID", conflicts_with = "users")]
     pub user_id: String,
-    /// This many users instead: user_000001 and so on; with --system reviews, this many creators [default there: 100]
+    /// This many users in place of the one: user_000001 and so on; with --system reviews, this many creators [default there: 100]
     #[arg(long, value_name = "N")]
     pub users: Option<u32>,
     /// The brokers [default: from the configuration]
     #[arg(long, value_name = "SERVERS")]
     pub kafka_servers: Option<String>,
-    /// Updates on top, as a share of the creates
+    /// Updates, as a share of the creates
     #[arg(long, default_value_t = 0.1, value_name = "RATIO")]
     pub update_ratio: f64,
-    /// Deletes on top, as a share of the creates; with --system users at most 0.8, as sessions are not deleted
+    /// Deletes, as a share of the creates; with --system users at most 0.8, as sessions are not deleted
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub delete_ratio: f64,
-    /// Updates on top that come late, after a newer event of their subject, as a share of the creates
+    /// More updates, sent late with an older time than an event before them, as a share of the creates
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub late_ratio: f64,
     /// The share of the messages that is sent twice
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub duplicate_ratio: f64,
-    /// Messages on top that cannot be indexed, as a share of the creates
+    /// More messages that cannot be indexed, as a share of the creates
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub malformed_ratio: f64,
-    /// Messages on top that have no payload, as a share of the creates
+    /// More messages that have no payload, as a share of the creates
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub null_ratio: f64,
     /// The same seed and --until give the same messages [default: a random one]

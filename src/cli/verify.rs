@@ -26,7 +26,7 @@ pub struct VerifyArgs {
     /// Write anew what is missing, stale, resurrected, different or altered; never over a newer version
     #[arg(long)]
     pub repair: bool,
-    /// With --repair: remove what no event of a whole log is about
+    /// With --repair: remove documents that no event mentions, if the topic still has all its records
     #[arg(long, requires = "repair")]
     pub delete_phantoms: bool,
     /// Memory to stay within, about

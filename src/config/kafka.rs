@@ -27,7 +27,7 @@ pub struct Kafka {
     pub security: Security,
     /// Where losses are written down.
     pub state_topic: String,
-    /// Copies of the topics that are created; `None` leaves it to the cluster.
+    /// Replication factor of the topics that are created; `None` leaves it to the cluster.
     pub topic_replication: Option<u16>,
     /// librdkafka's own properties, from the file.
     pub properties: Properties,

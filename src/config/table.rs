@@ -84,13 +84,13 @@ pub const VARIABLES: &[Variable] = &[
     var("kafka.heartbeat_interval_ms", &["CONSUMER_HEARTBEAT_INTERVAL"], "Milliseconds between heartbeats; less than the session timeout.").or("3000"),
     var("kafka.stuck_seconds", &["CONSUMER_STUCK_SECONDS"], "After this many seconds a partition of which nothing is fetched, while others are read, is assigned anew; after as many again the process ends with an error. 0: never.").or("300"),
     var("kafka.state_topic", &["KAFKA_STATE_TOPIC"], "The topic where losses are written down; compacted, and shared by all systems.").or("millrace.state"),
-    var("kafka.topic_replication", &["TOPIC_REPLICATION"], "Copies of the topics that are created. Not set: the cluster's default."),
+    var("kafka.topic_replication", &["TOPIC_REPLICATION"], "Replication factor of the topics that millrace creates. Not set: the cluster's default."),
 
     var("batch.size", &["CONSUMER_BATCH_SIZE"], "Records in a batch, at most.").or("10"),
-    var("batch.timeout", &["CONSUMER_BATCH_TIMEOUT"], "Seconds until a batch is cut that is not full.").or("5.0"),
+    var("batch.timeout", &["CONSUMER_BATCH_TIMEOUT"], "Seconds after its first record until a batch is cut, full or not.").or("5.0"),
     var("batch.bytes", &["CONSUMER_BATCH_BYTES"], "Size of a batch, at most, such as 8MiB; never more than a batch's share of the memory budget.").or("8MiB"),
 
-    var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "Retries of a record that the store refuses while it takes others; then it is a dead letter. One variable for all systems; the default of database is another.").or("3"),
+    var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "How often a record is tried again that fails while others pass; then it is a dead letter. Rejects are not tried again, and outages without limit. One variable for all systems; the default of database is another.").or("3"),
     var("retry.delay_ms", &["RETRY_DELAY_MS"], "Milliseconds before the first retry. One variable for all systems; the default of database is another.").or("1000"),
 
     var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB.").or("256MiB"),

@@ -22,7 +22,7 @@ use crate::stores::target::{BoundSystem, ClosingStep, Needed, SetupError, Static
 use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "database";
 
 /// What there is to know of it.

@@ -10,7 +10,7 @@ use crate::walk::Walk;
 /// A system, as data.
 #[derive(Debug)]
 pub struct Definition {
-    /// As in commands, metrics and logs.
+    /// The name of the system on the command line, in metrics and in logs.
     pub name: &'static str,
     /// Of which system it is a projection.
     pub projection: Option<Projection>,

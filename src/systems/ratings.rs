@@ -23,7 +23,7 @@ use crate::synthetic::{self, OptionsError};
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Messages};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "ratings";
 /// The system whose topic it reads.
 pub(super) const READS: &str = "reviews";

@@ -27,7 +27,7 @@ use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "reactions";
 
 /// What there is to know of it.

@@ -17,7 +17,7 @@ use crate::stores::target::{BoundSystem, SetupError};
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = ratings::READS;
 
 static VERSIONS: Collection = Collection {

@@ -22,7 +22,7 @@ use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "transactions";
 
 /// The source of an event that a document alone was made an event of.

@@ -19,7 +19,7 @@ use crate::stores::target::{BoundSystem, Needed, SetupError, Target, prepare};
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Projection};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "transactions-mongo";
 
 static TRANSACTIONS: Collection = Collection {

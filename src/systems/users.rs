@@ -18,7 +18,7 @@ use crate::synthetic;
 use crate::systems::definition::{ConsumerGroup, Definition, Deletes, Versions};
 use crate::walk;
 
-/// As in commands, metrics and logs.
+/// The name of the system on the command line, in metrics and in logs.
 pub const NAME: &str = "users";
 
 /// The fields beside the key; others may keep more in the same documents.

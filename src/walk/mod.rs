@@ -37,7 +37,7 @@ pub struct Walked {
     pub passed: Option<u64>,
 }
 
-/// Versions of one microsecond.
+/// How many versions a microsecond has.
 const VERSIONS: i64 = 4;
 /// The longest id, in bytes.
 const LONGEST_ID: usize = 512;

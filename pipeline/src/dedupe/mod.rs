@@ -33,7 +33,7 @@ impl Mark {
     }
 }
 
-/// Marks of one partition, each with the offset of its record.
+/// The marks of one partition. Each stands beside the offset of the record that it was made of.
 #[derive(Clone, Debug)]
 pub struct Marks {
     pub at: TopicPartition,

@@ -86,7 +86,7 @@ const CHANGEABLE: [(&str, &str); 2] = [
 
 /// What the rules against losing data ask of the consumer; a user's properties come before and cannot change it.
 pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> ClientConfig {
-    // A copy as a whole: `config_map` hands out a placeholder for a password.
+    // Cloned, and not copied property by property: `config_map` has a placeholder where the password is.
     let mut config = client.clone();
     for (property, default) in CHANGEABLE {
         if config.get(property).is_none() {

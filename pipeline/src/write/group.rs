@@ -29,7 +29,7 @@ impl WriteOrigin {
 pub(crate) struct Group {
     /// Indices of the writes.
     pub items: Vec<usize>,
-    /// Failures in a row, for the pause.
+    /// Failures in a row. The pause before the next try depends on them.
     pub failures: u32,
     /// Times in a row that it was asked to wait.
     pub waits: u32,

@@ -39,7 +39,8 @@ fn shape(seed: u64, trace: bool) -> Sim {
     let log = make(seed, flavour);
     let faults = Faults {
         slow: 0.05,
-        // With equal versions a request must not land after the client gave it up: no version can tell it apart.
+        // Where versions are equal, a slow request has to end before the client gives it up. Later it could overwrite a
+        // newer event of the same version.
         slow_ms: if flavour.equal_versions { 20_000 } else { 45_000 },
         unavailable: 0.05,
         lost_response: 0.04,

@@ -241,7 +241,7 @@ impl Maker {
         }
     }
 
-    /// A create, update or delete under a version that the document never had; sometimes a late one.
+    /// Writes an event with a version that this document has not used; sometimes a lower one, as of a late event.
     fn fresh(&mut self, at: &TopicPartition, document: &str, kind: Kind) {
         let used = self.used.entry(document.to_owned()).or_default();
         let newest = used.last().copied().unwrap_or(0);

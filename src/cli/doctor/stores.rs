@@ -58,7 +58,7 @@ async fn database(config: &Config) -> Diagnosis {
     }
 }
 
-/// Whether an index takes a write that changes nothing.
+/// Sends Algolia a write that changes nothing, to see whether the index takes writes.
 async fn objects(config: &Config, index: &str) -> Diagnosis {
     let Some(settings) = &config.algolia else {
         let advice = "set ALGOLIA_APP_ID and ALGOLIA_API_KEY";

@@ -133,7 +133,7 @@ fn at(record: &Record) -> (&str, i32, i64) {
     (&record.at.topic, record.at.partition, record.offset)
 }
 
-/// What a store holds of the document, and the events that it keeps.
+/// Reads one document from a store. Where the store keeps a history, it also reads the events of the document.
 async fn look(
     reader: &dyn StoreReader,
     system: &'static str,

@@ -59,7 +59,7 @@ pub struct LoggedEvent {
     pub committed: bool,
 }
 
-/// What became of an event; events are named by their place in the list.
+/// The outcome of one event. A `usize` in a variant is the place of another event in the same list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventOutcome {
     /// It is what the store holds.

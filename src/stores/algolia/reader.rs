@@ -81,7 +81,8 @@ fn shows(object: Option<&RawValue>, rated: &Rated) -> bool {
     shown == rated.rating.json().get("histogram")
 }
 
-/// What the index shows, at the version of the version store; `None` for what is to be there and is not.
+/// Puts a row of the version store and the object of the index together. `None` where the row has an object and the
+/// index lacks it.
 fn version_of(row: &VersionRow, object: Option<&RawValue>) -> Option<StoredVersion> {
     match (object, &row.object) {
         (Some(object), _) => Some(StoredVersion {

@@ -41,7 +41,7 @@ impl Operation<'_> {
     }
 }
 
-/// Objects go in as they are: they are JSON already.
+/// Builds the body of a batch request. Objects are JSON already, so they are copied in unchanged.
 pub(super) fn body_of(requests: &[Operation<'_>]) -> Result<Bytes, Failure> {
     #[derive(Serialize)]
     struct ObjectIdField<'a> {

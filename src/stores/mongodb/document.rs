@@ -72,7 +72,7 @@ impl Upsert {
         Self::new(collection, id, version, deleted, doc! {"$set": fields})
     }
 
-    /// Adds a value to a list of the document that only grows.
+    /// Adds a value to the array `list`, unless the array has it. Values are never taken out.
     #[must_use]
     pub fn and_add(mut self, list: &str, value: impl Into<Bson>) -> Self {
         self.update.insert("$addToSet", doc! {list: value.into()});

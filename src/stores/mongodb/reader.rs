@@ -17,7 +17,7 @@ const DELETED_AT_ONCE: usize = 1_000;
 /// Versions below which tombstones may have been purged, by collection.
 const HORIZONS: &str = "millrace_horizons";
 
-/// Reads every document that has a version of ours.
+/// Reads the documents that millrace wrote: those with the field `_version`.
 #[derive(Clone, Debug)]
 pub struct MongoReader {
     mongo: Mongo,

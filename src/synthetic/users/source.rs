@@ -159,7 +159,7 @@ impl UserTemplate {
     /// A user who was created before this subject.
     fn owner(&self, number: u64, rng: &mut ChaCha8Rng) -> Person {
         let chosen = rng.random_range(number.saturating_sub(REACH)..=number);
-        // No two neighbours are anything else, and the first of all is a user.
+        // Of two numbers in a row at least one is a user, and number 0 is one: if this one is not, the one before is.
         let user = if Class::of(chosen) == Class::User { chosen } else { chosen.saturating_sub(1) };
         Person::random(&mut stream(&self.seeded, user))
     }
