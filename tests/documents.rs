@@ -12,6 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use millrace::run::trouble;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const WIDTH: usize = 120;
 const LINES_OF_README: usize = 150;
@@ -171,4 +173,20 @@ fn every_reason_of_readyz_is_explained() {
     let idle: Vec<&&str> =
         told.iter().filter(|one| !raised.contains(**one) && !stores.contains(&(**one).to_owned())).collect();
     assert!(idle.is_empty(), "nothing raises {idle:?}");
+}
+
+#[test]
+fn what_a_person_is_told_names_its_heading() {
+    let leads = |address: &str| {
+        let (page, anchor) = address.split_once('#').unwrap();
+        assert!(anchors(&read(&Path::new(ROOT).join(page))).contains(anchor), "{address} leads nowhere");
+    };
+    [trouble::RUN_ENDS, trouble::BACKFILL_ENDS, trouble::COMMAND_ENDS].into_iter().for_each(leads);
+    for source in sources_of_reasons() {
+        let address = trouble::address_of(&source);
+        leads(&address);
+        let anchor = address.split_once('#').unwrap().1;
+        assert!(anchor.contains(&source.replace(' ', "-")), "{source} is explained under {anchor}");
+    }
+    assert_eq!(trouble::address_of("elasticsearch"), "docs/trouble.md#writes");
 }

@@ -24,6 +24,16 @@ pub enum CommandExit {
     Config = 78,
 }
 
+impl CommandExit {
+    /// Whether the documents say more than the line does. A wrong option or setting is named in the line itself.
+    pub(super) fn is_explained(self) -> bool {
+        match self {
+            Self::Findings | Self::Unavailable | Self::Internal | Self::Again => true,
+            Self::Quiet | Self::Usage | Self::Config => false,
+        }
+    }
+}
+
 impl From<CommandExit> for ExitCode {
     fn from(status: CommandExit) -> Self {
         Self::from(status as u8)

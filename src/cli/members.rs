@@ -17,6 +17,7 @@ use super::CommandFailure;
 use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
+use crate::run::trouble;
 use crate::stores::follow_up::Refusal;
 use crate::systems::{self, Chosen, ConsumerGroup, Definition};
 
@@ -124,6 +125,7 @@ impl Systems {
         let reasons = |system: &Watched| {
             let name = system.name;
             let reason = move |standing: pipeline::status::Reason| ReasonLine {
+                see: trouble::address_of(&standing.source),
                 source: format!("{name}: {}", standing.source),
                 reason: standing.why,
             };
@@ -146,8 +148,11 @@ impl Health for Systems {
         let detail = |system: &Watched| {
             let shown = system.current.now();
             let standing = shown.status.standing();
-            let reasons: Vec<Value> =
-                standing.iter().map(|reason| json!({"source": reason.source, "reason": reason.why})).collect();
+            let reason = |standing: &pipeline::status::Reason| {
+                let see = trouble::address_of(&standing.source);
+                json!({"source": standing.source, "reason": standing.why, "see": see})
+            };
+            let reasons: Vec<Value> = standing.iter().map(reason).collect();
             let outcomes = outcomes(*shown.tally.borrow());
             let mut detail = json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes});
             if let (Some(detail), Some(follow_ups)) = (detail.as_object_mut(), &shown.follow_ups) {

@@ -32,6 +32,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Override};
 use crate::run::telemetry;
+use crate::run::trouble;
 pub use failure::{CommandExit, CommandFailure};
 
 /// How long the runtime's threads may take to end. What one of them still waits for is nothing that was asked for.
@@ -116,6 +117,15 @@ fn no_emit() -> Override {
 }
 
 impl Cli {
+    /// Where the documents explain how the command ends.
+    fn page(&self) -> &'static str {
+        match self.command {
+            Command::Run(_) => trouble::RUN_ENDS,
+            Command::Backfill(_) => trouble::BACKFILL_ENDS,
+            _ => trouble::COMMAND_ENDS,
+        }
+    }
+
     /// What the command line sets of the configuration.
     fn overrides(&self) -> Vec<Override> {
         let mut overrides = Vec::new();
@@ -190,12 +200,14 @@ pub fn main() -> ExitCode {
             return if error.print().is_ok() { status.into() } else { CommandExit::Internal.into() };
         }
     };
+    let page = cli.page();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
+                let see = if failure.code.is_explained() { format!(" (see {page})") } else { String::new() };
                 // Nowhere is left to tell that stderr is gone; the code still says it.
-                drop(writeln!(std::io::stderr(), "millrace: {failure}"));
+                drop(writeln!(std::io::stderr(), "millrace: {failure}{see}"));
             }
             failure.code.into()
         }

@@ -6,5 +6,6 @@ pub mod consumer;
 pub mod http;
 mod pace;
 pub mod telemetry;
+pub mod trouble;
 
 pub use pace::Pace;

@@ -36,6 +36,8 @@ pub struct ReasonLine {
     /// The part, such as `elasticsearch`.
     pub source: String,
     pub reason: String,
+    /// Where the documents explain it.
+    pub see: String,
 }
 
 /// What became of a word to go on.

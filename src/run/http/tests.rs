@@ -84,17 +84,17 @@ async fn it_answers_and_stops() {
     let (status, body) = call(addr, "GET /readyz").await;
     assert_eq!((status, serde_json::from_str(&body).unwrap()), (200, json!({ "ready": true, "reasons": [] })));
 
-    let away = ReasonLine { source: "postgres".into(), reason: "away".into() };
+    let away = ReasonLine { source: "postgres".into(), reason: "away".into(), see: "a page".into() };
     health.projections.lock().unwrap().push(away);
     let (status, body) = call(addr, "GET /readyz").await;
-    let projections = json!([{ "source": "postgres", "reason": "away" }]);
+    let projections = json!([{ "source": "postgres", "reason": "away", "see": "a page" }]);
     let expected = json!({ "ready": true, "reasons": [], "projections": projections });
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, expected));
     health.projections.lock().unwrap().clear();
 
-    let why = ReasonLine { source: "elasticsearch".into(), reason: "refused".into() };
+    let why = ReasonLine { source: "elasticsearch".into(), reason: "refused".into(), see: "a page".into() };
     health.reasons.lock().unwrap().push(why);
-    let reasons = json!([{ "source": "elasticsearch", "reason": "refused" }]);
+    let reasons = json!([{ "source": "elasticsearch", "reason": "refused", "see": "a page" }]);
     let (status, body) = call(addr, "GET /readyz").await;
     let expected = json!({ "ready": false, "reasons": reasons });
     assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (503, expected));
