@@ -164,7 +164,7 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
 
 fn setup(system: &Definition, config: &Config) -> Result<Setup, CommandFailure> {
     if !system.documents {
-        let why = format!("{} applies operations in the order of its log, which files do not have", system.name);
+        let why = format!("{} applies records in the order of its log, which files do not have", system.name);
         return Err(CommandFailure::usage(why));
     }
     let order = if mutant!(BackfillEqual) { Order::Log } else { Order::Any };

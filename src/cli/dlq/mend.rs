@@ -31,7 +31,7 @@ fn only(letters: Vec<StoredDeadLetter>) -> Result<StoredDeadLetter, CommandFailu
     let mut letters = letters.into_iter();
     match (letters.next(), letters.next()) {
         (Some(letter), None) => Ok(letter),
-        (None, _) => Err(CommandFailure::usage("there is no such letter; `millrace dlq list --all` names them")),
+        (None, _) => Err(CommandFailure::usage("there is no such letter; `millrace dlq show --all` names each")),
         _ => Err(CommandFailure::usage("name one letter with --at TOPIC/PARTITION/OFFSET")),
     }
 }

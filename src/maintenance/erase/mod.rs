@@ -29,9 +29,9 @@ pub use letters::LettersErased;
 /// How often a store is looked through for what was written meanwhile.
 const ROUNDS: usize = 3;
 
-/// Of a system whose store holds no documents: whose a row is, only its application knows.
-const NOT_OURS: &str = "its rows belong to an application, which alone knows whose each is: delete them by its own DELETE operations, \
-                        and the topic and the letters of the operations when those have been applied";
+/// Of a system whose store holds no documents, and so none that is a person's.
+const NOT_OURS: &str = "it keeps rows and not documents, which this command cannot tell by a person; docs/operate.md#forget-a-person \
+                        says what to do by hand";
 
 /// What was done in a store; what would be, where it only looks.
 #[derive(Clone, Debug, PartialEq, Eq)]

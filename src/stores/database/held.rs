@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use pipeline::sink::Waiting;
+
 use super::catalogue::TableShape;
 use super::operation::{ResolvedOperation, is_row_of};
 
@@ -30,4 +32,17 @@ impl HeldRows {
 /// binds to it.
 pub(super) fn may_clear(table: &TableShape, key: &str) -> bool {
     is_row_of(&table.name, key) || table.bound.iter().any(|bound| is_row_of(bound, key))
+}
+
+/// Of whoever has no ladder: what cannot pass now is rejected.
+pub(super) struct NobodyWaits;
+
+impl Waiting for NobodyWaits {
+    fn may_wait(&self, _write: usize, _class: &str) -> bool {
+        false
+    }
+
+    fn conflict_may_wait(&self, _write: usize, _class: &str, _may_clear: &dyn Fn(&str) -> bool) -> bool {
+        false
+    }
 }

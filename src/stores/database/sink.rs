@@ -14,7 +14,7 @@ use super::cache::{CacheHook, CacheWriter};
 use super::catalogue::Catalogue;
 use super::errors::{ErrorMeaning, SqlError};
 use super::health::DatabaseHealth;
-use super::held::HeldRows;
+use super::held::{HeldRows, NobodyWaits};
 use super::marks::{self, Marked};
 use super::operation::{OperationWrite, ResolvedOperation};
 use super::resolver::{Unresolved, entity_of, resolve};
@@ -295,19 +295,6 @@ fn once_more(marked: &Marked, operation: &ResolvedOperation<'_>, replays: bool) 
     }
 }
 
-/// Of whoever has no ladder: what cannot pass now is rejected.
-struct NobodyWaits;
-
-impl Waiting for NobodyWaits {
-    fn may_wait(&self, _write: usize, _class: &str) -> bool {
-        false
-    }
-
-    fn conflict_may_wait(&self, _write: usize, _class: &str, _may_clear: &dyn Fn(&str) -> bool) -> bool {
-        false
-    }
-}
-
 #[async_trait]
 impl Sink<OperationWrite> for OperationSink {
     fn name(&self) -> &'static str {
@@ -338,10 +325,10 @@ impl Sink<OperationWrite> for OperationSink {
         let (verdicts, told) = taken.map_err(SqlError::failure)?;
         if let Some(results) = &self.results {
             // What is not told is read again, and found applied.
-            let sent = results.tell(writes, &verdicts, &told).await;
-            if !mutant!(ResultUntold) {
-                sent?;
-            }
+            results
+                .tell(writes, &verdicts, &told)
+                .await
+                .or_else(|failed| mutant!(ResultUntold).then_some(()).ok_or(failed))?;
         }
         Ok(verdicts)
     }
