@@ -54,9 +54,19 @@ impl Batch {
         self.spans.is_empty()
     }
 
-    /// Whether it has something of this span's partition.
-    pub fn covers(&self, span: &Span) -> bool {
-        self.spans.iter().any(|own| own.at == span.at)
+    /// Takes out what it has of these partitions, as a batch of their own.
+    pub fn split(&mut self, partitions: &[TopicPartition]) -> Self {
+        let mut other = std::mem::take(self);
+        let part = |batch: &mut Self, chosen: bool| {
+            let gone = |at: &TopicPartition| partitions.contains(at) == chosen;
+            let spans = batch.spans.extract_if(.., |span| gone(&span.at)).collect();
+            let records: Vec<Record> = batch.records.extract_if(.., |record| gone(&record.at)).collect();
+            let bytes = records.iter().map(Record::bytes).sum();
+            Self { records, spans, bytes }
+        };
+        let taken = part(&mut other, true);
+        *self = part(&mut other, false);
+        taken
     }
 }
 

@@ -1,10 +1,11 @@
 //! Batches that are cut and have not begun, in the order in which they were cut.
 //!
-//! It owns them, and waits for nothing. It guarantees that no batch passes an earlier one that shares a partition with it.
+//! It owns them, and waits for nothing. It guarantees that nothing passes what was cut earlier of the same partition.
 
 use std::collections::VecDeque;
 
 use crate::engine::batcher::{Batch, Span};
+use crate::record::TopicPartition;
 
 /// The batches that wait.
 #[derive(Debug)]
@@ -29,17 +30,33 @@ impl BatchQueue {
         self.batches.push_back(batch);
     }
 
-    /// The first batch whose partitions are idle, and its place.
-    pub(super) fn find_idle(&self, is_idle: impl Fn(&[Span]) -> bool) -> Option<(usize, &Batch)> {
-        let follows = |place: usize, batch: &Batch| {
-            self.batches.iter().take(place).flat_map(|earlier| &earlier.spans).any(|span| batch.covers(span))
-        };
-        let mut places = self.batches.iter().enumerate();
-        places.find(|(place, batch)| !follows(*place, batch) && is_idle(&batch.spans))
+    /// The first batch that has partitions which are idle and of no earlier batch: its place, and these partitions.
+    pub(super) fn find_idle(&self, is_idle: impl Fn(&Span) -> bool) -> Option<(usize, Vec<TopicPartition>)> {
+        let mut passed: Vec<&TopicPartition> = Vec::new();
+        for (place, batch) in self.batches.iter().enumerate() {
+            let free = batch.spans.iter().filter(|span| !passed.contains(&&span.at) && is_idle(span));
+            let free: Vec<TopicPartition> = free.map(|span| span.at.clone()).collect();
+            if !free.is_empty() {
+                return Some((place, free));
+            }
+            passed.extend(batch.spans.iter().map(|span| &span.at));
+        }
+        None
     }
 
-    pub(super) fn take(&mut self, place: usize) -> Option<Batch> {
-        self.batches.remove(place)
+    /// How large the batch at a place is.
+    pub(super) fn bytes_at(&self, place: usize) -> usize {
+        self.batches.get(place).map_or(0, |batch| batch.bytes)
+    }
+
+    /// What the batch at a place has of these partitions; the rest stays.
+    pub(super) fn take(&mut self, place: usize, partitions: &[TopicPartition]) -> Option<Batch> {
+        let batch = self.batches.get_mut(place)?;
+        let taken = batch.split(partitions);
+        if batch.is_empty() {
+            self.batches.remove(place);
+        }
+        Some(taken)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -54,7 +71,7 @@ impl BatchQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Epoch, TopicPartition};
+    use crate::record::Epoch;
 
     fn batch(partitions: &[i32]) -> Batch {
         let span =
@@ -63,18 +80,23 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_passes_those_of_other_partitions_that_wait_and_none_of_its_own() {
+    fn what_is_of_an_idle_partition_passes_others_that_wait_and_none_of_its_own() {
         let mut queue = BatchQueue::new(4);
         [batch(&[0]), batch(&[0, 1]), batch(&[1]), batch(&[2])].into_iter().for_each(|batch| queue.push(batch));
-        let idle =
-            |busy: &'static [i32]| move |spans: &[Span]| !spans.iter().any(|span| busy.contains(&span.at.partition));
-        let place = |queue: &BatchQueue, busy| queue.find_idle(idle(busy)).map(|(place, _)| place);
-        assert_eq!(place(&queue, &[]), Some(0));
-        // The third waits behind the second, which waits behind the first.
-        assert_eq!(place(&queue, &[0]), Some(3));
-        assert_eq!(place(&queue, &[0, 2]), None);
-        queue.take(0);
-        assert_eq!((place(&queue, &[]), place(&queue, &[1])), (Some(0), Some(2)));
+        let idle = |busy: &'static [i32]| move |span: &Span| !busy.contains(&span.at.partition);
+        let find = |queue: &BatchQueue, busy| {
+            let found = queue.find_idle(idle(busy));
+            found.map(|(place, free)| (place, free.iter().map(|at| at.partition).collect::<Vec<_>>()))
+        };
+        assert_eq!(find(&queue, &[]), Some((0, vec![0])));
+        assert_eq!(find(&queue, &[0]), Some((1, vec![1])));
+        // The third waits behind what the second has of its partition.
+        assert_eq!((find(&queue, &[0, 1]), find(&queue, &[0, 1, 2])), (Some((3, vec![2])), None));
+        let taken = queue.take(1, &[TopicPartition::new("t", 1)]).unwrap();
+        assert_eq!((taken.spans, queue.batches[1].spans.clone()), (batch(&[1]).spans, batch(&[0]).spans));
+        assert_eq!((find(&queue, &[0]), find(&queue, &[1])), (Some((2, vec![1])), Some((0, vec![0]))));
+        queue.take(0, &[TopicPartition::new("t", 0)]);
+        assert_eq!(queue.batches.len(), 3);
     }
 
     #[test]

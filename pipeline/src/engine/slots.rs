@@ -144,9 +144,9 @@ impl Engine {
             if !(self.climbed && self.next().is_some()) {
                 wake = self.climb();
             }
-            if let Some(place) = self.next() {
+            if let Some((place, partitions)) = self.next() {
                 self.climbed = false;
-                self.queue.take(place).into_iter().for_each(|batch| self.open(batch));
+                self.queue.take(place, &partitions).into_iter().for_each(|batch| self.open(batch));
                 continue;
             }
             if ended
@@ -187,13 +187,13 @@ impl Engine {
         }
     }
 
-    /// The place of the batch that begins next, where one may: where order is asked for its partitions are idle, and a permit and
-    /// bytes are free. One that is only too large for now is not passed.
-    fn next(&self) -> Option<usize> {
-        let (place, batch) = self.queue.find_idle(|spans| self.is_idle(spans))?;
+    /// What begins next, where something may: a permit and bytes are free, and where order is asked for its partitions are idle. What
+    /// is only too large for now is not passed.
+    fn next(&self) -> Option<(usize, Vec<TopicPartition>)> {
+        let (place, partitions) = self.queue.find_idle(|span| self.is_idle(std::slice::from_ref(span)))?;
         let full = self.cx.park.as_ref().is_some_and(|park| park.bytes() >= self.options.max_bytes / 2);
-        let fits = self.permits() && batch.bytes <= self.room();
-        (!full && (self.tasks.is_empty() || fits)).then_some(place)
+        let fits = self.permits() && self.queue.bytes_at(place) <= self.room();
+        (!full && (self.tasks.is_empty() || fits)).then_some((place, partitions))
     }
 
     /// Bytes that are free for what begins.

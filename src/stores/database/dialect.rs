@@ -12,11 +12,6 @@ pub(super) enum Dialect {
     Postgres,
 }
 
-/// Lengths in which MySQL takes rows.
-const LENGTHS: [usize; 18] = [256, 192, 128, 96, 64, 48, 32, 24, 16, 12, 8, 7, 6, 5, 4, 3, 2, 1];
-/// The most placeholders of a statement (MySQL has 16 bits for their number).
-const PLACEHOLDERS: usize = 60_000;
-
 /// A column as a statement names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BoundColumn {
@@ -58,37 +53,6 @@ impl Dialect {
         match self {
             Self::Mysql => format!("`{}`", name.replace('`', "``")),
             Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
-        }
-    }
-
-    /// How many of so many rows go next, where a row has so many placeholders and bytes.
-    pub(super) fn next_chunk(self, rows: usize, placeholders: usize, row_bytes: usize, packet: usize) -> usize {
-        let most = (packet / 2 / row_bytes.max(1)).max(1);
-        match self {
-            Self::Postgres => rows.min(most),
-            Self::Mysql => {
-                let most = most.min(PLACEHOLDERS / placeholders.max(1)).min(rows);
-                LENGTHS.into_iter().find(|length| *length <= most).unwrap_or(1)
-            }
-        }
-    }
-
-    /// As [`Self::next_chunk`], where a row may stand twice in a list: how many rows go next, and how long the list is with the last
-    /// of them repeated.
-    pub(super) fn next_filled_chunk(
-        self,
-        rows: usize,
-        placeholders: usize,
-        row_bytes: usize,
-        packet: usize,
-    ) -> (usize, usize) {
-        let count = self.next_chunk(rows, placeholders, row_bytes, packet).clamp(1, rows.max(1));
-        let longer = LENGTHS.into_iter().rev().find(|length| *length >= rows);
-        match longer.filter(|length| {
-            self == Self::Mysql && self.next_chunk(*length, placeholders, row_bytes, packet) == *length
-        }) {
-            Some(length) => (rows, length),
-            None => (count, count),
         }
     }
 
@@ -357,22 +321,5 @@ mod tests {
         let postgres = Dialect::Postgres.update("t", &key, &columns, &parts);
         assert!(postgres.sql.contains("\"a\" = CAST(r.c1 AS text), \"b\" = CAST(r.c2 AS text)"), "{}", postgres.sql);
         assert!(postgres.sql.ends_with("WHERE t.\"id\" = CAST(r.c0 AS bigint)"), "{}", postgres.sql);
-    }
-
-    #[test]
-    fn rows_go_in_lengths_that_fit() {
-        let next = |rows, places, bytes| Dialect::Mysql.next_chunk(rows, places, bytes, 16 << 20);
-        assert_eq!((next(1000, 9, 500), next(200, 9, 500), next(9, 9, 500)), (256, 192, 8));
-        assert_eq!((next(1000, 1_000, 500), next(1000, 9, 4 << 20), next(2, 9, 16 << 20)), (48, 2, 1));
-        assert_eq!(Dialect::Postgres.next_chunk(1000, 9, 500, 16 << 20), 1000);
-    }
-
-    #[test]
-    fn a_list_that_may_repeat_its_last_row_is_filled_up_as_far_as_it_fits() {
-        let next = |rows, bytes| Dialect::Mysql.next_filled_chunk(rows, 9, bytes, 16 << 20);
-        assert_eq!((next(9, 500), next(200, 500), next(1, 500)), ((9, 12), (200, 256), (1, 1)));
-        // More than the longest list, and what would not fit into a packet.
-        assert_eq!((next(300, 500), next(3, 4 << 20)), ((256, 256), (2, 2)));
-        assert_eq!(Dialect::Postgres.next_filled_chunk(9, 9, 500, 16 << 20), (9, 9));
     }
 }

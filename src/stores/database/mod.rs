@@ -4,6 +4,7 @@ mod applied;
 mod apply;
 mod cache;
 mod catalogue;
+mod chunks;
 mod dialect;
 mod errors;
 mod fold;
