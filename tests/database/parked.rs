@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::services::eventually;
+use testkit::world::World;
 
 use crate::bad_input::family;
 use crate::buffer::{Buffer, Engine, operation};
-use crate::on_each;
+use crate::{measured_program, on_each};
 
 on_each!(
     ten_parked_keys_wait_alone_and_keep_their_order,
@@ -100,7 +101,7 @@ fn ten(engine: Engine, delay_ms: u64) {
 fn passed_while_parked(engine: Engine) {
     const BUDGET: u64 = 64 << 20;
     let passing = std::env::var("PASSING").map_or(1_000_000, |text| text.parse().unwrap());
-    let mut buffer = Buffer::new(engine, "database-passed");
+    let mut buffer = Buffer::in_world(engine, World::new(measured_program(), "database-passed"));
     buffer.world.set("RETRY_DELAY_MS", "600000");
     buffer.world.set("MEMORY_BUDGET", "64MiB");
     family(&mut buffer);
