@@ -1,7 +1,7 @@
 //! Documents in flight: keeps two records of one document with equal versions from racing each other.
 //!
 //! The store accepts an equal version as a later one, so the earlier record has to be finished before the later is sent.
-//! Batches register in the order they were cut; a record whose document and version are taken waits for the holder's batch.
+//! Batches register in the order in which they begin; a record whose document and version are taken waits for the holder's batch.
 
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
@@ -77,7 +77,7 @@ impl InFlight {
         self.holders.lock()
     }
 
-    /// Registers the records of a batch, in log order. To be called in the order of the batches.
+    /// Registers the records of a batch, in log order. To be called in the order in which batches begin.
     ///
     /// Each comes with its keys, none twice, and its span. Two that share a hash wait for each other needlessly, and nothing else.
     pub(crate) fn register<K: AsRef<[u64]>>(

@@ -32,7 +32,7 @@ use crate::record::TopicPartition;
 use crate::status::Status;
 use crate::write::{RetryPolicy, Writer};
 
-/// Batches that may wait where order is asked for: a log is read in long runs of one partition, and another is behind them.
+/// Batches that may wait where order is asked for: a log is read in long runs of one partition.
 const QUEUED: usize = 32;
 
 /// How an engine runs.
@@ -140,10 +140,8 @@ impl Engine {
     pub async fn run(mut self) -> Result<Tally, EngineError> {
         let mut ended = false;
         loop {
-            let mut wake = None;
-            if !(self.climbed && self.next().is_some()) {
-                wake = self.climb();
-            }
+            let yields = self.climbed && self.next().is_some();
+            let wake = if yields { None } else { self.climb() };
             if let Some((place, partitions)) = self.next() {
                 self.climbed = false;
                 self.queue.take(place, &partitions).into_iter().for_each(|batch| self.open(batch));
@@ -169,7 +167,7 @@ impl Engine {
                     self.revoke(revocation);
                 }
                 () = await_parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
-                batch = self.feed.batches.recv(), if !ended && self.queue.wants(self.room()) => match batch {
+                batch = self.feed.batches.recv(), if !ended && self.queue.wants(self.room_for_waiting()) => match batch {
                     Some(batch) => self.queue.push(batch),
                     None => ended = true,
                 },
@@ -198,9 +196,14 @@ impl Engine {
 
     /// Bytes that are free for what begins.
     fn room(&self) -> usize {
-        let most = self.options.max_bytes;
-        let most = if self.cx.park.is_some() { most - most / 2 } else { most };
-        most.saturating_sub(self.bytes)
+        let parks = if self.cx.park.is_some() { self.options.max_bytes / 2 } else { 0 };
+        self.options.max_bytes.saturating_sub(parks + self.bytes)
+    }
+
+    /// Bytes that are free for batches that wait: with what is in flight and parked they stay within the budget.
+    fn room_for_waiting(&self) -> usize {
+        let taken = self.bytes + self.cx.park.as_ref().map_or(0, Park::bytes);
+        self.room().min(self.options.max_bytes.saturating_sub(taken))
     }
 
     fn permits(&self) -> bool {
