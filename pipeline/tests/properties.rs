@@ -182,14 +182,11 @@ struct Opened {
     settled: bool,
 }
 
-/// The furthest that a partition may be committed: up to the first batch, of any partition, that is not settled.
+/// The furthest that a partition may be committed: up to its first batch that is not settled.
 fn naive(opened: &[Opened], partition: usize, epoch: u64) -> Option<i64> {
-    let finished = opened.iter().take_while(|batch| batch.settled);
-    finished
-        .flat_map(|batch| &batch.spans)
-        .filter(|span| span.at == at(partition) && span.epoch == Epoch(epoch))
-        .map(|span| span.next)
-        .last()
+    let of_it = |span: &&Span| span.at == at(partition) && span.epoch == Epoch(epoch);
+    let its = opened.iter().filter_map(|batch| Some((batch.settled, batch.spans.iter().find(of_it)?.next)));
+    its.take_while(|(settled, _)| *settled).map(|(_, next)| next).last()
 }
 
 proptest! {

@@ -17,7 +17,6 @@ use super::CommandFailure;
 use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
-use crate::run::trouble;
 use crate::stores::follow_up::Refusal;
 use crate::systems::{self, Chosen, ConsumerGroup, Definition};
 
@@ -124,10 +123,9 @@ impl Systems {
     fn reasons_of(&self, brought_along: bool) -> Vec<ReasonLine> {
         let reasons = |system: &Watched| {
             let name = system.name;
-            let reason = move |standing: pipeline::status::Reason| ReasonLine {
-                see: trouble::address_of(&standing.source),
-                source: format!("{name}: {}", standing.source),
-                reason: standing.why,
+            let reason = move |standing: pipeline::status::Reason| {
+                let line = ReasonLine::from(standing);
+                ReasonLine { source: format!("{name}: {}", line.source), ..line }
             };
             system.current.now().status.standing().into_iter().map(reason).collect::<Vec<_>>()
         };
@@ -147,12 +145,7 @@ impl Health for Systems {
     fn details(&self) -> Value {
         let detail = |system: &Watched| {
             let shown = system.current.now();
-            let standing = shown.status.standing();
-            let reason = |standing: &pipeline::status::Reason| {
-                let see = trouble::address_of(&standing.source);
-                json!({"source": standing.source, "reason": standing.why, "see": see})
-            };
-            let reasons: Vec<Value> = standing.iter().map(reason).collect();
+            let reasons: Vec<ReasonLine> = shown.status.standing().into_iter().map(ReasonLine::from).collect();
             let outcomes = outcomes(*shown.tally.borrow());
             let mut detail = json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes});
             if let (Some(detail), Some(follow_ups)) = (detail.as_object_mut(), &shown.follow_ups) {

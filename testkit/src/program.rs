@@ -9,6 +9,14 @@ use serde_json::Value;
 
 use crate::services::eventually;
 
+/// The program of a measurement: what `MILLRACE_BIN` names, else this one. A test runs it in a folder of its own, so the path is whole.
+pub fn measured(program: &'static str) -> &'static str {
+    match std::env::var("MILLRACE_BIN") {
+        Ok(path) => std::fs::canonicalize(path).unwrap().to_str().unwrap().to_owned().leak(),
+        Err(_) => program,
+    }
+}
+
 /// A program that runs.
 pub struct Running {
     child: Child,

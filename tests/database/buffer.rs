@@ -6,7 +6,7 @@ use rdkafka::admin::AdminOptions;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row};
 use testkit::program::Running;
-use testkit::services::variable;
+use testkit::services::{eventually, variable};
 use testkit::world::{World, block_on};
 
 use crate::PROGRAM;
@@ -112,8 +112,17 @@ impl Buffer {
     pub fn run_once(&self) -> Value {
         let output = self.world.output(&["run", "database", "--once"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(self.world.lag_on(&self.topic(), &self.world.env["KAFKA_GROUP_ID"]), 0, "the commits cover the log");
+        assert_eq!(self.lag(), 0, "the commits cover the log");
         testkit::program::printed(&output)
+    }
+
+    /// Records that are not committed.
+    pub fn lag(&self) -> i64 {
+        self.world.lag_on(&self.topic(), &self.world.env["KAFKA_GROUP_ID"])
+    }
+
+    pub fn await_drained(&self) {
+        eventually("the end of the log", || (self.lag() == 0).then_some(()));
     }
 
     pub fn start(&self) -> Running {

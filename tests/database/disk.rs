@@ -7,26 +7,22 @@ use testkit::world::World;
 use crate::PROGRAM;
 use crate::buffer::{Buffer, Engine, operation};
 
-/// A user of some kilobytes.
+/// A user of some hundred bytes.
 fn user(id: u64) -> Value {
     let row = json!({"id": id, "name": "n".repeat(200), "email": format!("{id}@x.co"), "role": "r".repeat(40)});
     operation(&format!("o{id}"), "CREATE", "User", row)
 }
 
-fn lag(buffer: &Buffer) -> i64 {
-    buffer.world.lag_on(&buffer.topic(), &buffer.world.env["KAFKA_GROUP_ID"])
-}
-
 /// Operations come while the disk is full, until `free` makes room: no letter, and nothing is lost.
 fn full(buffer: &Buffer, reason: &str, free: impl FnOnce()) {
-    let (before, during) = (200, 5_000);
+    let (before, all) = (200, 5_000);
     buffer.drop_others();
     let mut running = buffer.start();
     buffer.send(&(1..=before).map(user).collect::<Vec<_>>());
     eventually("the first", || (buffer.has_table("Users") && buffer.count("Users") == 200).then_some(()));
-    eventually("their commit", || (lag(buffer) == 0).then_some(()));
+    buffer.await_drained();
     fill(buffer);
-    buffer.send(&(before + 1..=during).map(user).collect::<Vec<_>>());
+    buffer.send(&(before + 1..=all).map(user).collect::<Vec<_>>());
     running.await_events("Database is now UNHEALTHY", 1);
     running.await_reason(reason);
     let failures =
@@ -38,7 +34,7 @@ fn full(buffer: &Buffer, reason: &str, free: impl FnOnce()) {
     assert_eq!(buffer.letters(), []);
     free();
     running.await_events("Database is now HEALTHY", 1);
-    eventually("the end of the log", || (lag(buffer) == 0).then_some(()));
+    buffer.await_drained();
     running.await_ready();
     assert!(running.log().contains("pending operations"), "the backlog is named");
     running.signal("TERM");

@@ -1,7 +1,6 @@
 //! What the worker says of itself: lines that people know by their words, in the log and in files.
 
 use serde_json::{Value, json};
-use testkit::services::eventually;
 
 use crate::buffer::{Buffer, Engine, operation};
 use crate::on_each;
@@ -21,8 +20,7 @@ fn the_lines_of_the_worker_are_kept(engine: Engine) {
     let mut running = buffer.start();
     running.await_events("Operation processed successfully", 1);
     running.await_events("DEAD LETTER QUEUE - Operation failed after all retries", 2);
-    let group = &buffer.world.env["KAFKA_GROUP_ID"];
-    eventually("the end of the log", || (buffer.world.lag_on(&buffer.topic(), group) == 0).then_some(()));
+    buffer.await_drained();
     running.signal("TERM");
     assert!(running.wait().success());
     assert_eq!(running.events("Received operation from Kafka").len(), 3);

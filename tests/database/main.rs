@@ -37,14 +37,6 @@ mod sessions;
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_millrace");
 
-/// The same, or what `MILLRACE_BIN` names, where a figure is measured.
-fn measured_program() -> &'static str {
-    match std::env::var("MILLRACE_BIN") {
-        Ok(path) => path.leak(),
-        Err(_) => PROGRAM,
-    }
-}
-
 /// A test on each database.
 macro_rules! on_each {
     ($($test:ident),+ $(,)?) => {

@@ -20,26 +20,18 @@ fn an_outage_is_no_letter_and_its_backlog_is_worked_off() {
     let (before, during) = (operations(0..500), operations(500..1_500));
     buffer.send(&before);
     let running = buffer.start();
-    drained(&buffer);
+    buffer.await_drained();
     services("kill", "mariadb");
     buffer.send(&during);
     running.await_events("Database is now UNHEALTHY", 1);
     running.await_reason("database");
     services("start", "mariadb");
     running.await_events("Database is now HEALTHY", 1);
-    drained(&buffer);
+    buffer.await_drained();
     running.await_ready();
     assert!(running.log().contains("pending operations"), "the backlog is named");
     assert!(running.terminate().success());
     holds(&buffer, &model, 1_500);
-}
-
-fn lag(buffer: &Buffer) -> i64 {
-    buffer.world.lag_on(&buffer.topic(), &buffer.world.env["KAFKA_GROUP_ID"])
-}
-
-fn drained(buffer: &Buffer) {
-    eventually("the end of the log", || (lag(buffer) == 0).then_some(()));
 }
 
 /// The table equals the model, each operation is marked or a letter, and no letter is one that the model does not have.
@@ -105,7 +97,7 @@ fn no_connection_that_is_free_is_an_outage() {
     let operations: Vec<_> = (0..600).map(|number| model.next(number)).collect();
     buffer.send(&operations[..300]);
     let running = buffer.start();
-    drained(&buffer);
+    buffer.await_drained();
     buffer.execute("SET GLOBAL max_connections = 10");
     // Others take what it gives back.
     let mut others = Vec::new();
@@ -120,7 +112,7 @@ fn no_connection_that_is_free_is_an_outage() {
     running.await_reason("connections");
     drop(others);
     running.await_events("Database is now HEALTHY", 1);
-    drained(&buffer);
+    buffer.await_drained();
     buffer.execute("SET GLOBAL max_connections = 151");
     assert!(running.terminate().success());
     holds(&buffer, &model, 600);
@@ -160,7 +152,7 @@ fn read_only_for(engine: Engine, time: Duration) {
     let operations: Vec<_> = (0..600).map(|number| model.next(number)).collect();
     buffer.send(&operations[..300]);
     let running = buffer.start();
-    drained(&buffer);
+    buffer.await_drained();
     buffer.read_only(true);
     buffer.send(&operations[300..]);
     running.await_events("Database is now UNHEALTHY", 1);
@@ -168,7 +160,7 @@ fn read_only_for(engine: Engine, time: Duration) {
     std::thread::sleep(time);
     buffer.read_only(false);
     running.await_events("Database is now HEALTHY", 1);
-    drained(&buffer);
+    buffer.await_drained();
     assert!(running.terminate().success());
     holds(&buffer, &model, 600);
     assert_eq!(buffer.letters().len() as u64, model.letters);
@@ -196,7 +188,7 @@ fn a_deadlock_begins_the_batch_anew() {
     other.run("COMMIT");
     let restarted = running.await_events("Transaction restarted", 1);
     assert!(restarted.iter().any(|one| one["code"] == "1213"), "{restarted:?}");
-    drained(&buffer);
+    buffer.await_drained();
     assert!(running.terminate().success());
     let rows = buffer.rows("Users", &["id", "name", "phone"]);
     let applied = rows.iter().filter(|row| row[1].as_deref() == Some("m")).count();

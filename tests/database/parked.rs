@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::program;
 use testkit::services::eventually;
 use testkit::world::World;
 
 use crate::bad_input::family;
 use crate::buffer::{Buffer, Engine, operation};
-use crate::{measured_program, on_each};
+use crate::{PROGRAM, on_each};
 
 on_each!(
     ten_parked_keys_wait_alone_and_keep_their_order,
@@ -35,10 +36,6 @@ fn children(count: u64) -> Vec<Value> {
         operations.push(operation(&format!("u{id}"), "UPDATE", "Child", renamed));
     }
     operations
-}
-
-fn lag(buffer: &Buffer) -> i64 {
-    buffer.world.lag_on(&buffer.topic(), &buffer.world.env["KAFKA_GROUP_ID"])
 }
 
 fn ten_parked_keys_wait_alone_and_keep_their_order(engine: Engine) {
@@ -75,7 +72,7 @@ fn ten(engine: Engine, delay_ms: u64) {
     eventually("all others", || (buffer.has_table("millrace_operations") && buffer.applied() == 291).then_some(()));
     println!("291 others after {:?}", begun.elapsed());
     assert_eq!((buffer.letters().len(), buffer.count("children")), (0, 290));
-    assert!(lag(&buffer) > 270, "the commit waits at the first that is parked: {}", lag(&buffer));
+    assert!(buffer.lag() > 270, "the commit waits at the first that is parked: {}", buffer.lag());
     // Five get their parents in time.
     buffer.send(&(1..=5).map(|n| parent(1_000 + n * 30)).collect::<Vec<_>>());
     eventually("two thirds of the ladder", || {
@@ -83,7 +80,7 @@ fn ten(engine: Engine, delay_ms: u64) {
     });
     eventually("the letters", || (buffer.letters().len() == 10).then_some(()));
     println!("ten letters after {:?}", begun.elapsed());
-    eventually("the end of the log", || (lag(&buffer) == 0).then_some(()));
+    buffer.await_drained();
     assert!(running.terminate().success());
     let rows = buffer.rows("children", &["id", "name"]);
     let renamed: Vec<&str> =
@@ -101,7 +98,7 @@ fn ten(engine: Engine, delay_ms: u64) {
 fn passed_while_parked(engine: Engine) {
     const BUDGET: u64 = 64 << 20;
     let passing = std::env::var("PASSING").map_or(1_000_000, |text| text.parse().unwrap());
-    let mut buffer = Buffer::in_world(engine, World::new(measured_program(), "database-passed"));
+    let mut buffer = Buffer::in_world(engine, World::new(program::measured(PROGRAM), "database-passed"));
     buffer.world.set("RETRY_DELAY_MS", "600000");
     buffer.world.set("MEMORY_BUDGET", "64MiB");
     family(&mut buffer);
@@ -133,7 +130,7 @@ fn passed_while_parked(engine: Engine) {
         BUDGET >> 20
     );
     assert!(peak <= BUDGET + (64 << 20), "{} MiB", peak >> 20);
-    assert_eq!((parked, lag(&buffer) > passing as i64 - 1), (Some(1.0), true));
+    assert_eq!((parked, buffer.lag() > passing as i64 - 1), (Some(1.0), true));
     assert!(running.terminate().success());
 }
 
@@ -172,7 +169,7 @@ fn what_is_parked_is_left_to_whoever_comes_next(engine: Engine) {
         (buffer.has_table("millrace_operations") && buffer.applied() == 2).then_some(())
     });
     assert!(running.terminate().success(), "at once, though the next try is a minute away");
-    assert_eq!((lag(&buffer), buffer.letters().len()), (3, 0));
+    assert_eq!((buffer.lag(), buffer.letters().len()), (3, 0));
     buffer.send(&[parent(2)]);
     buffer.world.set("RETRY_DELAY_MS", "200");
     let summary = buffer.run_once();

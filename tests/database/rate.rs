@@ -14,11 +14,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection};
+use testkit::program::measured;
 use testkit::services::variable;
 use testkit::world::{World, block_on};
 
+use crate::PROGRAM;
 use crate::buffer::{Buffer, Engine, operation};
-use crate::measured_program;
 
 /// Entity, table, a column that is changed, and the columns of a row beside `id` and the times, with what makes their values.
 type EntityShape = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
@@ -198,7 +199,7 @@ fn statements(engine: Engine, first: usize, deeds: &[(usize, Deed)]) -> Vec<Stri
 
 /// A database with the tables, and so many rows in all.
 fn filled(engine: Engine, name: &str, rows: u64) -> Buffer {
-    let mut buffer = Buffer::in_world(engine, World::alone(measured_program(), name));
+    let mut buffer = Buffer::in_world(engine, World::alone(measured(PROGRAM), name));
     buffer.world.set("CONSUMER_BATCH_SIZE", &number("RATE_BATCH", 1_000).to_string());
     buffer.world.set("REDIS_URL", &variable("REDIS_URL"));
     buffer.run_once();

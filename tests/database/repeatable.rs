@@ -38,8 +38,7 @@ fn a_row_that_has_changed_since_it_was_read_begins_the_batch_anew() {
     other.run("COMMIT");
     let restarted = running.await_events("Transaction restarted", 1);
     assert!(restarted.iter().any(|one| one["code"] == "1020"), "{restarted:?}");
-    let lag = || buffer.world.lag_on(&buffer.topic(), &buffer.world.env["KAFKA_GROUP_ID"]);
-    eventually("the end of the log", || (lag() == 0).then_some(()));
+    buffer.await_drained();
     assert!(running.terminate().success());
     assert!(rewriter.said() >= 2, "the statements are still said as the test expects");
     let rows = buffer.rows("Users", &["id", "name", "phone"]);

@@ -56,17 +56,11 @@ impl Batch {
 
     /// Takes out what it has of these partitions, as a batch of their own.
     pub fn split(&mut self, partitions: &[TopicPartition]) -> Self {
-        let mut other = std::mem::take(self);
-        let part = |batch: &mut Self, chosen: bool| {
-            let gone = |at: &TopicPartition| partitions.contains(at) == chosen;
-            let spans = batch.spans.extract_if(.., |span| gone(&span.at)).collect();
-            let records: Vec<Record> = batch.records.extract_if(.., |record| gone(&record.at)).collect();
-            let bytes = records.iter().map(Record::bytes).sum();
-            Self { records, spans, bytes }
-        };
-        let taken = part(&mut other, true);
-        *self = part(&mut other, false);
-        taken
+        let spans = self.spans.extract_if(.., |span| partitions.contains(&span.at)).collect();
+        let records: Vec<Record> = self.records.extract_if(.., |record| partitions.contains(&record.at)).collect();
+        let bytes = records.iter().map(Record::bytes).sum();
+        self.bytes -= bytes;
+        Self { records, spans, bytes }
     }
 }
 

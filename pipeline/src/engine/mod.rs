@@ -6,9 +6,11 @@ pub mod batcher;
 pub(crate) mod finished_batch;
 pub(crate) mod inflight;
 pub(crate) mod ongoing;
+mod options;
 mod proceed;
 mod queue;
 mod slots;
 
+pub use options::{EngineError, EngineOptions, EngineParts};
 pub use proceed::Proceed;
-pub use slots::{Engine, EngineError, EngineOptions, EngineParts};
+pub use slots::Engine;

@@ -26,8 +26,11 @@ impl BatchQueue {
         self.batches.is_empty() || (self.batches.len() < self.most && bytes() < free)
     }
 
+    /// Takes a batch; one that stands for nothing would never begin.
     pub(super) fn push(&mut self, batch: Batch) {
-        self.batches.push_back(batch);
+        if !batch.is_empty() {
+            self.batches.push_back(batch);
+        }
     }
 
     /// The first batch that has partitions which are idle and of no earlier batch: its place, and these partitions.
@@ -52,15 +55,17 @@ impl BatchQueue {
     /// What the batch at a place has of these partitions; the rest stays.
     pub(super) fn take(&mut self, place: usize, partitions: &[TopicPartition]) -> Option<Batch> {
         let batch = self.batches.get_mut(place)?;
-        let taken = batch.split(partitions);
-        if batch.is_empty() {
-            self.batches.remove(place);
-        }
-        Some(taken)
+        if batch.spans.len() == partitions.len() { self.batches.remove(place) } else { Some(batch.split(partitions)) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// Takes out what is of an assignment that is over.
+    pub(super) fn forget(&mut self, is_over: impl Fn(&Span) -> bool) {
+        self.batches.iter_mut().for_each(|batch| batch.forget(&is_over));
+        self.batches.retain(|batch| !batch.is_empty());
     }
 
     pub(super) fn clear(&mut self) {
@@ -97,6 +102,16 @@ mod tests {
         assert_eq!((find(&queue, &[0]), find(&queue, &[1])), (Some((2, vec![1])), Some((0, vec![0]))));
         queue.take(0, &[TopicPartition::new("t", 0)]);
         assert_eq!(queue.batches.len(), 3);
+    }
+
+    #[test]
+    fn what_is_of_an_assignment_that_is_over_keeps_no_place() {
+        let mut queue = BatchQueue::new(2);
+        [batch(&[0]), batch(&[0, 1])].into_iter().for_each(|batch| queue.push(batch));
+        queue.forget(|span| span.at.partition == 0);
+        assert_eq!((queue.batches.len(), queue.batches[0].spans.clone()), (1, batch(&[1]).spans));
+        queue.forget(|_| true);
+        assert!(queue.is_empty());
     }
 
     #[test]

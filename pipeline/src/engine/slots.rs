@@ -3,23 +3,20 @@
 //! It owns the offset tracker and the permits, and waits for the feed and for its batches. It guarantees that the frontier never
 //! passes an unfinished batch, that at most the byte budget is in flight, and that a revocation is answered in time.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::binding::Binding;
-use crate::dead_letters::DeadLetters;
-use crate::dedupe::{Dedupe, MarkStore};
+use crate::dedupe::Dedupe;
 use crate::engine::batch::{Turn, process};
 use crate::engine::batch_item::BatchContext;
 use crate::engine::batcher::{Batch, Span};
 use crate::engine::finished_batch::{FinishedBatch, report};
 use crate::engine::inflight::InFlight;
+use crate::engine::options::{EngineError, EngineOptions, EngineParts};
 use crate::engine::proceed::Proceed;
 use crate::engine::queue::BatchQueue;
 use crate::feed::{Feed, Revocation};
@@ -29,42 +26,10 @@ use crate::outcome::Tally;
 use crate::park::Park;
 use crate::park::climb::climb;
 use crate::record::TopicPartition;
-use crate::status::Status;
-use crate::write::{RetryPolicy, Writer};
+use crate::write::Writer;
 
 /// Batches that may wait where order is asked for: a log is read in long runs of one partition.
 const QUEUED: usize = 32;
-
-/// How an engine runs.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
-    /// The consumer group, which names the dedupe marks and the dead letters.
-    pub group: String,
-    /// Batches in flight at once.
-    pub max_in_flight: NonZeroUsize,
-    /// Bytes of records in flight at once; a single larger batch goes alone. With a ladder, half of them are for what is parked.
-    pub max_bytes: usize,
-    pub retry: RetryPolicy,
-    /// Marks kept in memory.
-    pub dedupe_window: NonZeroUsize,
-    /// Seeds the jitter of the pauses.
-    pub seed: u64,
-}
-
-/// The outside parts of an engine.
-pub struct EngineParts {
-    pub binding: Arc<dyn Binding>,
-    pub dead_letters: Arc<dyn DeadLetters>,
-    pub marks: Option<Arc<dyn MarkStore>>,
-    pub status: Arc<Status>,
-}
-
-/// Why an engine cannot go on. What was in flight is not committed.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    #[error("a batch panicked, which is a bug; nothing of it was committed: {0}")]
-    Panicked(JoinError),
-}
 
 /// Runs one system.
 pub struct Engine {
@@ -167,7 +132,7 @@ impl Engine {
                     self.revoke(revocation);
                 }
                 () = await_parked(self.cx.park.as_ref(), wake), if self.cx.park.is_some() => {}
-                batch = self.feed.batches.recv(), if !ended && self.queue.wants(self.room_for_waiting()) => match batch {
+                batch = self.feed.batches.recv(), if !ended && self.has_room() => match batch {
                     Some(batch) => self.queue.push(batch),
                     None => ended = true,
                 },
@@ -189,9 +154,8 @@ impl Engine {
     /// is only too large for now is not passed.
     fn next(&self) -> Option<(usize, Vec<TopicPartition>)> {
         let (place, partitions) = self.queue.find_idle(|span| self.is_idle(std::slice::from_ref(span)))?;
-        let full = self.cx.park.as_ref().is_some_and(|park| park.bytes() >= self.options.max_bytes / 2);
         let fits = self.permits() && self.queue.bytes_at(place) <= self.room();
-        (!full && (self.tasks.is_empty() || fits)).then_some((place, partitions))
+        (!self.is_full() && (self.tasks.is_empty() || fits)).then_some((place, partitions))
     }
 
     /// Bytes that are free for what begins.
@@ -200,10 +164,14 @@ impl Engine {
         self.options.max_bytes.saturating_sub(parks + self.bytes)
     }
 
-    /// Bytes that are free for batches that wait: with what is in flight and parked they stay within the budget.
-    fn room_for_waiting(&self) -> usize {
-        let taken = self.bytes + self.cx.park.as_ref().map_or(0, Park::bytes);
-        self.room().min(self.options.max_bytes.saturating_sub(taken))
+    /// Whether what is parked takes its half: then nothing begins, and no more is read.
+    fn is_full(&self) -> bool {
+        self.cx.park.as_ref().is_some_and(|park| park.bytes() >= self.options.max_bytes / 2)
+    }
+
+    /// Whether another batch may wait.
+    fn has_room(&self) -> bool {
+        self.queue.wants(if self.is_full() { 0 } else { self.room() })
     }
 
     fn permits(&self) -> bool {
@@ -319,6 +287,7 @@ impl Engine {
     fn revoke(&mut self, revocation: Revocation) {
         let deadline = Instant::now() + revocation.grace;
         self.cx.park.iter().for_each(|park| park.close(&revocation.partitions));
+        self.queue.forget(|span| !self.cx.leases.open(span));
         let idle = !self.holds(&revocation.partitions);
         self.revoking = Some((revocation, deadline));
         if idle {

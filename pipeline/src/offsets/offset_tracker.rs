@@ -1,7 +1,8 @@
 //! The offset tracker: which batches are open, and how far each partition may be committed.
 //!
-//! It owns one slot a batch, in the order the batches were cut, and waits for nothing. It guarantees that the frontier
-//! never passes a batch that is not settled: an unfinished batch is a hole that stops the commit.
+//! It owns one slot a batch, in the order in which they begin, and waits for nothing. It guarantees that the frontier of
+//! a partition never passes a batch of it that is not settled: an unfinished batch is a hole that stops the commit of
+//! its partitions, and of no other.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,7 +10,7 @@ use crate::engine::batcher::Span;
 use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
 
-/// Names a slot; slots are numbered in the order in which their batches were cut.
+/// Names a slot; slots are numbered in the order in which their batches begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 
@@ -58,14 +59,20 @@ impl OffsetTracker {
         };
         slot.settled = true;
         let mut moved = false;
-        while self.slots.front().is_some_and(|slot| slot.settled) {
-            let Some(slot) = self.slots.pop_front() else { break };
-            self.front += 1;
-            for span in slot.spans {
+        let mut unfinished: Vec<TopicPartition> = Vec::new();
+        for slot in &mut self.slots {
+            if !slot.settled {
+                unfinished.extend(slot.spans.iter().map(|span| span.at.clone()));
+                continue;
+            }
+            for span in slot.spans.extract_if(.., |span| !unfinished.contains(&span.at)) {
                 moved = true;
                 let position = Position { epoch: span.epoch, next: span.next, reached: span.next };
                 self.frontier.insert(span.at, position);
             }
+        }
+        while self.slots.pop_front_if(|slot| slot.settled && slot.spans.is_empty()).is_some() {
+            self.front += 1;
         }
         moved
     }
@@ -97,7 +104,7 @@ impl OffsetTracker {
         open.flat_map(|slot| &slot.held).any(|held| spans.iter().any(|span| span.at == *held))
     }
 
-    /// Slots that are open, settled behind a hole or not.
+    /// Slots that are open, or settled behind an open one.
     pub fn len(&self) -> usize {
         self.slots.len()
     }

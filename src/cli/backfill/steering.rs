@@ -20,7 +20,6 @@ use crate::maintenance::live_lag::{LagBounds, watch_lag};
 use crate::maintenance::throttle::Throttle;
 use crate::run::http::{Continued, Health, HttpServer, ReasonLine, Steering};
 use crate::run::telemetry;
-use crate::run::trouble;
 use crate::systems::Setup;
 
 /// The throttle that the options ask for.
@@ -110,12 +109,7 @@ impl Steering for SteeredBackfill {
 
 impl Health for SteeredBackfill {
     fn reasons(&self) -> Vec<ReasonLine> {
-        let line = |standing: pipeline::status::Reason| ReasonLine {
-            see: trouble::address_of(&standing.source),
-            source: standing.source,
-            reason: standing.why,
-        };
-        self.progress.status.standing().into_iter().map(line).collect()
+        self.progress.status.standing().into_iter().map(ReasonLine::from).collect()
     }
 
     fn projections(&self) -> Vec<ReasonLine> {

@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
+use pipeline::status::Reason;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -29,6 +30,7 @@ pub use connections::Limits;
 use guard::Guard;
 
 use crate::config::Http;
+use crate::run::trouble;
 
 /// Why the process is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,12 @@ pub struct ReasonLine {
     pub reason: String,
     /// Where the documents explain it.
     pub see: String,
+}
+
+impl From<Reason> for ReasonLine {
+    fn from(standing: Reason) -> Self {
+        Self { see: trouble::address_of(&standing.source), source: standing.source, reason: standing.why }
+    }
 }
 
 /// What became of a word to go on.

@@ -222,13 +222,14 @@ async fn run(
         let mut rest = group.rows.as_slice();
         while !rest.is_empty() {
             let (dialect, packet) = (store.dialect(), store.packet());
+            // A row that is added stands once.
             let (count, length) = match group.verb {
                 RowVerb::Insert => [dialect.next_chunk(rest.len(), places, row_bytes, packet); 2].into(),
                 RowVerb::Update | RowVerb::Delete => dialect.next_filled_chunk(rest.len(), places, row_bytes, packet),
             };
-            let (now, later) = rest.split_at(count.clamp(1, rest.len()));
-            let filled = now.iter().chain(std::iter::repeat_n(now.last(), length.saturating_sub(now.len())).flatten());
-            let filled: Vec<&RowWrite> = filled.copied().collect();
+            let (now, later) = rest.split_at(count);
+            let filled: Vec<&RowWrite> =
+                now.iter().chain(now.last().into_iter().cycle()).take(length).copied().collect();
             let done = transaction.execute(&statement(store, group, &filled), makes_key).await?;
             if group.verb == RowVerb::Update && done.matched != now.len() as u64 {
                 return Err(missing(store, transaction, group).await?);

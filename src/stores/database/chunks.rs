@@ -31,13 +31,11 @@ impl Dialect {
         row_bytes: usize,
         packet: usize,
     ) -> (usize, usize) {
-        let count = self.next_chunk(rows, placeholders, row_bytes, packet).clamp(1, rows.max(1));
-        let longer = LENGTHS.into_iter().rev().find(|length| *length >= rows);
-        match longer.filter(|length| {
-            self == Self::Mysql && self.next_chunk(*length, placeholders, row_bytes, packet) == *length
-        }) {
-            Some(length) => (rows, length),
-            None => (count, count),
+        let next = |rows| self.next_chunk(rows, placeholders, row_bytes, packet);
+        let count = next(rows);
+        match LENGTHS.into_iter().rev().find(|length| *length >= rows) {
+            Some(length) if self == Self::Mysql && next(length) == length => (rows, length),
+            _ => (count, count),
         }
     }
 }

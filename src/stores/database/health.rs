@@ -12,8 +12,8 @@ use super::session::OperationStore;
 
 /// How often the state is logged.
 const STATUS: Duration = Duration::from_secs(60);
-/// After so long without an attempt nothing is pending: its partitions are another's.
-const IDLE: Duration = Duration::from_secs(300);
+/// After so many milliseconds without an attempt nothing is pending: its partitions are another's.
+const IDLE: i64 = 300_000;
 
 /// What is known of the database's health.
 pub struct DatabaseHealth {
@@ -78,9 +78,7 @@ impl DatabaseHealth {
     /// The database has answered a look. One without room answers too, so it counts as well when a write succeeds, or when
     /// nobody has written for a while.
     pub(super) fn hear_answer(&self) {
-        let full = self.full.load(Ordering::Relaxed);
-        let since = (Utc::now() - DateTime::from_timestamp_millis(full).unwrap_or_default()).to_std();
-        if full == 0 || since.is_ok_and(|since| since > IDLE) {
+        if Utc::now().timestamp_millis() - self.full.load(Ordering::Relaxed) > IDLE {
             self.heard(None);
         }
     }

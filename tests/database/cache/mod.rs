@@ -66,8 +66,7 @@ impl Cached {
     }
 
     pub fn await_drained(&self) {
-        let group = &self.buffer.world.env["KAFKA_GROUP_ID"];
-        eventually("the end of the log", || (self.buffer.world.lag_on(&self.buffer.topic(), group) == 0).then_some(()));
+        self.buffer.await_drained();
     }
 
     pub fn await_no_dirty_key(&self) {

@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::program::printed;
+use testkit::program::{measured, printed};
 use testkit::services::eventually;
 
 use super::stage::Stage;
@@ -20,11 +20,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn stage(name: &str) -> Stage {
-    let program: &'static str = match std::env::var("MILLRACE_BIN") {
-        Ok(path) => std::fs::canonicalize(path).unwrap().to_str().unwrap().to_owned().leak(),
-        Err(_) => crate::PROGRAM,
-    };
-    let mut stage = Stage::of_program(program, name);
+    let mut stage = Stage::of_program(measured(crate::PROGRAM), name);
     for (name, value) in [("CONSUMER_BATCH_SIZE", "2000"), ("CONSUMER_BATCH_TIMEOUT", "0.5"), ("LOG_LEVEL", "warn")] {
         stage.world.set(name, value);
     }
