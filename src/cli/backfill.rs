@@ -3,8 +3,10 @@
 mod choice;
 mod kept;
 mod named_sources;
+mod pruning;
 mod steering;
 mod summary;
+mod told_job;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use serde_json::json;
 use super::{CommandFailure, leaving, print_json};
 use crate::config::Config;
 use crate::maintenance::backfill::{
-    self, Backfill, BackfillError, BackfillProgress, BackfillReport, GRACE, MaxRejects, PreviewWork, Purpose,
-    StopReason,
+    self, Backfill, BackfillError, BackfillProgress, BackfillReport, GRACE, JobReporter, MaxRejects, PreviewWork,
+    Purpose, StopReason,
 };
 use crate::systems::{self, Definition, Setup};
 use kept::open_state;
+use pruning::{Identities, Pruned, Pruning};
 use summary::{bar, draw, summary};
+use told_job::ToldJob;
 
 /// `millrace backfill`
 #[derive(Clone, Debug, Args)]
@@ -50,6 +54,12 @@ pub struct BackfillArgs {
     pub choice: ChoiceArgs,
     #[command(flatten)]
     pub pace: PaceArgs,
+    /// Delete what the sources, which are a whole snapshot of documents, do not hold and is older than --as-of; shows it and asks
+    #[arg(long)]
+    pub prune: bool,
+    /// With --prune: do not ask
+    #[arg(long, requires = "prune")]
+    pub yes: bool,
     /// Write nothing: only say what would be created, updated, deleted, superseded and rejected, as the store stands now
     #[arg(long)]
     pub dry_run: bool,
@@ -99,6 +109,9 @@ pub struct PaceArgs {
     /// Wait while the oldest record that the group has not committed is older
     #[arg(long, value_name = "SECONDS")]
     pub max_lag_seconds: Option<u64>,
+    /// Wait while the time from when a record is in the log until the group has committed it nears this, such as 5s; at least 2s
+    #[arg(long, value_name = "DURATION")]
+    pub max_freshness: Option<String>,
     /// Serve health, metrics and POST /backfill/pause, resume and rate/N on this port of HTTP_ADDR; 0 picks a free one
     #[arg(long, value_name = "PORT")]
     pub http_port: Option<u16>,
@@ -115,20 +128,24 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let system = systems::find(&args.system)?;
     let config = (system.tuned)(&config);
     let setup = setup(system, &config)?;
-    let max_rejects = args.max_rejects.as_deref().map(|text| {
-        let wrong = || CommandFailure::usage("--max-rejects is a number of lines, or a share such as 0.5%");
-        MaxRejects::parse(text).ok_or_else(wrong)
-    });
-    let max_rejects = max_rejects.transpose()?;
+    pruning::refuse(&args)?;
+    let max_rejects = max_rejects(&args)?;
     let reading = choice::reading(&args, system)?;
     let selection = choice::selection(&args.choice)?;
     let range = choice::offsets(&args.choice);
     let shown = choice::describe(&selection, range, &reading);
+    let lines = (reading.format, reading.bare.as_ref().map(|(_, time)| time.clone()));
     let bare = reading.bare.is_some();
     let parts = named_sources::parts(&args.sources, &args.choice.partitions, range, reading, system, &config).await?;
+    let known = pruning::identities(&parts);
+    let pruning = args.prune.then_some(Pruning { args: &args, system, config: &config });
     if args.dry_run {
         let micros = system.versions.micros;
-        return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }).await;
+        let absent = match &pruning {
+            Some(pruning) => Some(pruning.look(&known).await?),
+            None => None,
+        };
+        return summary::dry_run(system.name, PreviewWork { setup, parts, selection, micros, bare }, absent).await;
     }
     let purpose = Purpose { system: system.name.to_owned(), target: setup.bound.target.clone(), choice: shown };
     let kept = open_state(&args, purpose, &parts)?;
@@ -139,6 +156,8 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
     let _steered = steering::steer(&args.pace, &config, &setup, &throttle, &progress).await?;
     let bar = bar(&parts, &kept.checkpoint)?;
     let begun = Instant::now();
+    let shared = (progress.clone(), throttle.clone());
+    let told = ToldJob::begin(JobReporter::new(&parts, &kept.checkpoint, lines, &config, shared));
     let work = Backfill {
         setup,
         parts,
@@ -149,17 +168,41 @@ pub async fn backfill(args: BackfillArgs, config: Config) -> Result<(), CommandF
         selection,
         micros: system.versions.micros,
         bare,
-        throttle: throttle.clone(),
+        throttle,
     };
     let report = tokio::select! {
         report = backfill::backfill(work, &config, &progress) => report,
         () = draw(bar.clone(), &progress) => return Ok(()),
     };
     bar.finish_and_clear();
-    let report = report.map_err(failure)?;
-    let files = json!({ "state": state, "rejects": (report.rejected > 0).then_some(rejects) });
+    let whole = report.as_ref().is_ok_and(|report| judge(report).is_ok());
+    let pruned = prune(pruning.filter(|_| whole), &known, &progress).await;
+    told.end(&report).await;
+    let (report, pruned) = (report.map_err(failure)?, pruned?);
+    let files = json!({ "state": state, "rejects": (report.rejected > 0).then_some(rejects), "prune": pruned.as_ref().map(pruning::as_json) });
     print_json(&summary(system.name, &store, &report, &progress, begun.elapsed(), &files))?;
-    judge(&report)
+    judge(&report)?;
+    pruned.map_or(Ok(()), |pruned| pruning::judge(&pruned))
+}
+
+fn max_rejects(args: &BackfillArgs) -> Result<Option<MaxRejects>, CommandFailure> {
+    let wrong = || CommandFailure::usage("--max-rejects is a number of lines, or a share such as 0.5%");
+    args.max_rejects.as_deref().map(|text| MaxRejects::parse(text).ok_or_else(wrong)).transpose()
+}
+
+/// Prunes where that is asked for, until it is told to stop.
+async fn prune(
+    pruning: Option<Pruning<'_>>,
+    known: &Identities,
+    progress: &BackfillProgress,
+) -> Result<Option<Pruned>, CommandFailure> {
+    let Some(pruning) = pruning else { return Ok(None) };
+    tokio::select! {
+        pruned = pruning.prune(known, progress) => pruned.map(Some),
+        () = progress.stop().cancelled() => {
+            Err(CommandFailure::again("stopped while it was pruned; run it again to go on"))
+        }
+    }
 }
 
 fn setup(system: &Definition, config: &Config) -> Result<Setup, CommandFailure> {

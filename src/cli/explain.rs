@@ -125,6 +125,7 @@ fn tell(report: &ExplainReport, document: bool) -> Result<(), CommandFailure> {
             EventSource::Topic => "",
             EventSource::History => "  (no longer in the topic; from the audit's history)",
             EventSource::Letter => "  (no longer in the topic; from its dead letter)",
+            EventSource::Backfill => "  (not in the topic; a backfill read it)",
         };
         let (kind, version, outcome) = (event.kind(), version(event), report.outcome_text(outcome));
         print(&format!("{place:<width$}  {kind:<7}  {version:<16}  {outcome}{source}"))?;
@@ -266,6 +267,7 @@ fn event_as_json(report: &ExplainReport, event: &LoggedEvent, outcome: &EventOut
         EventSource::Topic => "topic",
         EventSource::History => "history",
         EventSource::Letter => "dead_letter",
+        EventSource::Backfill => "backfill",
     };
     json!({
         "topic": &*event.topic,

@@ -12,6 +12,7 @@ pub mod erase;
 pub mod events;
 pub mod explain;
 mod failure;
+pub mod jobs;
 mod leaving;
 pub mod losses;
 pub mod man;
@@ -72,6 +73,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Measure how fast this machine lets it be, beside what its Kafka and its Elasticsearch do without it
     Bench(bench::BenchArgs),
+    /// Backfills: what runs, where and how far, and how others ended
+    Jobs(jobs::JobsArgs),
     /// Records that retention took before they were read, and who has acknowledged them
     Losses(losses::LossesArgs),
     /// Compare a store with the log, document by document
@@ -152,6 +155,7 @@ impl Cli {
             | Command::Erase(_)
             | Command::Events(_)
             | Command::Explain(_)
+            | Command::Jobs(_)
             | Command::Losses(_)
             | Command::Man(_)
             | Command::Purge(_)
@@ -182,6 +186,7 @@ impl Cli {
             Command::Events(args) => events::run(&args, &config),
             Command::Dlq(args) => block_on(dlq::dlq(args, config)),
             Command::Verify(args) => block_on(verify::verify(args, config)),
+            Command::Jobs(args) => block_on(jobs::jobs(args, config)),
             Command::Losses(args) => block_on(losses::losses(args, config)),
             Command::Explain(args) => block_on(explain::explain(args, config)),
             Command::Erase(args) => block_on(erase::erase(args, config)),

@@ -109,7 +109,7 @@ fn judge(report: &VerifyReport, repair: bool) -> Result<(), CommandFailure> {
     match (open, report.unexplained()) {
         (0, 0) => Ok(()),
         (0, unexplained) => Err(CommandFailure::again(format!(
-            "{unexplained} documents may be older than the log, which does not begin at the first event, or deleted and purged; nothing else differs"
+            "{unexplained} documents may be of a backfill, older than the log where it does not begin at the first event, or deleted and purged; nothing else differs"
         ))),
         (open, _) if repair => Err(CommandFailure::findings(format!("{open} findings could not be repaired"))),
         (open, _) => Err(CommandFailure::findings(format!("{open} findings"))),

@@ -5,13 +5,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::kafka::{GroupPosition, Ranges, inspect, read_ranges, standings};
 use rdkafka::ClientConfig;
+use tokio::time::Instant;
 
+use crate::maintenance::freshness::Freshness;
 use crate::maintenance::throttle::{LiveLag, Throttle};
 use crate::run::blocking::blocking;
 use crate::systems::ConsumerGroup;
 
 /// How long after an answer the brokers are asked again.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// The same where the freshness is bounded.
+const AGAIN_SOON: Duration = Duration::from_millis(250);
+
+/// The smallest freshness that can be asked for: a consumer commits once a second, and is looked at now and then.
+pub const LEAST_FRESHNESS: Duration = Duration::from_secs(2);
 
 /// Offsets among which the oldest record is looked for.
 const LOOKED_AT: i64 = 10;
@@ -23,15 +31,31 @@ pub struct LagBounds {
     pub records: Option<u64>,
     /// The age of the oldest of them.
     pub age: Option<Duration>,
+    /// The time from when a record is in the log until it is committed.
+    pub freshness: Option<Duration>,
+}
+
+/// How far it is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LiveStanding {
+    records: u64,
+    age: Option<Duration>,
+    /// None where it is not asked for, or not known.
+    freshness: Option<Duration>,
 }
 
 impl LagBounds {
     /// Whether anything is bounded.
     pub fn any(self) -> bool {
-        self.records.is_some() || self.age.is_some()
+        self.records.is_some() || self.age.is_some() || self.freshness.is_some()
     }
 
-    fn judge(self, records: u64, age: Option<Duration>) -> LiveLag {
+    fn again(self) -> Duration {
+        if self.freshness.is_some() { AGAIN_SOON } else { AGAIN }
+    }
+
+    fn judge(self, standing: LiveStanding) -> LiveLag {
+        let LiveStanding { records, age, freshness } = standing;
         if let Some(most) = self.records.filter(|most| records > *most) {
             return LiveLag::Beyond(format!("it is {records} records behind, and --max-lag is {most}"));
         }
@@ -40,7 +64,22 @@ impl LagBounds {
                 let (age, most) = (age.as_secs(), most.as_secs());
                 LiveLag::Beyond(format!("it is {age} s behind, and --max-lag-seconds is {most}"))
             }
-            _ => LiveLag::Within,
+            _ => self.judge_freshness(freshness),
+        }
+    }
+
+    /// Beyond three quarters of the bound it is held up, so that the bound itself is kept.
+    fn judge_freshness(self, freshness: Option<Duration>) -> LiveLag {
+        match (self.freshness, freshness) {
+            (None, _) => LiveLag::Within,
+            (Some(_), None) => LiveLag::Unknown("records wait that came before it was looked at".to_owned()),
+            (Some(most), Some(fresh)) if fresh > most * 3 / 4 => {
+                let (fresh, most) = (fresh.as_secs_f64(), most.as_secs_f64());
+                LiveLag::Beyond(format!(
+                    "its last records took {fresh:.1} s to be acknowledged, and --max-freshness is {most} s"
+                ))
+            }
+            (Some(_), Some(_)) => LiveLag::Within,
         }
     }
 }
@@ -48,21 +87,29 @@ impl LagBounds {
 /// Tells the throttle how far the group is behind, for ever.
 pub async fn watch_lag(client: ClientConfig, group: ConsumerGroup, bounds: LagBounds, throttle: Arc<Throttle>) {
     throttle.set_lag(LiveLag::Unknown("it is asked for".to_owned()));
+    let mut fresh = Freshness::default();
     loop {
         let (client, group) = (client.clone(), group.clone());
-        let asked =
-            blocking(std::convert::identity::<String>, move || ask(&client, &group, bounds.age.is_some())).await;
+        let aged = bounds.age.is_some();
+        let asked = blocking(std::convert::identity::<String>, move || ask(&client, &group, aged)).await;
         throttle.set_lag(match asked {
-            Ok((records, age)) => bounds.judge(records, age),
+            Ok((records, age, positions)) => {
+                let freshness = bounds.freshness.and_then(|_| fresh.look(&positions, Instant::now()));
+                bounds.judge(LiveStanding { records, age, freshness })
+            }
             Err(why) => LiveLag::Unknown(why),
         });
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(bounds.again()).await;
     }
 }
 
-/// Records that a group has not committed, and the age of the oldest where it is asked for.
-fn ask(client: &ClientConfig, group: &ConsumerGroup, aged: bool) -> Result<(u64, Option<Duration>), String> {
-    let (mut records, mut oldest, mut committed) = (0, None::<Duration>, false);
+/// Records that a group has not committed, the age of the oldest where it is asked for, and its partitions.
+fn ask(
+    client: &ClientConfig,
+    group: &ConsumerGroup,
+    aged: bool,
+) -> Result<(u64, Option<Duration>, Vec<GroupPosition>), String> {
+    let (mut records, mut oldest, mut committed, mut positions) = (0, None::<Duration>, false, Vec::new());
     let found = inspect(client, &group.topics)?.topics;
     for (topic, name) in found.into_iter().zip(&group.topics) {
         let topic = topic.ok_or_else(|| format!("there is no topic {name}"))?;
@@ -74,10 +121,15 @@ fn ask(client: &ClientConfig, group: &ConsumerGroup, aged: bool) -> Result<(u64,
                 let age = age_of(client, name, position.at.partition, next, position.high)?;
                 oldest = oldest.max(age);
             }
+            positions.push(position);
         }
     }
     // A consumer that never ran is no consumer that keeps up.
-    if committed { Ok((records, oldest)) } else { Err(format!("the group {} has committed nothing", group.id)) }
+    if committed {
+        Ok((records, oldest, positions))
+    } else {
+        Err(format!("the group {} has committed nothing", group.id))
+    }
 }
 
 /// The next offset that a group reads, and how many it has not committed.
@@ -105,13 +157,29 @@ mod tests {
 
     #[test]
     fn a_lag_is_within_both_bounds_or_beyond_and_says_which() {
-        let bounds = LagBounds { records: Some(10), age: Some(Duration::from_secs(5)) };
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(bounds.judge(10, seconds(5)), LiveLag::Within);
-        assert_eq!(bounds.judge(0, None), LiveLag::Within);
-        assert!(matches!(bounds.judge(11, None), LiveLag::Beyond(why) if why.contains("11 records")));
-        assert!(matches!(bounds.judge(1, seconds(6)), LiveLag::Beyond(why) if why.contains("6 s behind")));
+        let bounds = LagBounds { records: Some(10), age: Some(Duration::from_secs(5)), freshness: None };
+        let judge = |records, age: Option<u64>| {
+            bounds.judge(LiveStanding { records, age: age.map(Duration::from_secs), freshness: None })
+        };
+        assert_eq!(judge(10, Some(5)), LiveLag::Within);
+        assert_eq!(judge(0, None), LiveLag::Within);
+        assert!(matches!(judge(11, None), LiveLag::Beyond(why) if why.contains("11 records")));
+        assert!(matches!(judge(1, Some(6)), LiveLag::Beyond(why) if why.contains("6 s behind")));
         assert!(!LagBounds::default().any() && bounds.any());
+    }
+
+    #[test]
+    fn a_freshness_that_nears_its_bound_or_is_not_known_holds_it_up() {
+        let bounds = LagBounds { freshness: Some(Duration::from_secs(4)), ..LagBounds::default() };
+        let judge = |ms: Option<u64>| {
+            bounds.judge(LiveStanding { records: 0, age: None, freshness: ms.map(Duration::from_millis) })
+        };
+        assert_eq!(judge(Some(3_000)), LiveLag::Within);
+        assert!(
+            matches!(judge(Some(3_100)), LiveLag::Beyond(why) if why.contains("took 3.1 s") && why.contains("is 4 s"))
+        );
+        assert!(matches!(judge(None), LiveLag::Unknown(_)), "unknown is not zero");
+        assert!(bounds.any());
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod backfill;
 pub mod dead_letters;
 pub mod erase;
 pub mod explain;
+mod freshness;
+pub mod jobs;
 pub mod live_lag;
 pub mod purge;
 pub mod replay;

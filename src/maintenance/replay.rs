@@ -96,7 +96,7 @@ pub async fn replay_letters(
 /// The records without those that could bring a purged document back.
 async fn allow(setup: &Setup, records: &[Record]) -> Result<Vec<Record>, Failure> {
     let screened = screen(setup, records, Revival::ByNewer).await?;
-    let kept = records.iter().zip(screened).filter(|(_, screened)| *screened == Screened::Write);
+    let kept = records.iter().zip(screened).filter(|(_, (screened, _))| *screened == Screened::Write);
     Ok(kept.map(|(record, _)| record.clone()).collect())
 }
 
@@ -120,11 +120,16 @@ pub(super) enum Screened {
     BelowHorizon,
 }
 
-/// Says of each record whether it may be written out of order: not where it could bring a deleted document back.
+/// Says of each record whether it may be written out of order: not where it could bring a deleted document back; and its
+/// version, where it is an event.
 ///
 /// # Errors
 /// Why the store cannot be asked.
-pub(super) async fn screen(setup: &Setup, records: &[Record], revival: Revival) -> Result<Vec<Screened>, Failure> {
+pub(super) async fn screen(
+    setup: &Setup,
+    records: &[Record],
+    revival: Revival,
+) -> Result<Vec<(Screened, Option<i64>)>, Failure> {
     let identity = |decoded: &Decoded<'_>| match decoded {
         Decoded::Event(identity, ()) => Some((identity.document.clone().into_owned(), identity.version)),
         // The engine says what it thinks of them.
@@ -147,8 +152,8 @@ pub(super) async fn screen(setup: &Setup, records: &[Record], revival: Revival) 
         None => Screened::BelowHorizon,
     };
     let screened = |identity: &Option<(String, i64)>| match identity {
-        Some((_, version)) => one(*version, found.next().flatten()),
-        None => Screened::Write,
+        Some((_, version)) => (one(*version, found.next().flatten()), Some(*version)),
+        None => (Screened::Write, None),
     };
     Ok(identities.iter().map(screened).collect())
 }

@@ -15,6 +15,7 @@ mod chosen;
 mod cut;
 mod forms;
 mod planted;
+mod pruned;
 mod refused;
 mod resumed;
 mod steered;

@@ -166,3 +166,37 @@ fn of_a_topic_the_offsets_between_are_read() {
         assert!(errors.contains(says), "{errors}");
     }
 }
+
+#[test]
+fn it_waits_while_it_is_not_known_how_fresh_the_live_consumer_is_or_while_it_is_not() {
+    let world = World::new(PROGRAM, "backfill-fresh");
+    let options = publish(&world, 1_000);
+    export(&world, &options);
+    let args = ["backfill", "transactions", "export.zst", "--max-freshness", "8s", "--http-port", "0"];
+    let mut waiting = Running::start(world.command(&args));
+    let waits = |backfill: &Running, part: &str| {
+        eventually(part, || backfill.http("/backfill").1.contains(part).then_some(()));
+    };
+    waits(&waiting, "has committed nothing");
+    let running = world.start();
+    world.await_drained();
+    assert!(waiting.wait().success());
+    world.assert_complete(&options.expected_documents().unwrap());
+    // Its consumer goes, and what comes then is acknowledged by nobody.
+    let slow = Running::start(world.command(&[args.as_slice(), &["--restart", "--rate", "1"]].concat()));
+    eventually("records that pass", || {
+        let text = slow.http("/backfill").1;
+        let standing: Value = serde_json::from_str(&text).unwrap();
+        (standing["lines"].as_u64() > Some(0) && standing["waits_for"] == json!([])).then_some(())
+    });
+    assert!(running.terminate().success());
+    publish(&world, 10);
+    waits(&slow, "and --max-freshness is 8 s");
+    assert_eq!(slow.terminate().code(), Some(75));
+    // One that begins now cannot tell how long they have waited.
+    let late = Running::start(world.command(&[args.as_slice(), &["--restart"]].concat()));
+    waits(&late, "records wait that came before it was looked at");
+    assert_eq!(late.terminate().code(), Some(75));
+    let refused = world.output(&["backfill", "transactions", "export.zst", "--max-freshness", "1s"]);
+    assert_eq!(refused.status.code(), Some(64));
+}

@@ -25,6 +25,7 @@ mod flow;
 mod holds;
 mod http;
 mod indices;
+mod jobs;
 mod letters;
 mod memory;
 mod offsets;

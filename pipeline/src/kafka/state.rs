@@ -92,8 +92,11 @@ impl StateTopic {
         self.read(|key, value| book.apply(key, value)).map(|()| book)
     }
 
-    /// Every entry to the present end; what cannot be read is said.
-    fn read(
+    /// Gives the key and the value of every entry, to the present end; an error of the visitor is logged. Blocks the thread.
+    ///
+    /// # Errors
+    /// When the brokers do not answer.
+    pub fn read(
         &self,
         mut apply: impl FnMut(Option<&Bytes>, Option<&Bytes>) -> Result<(), String>,
     ) -> Result<(), StateError> {

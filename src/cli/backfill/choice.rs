@@ -9,12 +9,8 @@ use crate::systems::Definition;
 
 /// How the sources are read.
 pub(super) fn reading(args: &BackfillArgs, system: &Definition) -> Result<SourceReading, CommandFailure> {
-    let format = match &*args.format {
-        "auto" => TextFormat::Auto,
-        "ndjson" => TextFormat::Ndjson,
-        "csv" => TextFormat::Csv,
-        _ => return Err(CommandFailure::usage("--format is auto, ndjson or csv")),
-    };
+    let format = TextFormat::parse(&args.format);
+    let format = format.ok_or_else(|| CommandFailure::usage("--format is auto, ndjson or csv"))?;
     let now = Utc::now();
     let mut bare = None;
     if let Some(text) = &args.as_of {
@@ -69,11 +65,8 @@ fn offset(text: &str) -> Option<i64> {
 
 /// Says the choice in a line: a checkpoint is good for one of them.
 pub(super) fn describe(selection: &Selection, range: OffsetRange, reading: &SourceReading) -> String {
-    let format = match reading.format {
-        TextFormat::Auto => None,
-        TextFormat::Ndjson => Some("ndjson".to_owned()),
-        TextFormat::Csv => Some("csv".to_owned()),
-    };
+    let format =
+        Some(reading.format).filter(|format| *format != TextFormat::Auto).map(|format| format.name().to_owned());
     let bare = reading.bare.as_ref().map(|(_, time)| format!("as of {time}"));
     let chosen = Some(selection.describe()).filter(|shown| !shown.is_empty());
     let from = range.from.map(|from| format!("from offset {from}"));

@@ -14,9 +14,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::PaceArgs;
 use crate::cli::CommandFailure;
 use crate::cli::members::outcomes;
-use crate::config::{Config, Http};
+use crate::config::{Config, Http, values};
 use crate::maintenance::backfill::BackfillProgress;
-use crate::maintenance::live_lag::{LagBounds, watch_lag};
+use crate::maintenance::live_lag::{LEAST_FRESHNESS, LagBounds, watch_lag};
 use crate::maintenance::throttle::Throttle;
 use crate::run::http::{Continued, Health, HttpServer, ReasonLine, Steering};
 use crate::run::telemetry;
@@ -47,7 +47,7 @@ pub(super) async fn steer(
     progress: &Arc<BackfillProgress>,
 ) -> Result<SteeringHandles, CommandFailure> {
     hear(throttle.clone())?;
-    let bounds = LagBounds { records: args.max_lag, age: args.max_lag_seconds.map(Duration::from_secs) };
+    let bounds = bounds(args)?;
     let lag = bounds.any().then(|| {
         let (client, group) = (config.kafka.client_config(), setup.group.clone());
         AbortOnDropHandle::new(tokio::spawn(watch_lag(client, group, bounds, throttle.clone())))
@@ -63,6 +63,14 @@ pub(super) async fn steer(
         }
     };
     Ok(SteeringHandles { _lag: lag, _http: http })
+}
+
+/// How far the live consumer may be behind.
+fn bounds(args: &PaceArgs) -> Result<LagBounds, CommandFailure> {
+    let wrong = || CommandFailure::usage("--max-freshness is a duration such as 5s, and at least 2s");
+    let parse = |text: &String| values::age(text).filter(|most| *most >= LEAST_FRESHNESS).ok_or_else(wrong);
+    let freshness = args.max_freshness.as_ref().map(parse).transpose()?;
+    Ok(LagBounds { records: args.max_lag, age: args.max_lag_seconds.map(Duration::from_secs), freshness })
 }
 
 /// SIGUSR1 pauses, SIGUSR2 resumes.

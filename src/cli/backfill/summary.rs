@@ -16,8 +16,7 @@ const DRAWN: Duration = Duration::from_millis(250);
 
 /// A bar on stderr, where that is a terminal; of bytes, where their number is known.
 pub(super) fn bar(parts: &[Box<dyn SourcePart>], checkpoint: &Checkpoint) -> Result<ProgressBar, CommandFailure> {
-    let left = |name: &str| checkpoint.parts.get(name).is_none_or(|known| !known.finished);
-    let size: u64 = parts.iter().filter(|part| left(part.name())).map(|part| part.size()).sum();
+    let size = checkpoint.left(parts);
     let template = match size {
         0 => "{spinner} {bytes}  {msg}",
         _ => "[{bar:30}] {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}",
@@ -73,13 +72,14 @@ pub(super) fn summary(
         "rejected": report.rejected,
         "seconds": (seconds * 1000.0).round() / 1000.0,
         "records_per_second": (tally.total() as f64 / seconds).round(),
+        "prune": files.get("prune"),
         "state": files.get("state"),
         "rejects": files.get("rejects"),
     })
 }
 
-/// Says what a backfill would do.
-pub(super) async fn dry_run(system: &str, work: PreviewWork) -> Result<(), CommandFailure> {
+/// Says what a backfill would do, and what a prune would delete then.
+pub(super) async fn dry_run(system: &str, work: PreviewWork, absent: Option<Sample>) -> Result<(), CommandFailure> {
     let store = work.setup.bound.target.clone();
     let found = preview(work).await.map_err(|error| match error {
         PreviewError::Store(_) => CommandFailure::unavailable(error.to_string()),
@@ -98,6 +98,7 @@ pub(super) async fn dry_run(system: &str, work: PreviewWork) -> Result<(), Comma
         "rejected": sample(&found.rejected),
         "ignored": found.ignored,
         "unchosen": found.unchosen,
+        "pruned": absent.as_ref().map(sample),
     }))?;
     match found.rejected.count {
         0 => Ok(()),

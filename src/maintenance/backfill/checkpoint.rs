@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::parts::{Place, SourceIdentity, SourcePart};
+use crate::maintenance::jobs::{self, VersionRange};
 
 /// Of the file's layout.
 const LAYOUT: u32 = 1;
@@ -44,6 +45,12 @@ pub struct Checkpoint {
     layout: u32,
     #[serde(flatten)]
     pub purpose: Purpose,
+    /// Names it in `millrace jobs`, over all of its runs.
+    #[serde(default = "jobs::new_id")]
+    pub job: String,
+    /// Of all events that it offered to the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<VersionRange>,
     /// By the names of the parts.
     pub parts: BTreeMap<String, PartProgress>,
 }
@@ -71,7 +78,13 @@ impl Checkpoint {
             (part.name().to_owned(), progress)
         };
         let parts = parts.iter().map(|part| fresh(&**part)).collect();
-        Self { layout: LAYOUT, purpose, parts }
+        Self { layout: LAYOUT, purpose, job: jobs::new_id(), versions: None, parts }
+    }
+
+    /// The size of the parts that are not finished.
+    pub fn left(&self, parts: &[Box<dyn SourcePart>]) -> u64 {
+        let left = |name: &str| self.parts.get(name).is_none_or(|known| !known.finished);
+        parts.iter().filter(|part| left(part.name())).map(|part| part.size()).sum()
     }
 
     /// Takes over what an earlier one tells of these parts; what it tells of others stays as it is.
@@ -90,7 +103,7 @@ impl Checkpoint {
             let theirs = if theirs.is_empty() { "of everything".to_owned() } else { theirs };
             return Err(CheckpointError::Other(state(), what, theirs));
         }
-        let mut parts = earlier.parts;
+        let (job, versions, mut parts) = (earlier.job, earlier.versions, earlier.parts);
         for (name, fresh) in self.parts {
             match parts.get(&name).map(|known| difference(&known.identity, &fresh.identity)) {
                 Some(None) => {}
@@ -98,12 +111,8 @@ impl Checkpoint {
                 None => drop(parts.insert(name, fresh)),
             }
         }
-        Ok(Self { parts, ..earlier_of(self.layout, self.purpose) })
+        Ok(Self { layout: self.layout, purpose: self.purpose, job, versions, parts })
     }
-}
-
-fn earlier_of(layout: u32, purpose: Purpose) -> Checkpoint {
-    Checkpoint { layout, purpose, parts: BTreeMap::new() }
 }
 
 /// What differs between two parts of one name.

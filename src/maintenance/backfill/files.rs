@@ -36,6 +36,21 @@ pub enum TextFormat {
     Csv,
 }
 
+impl TextFormat {
+    /// As the command line names it.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Auto, Self::Ndjson, Self::Csv].into_iter().find(|format| format.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+}
+
 /// How sources are read.
 #[derive(Clone, Debug)]
 pub struct SourceReading {

@@ -11,15 +11,18 @@ mod dry_run;
 mod file_lines;
 mod files;
 mod history;
+mod job_reporter;
 mod lines;
 mod partitions;
 mod parts;
 mod progress;
+mod prune;
 mod pump;
 mod rejects;
 mod screening;
 mod selection;
 mod source_error;
+mod source_search;
 mod watcher;
 
 use std::num::NonZeroU32;
@@ -38,12 +41,15 @@ pub use checkpoint::{Checkpoint, CheckpointError, Purpose, StateFile, default_pa
 pub use dry_run::{Preview, PreviewError, PreviewWork, Sample, preview};
 pub use files::{LinesPart, STDIN, SourceReading, TextFormat, files_of};
 pub use history::HistoryPart;
+pub use job_reporter::JobReporter;
 pub use partitions::{OffsetRange, PartitionPart};
-pub use parts::{PartError, SourcePart};
+pub use parts::{PartError, SourceIdentity, SourcePart};
 pub use progress::{BackfillProgress, StopReason};
+pub use prune::{PruneError, Snapshot};
 pub use rejects::{MaxRejects, Rejects};
 pub use selection::{FieldCondition, Selection, read_ids};
 pub use source_error::SourceError;
+pub use source_search::records_of;
 
 use crate::config::Config;
 use crate::maintenance::replay::Revival;
@@ -93,8 +99,8 @@ pub struct Backfill {
     pub throttle: Arc<Throttle>,
 }
 
-/// A part, and how it ended.
-#[derive(Debug)]
+/// A part, and how far it is or how it ended.
+#[derive(Clone, Debug)]
 pub struct PartReport {
     pub name: String,
     /// Lines of it that are behind, of all runs.
@@ -159,6 +165,7 @@ pub async fn backfill(
     let feeding = feed_engine(screening, throttle, read, batches, progress.clone());
     let feeding = AbortOnDropHandle::new(tokio::spawn(feeding));
     let earlier = parts.iter().map(|part| behind(&**part, &checkpoint)).sum();
+    *progress.versions.lock() = checkpoint.versions;
     let mut watcher = Watcher {
         parts,
         checkpoint,

@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 use pipeline::{Status, Tally};
 use tokio_util::sync::CancellationToken;
 
+use super::PartReport;
+use crate::maintenance::jobs::VersionRange;
+
 /// Why a backfill ends before its sources do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
@@ -32,6 +35,10 @@ pub struct BackfillProgress {
     /// Records that were not written because their document may have been deleted and its tombstone purged.
     pub below_horizon: AtomicU64,
     pub tally: Mutex<Tally>,
+    /// Of the events that were offered to the store, in all runs.
+    pub versions: Mutex<Option<VersionRange>>,
+    /// How far each part is, as the checkpoint tells it.
+    pub parts: Mutex<Vec<PartReport>>,
     stop: CancellationToken,
     why: Mutex<Option<StopReason>>,
 }
@@ -47,6 +54,8 @@ impl BackfillProgress {
             deleted: AtomicU64::new(0),
             below_horizon: AtomicU64::new(0),
             tally: Mutex::default(),
+            versions: Mutex::default(),
+            parts: Mutex::default(),
             stop: CancellationToken::new(),
             why: Mutex::default(),
         }

@@ -10,6 +10,7 @@ use pipeline::engine::batcher::Batch;
 
 use super::progress::BackfillProgress;
 use super::selection::Selection;
+use crate::maintenance::jobs::VersionRange;
 use crate::maintenance::replay::{Revival, Screened, screen};
 use crate::systems::Setup;
 
@@ -63,9 +64,11 @@ impl Screening {
             }
         };
         progress.status.clear(PART);
-        let count = |what| screened.iter().filter(|one| **one == what).count() as u64;
+        let count = |what| screened.iter().filter(|(one, _)| *one == what).count() as u64;
         (left_out.deleted, left_out.below_horizon) = (count(Screened::Deleted), count(Screened::BelowHorizon));
-        let kept: Vec<bool> = screened.into_iter().map(|one| one == Screened::Write).collect();
+        let kept: Vec<bool> = screened.iter().map(|(one, _)| *one == Screened::Write).collect();
+        let offered = screened.iter().filter(|(one, _)| *one == Screened::Write).filter_map(|(_, version)| *version);
+        VersionRange::widen(&mut progress.versions.lock(), offered);
         keep(&mut batch, &kept);
         Some((batch, left_out))
     }

@@ -42,6 +42,7 @@ impl Watcher<'_> {
         let mut tick = tokio::time::interval(SAVED / 10);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut saved, mut deadline) = (Instant::now(), None);
+        self.show_parts();
         loop {
             tokio::select! {
                 biased;
@@ -97,6 +98,9 @@ impl Watcher<'_> {
         if !self.advance() && !ended {
             return Ok(());
         }
+        self.show_parts();
+        // Widened before anything of it was offered, so that it holds whatever is acknowledged.
+        self.checkpoint.versions = *self.progress.versions.lock();
         let Some(state) = self.state.take() else { return Ok(()) };
         let (checkpoint, rejects) = (self.checkpoint.clone(), self.rejects.clone());
         let write = move || {
@@ -134,7 +138,12 @@ impl Watcher<'_> {
         moved
     }
 
-    pub(super) fn report(&self) -> BackfillReport {
+    /// Shows how far the parts are.
+    fn show_parts(&self) {
+        *self.progress.parts.lock() = self.part_reports();
+    }
+
+    fn part_reports(&self) -> Vec<PartReport> {
         let report = |number: usize, part: &dyn SourcePart| {
             let known = self.checkpoint.parts.get(part.name());
             let failed = |end: &PartEnd| match end {
@@ -148,9 +157,13 @@ impl Watcher<'_> {
                 failed: self.places.look_at_end(number, failed).flatten(),
             }
         };
+        self.parts.iter().enumerate().map(|(number, part)| report(number, &**part)).collect()
+    }
+
+    pub(super) fn report(&self) -> BackfillReport {
         BackfillReport {
             tally: *self.tally.borrow(),
-            parts: self.parts.iter().enumerate().map(|(number, part)| report(number, &**part)).collect(),
+            parts: self.part_reports(),
             rejected: self.rejects.count(),
             stopped: self.progress.stop_reason(),
         }

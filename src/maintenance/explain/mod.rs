@@ -4,6 +4,7 @@
 //! is committed was offered to the store that was seen, and whatever the store holds is in the log that was read. It reads
 //! everything, keeps the records about the document, and changes nothing.
 
+mod backfilled;
 pub mod outcomes;
 pub mod report;
 pub mod row_operations;
@@ -23,6 +24,7 @@ use crate::maintenance::dead_letters::StoredDeadLetter;
 use crate::stores::reader::StoreReader;
 use crate::stores::target::SetupError;
 use crate::systems::{Definition, ProjectionStore};
+use backfilled::Backfilled;
 use outcomes::{EventContent, EventSource, LoggedEvent, RejectCause};
 use report::{Evidence, ExplainReport, StoreState};
 use topic_log::{Committed, ExplainLog};
@@ -62,25 +64,13 @@ pub async fn explain(
 ) -> Result<ExplainReport, ExplainError> {
     system.has_documents()?;
     let setup = system.setup(config, Order::Any)?;
-    let log = ExplainLog::open(config, setup.group.topics, setup.group.id.clone()).await?;
-    let (system, versions) = (system.name, system.versions);
+    let log = ExplainLog::open(config, setup.group.topics.clone(), setup.group.id.clone()).await?;
+    let (system, versions, bare) = (system.name, system.versions, system.bare);
     let committed = log.committed().await?;
     let (store, history) = look(&*setup.bound.reader, system, &id).await?;
-    let (mut stores, mut history) = (vec![store], history.unwrap_or_default());
-    let mut notes = Vec::new();
-    for ProjectionStore { system, reader } in besides {
-        let looked = match reader {
-            Ok(reader) => look(&*reader, system, &id).await.map_err(|failure| failure.why.into_owned()),
-            Err(why) => Err(why.to_string()),
-        };
-        match looked {
-            Ok((store, events)) => {
-                stores.push(store);
-                history.extend(events.unwrap_or_default());
-            }
-            Err(why) => notes.push(format!("without {system}: {why}")),
-        }
-    }
+    let mut evidence = StoreEvidence { stores: vec![store], history: history.unwrap_or_default(), notes: Vec::new() };
+    evidence.look(besides, &id).await;
+    let StoreEvidence { stores, history, notes } = evidence;
     let read = log.read(setup.bound.binding.clone(), &id, progress).await?;
     let mut records: Vec<(EventSource, Record, Option<RejectCause>)> = Vec::new();
     records.extend(read.records.into_iter().map(|record| (EventSource::Topic, record, None)));
@@ -101,9 +91,15 @@ pub async fn explain(
     let gone: Vec<Record> = history.into_iter().filter(gone).collect();
     records.extend(gone.into_iter().map(|record| (EventSource::History, record, None)));
     records.sort_by(|(_, one, _), (_, other, _)| at(one).cmp(&at(other)));
-    let events = judge_events(&*setup.bound.binding, &id, &records, &committed).await;
-    let whole = log.is_whole();
-    let horizon = if whole { None } else { setup.bound.reader.horizon().await? };
+    let mut events = judge_events(&*setup.bound.binding, &id, &records, &committed).await;
+    let held = stores.first().and_then(|store| store.found.as_ref()).map(|found| found.version);
+    let backfilled = Backfilled { bare, setup: &setup, system, id: &id };
+    let backfills = match held.filter(|held| !events.iter().any(|event| event.fits(*held))) {
+        Some(held) => backfilled.look(&log.jobs().await?, held, &mut events).await,
+        None => Vec::new(),
+    };
+    let whole = log.is_whole() && backfills.is_empty();
+    let horizon = if log.is_whole() { None } else { setup.bound.reader.horizon().await? };
     Ok(ExplainReport::new(Evidence {
         id,
         system,
@@ -113,8 +109,35 @@ pub async fn explain(
         stores,
         whole,
         horizon,
+        backfills,
         notes,
     }))
+}
+
+/// What the system's own store and those of its projections hold.
+struct StoreEvidence {
+    stores: Vec<StoreState>,
+    history: Vec<Record>,
+    /// Stores that could not be asked.
+    notes: Vec<String>,
+}
+
+impl StoreEvidence {
+    async fn look(&mut self, besides: Vec<ProjectionStore>, id: &str) {
+        for ProjectionStore { system, reader } in besides {
+            let looked = match reader {
+                Ok(reader) => look(&*reader, system, id).await.map_err(|failure| failure.why.into_owned()),
+                Err(why) => Err(why.to_string()),
+            };
+            match looked {
+                Ok((store, events)) => {
+                    self.stores.push(store);
+                    self.history.extend(events.unwrap_or_default());
+                }
+                Err(why) => self.notes.push(format!("without {system}: {why}")),
+            }
+        }
+    }
 }
 
 /// Why a record died, and how its letter was dealt with.

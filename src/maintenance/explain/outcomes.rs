@@ -16,6 +16,8 @@ pub enum EventSource {
     History,
     /// The topic no longer has it.
     Letter,
+    /// A file that a backfill read; the topic never had it.
+    Backfill,
 }
 
 /// Why a record was rejected.
@@ -116,7 +118,8 @@ impl LoggedEvent {
         self.version().is_some() && self.letter.is_none() && self.committed
     }
 
-    fn fits(&self, held: StoredVersion) -> bool {
+    /// Whether it is what the store holds.
+    pub(super) fn fits(&self, held: StoredVersion) -> bool {
         matches!(self.what, EventContent::Told { version, deleted, content, .. }
             if (version, deleted, content) == (held.version, held.deleted, held.content))
     }

@@ -43,6 +43,8 @@ pub struct Evidence {
     pub whole: bool,
     /// Of the system's own store, where the log is not whole: tombstones below this version may be gone.
     pub horizon: Option<i64>,
+    /// Backfills that may have written what the store holds and no event has, in a sentence each.
+    pub backfills: Vec<String>,
     /// What could not be asked, in one line each.
     pub notes: Vec<String>,
 }
@@ -124,9 +126,17 @@ impl Evidence {
         self.stores.first().map_or("the store", |store| store.name)
     }
 
-    /// Topic, partition and offset.
+    /// Topic, partition and offset; of a backfill its file and the line.
     pub fn place(&self, number: usize) -> String {
-        let at = |event: &LoggedEvent| format!("{}/{}/{}", event.topic, event.partition, event.offset);
+        let at = |event: &LoggedEvent| match event.source {
+            EventSource::Backfill => {
+                let file = event.topic.strip_prefix("file:").unwrap_or(&event.topic);
+                format!("backfill {file} line {}", event.offset)
+            }
+            EventSource::Topic | EventSource::History | EventSource::Letter => {
+                format!("{}/{}/{}", event.topic, event.partition, event.offset)
+            }
+        };
         self.events.get(number).map(at).unwrap_or_default()
     }
 
@@ -204,6 +214,9 @@ impl Evidence {
         };
         let rebuild = format!("reset the group {} to the beginning to write every document anew", self.group);
         match kind {
+            DifferenceKind::Ahead | DifferenceKind::Unknown if !self.backfills.is_empty() => {
+                format!("{store} holds version {held}, which no event of the log has; {}", self.backfills.join("; "))
+            }
             DifferenceKind::Missing
                 if expected.zip(self.horizon).is_some_and(|(number, horizon)| self.version(number) < horizon) =>
             {

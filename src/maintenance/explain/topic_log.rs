@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use super::{ExplainError, Progress};
 use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::maintenance::jobs::JobBook;
 use crate::run::blocking::blocking;
 
 /// How long the brokers have to find the group's coordinator.
@@ -91,6 +92,13 @@ impl ExplainLog {
             Ok(committed)
         })
         .await
+    }
+
+    /// The jobs that are known.
+    pub(super) async fn jobs(&self) -> Result<JobBook, ExplainError> {
+        let state = self.state.clone();
+        let failure = |error: pipeline::kafka::StateError| ExplainError::Kafka(error.to_string());
+        blocking(ExplainError::Kafka, move || JobBook::read(&state).map_err(failure)).await
     }
 
     /// Reads everything, and keeps what is about the document.

@@ -26,13 +26,14 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::maintenance::jobs::JobBook;
 use crate::maintenance::replay::{ReplayError, replay};
 use crate::run::consumer::engine_options;
 use crate::stores::follow_up::Refusal;
 use crate::stores::reader::{ObservedVersion, StoreReader, StoredVersion};
 use crate::stores::target::SetupError;
 use crate::systems::{Definition, Setup};
-use compare::{Difference, LogPosition, LoggedVersion, compare};
+use compare::{Difference, DifferenceKind, LogPosition, LoggedVersion, compare};
 pub use name::DifferenceName;
 use reading::Reading;
 use rewrite::{WantedVersions, rewritten};
@@ -94,7 +95,8 @@ pub struct Finding {
     pub at: Option<(String, i32, i64)>,
     pub expected: Option<i64>,
     pub held: Option<i64>,
-    /// Of a refusal: the document that is wrong, and why. Of a record that is misread: how.
+    /// Of a refusal: the document that is wrong, and why. Of a record that is misread: how. Of a version that no event has:
+    /// the backfill that may have written it.
     pub reason: Option<String>,
 }
 
@@ -179,6 +181,7 @@ pub async fn verify(
     listener.at(VerifyStep::Compare);
     let whole = log.is_whole();
     let horizon = if whole { None } else { reader.horizon().await? };
+    let jobs = log.jobs(config).await?;
     let mut repairs = Repairs::default();
     buckets.each(|id, document| {
         report.documents += 1;
@@ -186,8 +189,10 @@ pub async fn verify(
             note(&mut report, listener, finding(DifferenceName::Twice, id, &topics, None));
         }
         let Some(difference) = compare(&document.logged, document.stored, system.versions) else { return };
-        let name = DifferenceName::of(difference.kind, difference.expected.map(|told| told.version), whole, horizon);
-        note(&mut report, listener, finding(name, id, &topics, Some(&difference)));
+        let backfill = backfill_of(&jobs, system.name, &setup.bound.target, &difference);
+        let expected = difference.expected.map(|told| told.version);
+        let name = DifferenceName::of(difference.kind, expected, whole && backfill.is_none(), horizon);
+        note(&mut report, listener, Finding { reason: backfill, ..finding(name, id, &topics, Some(&difference)) });
         if options.repair {
             repairs.add(id, name, &difference, &*reader, &options);
         }
@@ -200,6 +205,16 @@ pub async fn verify(
     }
     follow(&*reader, options.repair, &mut report, listener).await?;
     Ok(report)
+}
+
+/// The backfill that may have written what no event has, in a sentence.
+fn backfill_of(jobs: &JobBook, system: &str, target: &str, difference: &Difference) -> Option<String> {
+    let (DifferenceKind::Ahead | DifferenceKind::Unknown, Some(held)) = (difference.kind, difference.stored) else {
+        return None;
+    };
+    let writers = jobs.writers(system, target, held.version);
+    let (id, job) = writers.first()?;
+    Some(format!("version {} may be of the backfill {id} of {}", held.version, job.describe_sources()))
 }
 
 /// What mends the differences that were found.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{Ranges, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::kafka::{Ranges, StateError, StateTopic, Topic, inspect, ranges, read_ranges, read_topic, standings};
 use pipeline::system::Decoded;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
@@ -16,7 +16,9 @@ use super::compare::LogPosition;
 use super::reading::{Letters, Reading};
 use super::spill::Buckets;
 use super::{Listener, VerifyError, VerifyReport, VerifyStep, note};
+use crate::config::Config;
 use crate::maintenance::dead_letters::StoredDeadLetter;
+use crate::maintenance::jobs::JobBook;
 use crate::run::blocking::blocking;
 
 /// Records that are enriched together.
@@ -64,6 +66,13 @@ impl VerifyLog {
     /// Whether every event that ever was is still there.
     pub(super) fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// The jobs that are known.
+    pub(super) async fn jobs(&self, config: &Config) -> Result<JobBook, VerifyError> {
+        let state = StateTopic::new(&self.client, &config.kafka.state_topic);
+        let failure = |error: StateError| VerifyError::Kafka(error.to_string());
+        blocking(VerifyError::Kafka, move || JobBook::read(&state).map_err(failure)).await
     }
 
     pub(super) fn offsets(&self) -> u64 {

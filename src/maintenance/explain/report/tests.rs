@@ -30,7 +30,18 @@ fn report_of(events: Vec<LoggedEvent>, held: Option<(i64, u64)>, whole: bool) ->
     let (id, group, notes) = ("a".to_owned(), "g".to_owned(), Vec::new());
     let versions = crate::systems::transactions::DEFINITION.versions;
     let system = "transactions";
-    ExplainReport::new(Evidence { id, system, versions, group, events, stores, whole, horizon: None, notes })
+    ExplainReport::new(Evidence {
+        id,
+        system,
+        versions,
+        group,
+        events,
+        stores,
+        whole,
+        horizon: None,
+        backfills: Vec::new(),
+        notes,
+    })
 }
 
 #[test]
