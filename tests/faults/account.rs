@@ -44,6 +44,16 @@ impl Account {
         }
     }
 
+    /// The payloads of the events of documents, in an order of their own. Of equal versions the log tells which wins, so they are left out.
+    pub fn events(&self) -> impl Iterator<Item = String> {
+        let sound = |sent: &Sent| matches!(sent, Sent::Event { id, .. } if !id.starts_with("hand-"));
+        let events = self.by_payload.iter().filter(|(_, sent)| sound(sent));
+        let mut payloads: Vec<String> =
+            events.filter_map(|(payload, _)| String::from_utf8(payload.clone()).ok()).collect();
+        payloads.sort();
+        payloads.into_iter()
+    }
+
     /// What a record of the log is; one without a payload is nothing.
     pub fn of(&self, payload: Option<&[u8]>) -> &Sent {
         payload.map_or(&Sent::Null, |payload| &self.by_payload[payload])

@@ -19,6 +19,7 @@ use crate::PROGRAM;
 use crate::account::{Account, Message};
 use crate::cluster;
 use crate::crew::Crew;
+use crate::filed::Filed;
 use crate::liar::{Liars, Mode};
 use crate::links::Links;
 
@@ -34,6 +35,7 @@ pub struct Arena {
     pub links: Links,
     pub members: Crew,
     pub account: Account,
+    pub filed: Filed,
     /// What was done, how often.
     pub done: BTreeMap<&'static str, u64>,
     mutant: Option<Mutant>,
@@ -73,6 +75,7 @@ impl Arena {
             links,
             members: Crew::default(),
             account,
+            filed: Filed::default(),
             done: BTreeMap::new(),
             mutant,
             store: store.to_owned(),
@@ -127,7 +130,7 @@ impl Arena {
         messages.iter().for_each(|message| self.account.note(message));
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world().command(args);
         if let Some(mutant) = self.mutant {
             command.env("MILLRACE_MUTANT", mutant.name());

@@ -18,6 +18,7 @@ mod arena;
 mod cluster;
 mod crew;
 mod family;
+mod filed;
 mod judge;
 mod letters;
 mod liar;

@@ -260,10 +260,14 @@ impl<G: Ground> Mix<'_, G> {
         name
     }
 
-    /// The services first: the rest is asked of them.
+    /// The services first, then the links: the rest is asked of them.
     fn mend_all(&mut self) {
         let mut open = std::mem::take(&mut self.open);
-        open.sort_by_key(|one| !matches!(one, Open::Service(_)));
+        open.sort_by_key(|one| match one {
+            Open::Service(_) => 0,
+            Open::Links => 1,
+            Open::Nothing | Open::Frozen | Open::Own(..) => 2,
+        });
         for one in open {
             match one {
                 Open::Nothing => {}

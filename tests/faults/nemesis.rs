@@ -10,6 +10,7 @@ use crate::account::stream;
 use crate::arena::Arena;
 use crate::cluster::{self, BROKERS, NODES};
 use crate::crew::Crew;
+use crate::filed;
 use crate::judge::{Judged, Report, committed_is_durable, judge};
 use crate::liar::Mode;
 use crate::links::Links;
@@ -33,6 +34,7 @@ pub enum Own {
     Closed,
     Flooded,
     Letters,
+    Backfill,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ const CARDS: &[Card<Own>] = &[
     card("closed indices", Fault::Own(Own::Closed)),
     card("flood blocks", Fault::Own(Own::Flooded)),
     card("topics not writable", Fault::Own(Own::Letters)),
+    card("backfills killed", Fault::Own(Own::Backfill)),
 ];
 
 const SINGLE: &[Card<Own>] = &[
@@ -188,6 +191,7 @@ impl Ground for Arena {
             Own::Closed => assert_eq!(self.ask("POST", &format!("{}/_close", self.index()), None).0, 200),
             Own::Flooded => self.settings(&json!({"index.blocks.read_only_allow_delete": true})),
             Own::Letters => self.block_letters(true),
+            Own::Backfill => filed::begin(self, rng),
         }
     }
 
@@ -200,13 +204,14 @@ impl Ground for Arena {
             Own::Closed => assert_eq!(self.ask("POST", &format!("{}/_open", self.index()), None).0, 200),
             Own::Flooded => self.settings(&json!({"index.blocks.read_only_allow_delete": null})),
             Own::Letters => self.block_letters(false),
+            Own::Backfill => filed::finish(self),
         }
     }
 
     fn felt(&self, own: Own) -> Option<u64> {
         match own {
             Own::Lie(_, told) | Own::Sick(_, told) => Some(self.liar.told().get(told).copied().unwrap_or_default()),
-            Own::Closed | Own::Flooded | Own::Letters => None,
+            Own::Closed | Own::Flooded | Own::Letters | Own::Backfill => None,
         }
     }
 

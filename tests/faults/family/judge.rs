@@ -65,7 +65,7 @@ pub fn judge(family: &mut Family) -> Judged<Report> {
     holds(PEOPLE, || assert_people(siblings, &people(siblings), &expected.people))?;
     holds(RATINGS, || assert_rated(siblings, &expected.reviews, family.forgotten))?;
     holds(OBJECTS, || assert_shown(siblings, &expected.reviews))?;
-    SYSTEMS.iter().try_for_each(|system| verify(&siblings.world, system, false))?;
+    SYSTEMS.iter().try_for_each(|system| verify(&siblings.world, system, false, 0))?;
     Ok(report)
 }
 

@@ -165,7 +165,7 @@ pub fn refused_object(mutant: Option<Mutant>) -> Judged<Report> {
         rows => return violated("what is refused is given back", format!("{rows} rows are not what the index shows")),
     }
     family.members.stop_all();
-    verify(&family.siblings.world, "reviews", false)?;
+    verify(&family.siblings.world, "reviews", false, 0)?;
     Ok(Report { records: 2, letters: 1, faults: family.done.clone(), ..Report::default() })
 }
 
