@@ -15,7 +15,7 @@ const SHARE: u64 = 200;
 const SEEDS: u64 = 1 << 40;
 
 /// The backfills of a trial.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Filed {
     /// Of the files that are read to their ends: what they alone have.
     pub messages: Vec<Message>,
