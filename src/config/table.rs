@@ -211,7 +211,8 @@ fn env_example() -> String {
         "# Settings of millrace. Copy to .env and change what differs; what is commented out shows the default.\n\
          # The command line wins over the environment, that over .env, that over millrace.toml.\n\
          # Every variable marked as a secret has a NAME_FILE variant that names a file to read it from.\n\
-         # Put values with a dollar sign or a space in single quotes.\n",
+         # Put values with a dollar sign, a space or a # in single quotes.\n\
+         # Mount this file for `docker run`, and do not give it by --env-file, which keeps the quotes.\n",
     );
     let mut section = "";
     for variable in VARIABLES {
