@@ -35,7 +35,7 @@ pub struct ExplainArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-    /// Show what each store holds, too
+    /// Also show the field values that each store holds
     #[arg(long)]
     pub document: bool,
 }

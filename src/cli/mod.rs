@@ -39,7 +39,7 @@ pub use failure::{CommandExit, CommandFailure};
 /// How long the runtime's threads may take to end. What one of them still waits for is nothing that was asked for.
 const THREADS_END: Duration = Duration::from_secs(1);
 
-/// Kafka in, enriched and versioned documents out to Elasticsearch.
+/// Keeps search indexes and databases in step with Kafka.
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version, propagate_version = true)]
 #[command(after_help = "Examples:
@@ -61,7 +61,7 @@ struct Cli {
 enum Command {
     /// Run consumer systems
     Run(RunArgs),
-    /// The whole main job with nothing installed: a broker in this process, a file as index and audit
+    /// Try the main job without any service: a broker in this process, a file as index and audit
     Demo(demo::DemoArgs),
     /// Send synthetic events
     Publish(publish::PublishArgs),

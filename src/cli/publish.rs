@@ -42,7 +42,7 @@ pub struct PublishArgs {
     /// Deletes, as a share of the creates; with --system users at most 0.8, as sessions are not deleted
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub delete_ratio: f64,
-    /// More updates, sent late with an older time than an event before them, as a share of the creates
+    /// Extra updates that are sent after a newer event of the same document, as a fraction of --count (0.1 is 10 %)
     #[arg(long, default_value_t = 0.0, value_name = "RATIO")]
     pub late_ratio: f64,
     /// The share of the messages that is sent twice

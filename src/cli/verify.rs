@@ -23,7 +23,7 @@ pub struct VerifyArgs {
     /// One JSON object a finding, and one with the sums
     #[arg(long)]
     pub json: bool,
-    /// Write anew what is missing, stale, resurrected, different or altered; never over a newer version
+    /// Write anew what is missing, stale, resurrected, different, altered or derived; never over a newer version
     #[arg(long)]
     pub repair: bool,
     /// With --repair: remove documents that no event mentions, if the topic still has all its records

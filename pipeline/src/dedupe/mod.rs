@@ -33,7 +33,7 @@ impl Mark {
     }
 }
 
-/// The marks of one partition. Each stands beside the offset of the record that it was made of.
+/// The marks of one partition: pairs of a mark and the offset of the record that it was made from.
 #[derive(Clone, Debug)]
 pub struct Marks {
     pub at: TopicPartition,

@@ -1,10 +1,10 @@
 //! What the poll thread tells of itself: connection, rights, group, lag and progress.
 //!
-//! It also finds out that the log holds offsets without records, which no message ever shows: librdkafka's statistics
-//! name the offset at which it saw the end of a partition. Once an end was polled since the last pause or assignment, and the
-//! queue was seen empty after the statistics, everything below was polled. The end that is polled does not name its topic. Where
-//! partitions of several topics have one number, the client is asked for its position instead, which passes the markers of
-//! transactions.
+//! It also finds out that the log holds offsets without records, which never arrive as messages. To commit past them it needs
+//! proof that no message is left below. The proof has three parts, in this order. librdkafka reports the end of the partition,
+//! after the last pause or assignment. Its statistics name the offset of that end. A later poll finds the queue empty. The
+//! report of the end names no topic. If a system reads several topics with a partition of the same number, the client is asked
+//! for its position instead, which passes the markers of transactions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@ use crate::record::{Epoch, TopicPartition};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 
-/// The next offset to read of a partition. It counts for one assignment of the partition alone.
+/// The next offset to read of a partition. It is valid for one assignment of the partition only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub epoch: Epoch,

@@ -96,7 +96,7 @@ pub struct LetterFilter {
     /// Only those of this class, such as bad_timestamp
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
-    /// Only the letter of the record that was here
+    /// Only the letter of the record at this place in the source topic
     #[arg(long, value_name = "TOPIC/PARTITION/OFFSET")]
     pub at: Option<String>,
     /// Also those that came through when they were replayed or mended
