@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The same where the freshness is bounded.
 const AGAIN_SOON: Duration = Duration::from_millis(250);
 
-/// The smallest freshness that can be asked for: a consumer commits once a second, and is looked at now and then.
+/// The smallest freshness that can be asked for: batches wait for others, a consumer commits four times a second, and is looked at as often.
 pub const LEAST_FRESHNESS: Duration = Duration::from_secs(2);
 
 /// Offsets among which the oldest record is looked for.

@@ -99,7 +99,8 @@ pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> C
         .set("heartbeat.interval.ms", options.heartbeat_interval.as_millis().to_string())
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "true")
-        .set("auto.commit.interval.ms", "1000")
+        // Soon: little is read again after a crash, and others see how far the group is.
+        .set("auto.commit.interval.ms", "250")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed")

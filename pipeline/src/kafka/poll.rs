@@ -175,7 +175,7 @@ impl KafkaFeed {
         }
     }
 
-    /// Hands what is finished to librdkafka, which commits it each second.
+    /// Hands what is finished to librdkafka, which commits it four times a second.
     fn store_frontier(&mut self) {
         if !self.intake.frontier.has_changed().unwrap_or(false) {
             return;
