@@ -19,7 +19,7 @@ mod tests;
 
 pub use about::is_about;
 pub use identity::{micros_of, version_at};
-pub use strategies::added_details;
+pub use strategies::strategy_details;
 pub use transaction::{TransactionEvent, TransactionKind, decode, write_document, write_tombstone};
 pub use wire::DecodeError;
 pub use wire::json::fields::Fields;

@@ -79,7 +79,7 @@ fn compare(old: &Value, new: &Value, path: &str, found: &mut Vec<SchemaChange>) 
 }
 
 /// The types that a schema allows; `None` for all.
-fn allowed_values(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
+fn list_types(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
     match schema.get("type")? {
         Value::String(one) => Some(BTreeSet::from([one.as_str()])),
         Value::Array(some) => Some(some.iter().filter_map(Value::as_str).collect()),
@@ -88,9 +88,9 @@ fn allowed_values(schema: &Map<String, Value>) -> Option<BTreeSet<&str>> {
 }
 
 fn types(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: &mut Vec<SchemaChange>) {
-    let Some(after) = allowed_values(new) else { return };
+    let Some(after) = list_types(new) else { return };
     let holds = |kind: &str| after.contains(kind) || (kind == "integer" && after.contains("number"));
-    match allowed_values(old) {
+    match list_types(old) {
         None => note(found, path, "the type is narrowed: any was allowed"),
         Some(before) => {
             let lost: Vec<&str> = before.into_iter().filter(|kind| !holds(kind)).collect();
@@ -102,14 +102,14 @@ fn types(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: 
 }
 
 /// The values that a schema lists; `None` for any.
-fn listed_values(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
+fn list_values(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
     let list = schema.get("enum").and_then(Value::as_array).map(|values| values.iter().collect());
     list.or_else(|| schema.get("const").map(|value| vec![value]))
 }
 
 fn words(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: &mut Vec<SchemaChange>) {
-    let Some(after) = listed_values(new) else { return };
-    let Some(before) = listed_values(old) else { return note(found, path, "only listed values are allowed now") };
+    let Some(after) = list_values(new) else { return };
+    let Some(before) = list_values(old) else { return note(found, path, "only listed values are allowed now") };
     let lost: Vec<String> = before.into_iter().filter(|value| !after.contains(value)).map(Value::to_string).collect();
     if !lost.is_empty() {
         note(found, path, format!("a value is removed: {}", lost.join(", ")));

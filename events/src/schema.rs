@@ -87,7 +87,7 @@ fn envelope(name: EventName, data: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The fields that the data of an event has to have, always.
-pub fn required_fields(name: EventName) -> Vec<String> {
+pub fn list_required(name: EventName) -> Vec<String> {
     let data = data(name);
     let names = data.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -95,7 +95,7 @@ pub fn required_fields(name: EventName) -> Vec<String> {
 
 /// The fields of the data of an event, in their order.
 pub fn fields(name: EventName) -> Vec<FieldDescription> {
-    let (data, required) = (data(name), required_fields(name));
+    let (data, required) = (data(name), list_required(name));
     let describe = |field: &&'static str| {
         let schema = data.get("properties").and_then(|properties| properties.get(*field));
         FieldDescription {

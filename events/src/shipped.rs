@@ -11,7 +11,7 @@ pub const SCHEMA_SUFFIX: &str = ".schema.json";
 ///
 /// # Errors
 /// None that is known.
-pub fn shipped_files() -> Result<Vec<(String, String)>, String> {
+pub fn build_files() -> Result<Vec<(String, String)>, String> {
     let mut files = Vec::new();
     for name in EventName::ALL {
         for version in EventVersion::ALL {

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "in a test a panic is the answer")]
 
 use events::{
-    CloudAttributes, DecodeError, Event, EventData, EventName, EventRecord, EventVersion, example, fields, read,
-    required_fields, schema, write,
+    CloudAttributes, DecodeError, Event, EventData, EventName, EventRecord, EventVersion, example, fields,
+    list_required, read, schema, write,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn the_seeds_own_objects_are_read() {
 #[test]
 fn each_field_that_is_missing_null_or_of_a_wrong_type_is_named() {
     for (name, version) in every() {
-        let required = required_fields(name);
+        let required = list_required(name);
         let prefix = if version == EventVersion::V2 { "data." } else { "" };
         for field in fields(name) {
             let path = format!("`{prefix}{}`", field.name);

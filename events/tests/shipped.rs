@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use events::{EventName, EventVersion, example, schema, shipped_files, write};
+use events::{EventName, EventVersion, build_files, example, schema, write};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -33,7 +33,7 @@ fn below(folder: &Path, found: &mut BTreeSet<PathBuf>) {
 #[test]
 fn the_shipped_files_are_what_the_types_say() {
     let folder = root().join("schemas");
-    let files = shipped_files().unwrap();
+    let files = build_files().unwrap();
     files.iter().for_each(|(path, text)| hold(&folder.join(path), text));
     let mut there = BTreeSet::new();
     below(&folder, &mut there);

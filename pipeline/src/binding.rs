@@ -56,7 +56,7 @@ pub trait Binding: Send + Sync {
 #[async_trait]
 pub trait DecodedBatch<'r>: Send + Sync {
     /// What each record turned out to be, in the order of the records.
-    fn decoded(&self) -> &[Decoded<'r>];
+    fn as_slice(&self) -> &[Decoded<'r>];
 
     /// The keys of the event of a record, named by its index.
     fn keys(&self, record: usize, each: &mut dyn FnMut(&str));
@@ -176,7 +176,7 @@ struct TypedBatch<'r, S: System> {
 
 #[async_trait]
 impl<'r, S: System> DecodedBatch<'r> for TypedBatch<'r, S> {
-    fn decoded(&self) -> &[Decoded<'r>] {
+    fn as_slice(&self) -> &[Decoded<'r>] {
         &self.decoded
     }
 

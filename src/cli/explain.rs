@@ -146,7 +146,7 @@ fn holds(store: &StoreState) -> String {
         None => "nothing".to_owned(),
         Some(found) => format!("version {}, {}", found.version.version, state(store)),
     };
-    let kept = match unindexed_names(store).as_slice() {
+    let kept = match list_unindexed(store).as_slice() {
         [] => String::new(),
         names => format!("; not indexed, kept as JSON text in `_unindexed`: {}", names.join(", ")),
     };
@@ -157,7 +157,7 @@ fn holds(store: &StoreState) -> String {
 }
 
 /// The names of the fields that a document keeps as JSON text; only those that look like names, as anything may stand in a key.
-fn unindexed_names(store: &StoreState) -> Vec<String> {
+fn list_unindexed(store: &StoreState) -> Vec<String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct UnindexedField {
@@ -224,7 +224,7 @@ fn as_json(report: &ExplainReport, document: bool) -> Result<ExplainOutput<'_>, 
             state: state(store),
             version: store.found.as_ref().map(|found| found.version.version),
             history: store.history,
-            unindexed: unindexed_names(store),
+            unindexed: list_unindexed(store),
             document: document
                 .map_err(|_| CommandFailure::internal(format!("{} holds no JSON under this id", store.name)))?,
         })

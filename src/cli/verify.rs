@@ -44,7 +44,7 @@ struct ProgressListener {
 }
 
 impl Listener for ProgressListener {
-    fn found(&mut self, finding: &Finding) {
+    fn note(&mut self, finding: &Finding) {
         let line = if self.json { as_json(finding).to_string() } else { line(finding) };
         // Whoever closed stdout has seen enough; the exit code still tells.
         self.bar.suspend(|| print(&line).ok());
@@ -106,7 +106,7 @@ fn failure(error: VerifyError) -> CommandFailure {
 
 fn judge(report: &VerifyReport, repair: bool) -> Result<(), CommandFailure> {
     let open = report.wrong() - report.repaired.saturating_add(report.removed).min(report.wrong());
-    match (open, report.unexplained()) {
+    match (open, report.count_unexplained()) {
         (0, 0) => Ok(()),
         (0, unexplained) => Err(CommandFailure::again(format!(
             "{unexplained} documents may be of a backfill, older than the log where it does not begin at the first event, or deleted and purged; nothing else differs"

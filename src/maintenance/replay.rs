@@ -136,7 +136,7 @@ pub(super) async fn screen(
         Decoded::Reject(_) | Decoded::Ignore => None,
     };
     let identities: Vec<Option<(String, i64)>> =
-        setup.bound.binding.decode(records).decoded().iter().map(identity).collect();
+        setup.bound.binding.decode(records).as_slice().iter().map(identity).collect();
     let ids: Vec<String> = identities.iter().flatten().map(|(id, _)| id.clone()).collect();
     // In this order: a tombstone that was purged before the look-up left its horizon even earlier.
     let mut found = setup.bound.reader.versions(&ids).await?.into_iter();

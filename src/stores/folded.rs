@@ -125,7 +125,7 @@ pub trait FoldedRows: Send + Sync {
     ///
     /// # Errors
     /// Why they cannot be read.
-    async fn held(&self, visit: HeldVisit<'_>) -> Result<(), Failure>;
+    async fn read_rows(&self, visit: HeldVisit<'_>) -> Result<(), Failure>;
 
     /// Compares rows, each by all of its entries, and mends where that is asked for.
     ///

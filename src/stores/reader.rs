@@ -133,7 +133,7 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read or mended.
-    async fn derived(&self, _mend: bool) -> Result<Vec<String>, Failure> {
+    async fn check_derived(&self, _mend: bool) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 
@@ -141,7 +141,7 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why they cannot be looked up.
-    async fn marked(&self, _ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
+    async fn find_marked(&self, _ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
         Ok(None)
     }
 
@@ -149,7 +149,7 @@ pub trait StoreReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be read.
-    async fn marked_since(&self) -> Result<i64, Failure> {
+    async fn mark_horizon(&self) -> Result<i64, Failure> {
         Ok(i64::MIN)
     }
 
@@ -170,7 +170,7 @@ pub trait StoreReader: Send + Sync + 'static {
     }
 
     /// Its rows, where they follow from operations; `None` where it holds documents, or events by their ids.
-    fn folded(&self) -> Option<Arc<dyn FoldedRows>> {
+    fn as_rows(&self) -> Option<Arc<dyn FoldedRows>> {
         None
     }
 
@@ -240,7 +240,7 @@ pub(crate) fn record_of_history((topic, partition, offset, payload): (String, i3
 }
 
 /// As [`record_of_history`], with its key.
-pub(crate) fn keyed_event((message, digest, topic, partition, offset, payload): EventRow) -> (EventKey, Record) {
+pub(crate) fn record_with_key((message, digest, topic, partition, offset, payload): EventRow) -> (EventKey, Record) {
     ((message, digest), record_of_history((topic, partition, offset, payload)))
 }
 

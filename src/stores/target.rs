@@ -74,7 +74,7 @@ pub struct BoundSystem {
 impl BoundSystem {
     /// Has it closed so.
     #[must_use]
-    pub fn closed_by(self, close: impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync + 'static) -> Self {
+    pub fn close_with(self, close: impl Fn(ClosingStep) -> StaticFuture<()> + Send + Sync + 'static) -> Self {
         Self { close: Some(Box::new(close)), ..self }
     }
 }
@@ -97,7 +97,7 @@ pub enum Needed {
 
 impl<W: Write> Target<W> {
     /// Binds a system to it.
-    pub fn bound_to<S: System<Write = W>>(self, system: S) -> BoundSystem {
+    pub fn bind<S: System<Write = W>>(self, system: S) -> BoundSystem {
         let binding = bind(system, self.sink);
         BoundSystem { binding, reader: self.reader, prepare: self.prepare, target: self.name, close: None }
     }

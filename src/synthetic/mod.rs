@@ -122,7 +122,7 @@ impl GeneratorOptions {
     ///
     /// # Errors
     /// As [`GeneratorOptions::counts`].
-    pub fn expected_documents(&self) -> Result<HashMap<String, ExpectedDocument>, OptionsError> {
+    pub fn expect_documents(&self) -> Result<HashMap<String, ExpectedDocument>, OptionsError> {
         let documents = self.events()?.filter_map(|event| Some((event.id.to_string(), event.document()?)));
         Ok(newest(documents, |document| document.version))
     }

@@ -85,7 +85,7 @@ fn the_counts_are_exact() {
 #[test]
 fn the_expected_state_is_what_the_counts_promise() {
     for options in [options(1000), rich(5000), GeneratorOptions { delete_ratio: 1.0, ..rich(300) }] {
-        let expected = options.expected_documents().unwrap();
+        let expected = options.expect_documents().unwrap();
         let counts = options.counts().unwrap();
         assert_eq!(expected.len() as u64, counts.creates);
         assert_eq!(expected.values().filter(|document| !document.deleted).count() as u64, counts.documents());

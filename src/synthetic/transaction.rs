@@ -108,7 +108,7 @@ impl Transaction {
 }
 
 /// A message that no consumer can make a document of.
-pub(super) fn malformed_message(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String {
+pub(super) fn write_malformed(rng: &mut ChaCha8Rng, user: &str, micros: i64) -> String {
     let good = Transaction::random(rng);
     let text = good.write_message(SyntheticKind::Created, user, "pending", micros, micros);
     match rng.random_range(0..5_u8) {

@@ -55,7 +55,7 @@ impl EventTemplate for TransactionTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> SyntheticEvent {
         let key = self.user(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| transaction::malformed_message(rng, &key, micros));
+        let payload = (kind == SyntheticKind::Malformed).then(|| transaction::write_malformed(rng, &key, micros));
         SyntheticEvent {
             kind,
             id: Uuid::nil(),

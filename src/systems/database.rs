@@ -80,7 +80,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
         }
         Ok(())
     });
-    Ok(Target { sink, reader, prepare, name }.bound_to(system).closed_by(close))
+    Ok(Target { sink, reader, prepare, name }.bind(system).close_with(close))
 }
 
 /// Whatever became of a row's first operation, that there is no such row follows from it.

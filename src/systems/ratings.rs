@@ -78,7 +78,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let sink = Arc::new(RatingsSink { sink, follow_ups: follow_ups.clone(), counted: counted.clone() });
     let reader = Arc::new(RatingsReader { reader: MongoReader::new(mongo.clone(), ALL), follow_ups, counted });
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, reader, prepare, name }.bound_to(RatingsSystem))
+    Ok(Target { sink, reader, prepare, name }.bind(RatingsSystem))
 }
 
 impl System for RatingsSystem {

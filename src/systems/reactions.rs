@@ -45,7 +45,7 @@ pub const DEFINITION: Definition = Definition {
     walk: walk::events::event,
     generator: Some(|options| Ok(Box::new(synthetic::events::records(options)?))),
     stores: |_| vec![Needed::Reactions],
-    bind: bound,
+    bind,
 };
 
 fn groups(config: &Config) -> Vec<ConsumerGroup> {
@@ -66,12 +66,12 @@ const NEEDS: &str = "reactions needs a PostgreSQL: set REACTIONS_DATABASE_URL";
 /// A sentence about the configuration.
 pub fn database(config: &Config) -> Result<Postgres, SetupError> {
     match &config.reactions.database {
-        Some(database) => opened(config, database),
+        Some(database) => open(config, database),
         None => Err(SetupError::Missing(NEEDS.to_owned())),
     }
 }
 
-fn opened(config: &Config, database: &Database) -> Result<Postgres, SetupError> {
+fn open(config: &Config, database: &Database) -> Result<Postgres, SetupError> {
     match database {
         Database::Postgres { url, address } => {
             Ok(Postgres::new(url, address, config.connections())?.in_schema(&config.reactions.schema))
@@ -80,7 +80,7 @@ fn opened(config: &Config, database: &Database) -> Result<Postgres, SetupError> 
     }
 }
 
-fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundSystem, SetupError> {
+fn bind(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundSystem, SetupError> {
     let unknown = || SetupError::Unusable(format!("reactions has no consumer {}", group.consumer));
     let reactions = ReactionGroup::of_consumer(group.consumer).ok_or_else(unknown)?;
     let postgres = database(config)?;
@@ -99,7 +99,7 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
         if settings.relay {
             tasks.push(relay(config, outbox, signal.clone())?);
             if let Some(direct) = &settings.listen {
-                tasks.push(listener(opened(config, direct)?, signal.clone()));
+                tasks.push(listener(open(config, direct)?, signal.clone()));
             }
         }
     }
@@ -116,7 +116,7 @@ fn bound(config: &Config, group: &ConsumerGroup, _order: Order) -> Result<BoundS
         Ok(())
     });
     let system = Reactions { group: reactions, prefix: config.event_topic_prefix.clone() };
-    Ok(Target { sink, reader, prepare, name }.bound_to(system).closed_by(close))
+    Ok(Target { sink, reader, prepare, name }.bind(system).close_with(close))
 }
 
 /// What goes on beside the group ends after the last batch, so that it can do what that led to.

@@ -59,7 +59,7 @@ pub const DEFINITION: Definition = Definition {
 };
 
 fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
-    Ok(target(&KEPT, config, order)?.bound_to(Reviews))
+    Ok(target(&KEPT, config, order)?.bind(Reviews))
 }
 
 impl System for Reviews {

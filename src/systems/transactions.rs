@@ -66,7 +66,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
         IndexStore::Elasticsearch => elasticsearch(config)?,
         IndexStore::Sqlite(path) => sqlite(Sqlite::new(path), order),
     };
-    Ok(target.bound_to(Transactions::new(order)))
+    Ok(target.bind(Transactions::new(order)))
 }
 
 fn elasticsearch(config: &Config) -> Result<Target<Document>, SetupError> {

@@ -62,7 +62,7 @@ pub const DEFINITION: Definition = Definition {
 };
 
 fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
-    Ok(target(&KEPT, config, order)?.bound_to(TransactionsAlgolia))
+    Ok(target(&KEPT, config, order)?.bind(TransactionsAlgolia))
 }
 
 impl System for TransactionsAlgolia {

@@ -50,7 +50,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
         }
         Database::Sqlite { path } => sqlite(Sqlite::new(path), order, name),
     };
-    Ok(target.bound_to(Audit))
+    Ok(target.bind(Audit))
 }
 
 fn postgres(postgres: Postgres, order: Order, name: String) -> Target<AuditRow> {

@@ -62,7 +62,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let sink = Arc::new(MongoSink::new(mongo.clone(), &TRANSACTIONS, order, false));
     let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, reader, prepare, name }.bound_to(TransactionsMongo))
+    Ok(Target { sink, reader, prepare, name }.bind(TransactionsMongo))
 }
 
 impl System for TransactionsMongo {

@@ -78,7 +78,7 @@ static SESSIONS: Collection = Collection {
 static ALL: &[&Collection] = &[&USERS, &MEMBERSHIPS, &SESSIONS];
 
 /// Sessions have no event that deletes them, so what is erased is emptied in its place.
-const PEOPLE: People = People { field: "clerkId", erased: Some(clerk::erased) };
+const PEOPLE: People = People { field: "clerkId", erased: Some(clerk::erasure_version) };
 
 /// Reads Clerk's events and makes documents of them.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ fn bind(config: &Config, order: Order) -> Result<BoundSystem, SetupError> {
     let sink = Arc::new(MongoSink::new(mongo.clone(), &USERS, order, true).hinting(hint));
     let reader = Arc::new(MongoReader::new(mongo.clone(), ALL).of(PEOPLE));
     let prepare = prepare(mongo, |mongo| async move { mongo.install(ALL).await });
-    Ok(Target { sink, reader, prepare, name }.bound_to(Users { erase_deleted: config.users.erase_deleted }))
+    Ok(Target { sink, reader, prepare, name }.bind(Users { erase_deleted: config.users.erase_deleted }))
 }
 
 impl System for Users {

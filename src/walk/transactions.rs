@@ -89,13 +89,13 @@ fn walk_change(change: Stated, passed: impl FnOnce(Vec<(String, Plain)>) -> Opti
 /// Of an event's fields, as a store holds what it takes, and of what is kept as JSON text.
 fn of_event(fields: Vec<(String, Plain)>, in_store: fn(Plain) -> Plain) -> u64 {
     let (fields, moved) = unindexed::split(fields);
-    of_both(passed_fields(fields).into_iter().map(|(name, value)| (name, in_store(value))).collect(), moved)
+    of_both(list_passed(fields).into_iter().map(|(name, value)| (name, in_store(value))).collect(), moved)
 }
 
 /// Of a document's fields.
 fn of_held(fields: Vec<(String, Plain)>) -> u64 {
     let moved = unindexed::rejoin(get(&fields, "_unindexed"), LEVELS);
-    of_both(passed_fields(fields), moved)
+    of_both(list_passed(fields), moved)
 }
 
 fn of_both(mut fields: Vec<(String, Plain)>, moved: Vec<Plain>) -> u64 {
@@ -106,7 +106,7 @@ fn of_both(mut fields: Vec<(String, Plain)>, moved: Vec<Plain>) -> u64 {
 }
 
 /// The fields that come out as they went in: without our own, and of `metadata` without what enrichment adds.
-fn passed_fields(fields: Vec<(String, Plain)>) -> Vec<(String, Plain)> {
+fn list_passed(fields: Vec<(String, Plain)>) -> Vec<(String, Plain)> {
     let theirs = fields.into_iter().filter(|(name, _)| !is_ours(name));
     theirs
         .map(|(name, value)| match value {

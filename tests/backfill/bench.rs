@@ -163,7 +163,7 @@ pub fn lines(payloads: &[String]) -> Vec<u8> {
 
 /// Holds a store against what the events come to.
 pub fn assert_complete(held: &Held, options: &GeneratorOptions) {
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     assert_eq!(held.len(), expected.len());
     for (id, expected) in expected {
         let (version, deleted, _) = held.get(&id).unwrap_or_else(|| panic!("{id} is missing"));

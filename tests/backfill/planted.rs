@@ -43,7 +43,7 @@ fn ended_before_the_write(end: &str, mutant: Option<&str>) -> bool {
     });
     let (summary, code) = bench.run(&["a", "--state", "s.json"]);
     assert_eq!((code, &summary["finished"]), (0, &json!(true)), "{summary}");
-    bench.held().len() != options.expected_documents().unwrap().len() + 1
+    bench.held().len() != options.expect_documents().unwrap().len() + 1
 }
 
 /// Whether a backfill overwrites what has its version.

@@ -63,7 +63,7 @@ fn what_is_published_is_what_the_tables_hold(engine: Engine) {
     let summary = buffer.run_once();
     let counts = options.counts().unwrap();
     assert_eq!(summary["records"], json!(counts.records()));
-    let expected = millrace::synthetic::operations::expected_rows(&options).unwrap();
+    let expected = millrace::synthetic::operations::expect_rows(&options).unwrap();
     for (entity, table, columns) in [
         ("User", "Users", &["id", "email", "name", "phone"][..]),
         ("Business", "Businesses", &["id", "name", "sector", "description"]),

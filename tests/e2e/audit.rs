@@ -36,7 +36,7 @@ fn state_and_history_are_complete_and_nothing_deleted_comes_back() {
     let audited = Audited::new(World::new(PROGRAM, "audit"));
     let options = publish(&audited.world, 5_000);
     let summaries = audited.world.run_all_once();
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     audited.world.assert_complete(&expected);
     audited.assert_complete(&expected, distinct(&options));
     let (primary, audit) = (&summaries["transactions"], &summaries["transactions-audit"]);
@@ -66,7 +66,7 @@ fn is_complete_behind(name: &str, pooler: &str) {
     let options = publish(&audited.world, 5_000);
     let audit = audited.world.run_all_once().remove("transactions-audit").unwrap();
     assert_eq!(audit["dead_lettered"], 0);
-    audited.assert_complete(&options.expected_documents().unwrap(), distinct(&options));
+    audited.assert_complete(&options.expect_documents().unwrap(), distinct(&options));
     let verified = audited.world.output(&["verify", "transactions-audit", "--json"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     assert!(audited.world.output(&["doctor"]).status.success());
@@ -92,7 +92,7 @@ fn a_socket_is_as_good_as_a_port() {
     audited.world.set("DATABASE_URL", &format!("postgresql://millrace@/{database}?host={folder}&port={port}"));
     let options = publish(&audited.world, 500);
     audited.world.run_all_once();
-    audited.assert_complete(&options.expected_documents().unwrap(), distinct(&options));
+    audited.assert_complete(&options.expect_documents().unwrap(), distinct(&options));
     audited.world.set("DATABASE_URL", &format!("host={folder} port={port} user=millrace dbname={database}"));
     assert!(audited.world.output(&["verify", "transactions-audit"]).status.success());
 }
@@ -126,7 +126,7 @@ fn a_reset_of_its_group_rewrites_every_row() {
     assert_eq!(again["transactions-audit"]["duplicate"], 0, "the marks are full, and nothing is skipped");
     let oldest = audited.ask("SELECT (extract(epoch FROM min(written_at)) * 1000000)::bigint FROM transaction_state");
     assert!(oldest > first, "every row was written again");
-    audited.assert_complete(&options.expected_documents().unwrap(), distinct(&options));
+    audited.assert_complete(&options.expect_documents().unwrap(), distinct(&options));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_outage_of_its_database_is_lag_on_its_group_and_nothing_else() {
     services("start", "postgres");
     audited.world.await_drained_by(&audit);
     assert!(running.terminate().success());
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     audited.world.assert_complete(&expected);
     audited.assert_complete(&expected, distinct(&options));
     let names: Vec<_> = audited.world.letters().iter().map(system_of).collect();
@@ -169,7 +169,7 @@ fn switched_off_it_leaves_no_trace() {
     let options = publish(&audited.world, 500);
     let summaries = audited.world.run_all_once();
     assert_eq!(summaries.keys().collect::<Vec<_>>(), ["transactions"]);
-    audited.world.assert_complete(&options.expected_documents().unwrap());
+    audited.world.assert_complete(&options.expect_documents().unwrap());
     assert_eq!(audited.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), 0);
 }
 
@@ -261,7 +261,7 @@ fn one_file_can_be_index_and_audit_on_a_real_broker() {
         let verified = world.output(&["verify", system, "--json"]);
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     }
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     let read = async {
         let sqlite = millrace::stores::sqlite::Sqlite::new(&file);
         let documents = millrace::stores::sqlite::SqliteDocuments::new(sqlite.clone(), Order::Log).all().await.unwrap();
@@ -293,5 +293,5 @@ fn two_groups_write_the_same_rows_without_locking_each_other_out() {
         audited.world.await_drained_by(&format!("{group}.audit"));
     }
     assert!(one.terminate().success() && other.terminate().success());
-    audited.assert_complete(&options.expected_documents().unwrap(), distinct(&options));
+    audited.assert_complete(&options.expect_documents().unwrap(), distinct(&options));
 }

@@ -50,7 +50,7 @@ fn beside_live_updates_and_deletes_of_the_same_documents_the_newest_wins_and_not
     assert_eq!(sum(&summary), options.counts().unwrap().records(), "{summary}");
     world.await_drained();
     assert!(running.terminate().success());
-    world.assert_complete(&options.expected_documents().unwrap());
+    world.assert_complete(&options.expect_documents().unwrap());
     // Once more, over what is there: nothing changes.
     let before = world.documents();
     let again = backfill(&world, &["transactions", "export.zst", "--restart"]);
@@ -66,11 +66,11 @@ fn an_audit_in_postgres_gets_its_state_and_its_whole_history() {
     backfill(&audited.world, &["transactions-audit", "export.zst"]);
     let counts = options.counts().unwrap();
     let events = counts.creates + counts.updates + counts.deletes + counts.late;
-    audited.assert_complete(&options.expected_documents().unwrap(), events);
+    audited.assert_complete(&options.expect_documents().unwrap(), events);
     // And from there, the documents.
     let summary = backfill(&audited.world, &["transactions", "audit:"]);
     assert_eq!(summary["lines"], events, "{summary}");
-    audited.world.assert_complete(&options.expected_documents().unwrap());
+    audited.world.assert_complete(&options.expect_documents().unwrap());
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_topic_is_read_outside_of_any_group_to_its_end_and_later_from_there() {
     let all = backfill(&world, &["transactions", &topic, "--state", "s.json"]);
     assert!(one["lines"].as_u64().unwrap() > 0, "{one}");
     assert_eq!(sum(&one) + sum(&all), first.counts().unwrap().records(), "{one} {all}");
-    world.assert_complete(&first.expected_documents().unwrap());
+    world.assert_complete(&first.expect_documents().unwrap());
     let committed = world.committed(&world.group(&world.name));
     assert!(committed.values().all(Option::is_none), "nothing is committed: {committed:?}");
     let second = publish(&world, 500);
     let more = backfill(&world, &["transactions", &topic, "--state", "s.json"]);
     assert_eq!(sum(&more), second.counts().unwrap().records(), "{more}");
     let both: HashMap<_, _> =
-        first.expected_documents().unwrap().into_iter().chain(second.expected_documents().unwrap()).collect();
+        first.expect_documents().unwrap().into_iter().chain(second.expect_documents().unwrap()).collect();
     world.assert_complete(&both);
     for (source, code, says) in [("kafka:no-such-topic", 64, "there is no topic"), (&*topic, 64, "has no partition 77")]
     {
@@ -117,7 +117,7 @@ fn it_waits_while_the_live_consumer_is_behind_or_was_never_there() {
     world.await_drained();
     assert!(backfill.wait().success());
     assert!(running.terminate().success());
-    world.assert_complete(&options.expected_documents().unwrap());
+    world.assert_complete(&options.expect_documents().unwrap());
     // Behind again, with its consumer gone.
     publish(&world, 10);
     let again = Running::start(world.command(&[args.as_slice(), &["--restart"]].concat()));
@@ -181,7 +181,7 @@ fn it_waits_while_it_is_not_known_how_fresh_the_live_consumer_is_or_while_it_is_
     let running = world.start();
     world.await_drained();
     assert!(waiting.wait().success());
-    world.assert_complete(&options.expected_documents().unwrap());
+    world.assert_complete(&options.expect_documents().unwrap());
     // Its consumer goes, and what comes then is acknowledged by nobody.
     let slow = Running::start(world.command(&[args.as_slice(), &["--restart", "--rate", "1"]].concat()));
     eventually("records that pass", || {

@@ -17,7 +17,7 @@ fn published(world: &World, count: u64) -> GeneratorOptions {
 }
 
 fn assert_nothing_lost(world: &World, expected: &GeneratorOptions) {
-    world.assert_complete(&expected.expected_documents().unwrap());
+    world.assert_complete(&expected.expect_documents().unwrap());
     assert_eq!(world.letters().len(), 0, "an outage is no reason for a dead letter");
 }
 

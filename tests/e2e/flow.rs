@@ -49,7 +49,7 @@ fn the_stores_hold_what_the_publisher_expects_and_searches_answer() {
     let expected = options_of(&report, |options| {
         (options.update_ratio, options.delete_ratio, options.users) = (0.2, 0.05, Some(500));
     });
-    world.assert_complete(&expected.expected_documents().unwrap());
+    world.assert_complete(&expected.expect_documents().unwrap());
     assert_eq!(world.documents().len() as u64, report["documents"].as_u64().unwrap());
     let hits = |query: Value| {
         let (status, found) =

@@ -33,7 +33,7 @@ fn one_name_may_begin_with_another_in_either_order() {
     for suffixes in [["", "-v2"], ["-v2", ""]] {
         let mut world = World::new(PROGRAM, "index-names");
         let options = publish(&world, 200);
-        let (topic, expected) = (world.name.clone(), options.expected_documents().unwrap());
+        let (topic, expected) = (world.name.clone(), options.expect_documents().unwrap());
         for suffix in suffixes {
             world.set("ELASTICSEARCH_INDEX", &format!("{topic}{suffix}"));
             world.set("KAFKA_CONSUMER_GROUP", &format!("{topic}{suffix}"));
@@ -59,7 +59,7 @@ fn assert_not_in_the_way(name: &str, priority: impl Fn(&World) -> usize, mapping
     template(&other, &theirs);
     let options = publish(&world, 200);
     world.run_once();
-    world.assert_complete(&options.expected_documents().unwrap());
+    world.assert_complete(&options.expect_documents().unwrap());
     assert_ours(&format!("{}-000001", world.name));
     elasticsearch("DELETE", &format!("/_index_template/{other}"), None);
 }
@@ -88,7 +88,7 @@ fn the_cluster_says_in_its_own_words_what_it_refuses() {
     elasticsearch("DELETE", &format!("/_index_template/{other}"), None);
     world.await_drained();
     assert!(running.terminate().success());
-    world.assert_complete(&options.expected_documents().unwrap());
+    world.assert_complete(&options.expect_documents().unwrap());
 }
 
 #[test]
@@ -135,6 +135,6 @@ fn an_alias_may_be_moved_to_another_index_while_it_is_written_to() {
     let second = publish(&world, 200);
     world.await_drained();
     assert!(running.terminate().success());
-    world.assert_complete(&second.expected_documents().unwrap());
+    world.assert_complete(&second.expect_documents().unwrap());
     elasticsearch("DELETE", &format!("/{to}"), None);
 }

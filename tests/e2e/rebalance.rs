@@ -30,6 +30,6 @@ fn a_member_that_comes_and_goes_loses_nothing() {
     assert!(stays.events("Partitions revoked").len() >= 5, "the group was rebalanced");
     world.await_drained();
     assert!(stays.terminate().success());
-    world.assert_complete(&expected.expected_documents().unwrap());
+    world.assert_complete(&expected.expect_documents().unwrap());
     assert_eq!(world.letters().len(), 0);
 }

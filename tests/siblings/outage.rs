@@ -36,13 +36,13 @@ fn through(siblings: &Siblings, well: &[&str], away: &[&str], leave: impl FnOnce
     let healed = Instant::now();
     eventually("lag 0", || WITHOUT_AUDIT.iter().all(|system| siblings.lag(system) == 0).then_some(()));
     println!("worked off {:?} after it was back", healed.elapsed());
-    siblings.world.assert_complete(&transactions.expected_documents().unwrap());
-    let expected = users::expected_people(&people).unwrap();
+    siblings.world.assert_complete(&transactions.expect_documents().unwrap());
+    let expected = users::expect_people(&people).unwrap();
     let held = siblings.collection("users", "clerkId");
     for (id, expected) in expected.iter().filter(|(_, expected)| expected.collection == "users") {
         assert_eq!(held[id].get_i64("_version").unwrap(), expected.version, "{id}");
     }
-    let expected = reviews::expected_reviews(&opinions).unwrap();
+    let expected = reviews::expect_reviews(&opinions).unwrap();
     let objects = siblings.objects("reviews");
     assert_eq!(objects.len(), expected.reviews.values().filter(|review| !review.deleted).count());
     for system in WITHOUT_AUDIT.iter() {
@@ -107,7 +107,7 @@ fn answers_that_are_lost_lose_nothing() {
     siblings.algolia.heal();
     eventually("lag 0", || (siblings.lag("reviews") == 0).then_some(()));
     assert!(running.terminate().success());
-    let expected = reviews::expected_reviews(&options).unwrap();
+    let expected = reviews::expect_reviews(&options).unwrap();
     assert_eq!(siblings.objects("reviews").len(), expected.reviews.values().filter(|one| !one.deleted).count());
     let versions: std::collections::BTreeMap<String, Document> = siblings.collection("algoliaReviews", "_id");
     assert_eq!(versions.len(), expected.reviews.len());

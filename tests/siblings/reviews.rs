@@ -21,7 +21,7 @@ fn ratings(siblings: &Siblings) -> BTreeMap<String, Bson> {
 fn reviews_and_ratings_are_as_the_model_says_and_a_replay_changes_none() {
     let siblings = Siblings::new(PROGRAM, "reviews");
     let options = siblings.publish("reviews", 2_000);
-    let expected = reviews::expected_reviews(&options).unwrap();
+    let expected = reviews::expect_reviews(&options).unwrap();
     let summaries = siblings.run_once(&["ratings", "reviews"]);
     assert_rated(&siblings, &expected, false);
     assert_shown(&siblings, &expected);
@@ -146,7 +146,7 @@ fn two_instances_that_write_reviews_of_one_creator_lose_none() {
 fn verify_names_what_was_changed_by_hand_and_mends_it() {
     let siblings = Siblings::new(PROGRAM, "mended");
     let options = siblings.publish("reviews", 300);
-    let expected = reviews::expected_reviews(&options).unwrap();
+    let expected = reviews::expect_reviews(&options).unwrap();
     siblings.run_once(&["ratings", "reviews"]);
     let living: Vec<&String> =
         expected.reviews.iter().filter(|(_, review)| !review.deleted).map(|(id, _)| id).collect();

@@ -18,7 +18,7 @@ fn the_projections_are_as_the_model_says_and_a_replay_changes_no_object() {
     let both = in_siblings();
     let options = siblings.publish("transactions", 2_000);
     let summaries = siblings.run_once(&both);
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     assert_projected(&siblings, &expected);
     for system in both.iter().copied() {
         assert_eq!(summaries[system]["records"], options.counts().unwrap().records());
@@ -43,7 +43,7 @@ fn explain_shows_what_the_projections_hold() {
     let options = siblings.publish("transactions", 20);
     let summaries = siblings.run_once(&["transactions"]);
     assert_eq!(summaries.len(), 3, "{summaries:?}");
-    let expected = options.expected_documents().unwrap();
+    let expected = options.expect_documents().unwrap();
     let (id, _) = expected.iter().find(|(_, expected)| !expected.deleted).unwrap();
     let story = siblings.explain("transactions", id).to_string();
     for system in in_siblings() {

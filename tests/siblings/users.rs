@@ -13,7 +13,7 @@ fn users_are_as_the_model_says_and_a_replay_changes_none() {
     let siblings = Siblings::new(PROGRAM, "users");
     let options = siblings.publish("users", 2_000);
     let summary = &siblings.run_once(&["users"])["users"];
-    let (counts, expected) = (options.counts().unwrap(), users::expected_people(&options).unwrap());
+    let (counts, expected) = (options.counts().unwrap(), users::expect_people(&options).unwrap());
     let before = people(&siblings);
     assert_people(&siblings, &before, &expected);
     assert_eq!(summary["records"], counts.records());

@@ -11,6 +11,7 @@
 )]
 
 mod circles;
+mod verbs;
 mod visible;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -104,7 +104,7 @@ impl Decimal {
     }
 
     /// The number times `10^exponent`, cut to a whole number; `None` when it does not fit.
-    pub(crate) fn shifted_whole(self, exponent: u32) -> Option<i128> {
+    pub(crate) fn shift_to_whole(self, exponent: u32) -> Option<i128> {
         let reduced = self.reduce();
         if reduced.scale >= exponent {
             return Some(reduced.mantissa / 10_i128.checked_pow(reduced.scale - exponent)?);

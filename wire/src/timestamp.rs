@@ -142,13 +142,13 @@ impl Timestamp {
     /// 1e17 on nanoseconds.
     pub(crate) fn from_epoch(number: &str) -> Option<Self> {
         let number = Decimal::parse(number)?;
-        let digits = match number.shifted_whole(0)? {
+        let digits = match number.shift_to_whole(0)? {
             SMALLEST_NANOS.. => 0,
             SMALLEST_MICROS.. => 3,
             SMALLEST_MILLIS.. => 6,
             _ => 9,
         };
-        let nanos = number.shifted_whole(digits)?;
+        let nanos = number.shift_to_whole(digits)?;
         let seconds = i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?;
         Self::new(seconds, u32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).ok()?)
     }

@@ -145,7 +145,7 @@ pub fn micros_of(version: i64) -> i64 {
 
 /// The version of what was erased at this one: that of a deletion of the same time, which is final. Nothing up to it, and no
 /// event that is no deletion, comes over it.
-pub fn erased(version: i64) -> i64 {
+pub fn erasure_version(version: i64) -> i64 {
     FINAL + version_at(micros_of(version)) + ClerkKind::Deleted.rank()
 }
 

@@ -37,7 +37,7 @@ pub fn storable(event: &str) -> (Cow<'_, str>, Vec<Unstorable>) {
 fn write(value: &str, at: &str, out: &mut Vec<u8>, moved: &mut Vec<Unstorable>) {
     match (value.as_bytes().first(), Fields::parse(value)) {
         (Some(b'{'), Some(members)) => {
-            let repeated = members.repeated_names();
+            let repeated = members.find_repeated();
             let is_kept = |name: &str| !name.contains('\0') && !repeated.contains(name);
             let mut before = b'{';
             for (name, value) in members.iter() {

@@ -34,7 +34,7 @@ pub(crate) struct Strategy {
 }
 
 /// What the strategies may add to `metadata`, for whoever judges documents.
-pub fn added_details() -> impl Iterator<Item = &'static str> {
+pub fn strategy_details() -> impl Iterator<Item = &'static str> {
     STRATEGIES.iter().flat_map(|strategy| strategy.details).copied()
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::samples::{CARD_DOCUMENTED, samples};
 use super::{create, document, sound, written};
 use crate::strategies::{STRATEGIES, Strategy};
-use crate::{Fields, TransactionKind, added_details, decode};
+use crate::{Fields, TransactionKind, decode, strategy_details};
 
 #[test]
 fn documents_of_realistic_messages() {
@@ -47,7 +47,7 @@ fn what_a_strategy_adds_is_what_it_says() {
             added.insert(*declared.iter().find(|known| **known == name).expect(name));
         }
     }
-    assert_eq!(added, added_details().collect(), "each is shown by a sample");
+    assert_eq!(added, strategy_details().collect(), "each is shown by a sample");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn judge<'a>(
         timestamp,
         timestamp_received,
         source: envelope.source.and_then(json::string),
-        dropped_fields: transaction.dropped_count(),
+        dropped_fields: transaction.count_dropped(),
         transaction,
         changes,
     })

@@ -21,11 +21,11 @@ impl<'a> ProducerFields<'_, 'a> {
 
     /// As [`ProducerFields::text`], and a nested object counts by its `name`.
     pub(crate) fn name(&self, names: &[&str]) -> Option<Cow<'a, str>> {
-        self.find(names, |raw| json::scalar(raw).or_else(|| Self::nested_name(raw)))
+        self.find(names, |raw| json::scalar(raw).or_else(|| Self::inner_name(raw)))
     }
 
     /// The name inside an object such as `{"name": "Starbucks", "city": "Seattle"}`.
-    pub(crate) fn nested_name(raw: &'a RawValue) -> Option<Cow<'a, str>> {
+    pub(crate) fn inner_name(raw: &'a RawValue) -> Option<Cow<'a, str>> {
         raw.get().starts_with('{').then(|| Fields::parse(raw.get())?.text("name")).flatten()
     }
 

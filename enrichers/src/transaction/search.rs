@@ -54,7 +54,7 @@ impl SearchContent {
 
     fn add_names(&mut self, fields: &Fields<'_>) {
         for (_, raw) in fields.iter().filter(|(key, _)| is_name(key)).take(MAX_NAMES) {
-            if let Some(text) = json::scalar(raw).or_else(|| ProducerFields::nested_name(raw)) {
+            if let Some(text) = json::scalar(raw).or_else(|| ProducerFields::inner_name(raw)) {
                 self.add(&text);
             }
         }

@@ -84,7 +84,7 @@ impl<'e> Unindexed<'e> {
         if members.iter().all(is_sound) && members.duplicate().is_none() {
             return None;
         }
-        let repeated = members.repeated_names();
+        let repeated = members.find_repeated();
         let mut kept = Vec::new();
         for (name, value) in members.iter() {
             if is_member(name, value) && !repeated.contains(name.as_ref()) {

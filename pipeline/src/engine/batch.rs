@@ -33,8 +33,8 @@ pub(crate) struct Turn {
 pub(crate) async fn process(cx: &BatchContext, seq: Seq, batch: &Batch, turn: Turn) -> (Tally, usize) {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
-    let mut results: Vec<RecordResult> = events.decoded().iter().map(RecordResult::of).collect();
-    let items = items(batch, events.decoded());
+    let mut results: Vec<RecordResult> = events.as_slice().iter().map(RecordResult::of).collect();
+    let items = items(batch, events.as_slice());
     // An error means that the batch before is over, which is as good as registered.
     turn.before.await.ok();
     let (registration, places) = register(cx, &cx.in_flight, seq, &*events, &items);

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
 
 impl Trouble {
-    fn heard(&self) -> bool {
+    fn is_known(&self) -> bool {
         self.0.lock().is_some()
     }
 
@@ -69,7 +69,7 @@ pub(super) fn metadata(client: &ClientConfig) -> Result<Metadata, String> {
                 if Instant::now() > deadline {
                     return Err(trouble.why(&error));
                 }
-                deadline = deadline.min(Instant::now() + if trouble.heard() { PATIENCE } else { REQUEST });
+                deadline = deadline.min(Instant::now() + if trouble.is_known() { PATIENCE } else { REQUEST });
             }
         }
     }

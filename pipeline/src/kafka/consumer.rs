@@ -116,7 +116,7 @@ pub(super) fn consumer_config(client: &ClientConfig, options: &FeedOptions) -> C
 }
 
 /// The offset, where the list has one.
-pub(super) fn known_offset(offset: Offset) -> Option<i64> {
+pub(super) fn offset_number(offset: Offset) -> Option<i64> {
     match offset {
         Offset::Offset(next) => Some(next),
         _ => None,

@@ -42,7 +42,7 @@ impl FeedContext {
         self.notes.lock()
     }
 
-    pub(super) fn served_count(&self) -> u64 {
+    pub(super) fn count_served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
 

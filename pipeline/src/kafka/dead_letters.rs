@@ -75,7 +75,7 @@ pub fn letters_client(client: &ClientConfig) -> ClientConfig {
 }
 
 /// Headers as librdkafka takes them.
-pub fn owned_headers<'h>(headers: impl IntoIterator<Item = &'h Header>) -> OwnedHeaders {
+pub fn copy_headers<'h>(headers: impl IntoIterator<Item = &'h Header>) -> OwnedHeaders {
     headers.into_iter().fold(OwnedHeaders::new(), |owned, header| {
         owned.insert(KafkaHeader { key: &header.name, value: header.value.as_deref() })
     })
@@ -128,7 +128,7 @@ impl KafkaDeadLetters {
         headers: &[Header],
     ) -> Result<DeliveryFuture, KafkaError> {
         let topic = topic_of(&letter.record.at.topic);
-        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic).headers(owned_headers(headers));
+        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic).headers(copy_headers(headers));
         record.key = letter.record.key.as_deref();
         record.payload = letter.record.payload.as_deref();
         producer.send_result(record).map_err(|(error, _)| error)

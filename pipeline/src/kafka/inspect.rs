@@ -46,7 +46,7 @@ impl GroupPosition {
     }
 
     /// Records that were deleted before the group committed them.
-    pub fn lost_count(&self) -> i64 {
+    pub fn count_lost(&self) -> i64 {
         self.committed.map_or(0, |committed| (self.low - committed).max(0))
     }
 }

@@ -31,7 +31,7 @@ mod take;
 mod topics;
 
 pub use consumer::{FeedError, FeedOptions, stop_limit};
-pub use dead_letters::{KafkaDeadLetters, letters_client, owned_headers};
+pub use dead_letters::{KafkaDeadLetters, copy_headers, letters_client};
 pub use follow::{FollowFrom, follow};
 pub use inspect::{GroupPosition, Inspection, Topic, inspect, standings, topic_names};
 pub use poll::KafkaFeed;

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::REQUEST;
-use super::consumer::known_offset;
+use super::consumer::offset_number;
 use crate::record::TopicPartition;
 
 /// An offset of each partition that the brokers told.
@@ -72,7 +72,7 @@ fn ask<C: ConsumerContext>(
         Ok(answer) => {
             let told = answer.elements().into_iter().filter(|one| one.error().is_ok());
             found.extend(told.filter_map(|one| {
-                Some((TopicPartition::new(one.topic(), one.partition()), known_offset(one.offset())?))
+                Some((TopicPartition::new(one.topic(), one.partition()), offset_number(one.offset())?))
             }));
             Ok(())
         }
@@ -128,5 +128,5 @@ pub(super) fn fetch_committed<C: ConsumerContext>(
     }
     let answer = consumer.committed_offsets(list, REQUEST)?;
     let told = answer.elements().into_iter().filter(|one| one.error().is_ok());
-    Ok(told.map(|one| (TopicPartition::new(one.topic(), one.partition()), known_offset(one.offset()))).collect())
+    Ok(told.map(|one| (TopicPartition::new(one.topic(), one.partition()), offset_number(one.offset()))).collect())
 }

@@ -245,7 +245,7 @@ impl KafkaFeed {
         for _ in 0..RUN {
             let now = Instant::now();
             let wait = self.batcher.due_at().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
-            let served = self.consumer.context().served_count();
+            let served = self.consumer.context().count_served();
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let full = take(
@@ -264,7 +264,7 @@ impl KafkaFeed {
                 None => {
                     if !self.paused
                         && !self.stopping
-                        && self.consumer.context().served_count() == served
+                        && self.consumer.context().count_served() == served
                         && wait == POLL
                     {
                         self.monitor.quiet(&self.consumer, &mut self.assignment, &mut self.batcher);
@@ -272,7 +272,7 @@ impl KafkaFeed {
                     break;
                 }
             }
-            if !self.in_hand.is_empty() || self.consumer.context().served_count() != served {
+            if !self.in_hand.is_empty() || self.consumer.context().count_served() != served {
                 break;
             }
         }

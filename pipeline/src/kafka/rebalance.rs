@@ -30,7 +30,7 @@ impl KafkaFeed {
                 Rebalance::Revoke(list) => self.revoke(&list)?,
             }
         }
-        match self.opening.as_ref().and_then(Opening::known_starts) {
+        match self.opening.as_ref().and_then(Opening::find_starts) {
             Some(starts) => self.open(&starts),
             None if self.stopping => self.complete_opening(),
             None => Ok(()),
@@ -39,7 +39,7 @@ impl KafkaFeed {
 
     /// Opens what is waiting with whatever is known of it.
     pub(super) fn complete_opening(&mut self) -> Result<(), FeedError> {
-        let starts = self.opening.as_ref().map(|opening| opening.known_starts().unwrap_or_default());
+        let starts = self.opening.as_ref().map(|opening| opening.find_starts().unwrap_or_default());
         starts.map_or(Ok(()), |starts| self.open(&starts))
     }
 

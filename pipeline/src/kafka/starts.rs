@@ -42,7 +42,7 @@ impl Opening {
     }
 
     /// What is known, once that is all there will be.
-    pub(super) fn known_starts(&self) -> Option<Starts> {
+    pub(super) fn find_starts(&self) -> Option<Starts> {
         let Some(call) = &self.call else { return Some(Starts::new()) };
         match call.look() {
             std::task::Poll::Ready(answer) => Some(starts_of(answer)),

@@ -20,8 +20,8 @@ use crate::park::entrance::keys_of;
 pub(crate) async fn climb(cx: &BatchContext, park: &Park, seq: Seq, batch: &Batch) -> Tally {
     let spans = &batch.spans;
     let events = cx.binding.decode(&batch.records);
-    let mut results: Vec<RecordResult> = events.decoded().iter().map(RecordResult::of).collect();
-    let items = items(batch, events.decoded());
+    let mut results: Vec<RecordResult> = events.as_slice().iter().map(RecordResult::of).collect();
+    let items = items(batch, events.as_slice());
     let line = InFlight::default();
     let (_registration, places) = register(cx, &line, seq, &*events, &items);
     let mut stopped = FxHashSet::default();

@@ -16,7 +16,7 @@ const DRAWN: Duration = Duration::from_millis(250);
 
 /// A bar on stderr, where that is a terminal; of bytes, where their number is known.
 pub(super) fn bar(parts: &[Box<dyn SourcePart>], checkpoint: &Checkpoint) -> Result<ProgressBar, CommandFailure> {
-    let size = checkpoint.left(parts);
+    let size = checkpoint.size_left(parts);
     let template = match size {
         0 => "{spinner} {bytes}  {msg}",
         _ => "[{bar:30}] {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left  {msg}",

@@ -144,7 +144,7 @@ async fn send(
         Decoded::Reject(_) | Decoded::Ignore => false,
     };
     let chosen: Vec<usize> =
-        batch.decoded().iter().enumerate().filter(|(_, decoded)| is_new(decoded)).map(|(number, _)| number).collect();
+        batch.as_slice().iter().enumerate().filter(|(_, decoded)| is_new(decoded)).map(|(number, _)| number).collect();
     let enriched = batch.enrich(&chosen).await;
     let writes: Vec<usize> = (0..enriched.writes.len()).collect();
     watch.start();

@@ -311,7 +311,7 @@ async fn bare_writes(bench: &Workbench, run: &str, cell: Cell, most: u64) -> Res
 struct Deaf;
 
 impl Listener for Deaf {
-    fn found(&mut self, _: &Finding) {}
+    fn note(&mut self, _: &Finding) {}
 
     fn at(&mut self, _: VerifyStep) {}
 }

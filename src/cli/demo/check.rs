@@ -25,7 +25,7 @@ pub(super) async fn check(
     outcomes: &[(&'static str, Tally)],
 ) -> Result<u64, CommandFailure> {
     let unreadable = |failure: SinkFailure| CommandFailure::internal(failure.why);
-    let expected = options.expected_documents()?;
+    let expected = options.expect_documents()?;
     let living = expected.values().filter(|document| !document.deleted).count();
     let deleted = expected.len() - living;
     let counts = options.counts()?;

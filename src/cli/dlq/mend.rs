@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipeline::Record;
-use pipeline::kafka::owned_headers;
+use pipeline::kafka::copy_headers;
 use pipeline::offsets::settled::{MendedAs, Settled};
 use pipeline::sink::Order;
 use pipeline::system::Decoded;
@@ -74,7 +74,7 @@ fn check(system: &Definition, config: &Config, group: &str, mended: &Record) -> 
     let unknown = || CommandFailure::usage(format!("{} has no group {group}", system.name));
     let setup = system.setup_of(config, known.ok_or_else(unknown)?, Order::Any)?;
     let events = setup.bound.binding.decode(std::slice::from_ref(mended));
-    match events.decoded() {
+    match events.as_slice() {
         [Decoded::Event(..)] => Ok(()),
         [Decoded::Reject(reject)] => {
             Err(CommandFailure::findings(format!("not sent, it is rejected still: {}: {}", reject.class, reject.why)))
@@ -89,7 +89,7 @@ fn headers(mended: &Record, from: &str, original: &[u8]) -> OwnedHeaders {
     let ours = [(FROM, from), (ORIGINAL, &before), (MENDED, &now)];
     // A letter that was mended before and died again says where it stands now.
     let theirs = mended.headers.iter().filter(|header| !ours.iter().any(|(name, _)| *name == header.name));
-    ours.iter().fold(owned_headers(theirs), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
+    ours.iter().fold(copy_headers(theirs), |headers, (key, value)| headers.insert(Header { key, value: Some(*value) }))
 }
 
 async fn produce(config: &Config, mended: &Record, headers: OwnedHeaders) -> Result<MendedAs, CommandFailure> {

@@ -145,7 +145,7 @@ fn standing(client: &ClientConfig, topic: &Topic, group: &str) -> Diagnosis {
             return Diagnosis::fault(PART, format!("group {group} cannot be asked for ({why})"), "check its rights");
         }
     };
-    let lost: i64 = standings.iter().map(pipeline::kafka::GroupPosition::lost_count).sum();
+    let lost: i64 = standings.iter().map(pipeline::kafka::GroupPosition::count_lost).sum();
     if lost > 0 {
         let what = format!("group {group}: {lost} records of {} were deleted before they were read", topic.name);
         return Diagnosis::fault(PART, what, "raise the topic's retention; what is gone has to be sent again");

@@ -105,7 +105,7 @@ impl StoredObject {
         match self.runtime.block_on(self.bucket.head(&self.meta.location)) {
             Ok(found) => Ok((found.size, &found.e_tag) == (self.meta.size, &self.meta.e_tag)),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(failed(&error)),
+            Err(error) => Err(io_error(&error)),
         }
     }
 }
@@ -127,7 +127,7 @@ impl ObjectBytes {
         let range = Some(GetRange::Bounded(self.next..end));
         let options = GetOptions { range, if_match: meta.e_tag.clone(), ..GetOptions::default() };
         let asked = async { bucket.get_opts(&meta.location, options).await?.bytes().await };
-        self.held = runtime.block_on(asked).map_err(|error| failed(&error))?;
+        self.held = runtime.block_on(asked).map_err(|error| io_error(&error))?;
         if self.held.is_empty() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -149,7 +149,7 @@ impl Read for ObjectBytes {
 }
 
 /// Of a kind that says of no compression that it is damaged.
-fn failed(error: &object_store::Error) -> io::Error {
+fn io_error(error: &object_store::Error) -> io::Error {
     let kind = match error {
         object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
             ErrorKind::StaleNetworkFileHandle

@@ -82,7 +82,7 @@ impl Checkpoint {
     }
 
     /// The size of the parts that are not finished.
-    pub fn left(&self, parts: &[Box<dyn SourcePart>]) -> u64 {
+    pub fn size_left(&self, parts: &[Box<dyn SourcePart>]) -> u64 {
         let left = |name: &str| self.parts.get(name).is_none_or(|known| !known.finished);
         parts.iter().filter(|part| left(part.name())).map(|part| part.size()).sum()
     }

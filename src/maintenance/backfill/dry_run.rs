@@ -153,7 +153,7 @@ impl Comparing {
         let binding = self.setup.bound.binding.clone();
         let batch = binding.decode(records);
         let mut events = Vec::new();
-        for (record, decoded) in records.iter().zip(batch.decoded()) {
+        for (record, decoded) in records.iter().zip(batch.as_slice()) {
             if !self.selection.chooses(record, decoded, self.micros) {
                 self.found.unchosen += 1;
                 continue;

@@ -70,7 +70,7 @@ impl JobReporter {
             more_sources: parts.len().saturating_sub(NAMED),
             lines: parts.iter().map(|part| super::behind(&**part, checkpoint)).sum(),
             read: 0,
-            size: checkpoint.left(parts),
+            size: checkpoint.size_left(parts),
             rate: 0.0,
             versions: checkpoint.versions,
         };

@@ -167,7 +167,7 @@ fn ids_of(parts: &[Box<dyn SourcePart>], binding: &dyn Binding) -> Result<HashSe
 }
 
 fn note(binding: &dyn Binding, part: &str, records: &[Record], ids: &mut HashSet<u64>) -> Result<(), PruneError> {
-    for (record, decoded) in records.iter().zip(binding.decode(records).decoded()) {
+    for (record, decoded) in records.iter().zip(binding.decode(records).as_slice()) {
         match decoded {
             Decoded::Event(identity, ()) => drop(ids.insert(hash(&identity.document))),
             Decoded::Reject(_) | Decoded::Ignore => {

@@ -80,7 +80,7 @@ impl Screening {
         }
         let chosen: Vec<bool> = {
             let events = self.setup.bound.binding.decode(&batch.records);
-            let pairs = batch.records.iter().zip(events.decoded());
+            let pairs = batch.records.iter().zip(events.as_slice());
             pairs.map(|(record, decoded)| self.selection.chooses(record, decoded, self.micros)).collect()
         };
         let left_out = chosen.iter().filter(|chosen| !**chosen).count();

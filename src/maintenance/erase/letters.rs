@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pipeline::dead_letters::{header, topic_of};
-use pipeline::kafka::{Ranges, letters_client, owned_headers, ranges, read_ranges};
+use pipeline::kafka::{Ranges, copy_headers, letters_client, ranges, read_ranges};
 use pipeline::{Binding, Header, Record};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -147,7 +147,7 @@ fn rewrite(client: &ClientConfig, topic: &str, ranges: &Ranges, wanted: &WhoseLe
 
 fn send(producer: &ThreadedProducer<Acknowledged>, topic: &str, letter: &Record) -> Result<(), KafkaError> {
     let mut record: BaseRecord<'_, [u8], [u8]> =
-        BaseRecord::to(topic).partition(letter.at.partition).headers(owned_headers(&letter.headers));
+        BaseRecord::to(topic).partition(letter.at.partition).headers(copy_headers(&letter.headers));
     record.key = letter.key.as_deref();
     record.payload = letter.payload.as_deref();
     // So that it lives no longer than it would have.

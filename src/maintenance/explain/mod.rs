@@ -66,7 +66,7 @@ pub async fn explain(
     let setup = system.setup(config, Order::Any)?;
     let log = ExplainLog::open(config, setup.group.topics.clone(), setup.group.id.clone()).await?;
     let (system, versions, bare) = (system.name, system.versions, system.bare);
-    let committed = log.committed().await?;
+    let committed = log.fetch_committed().await?;
     let (store, history) = look(&*setup.bound.reader, system, &id).await?;
     let mut evidence = StoreEvidence { stores: vec![store], history: history.unwrap_or_default(), notes: Vec::new() };
     evidence.look(besides, &id).await;
@@ -195,7 +195,7 @@ async fn judge_events(
 /// What a record says; `None` where it is about another document.
 async fn content_of(binding: &dyn Binding, id: &str, record: &Record) -> Option<EventContent> {
     let events = binding.decode(std::slice::from_ref(record));
-    let identity = match events.decoded().first() {
+    let identity = match events.as_slice().first() {
         Some(Decoded::Event(identity, ())) if identity.document != id => return None,
         Some(Decoded::Event(identity, ())) => identity,
         Some(Decoded::Reject(reject)) => return Some(reject_content(reject.clone())),

@@ -76,7 +76,7 @@ pub async fn operations(
     let Some(FoldedStore { setup, rows }) = rows_of(system, config)? else { return Ok(None) };
     let group = setup.group;
     // What is committed is asked first: its operations are marked by the time the marks are read.
-    let committed = ExplainLog::open(config, group.topics.clone(), group.id.clone()).await?.committed().await?;
+    let committed = ExplainLog::open(config, group.topics.clone(), group.id.clone()).await?.fetch_committed().await?;
     let letters = letters(system.name, config, &group).await?;
     let mut traces = in_log(&*rows, config, &group, wanted).await?;
     let known: HashSet<RecordPlace> = traces.iter().map(|trace| trace.at.clone()).collect();

@@ -73,7 +73,7 @@ impl ExplainLog {
         self.whole
     }
 
-    pub(super) async fn committed(&self) -> Result<Committed, ExplainError> {
+    pub(super) async fn fetch_committed(&self) -> Result<Committed, ExplainError> {
         let (client, topics, group) = (self.client.clone(), self.topics.clone(), self.group.clone());
         blocking(ExplainError::Kafka, move || {
             let deadline = Instant::now() + COORDINATOR;

@@ -190,7 +190,7 @@ mod tests {
         let log = [told(0, 8, 1), told(1, 13, 2)];
         let gone = |version| Some(StoredVersion { version, deleted: true, content: 0, passed: None });
         assert_eq!(kind(&log, gone(14)), None);
-        assert_eq!(kind(&log, gone(enrichers::clerk::erased(13))), None);
+        assert_eq!(kind(&log, gone(enrichers::clerk::erasure_version(13))), None);
         assert_eq!(kind(&log, gone(18)), Some(DifferenceKind::Ahead), "of another time");
         assert_eq!(kind(&log, held(14, 0)), Some(DifferenceKind::Ahead), "alive");
         assert_eq!(kind(&log, gone(10)), Some(DifferenceKind::Stale), "newer events came");

@@ -11,7 +11,7 @@ use super::compare::LogPosition;
 use super::name::DifferenceName;
 use super::reading::Letters;
 use super::topic_log::VerifyLog;
-use super::{Finding, Listener, VerifyError, VerifyOptions, VerifyReport, VerifyStep, finding, note, repaired};
+use super::{Finding, Listener, VerifyError, VerifyOptions, VerifyReport, VerifyStep, finding, note, repair_events};
 use crate::config::Config;
 use crate::run::consumer::engine_options;
 use crate::systems::{ConsumerGroup, Definition, Setup};
@@ -41,14 +41,14 @@ pub(super) async fn verify_marks(
     for MarkedGroup { setup, log } in &groups {
         let reader = &setup.bound.reader;
         report.store = reader.name();
-        let horizon_ms = reader.marked_since().await?;
+        let horizon_ms = reader.mark_horizon().await?;
         let mut missing = Vec::new();
         let (fetching, mut chunks) = log.chunks();
         while let Some((topic, chunk)) = chunks.recv().await {
             report.records += chunk.len() as u64;
             let events = events(setup, topic, &chunk, &letters);
             let ids: Vec<String> = events.iter().map(|(id, ..)| id.clone()).collect();
-            let marked = reader.marked(&ids).await?.unwrap_or_default();
+            let marked = reader.find_marked(&ids).await?.unwrap_or_default();
             report.documents += ids.len() as u64;
             report.held += marked.len() as u64;
             for (id, at, recorded_ms) in events.into_iter().filter(|(id, ..)| !marked.contains(id)) {
@@ -64,7 +64,7 @@ pub(super) async fn verify_marks(
         }
         fetching.await.map_err(|error| VerifyError::Kafka(error.to_string()))??;
         if options.repair {
-            report.repaired += repaired(setup, log, &engine_options(config, &setup.group.id), missing).await?;
+            report.repaired += repair_events(setup, log, &engine_options(config, &setup.group.id), missing).await?;
         }
         for end in reader.loose_ends().await? {
             note(&mut report, listener, finding(DifferenceName::Derived, &end, &[], None));
@@ -83,7 +83,7 @@ async fn open(
     let (topics, id, consumer) = (group.topics.clone(), group.id.clone(), group.consumer);
     let setup = system.setup_of(config, group, Order::Any)?;
     // Whether it has marks is asked first.
-    if setup.bound.reader.marked(&[]).await?.is_none() {
+    if setup.bound.reader.find_marked(&[]).await?.is_none() {
         return Err(system.has_documents().map_or_else(VerifyError::Setup, |()| VerifyError::NoTopic(id)));
     }
     let log = VerifyLog::open(config.kafka.client_config(), topics, id).await?;

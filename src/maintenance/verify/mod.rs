@@ -36,7 +36,7 @@ use crate::systems::{Definition, Setup};
 use compare::{Difference, DifferenceKind, LogPosition, LoggedVersion, compare};
 pub use name::DifferenceName;
 use reading::Reading;
-use rewrite::{WantedVersions, rewritten};
+use rewrite::{WantedVersions, rewrite};
 use spill::Buckets;
 use topic_log::VerifyLog;
 
@@ -123,7 +123,7 @@ impl VerifyReport {
         self.findings.iter().filter(|(name, _)| **name != DifferenceName::Unexplained).map(|(_, count)| count).sum()
     }
 
-    pub fn unexplained(&self) -> u64 {
+    pub fn count_unexplained(&self) -> u64 {
         self.findings.get(&DifferenceName::Unexplained).copied().unwrap_or(0)
     }
 }
@@ -141,7 +141,7 @@ pub enum VerifyStep {
 
 /// Hears of what is found and how far it is.
 pub trait Listener: Send {
-    fn found(&mut self, finding: &Finding);
+    fn note(&mut self, finding: &Finding);
     fn at(&mut self, step: VerifyStep);
 }
 
@@ -198,9 +198,9 @@ pub async fn verify(
         }
     })?;
     if options.repair {
-        report.repaired = repaired(&setup, &log, &engine, repairs.replayed).await?;
+        report.repaired = repair_events(&setup, &log, &engine, repairs.replayed).await?;
         let setup = system.setup(config, Order::Log)?;
-        report.repaired += rewritten(&setup, &mut log, &engine, repairs.rewritten).await?;
+        report.repaired += rewrite(&setup, &mut log, &engine, repairs.rewritten).await?;
         report.removed = reader.remove(&repairs.phantoms).await?;
     }
     follow(&*reader, options.repair, &mut report, listener).await?;
@@ -260,7 +260,7 @@ async fn follow(
     report: &mut VerifyReport,
     listener: &mut dyn Listener,
 ) -> Result<(), VerifyError> {
-    for id in reader.derived(repair).await? {
+    for id in reader.check_derived(repair).await? {
         note(report, listener, finding(DifferenceName::Derived, &id, &[], None));
         report.repaired += u64::from(repair);
     }
@@ -302,7 +302,7 @@ async fn read(
 
 fn note(report: &mut VerifyReport, listener: &mut dyn Listener, finding: Finding) {
     *report.findings.entry(finding.name).or_default() += 1;
-    listener.found(&finding);
+    listener.note(&finding);
 }
 
 fn finding(name: DifferenceName, id: &str, topics: &[String], difference: Option<&Difference>) -> Finding {
@@ -322,7 +322,7 @@ fn finding(name: DifferenceName, id: &str, topics: &[String], difference: Option
 }
 
 /// Writes the events of these places anew; the store takes them where it holds nothing newer.
-async fn repaired(
+async fn repair_events(
     setup: &Setup,
     log: &VerifyLog,
     engine: &EngineOptions,

@@ -38,7 +38,7 @@ impl Reading<'_> {
         let events = self.binding.decode(records);
         let is_event = |decoded: &Decoded<'_>| matches!(decoded, Decoded::Event(..));
         let chosen: Vec<usize> =
-            (0..).zip(events.decoded()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
+            (0..).zip(events.as_slice()).filter(|(_, one)| is_event(one)).map(|(at, _)| at).collect();
         // What enrichment rejects is a dead letter.
         let Enriched { writes, records: written, .. } = events.enrich(&chosen).await;
         let contents: HashMap<usize, Content> = written
@@ -47,7 +47,7 @@ impl Reading<'_> {
             .filter_map(|(write, place)| Some((place, writes.content(write)?)))
             .collect();
         let mut wrong = Vec::new();
-        for (place, (record, decoded)) in records.iter().zip(events.decoded()).enumerate() {
+        for (place, (record, decoded)) in records.iter().zip(events.as_slice()).enumerate() {
             let (content, walked) = (contents.get(&place).copied(), (self.walk)(record));
             let buried = self.letters.contains(&(record.at.topic.to_string(), record.at.partition, record.offset));
             let optional = self.optional || buried;

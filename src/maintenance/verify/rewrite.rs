@@ -21,7 +21,7 @@ const ROUNDS: usize = 10;
 pub(super) type WantedVersions = BTreeMap<String, (i64, LogPosition)>;
 
 /// Writes these documents anew; gives how many were. `setup` accepts an equal version as the later one.
-pub(super) async fn rewritten(
+pub(super) async fn rewrite(
     setup: &Setup,
     log: &mut VerifyLog,
     engine: &EngineOptions,

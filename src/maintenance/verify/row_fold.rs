@@ -33,7 +33,7 @@ pub(in crate::maintenance) struct FoldedStore {
 pub(in crate::maintenance) fn rows_of(system: &Definition, config: &Config) -> Result<Option<FoldedStore>, SetupError> {
     let Some(group) = (system.groups)(config).into_iter().next() else { return Ok(None) };
     let setup = system.setup_of(config, group, Order::Any)?;
-    let rows = setup.bound.reader.folded();
+    let rows = setup.bound.reader.as_rows();
     Ok(rows.map(|rows| FoldedStore { setup, rows }))
 }
 
@@ -126,7 +126,7 @@ impl FoldReading<'_> {
             }
             broken = buckets.add(&entry).err().or(broken.take());
         };
-        self.rows.held(&mut visit).await?;
+        self.rows.read_rows(&mut visit).await?;
         Ok(broken.map_or(Ok(()), Err)?)
     }
 }

@@ -224,7 +224,7 @@ impl VerifyLog {
                 read_ranges(&client, &topic.name, ranges, |record| {
                     let at = LogPosition { topic: number, partition: record.at.partition, offset: record.offset };
                     let events = binding.decode(std::slice::from_ref(&record));
-                    if let [Decoded::Event(identity, ())] = events.decoded()
+                    if let [Decoded::Event(identity, ())] = events.as_slice()
                         && documents.contains(&*identity.document)
                     {
                         found.push((identity.document.clone().into_owned(), identity.version, at));

@@ -166,7 +166,7 @@ impl StoreReader for AlgoliaReader {
         true
     }
 
-    async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
+    async fn check_derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let Some(rated) = &self.0.rated else { return Ok(Vec::new()) };
         let mut wrong = wrong_subjects(&*rated.shown.ratings).await?;
         wrong.extend(self.find_shown_otherwise(&rated.shown).await?);

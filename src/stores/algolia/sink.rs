@@ -17,7 +17,7 @@ use crate::stores::algolia::version_store::{IndexEntry, VersionRow, VersionStore
 use crate::stores::follow_up::{FollowUp, FollowUps, Refusal, nobodys_fault};
 use crate::stores::halves::Halves;
 use crate::stores::ratings::recompute::{Rated, Ratings, rate};
-use crate::stores::ratings::sink::written_ids;
+use crate::stores::ratings::sink::list_written;
 
 /// How often a push is repeated because the version store moved.
 const PUSHES: usize = 10;
@@ -220,7 +220,7 @@ impl AlgoliaSink {
     async fn take(&self, entries: &[&IndexEntry]) -> Result<Vec<Verdict>, Failure> {
         let index = &self.index;
         let verdicts = index.versions.take(entries).await?;
-        let ids = written_ids(entries, &verdicts, IndexEntry::id);
+        let ids = list_written(entries, &verdicts, IndexEntry::id);
         match (index.push(&ids).await, entries) {
             (Ok(()), _) => {}
             (Err(failure), [entry]) if [FailureKind::Refused, FailureKind::TurnedAway].contains(&failure.kind) => {

@@ -35,7 +35,9 @@ pub(super) async fn apply_older(
     waiting: &dyn Waiting,
 ) -> Result<Applied, SqlError> {
     let mut transaction = store.begin().await?;
-    let Some(left) = older::left(store, &mut transaction, operation).await? else { return Ok(Applied::Superseded) };
+    let Some(left) = older::remainder(store, &mut transaction, operation).await? else {
+        return Ok(Applied::Superseded);
+    };
     let all = [&left];
     marks::forget(&mut transaction, store.dialect(), &all).await?;
     let applied = redo(store, &mut transaction, &all, held.clone(), waiting).await?;
@@ -254,10 +256,10 @@ async fn missing(
     group: &StatementGroup<'_>,
 ) -> Result<OperationError, SqlError> {
     let table = &group.table;
-    let version = table.version.and_then(|place| table.bound(&[place]).pop());
+    let version = table.version.and_then(|place| table.columns_at(&[place]).pop());
     let ([row], Some(version)) = (group.rows.as_slice(), version) else { return Ok(OperationError::NoRow) };
     let Some(expected) = row.expected else { return Ok(OperationError::NoRow) };
-    let key = table.bound(&table.key);
+    let key = table.columns_at(&table.key);
     let look_up = store.dialect().look_up(&table.name, &key, Some(&version), &[&row.key], false);
     let found = transaction.texts(&look_up).await?.into_iter().next();
     let version =
@@ -267,7 +269,7 @@ async fn missing(
 
 fn statement(store: &OperationStore, group: &StatementGroup<'_>, rows: &[&RowWrite]) -> Statement {
     let (table, dialect) = (&group.table, store.dialect());
-    let (key, columns) = (table.bound(&table.key), table.bound(group.columns));
+    let (key, columns) = (table.columns_at(&table.key), table.columns_at(group.columns));
     match group.verb {
         RowVerb::Insert => {
             let rows: Vec<&[SqlValue]> = rows.iter().map(|row| row.values.as_slice()).collect();
@@ -277,7 +279,7 @@ fn statement(store: &OperationStore, group: &StatementGroup<'_>, rows: &[&RowWri
         }
         RowVerb::Update if rows.iter().any(|row| row.expected.is_some()) => {
             let place = table.version.as_slice();
-            let key = [key, table.bound(place)].concat();
+            let key = [key, table.columns_at(place)].concat();
             let expected = |row: &RowWrite| row.expected.map(|version| SqlValue::Integer(version.into()));
             let keys: Vec<Vec<SqlValue>> =
                 rows.iter().map(|row| row.key.iter().cloned().chain(expected(row)).collect()).collect();

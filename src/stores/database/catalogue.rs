@@ -45,7 +45,7 @@ pub(super) struct TableColumn {
 impl TableShape {
     /// A table without columns, bound to others.
     #[cfg(test)]
-    pub(super) fn bound_to(name: &str, others: &[&str]) -> Self {
+    pub(super) fn with_bound(name: &str, others: &[&str]) -> Self {
         let bound = others.iter().map(|other| (*other).to_owned()).collect();
         let (key, unique, allowed, version) = (Vec::new(), Vec::new(), None, None);
         let (columns, read_at) = (Vec::new(), Instant::now());
@@ -56,7 +56,7 @@ impl TableShape {
         self.columns.iter().position(|column| column.bound.name == name)
     }
 
-    pub(super) fn bound(&self, places: &[usize]) -> Vec<BoundColumn> {
+    pub(super) fn columns_at(&self, places: &[usize]) -> Vec<BoundColumn> {
         places.iter().filter_map(|place| self.columns.get(*place)).map(|column| column.bound.clone()).collect()
     }
 

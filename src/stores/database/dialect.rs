@@ -49,7 +49,7 @@ pub(super) enum BoundValues {
 pub(super) type RowParts<'r> = (&'r [SqlValue], &'r [SqlValue]);
 
 impl Dialect {
-    pub(super) fn quoted(self, name: &str) -> String {
+    pub(super) fn quote(self, name: &str) -> String {
         match self {
             Self::Mysql => format!("`{}`", name.replace('`', "``")),
             Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -64,8 +64,8 @@ impl Dialect {
         rows: &[&[SqlValue]],
         returning: Option<&str>,
     ) -> Statement {
-        let names: Vec<String> = columns.iter().map(|column| self.quoted(&column.name)).collect();
-        let (table, names) = (self.quoted(table), names.join(", "));
+        let names: Vec<String> = columns.iter().map(|column| self.quote(&column.name)).collect();
+        let (table, names) = (self.quote(table), names.join(", "));
         match self {
             Self::Mysql => {
                 let row: Vec<&str> = columns.iter().map(|column| column.cast.placeholder()).collect();
@@ -79,7 +79,7 @@ impl Dialect {
                 let cast: Vec<String> =
                     columns.iter().enumerate().map(|(at, column)| column.cast.of(&format!("r.c{at}"))).collect();
                 let returning =
-                    returning.map(|name| format!(" RETURNING {}::text", self.quoted(name))).unwrap_or_default();
+                    returning.map(|name| format!(" RETURNING {}::text", self.quote(name))).unwrap_or_default();
                 // Without columns there is nothing to take apart.
                 let sql = if columns.is_empty() {
                     format!("INSERT INTO {table} DEFAULT VALUES{returning}")
@@ -107,8 +107,8 @@ impl Dialect {
         rows: &[&[SqlValue]],
         lock: bool,
     ) -> Statement {
-        let table = self.quoted(table);
-        let shown = shown.map(|column| format!("t.{}", self.quoted(&column.name)));
+        let table = self.quote(table);
+        let shown = shown.map(|column| format!("t.{}", self.quote(&column.name)));
         match self {
             Self::Mysql => {
                 let shown = shown.map_or_else(|| "''".to_owned(), |name| format!("CAST({name} AS CHAR)"));
@@ -121,7 +121,8 @@ impl Dialect {
                 let shown = shown.map_or_else(|| "''::text".to_owned(), |name| format!("{name}::text"));
                 let lock = if lock { " FOR UPDATE OF t" } else { "" };
                 let rows_given = rows_of(key.len());
-                let sql = format!("SELECT {shown} FROM {table} AS t JOIN {rows_given} ON {}{lock}", self.matched(key));
+                let sql =
+                    format!("SELECT {shown} FROM {table} AS t JOIN {rows_given} ON {}{lock}", self.match_rows(key));
                 let all = rows.iter().map(|row| row.iter());
                 Statement { sql, values: BoundValues::Columns(by_column(key.len(), all)) }
             }
@@ -136,13 +137,13 @@ impl Dialect {
         columns: &[BoundColumn],
         rows: &[RowParts<'_>],
     ) -> Statement {
-        let table = self.quoted(table);
+        let table = self.quote(table);
         match self {
             Self::Mysql => {
-                let is: Vec<String> = key.iter().map(|column| format!("{} = ?", self.quoted(&column.name))).collect();
+                let is: Vec<String> = key.iter().map(|column| format!("{} = ?", self.quote(&column.name))).collect();
                 let when = format!("WHEN {} THEN ? ", is.join(" AND "));
                 let set = |column: &BoundColumn| {
-                    let name = self.quoted(&column.name);
+                    let name = self.quote(&column.name);
                     match rows.len() {
                         1 => format!("{name} = ?"),
                         // Every row that is met is of a branch; the rest is for the reader.
@@ -166,14 +167,14 @@ impl Dialect {
             Self::Postgres => {
                 let value = |(at, column): (usize, &BoundColumn)| {
                     let cast = column.cast.of(&format!("r.c{}", key.len() + at));
-                    format!("{} = {cast}", self.quoted(&column.name))
+                    format!("{} = {cast}", self.quote(&column.name))
                 };
                 let set: Vec<String> = columns.iter().enumerate().map(value).collect();
                 let sql = format!(
                     "UPDATE {table} AS t SET {} FROM {} WHERE {}",
                     set.join(", "),
                     rows_of(key.len() + columns.len()),
-                    self.matched(key)
+                    self.match_rows(key)
                 );
                 let all = rows.iter().map(|(row_key, row)| row_key.iter().chain(row.iter()));
                 Statement { sql, values: BoundValues::Columns(by_column(key.len() + columns.len(), all)) }
@@ -183,7 +184,7 @@ impl Dialect {
 
     /// Takes rows away, by their keys.
     pub(super) fn delete(self, table: &str, key: &[BoundColumn], rows: &[&[SqlValue]]) -> Statement {
-        let table = self.quoted(table);
+        let table = self.quote(table);
         match self {
             Self::Mysql => {
                 let sql = format!("DELETE FROM {table} WHERE {}", self.among(key, rows.len()));
@@ -191,7 +192,8 @@ impl Dialect {
                 Statement { sql, values: BoundValues::Each(values) }
             }
             Self::Postgres => {
-                let sql = format!("DELETE FROM {table} AS t USING {} WHERE {}", rows_of(key.len()), self.matched(key));
+                let sql =
+                    format!("DELETE FROM {table} AS t USING {} WHERE {}", rows_of(key.len()), self.match_rows(key));
                 Statement { sql, values: BoundValues::Columns(by_column(key.len(), rows.iter().map(|row| row.iter()))) }
             }
         }
@@ -207,7 +209,7 @@ impl Dialect {
     }
 
     /// The place of the value of this number among single values, from 1.
-    pub(super) fn placed(self, cast: &Cast, number: usize) -> String {
+    pub(super) fn placeholder(self, cast: &Cast, number: usize) -> String {
         match self {
             Self::Mysql => cast.placeholder().to_owned(),
             Self::Postgres => cast.of(&format!("(${number}::text[])[1]")),
@@ -216,7 +218,7 @@ impl Dialect {
 
     /// The condition of MySQL that the key is one of so many.
     pub(super) fn among(self, key: &[BoundColumn], rows: usize) -> String {
-        let names: Vec<String> = key.iter().map(|column| self.quoted(&column.name)).collect();
+        let names: Vec<String> = key.iter().map(|column| self.quote(&column.name)).collect();
         let places: Vec<&str> = key.iter().map(|column| column.cast.placeholder()).collect();
         match (names.as_slice(), places.as_slice()) {
             ([name], [place]) => format!("{name} IN ({})", vec![*place; rows].join(", ")),
@@ -228,9 +230,9 @@ impl Dialect {
     }
 
     /// The condition of PostgreSQL that a row of the table is a row of the arrays.
-    pub(super) fn matched(self, key: &[BoundColumn]) -> String {
+    pub(super) fn match_rows(self, key: &[BoundColumn]) -> String {
         let is = |(at, column): (usize, &BoundColumn)| {
-            format!("t.{} = {}", self.quoted(&column.name), column.cast.of(&format!("r.c{at}")))
+            format!("t.{} = {}", self.quote(&column.name), column.cast.of(&format!("r.c{at}")))
         };
         key.iter().enumerate().map(is).collect::<Vec<_>>().join(" AND ")
     }

@@ -116,7 +116,7 @@ mod tests {
 
     fn order(tables: &[(&str, &[&str])]) -> Vec<String> {
         let group = |(name, bound): &(&str, &[&str])| StatementGroup {
-            table: Arc::new(TableShape::bound_to(name, bound)),
+            table: Arc::new(TableShape::with_bound(name, bound)),
             verb: RowVerb::Insert,
             columns: &[],
             rows: Vec::new(),

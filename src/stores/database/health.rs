@@ -60,7 +60,7 @@ impl DatabaseHealth {
     }
 
     /// What whoever wrote was told; no error is a success.
-    pub(super) fn heard(&self, error: Option<&SqlError>) {
+    pub(super) fn hear(&self, error: Option<&SqlError>) {
         match error {
             None => {
                 self.full.store(0, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl DatabaseHealth {
     /// nobody has written for a while.
     pub(super) fn hear_answer(&self) {
         if Utc::now().timestamp_millis() - self.full.load(Ordering::Relaxed) > IDLE {
-            self.heard(None);
+            self.hear(None);
         }
     }
 
@@ -137,7 +137,7 @@ impl DatabaseHealth {
     /// Begins to look, once; ends when nobody else holds it.
     pub fn watch(self: &Arc<Self>, store: OperationStore) {
         if !self.watched.swap(true, Ordering::Relaxed) {
-            tokio::spawn(watched(Arc::downgrade(self), store));
+            tokio::spawn(watch(Arc::downgrade(self), store));
         }
     }
 }
@@ -151,7 +151,7 @@ impl Drop for PendingOperations<'_> {
     }
 }
 
-async fn watched(health: Weak<DatabaseHealth>, store: OperationStore) {
+async fn watch(health: Weak<DatabaseHealth>, store: OperationStore) {
     let mut logged = Instant::now();
     loop {
         let Some(known) = health.upgrade().filter(|known| !known.stopped.load(Ordering::Relaxed)) else { return };

@@ -36,13 +36,13 @@ impl OperationStore {
     /// # Errors
     /// Why the database cannot be asked.
     pub async fn traces(&self, topic: &str) -> Result<OperationTraces, Failure> {
-        match self.looked(topic).await {
+        match self.look(topic).await {
             Err(error) if error.meaning == ErrorMeaning::Catalogue => Ok(OperationTraces::default()),
             looked => looked.map_err(SqlError::failure),
         }
     }
 
-    async fn looked(&self, topic: &str) -> Result<OperationTraces, SqlError> {
+    async fn look(&self, topic: &str) -> Result<OperationTraces, SqlError> {
         let dialect = self.dialect();
         let age = match dialect {
             Dialect::Mysql => "TIMESTAMPDIFF(SECOND, MIN(noted_at), NOW())",

@@ -36,7 +36,7 @@ pub(super) fn of_mysql(row: &[Option<String>], checks: &[String]) -> Option<Tabl
         "char" | "varchar" => ColumnKind::Text { most: number(length), nul: true },
         // Their length is of bytes, which the database counts.
         "tinytext" | "text" | "mediumtext" | "longtext" => ColumnKind::Text { most: None, nul: true },
-        "enum" => ColumnKind::OneOf(listed(whole)),
+        "enum" => ColumnKind::OneOf(enum_values(whole)),
         "date" => ColumnKind::Date,
         "datetime" | "timestamp" => {
             ColumnKind::DateTime { digits: u32::try_from(number(seconds).unwrap_or_default()).unwrap_or_default() }
@@ -59,7 +59,7 @@ fn is_json(check: &str, column: &str) -> bool {
 }
 
 /// The values of `enum('a','it''s')`.
-fn listed(whole: &str) -> Vec<String> {
+fn enum_values(whole: &str) -> Vec<String> {
     let inner = whole.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map_or("", |(inner, _)| inner);
     let (mut values, mut value, mut quoted) = (Vec::new(), String::new(), false);
     let mut chars = inner.chars().peekable();

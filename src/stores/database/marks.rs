@@ -23,36 +23,36 @@ const AT_ONCE: usize = 256;
 /// The longest text that a mark keeps of who asked.
 const LONGEST: usize = 191;
 
-fn hexed(name: &str) -> BoundColumn {
+fn hex_column(name: &str) -> BoundColumn {
     BoundColumn { name: name.to_owned(), cast: Cast::Hex }
 }
 
-fn typed(name: &str, cast: &str) -> BoundColumn {
+fn cast_column(name: &str, cast: &str) -> BoundColumn {
     BoundColumn { name: name.to_owned(), cast: Cast::Type(cast.to_owned()) }
 }
 
 /// What an operation is known by.
 pub(super) fn mark_column() -> BoundColumn {
-    hexed("operation_id")
+    hex_column("operation_id")
 }
 
 fn columns() -> Vec<BoundColumn> {
     vec![
         mark_column(),
-        hexed("payload_digest"),
-        typed("operation", "text"),
-        typed("entity", "text"),
-        typed("made_id", "text"),
-        typed("user_id", "text"),
-        typed("source", "text"),
-        typed("action", "text"),
-        typed("rejected", "text"),
-        typed("occurred_micros", "bigint"),
-        typed("kafka_topic", "text"),
-        typed("kafka_partition", "integer"),
-        typed("kafka_offset", "bigint"),
-        typed("row_hash", "bigint"),
-        typed("written_columns", "text"),
+        hex_column("payload_digest"),
+        cast_column("operation", "text"),
+        cast_column("entity", "text"),
+        cast_column("made_id", "text"),
+        cast_column("user_id", "text"),
+        cast_column("source", "text"),
+        cast_column("action", "text"),
+        cast_column("rejected", "text"),
+        cast_column("occurred_micros", "bigint"),
+        cast_column("kafka_topic", "text"),
+        cast_column("kafka_partition", "integer"),
+        cast_column("kafka_offset", "bigint"),
+        cast_column("row_hash", "bigint"),
+        cast_column("written_columns", "text"),
     ]
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn write(
     let is_applied = |place: &usize| notes.get(place).is_none_or(|note| note.rejected.is_none());
     let bulks = operations.iter().enumerate().filter(|(place, one)| one.rows.len() > 1 && is_applied(place));
     let rows: Vec<Vec<SqlValue>> = bulks.flat_map(|(_, operation)| bulk_rows(operation)).collect();
-    insert(transaction, dialect, packet, BULK_TABLE, &[typed("row_hash", "bigint"), mark_column()], &rows).await
+    insert(transaction, dialect, packet, BULK_TABLE, &[cast_column("row_hash", "bigint"), mark_column()], &rows).await
 }
 
 async fn insert(
@@ -135,7 +135,7 @@ fn bulk_rows(operation: &ResolvedOperation<'_>) -> Vec<Vec<SqlValue>> {
 }
 
 /// The columns that an operation writes, one a line; all where it makes or deletes rows.
-fn written(operation: &ResolvedOperation<'_>) -> String {
+fn list_columns(operation: &ResolvedOperation<'_>) -> String {
     if operation.rows.iter().any(|row| row.verb != RowVerb::Update) {
         return ALL_COLUMNS.to_owned();
     }
@@ -170,12 +170,12 @@ fn row(operation: &ResolvedOperation<'_>, note: Option<&MarkNote>) -> Vec<SqlVal
             [row] => row.name.as_deref().map_or(SqlValue::Null, |name| SqlValue::Integer(row_hash(name).into())),
             _ => SqlValue::Null,
         },
-        SqlValue::Text(written(operation)),
+        SqlValue::Text(list_columns(operation)),
     ]
 }
 
 /// Until when marks may have been purged, in microseconds since 1970.
-pub(super) async fn purged_before(store: &OperationStore) -> Result<Option<i64>, SqlError> {
+pub(super) async fn read_horizon(store: &OperationStore) -> Result<Option<i64>, SqlError> {
     let dialect = store.dialect();
     let text = if dialect == Dialect::Mysql { "CAST(micros AS CHAR)" } else { "micros::text" };
     let sql = format!("SELECT {text} FROM millrace_operations_horizon");
@@ -225,7 +225,7 @@ pub(super) async fn look_up(
 
 fn statement(dialect: Dialect, marks: &[String]) -> Statement {
     let key = [mark_column()];
-    let table = dialect.quoted(TABLE);
+    let table = dialect.quote(TABLE);
     match dialect {
         Dialect::Mysql => {
             let mut values: Vec<SqlValue> = marks.iter().map(|mark| SqlValue::Text(mark.clone())).collect();
@@ -243,7 +243,7 @@ fn statement(dialect: Dialect, marks: &[String]) -> Statement {
                 "SELECT encode(t.operation_id, 'hex'), encode(t.payload_digest, 'hex'), t.rejected, t.made_id, \
                  t.kafka_topic, t.kafka_partition::text, t.kafka_offset::text FROM {table} AS t JOIN {} ON {}",
                 rows_of(1),
-                dialect.matched(&key)
+                dialect.match_rows(&key)
             );
             let values = vec![marks.iter().map(|mark| Some(mark.clone())).collect()];
             Statement { sql, values: BoundValues::Columns(values) }

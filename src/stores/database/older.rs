@@ -19,13 +19,13 @@ const AT_ONCE: usize = 256;
 const STAMPS: [&str; 2] = ["createdAt", "updatedAt"];
 
 /// What is left of an operation when what was written later stays; `None`: nothing.
-pub(super) async fn left<'w>(
+pub(super) async fn remainder<'w>(
     store: &OperationStore,
     transaction: &mut SqlTransaction,
     operation: &ResolvedOperation<'w>,
 ) -> Result<Option<ResolvedOperation<'w>>, SqlError> {
     let table = &operation.table;
-    let key = table.bound(&table.key);
+    let key = table.columns_at(&table.key);
     let keys: Vec<&[SqlValue]> =
         operation.rows.iter().map(|row| row.key.as_slice()).filter(|key| !key.is_empty()).collect();
     for some in keys.chunks(AT_ONCE) {
@@ -34,7 +34,7 @@ pub(super) async fn left<'w>(
     let (mut rows, mut late) = (Vec::with_capacity(operation.rows.len()), BTreeSet::new());
     for row in &operation.rows {
         let written = match &row.name {
-            Some(name) => written_later(store.dialect(), transaction, operation.write, name).await?,
+            Some(name) => find_written_later(store.dialect(), transaction, operation.write, name).await?,
             None => BTreeSet::new(),
         };
         rows.extend(rest(operation, row, &written));
@@ -74,7 +74,7 @@ fn rest(operation: &ResolvedOperation<'_>, row: &RowWrite, written: &BTreeSet<St
 }
 
 /// The columns of a row that operations wrote later than this one.
-async fn written_later(
+async fn find_written_later(
     dialect: Dialect,
     transaction: &mut SqlTransaction,
     write: &OperationWrite,

@@ -153,12 +153,12 @@ impl StoreReader for OperationReader {
         Ok(removed)
     }
 
-    fn folded(&self) -> Option<Arc<dyn FoldedRows>> {
+    fn as_rows(&self) -> Option<Arc<dyn FoldedRows>> {
         Some(Arc::new(OperationFold::new(self.store.clone(), self.entities.clone(), self.cache.clone())))
     }
 
     async fn horizon(&self) -> Result<Option<i64>, Failure> {
-        marks::purged_before(&self.store).await.map_err(SqlError::failure)
+        marks::read_horizon(&self.store).await.map_err(SqlError::failure)
     }
 
     async fn note_horizon(&self, version: i64) -> Result<(), Failure> {

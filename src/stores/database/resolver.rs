@@ -105,13 +105,15 @@ impl Resolver<'_> {
     fn row(&self, operation: &DatabaseOperation<'_>, change: &RowChange<'_>) -> Result<RowWrite, Unresolved> {
         match (operation.verb, change) {
             (Verb::Create | Verb::BulkCreate, RowChange::Whole(fields)) => self.insert(fields),
-            (Verb::Delete, RowChange::Whole(_)) => Ok(self.named(RowVerb::Delete, self.key_of(change)?, Vec::new())),
+            (Verb::Delete, RowChange::Whole(_)) => {
+                Ok(self.row_write(RowVerb::Delete, self.key_of(change)?, Vec::new()))
+            }
             (_, RowChange::Whole(fields)) => self.update(self.key_of(change)?, fields, true),
             (_, RowChange::Where { key, values }) => {
                 if let Some(other) = key.iter().find(|(name, _)| !self.is_key(name)) {
                     return Err(never(
                         "not_the_key",
-                        format!("`where` names {}, which is not of the primary key", shown(other.0)),
+                        format!("`where` names {}, which is not of the primary key", show_name(other.0)),
                     ));
                 }
                 self.update(self.key_of(change)?, values, false)
@@ -169,7 +171,7 @@ impl Resolver<'_> {
                 return Err(never("missing_key", format!("`{name}` of the primary key is missing")));
             }
         };
-        Ok(self.named(RowVerb::Insert, key, values))
+        Ok(self.row_write(RowVerb::Insert, key, values))
     }
 
     /// `whole`: the key stands among the fields.
@@ -193,7 +195,7 @@ impl Resolver<'_> {
                 values.push((place, SqlValue::Integer(i128::from(expected) + 1)));
             }
         }
-        Ok(RowWrite { expected: self.expected, ..self.named(RowVerb::Update, key, values) })
+        Ok(RowWrite { expected: self.expected, ..self.row_write(RowVerb::Update, key, values) })
     }
 
     fn version_column(&self) -> Result<usize, Unresolved> {
@@ -205,7 +207,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn named(&self, verb: RowVerb, key: Vec<SqlValue>, mut values: Values) -> RowWrite {
+    fn row_write(&self, verb: RowVerb, key: Vec<SqlValue>, mut values: Values) -> RowWrite {
         // One order of columns, so that rows with the same ones share a statement.
         values.sort_unstable_by_key(|(place, _)| *place);
         let name = (!key.is_empty()).then(|| self.name(&key));
@@ -230,8 +232,11 @@ impl Resolver<'_> {
             let allowed = self.table.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == name));
             let column = self.table.column(name).filter(|_| allowed || self.is_key(name));
             let Some((place, column)) = column.and_then(|place| Some((place, self.table.columns.get(place)?))) else {
-                let why =
-                    format!("the table {} has no column {} that operations may write", self.table.name, shown(name));
+                let why = format!(
+                    "the table {} has no column {} that operations may write",
+                    self.table.name,
+                    show_name(name)
+                );
                 return Err(Unresolved::Unknown(Reject::new("unknown_column", why)));
             };
             Ok((place, column.kind.value(raw, name)?))
@@ -258,7 +263,7 @@ impl Resolver<'_> {
 }
 
 /// A name from a payload, where it looks like one.
-fn shown(name: &str) -> String {
+fn show_name(name: &str) -> String {
     let is_name = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if is_name { format!("`{name}`") } else { "of that name".to_owned() }
 }

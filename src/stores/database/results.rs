@@ -146,11 +146,11 @@ impl OperationResults {
         let sent: Vec<_> = events.iter().map(|event| self.enqueue(event)).collect();
         let mut failed = None;
         for sent in sent {
-            if let Err(error) = acknowledged(sent).await {
+            if let Err(error) = await_delivery(sent).await {
                 failed = Some(error);
             }
         }
-        failed.map_or(Ok(()), |error| Err(self.judged(&error)))
+        failed.map_or(Ok(()), |error| Err(self.judge(&error)))
     }
 
     fn enqueue(&self, event: &OperationResult<'_>) -> Result<DeliveryFuture, KafkaError> {
@@ -161,7 +161,7 @@ impl OperationResults {
         self.producer.send_result(record).map_err(|(error, _)| error)
     }
 
-    fn judged(&self, error: &KafkaError) -> Failure {
+    fn judge(&self, error: &KafkaError) -> Failure {
         let why = format!("result events cannot be written to {} (DATABASE_RESULTS_TOPIC): {error}", self.topic);
         match error.rdkafka_error_code() {
             Some(
@@ -176,7 +176,7 @@ impl OperationResults {
     }
 }
 
-async fn acknowledged(sent: Result<DeliveryFuture, KafkaError>) -> Result<(), KafkaError> {
+async fn await_delivery(sent: Result<DeliveryFuture, KafkaError>) -> Result<(), KafkaError> {
     // The producer is kept until all answers are in; if the channel were cancelled, the event timed out.
     let cancelled = |_| KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
     sent?.await.map_err(cancelled)?.map(drop).map_err(|(error, _)| error)

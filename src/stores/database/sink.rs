@@ -126,7 +126,7 @@ impl OperationSink {
             if judged.verdicts.get(index).is_some_and(Option::is_some) {
                 continue;
             }
-            match self.resolved(index, write, since).await? {
+            match self.resolve(index, write, since).await? {
                 Ok(operation) => resolved.push(operation),
                 Err(reject) => judged.set_at(index, Verdict::Reject(reject)),
             }
@@ -138,7 +138,7 @@ impl OperationSink {
     }
 
     /// As rows; what is not known is asked of the database once more before it is refused.
-    async fn resolved<'w>(
+    async fn resolve<'w>(
         &self,
         index: usize,
         write: &'w OperationWrite,
@@ -172,7 +172,7 @@ impl OperationSink {
     /// One transaction of these; those whose mark is there already are not applied again.
     async fn batch(&self, mut open: Vec<ResolvedOperation<'_>>, judged: &mut Judged<'_>) -> Result<(), SqlError> {
         while !open.is_empty() {
-            let marked = self.marked(&open).await?;
+            let marked = self.look_up_marks(&open).await?;
             let mut fresh = Vec::with_capacity(open.len());
             let mut again = Vec::new();
             let mut here: HashSet<&[u8]> = HashSet::new();
@@ -200,16 +200,16 @@ impl OperationSink {
             // Whoever applied them may have died before it came to this.
             self.cache.again(&known).await?;
             if self.replays {
-                self.replayed(&fresh, judged).await?;
+                self.apply_letters(&fresh, judged).await?;
             } else {
-                self.applied(&fresh.iter().collect::<Vec<_>>(), judged).await?;
+                self.apply_fresh(&fresh.iter().collect::<Vec<_>>(), judged).await?;
             }
             open = again;
         }
         Ok(())
     }
 
-    async fn marked(&self, operations: &[ResolvedOperation<'_>]) -> Result<HashMap<String, Marked>, SqlError> {
+    async fn look_up_marks(&self, operations: &[ResolvedOperation<'_>]) -> Result<HashMap<String, Marked>, SqlError> {
         let marks: Vec<String> = operations.iter().map(|operation| hex::encode(&operation.write.mark)).collect();
         let mut transaction = self.store.begin().await?;
         let marked = marks::look_up(&mut transaction, self.store.dialect(), &marks).await?;
@@ -218,7 +218,11 @@ impl OperationSink {
     }
 
     /// Applies letters, each in a transaction of its own.
-    async fn replayed(&self, operations: &[ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
+    async fn apply_letters(
+        &self,
+        operations: &[ResolvedOperation<'_>],
+        judged: &mut Judged<'_>,
+    ) -> Result<(), SqlError> {
         for operation in operations {
             let mut restarts = 0;
             let applied = loop {
@@ -237,7 +241,11 @@ impl OperationSink {
     }
 
     /// Applies what was not applied before.
-    async fn applied(&self, operations: &[&ResolvedOperation<'_>], judged: &mut Judged<'_>) -> Result<(), SqlError> {
+    async fn apply_fresh(
+        &self,
+        operations: &[&ResolvedOperation<'_>],
+        judged: &mut Judged<'_>,
+    ) -> Result<(), SqlError> {
         let mut restarts = 0;
         self.cache.before(operations).await?;
         loop {
@@ -321,7 +329,7 @@ impl Sink<OperationWrite> for OperationSink {
             self.health.hear_answer();
         }
         let taken = self.take(writes, waiting).await;
-        self.health.heard(taken.as_ref().err());
+        self.health.hear(taken.as_ref().err());
         let (verdicts, told) = taken.map_err(SqlError::failure)?;
         if let Some(results) = &self.results {
             // What is not told is read again, and found applied.

@@ -162,8 +162,7 @@ impl Postgres {
             let mut transaction = connection.begin().await?;
             look.fetch_one(&mut *transaction).await
         };
-        let (version, has_tables, may_create, is_standby): (String, bool, Option<bool>, bool) =
-            self.asked(asked).await?;
+        let (version, has_tables, may_create, is_standby): (String, bool, Option<bool>, bool) = self.ask(asked).await?;
         Ok(PostgresServer { version, has_tables, may_create: may_create.unwrap_or(false), is_standby })
     }
 
@@ -180,7 +179,7 @@ impl Postgres {
             let mut listener = PgListener::connect_with(&self.pool).await?;
             listener.listen(channel).await.map(|()| listener)
         };
-        self.asked(listening).await
+        self.ask(listening).await
     }
 
     /// What an error of the server means.
@@ -195,7 +194,7 @@ impl Postgres {
     }
 
     /// The answer to a statement, in time and judged.
-    pub(crate) async fn asked<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
+    pub(crate) async fn ask<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T, Failure> {
         self.within(statement).await?.map_err(|error| judge(&error, &self.address))
     }
 }

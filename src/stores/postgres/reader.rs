@@ -7,8 +7,8 @@ use pipeline::sink::Failure;
 use super::{Postgres, persons_rows};
 use crate::stores::erased::is_erased;
 use crate::stores::reader::{
-    Column, EventKey, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, keyed_event,
-    record_of_history, text_content,
+    Column, EventKey, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, in_order, record_of_history,
+    record_with_key, text_content,
 };
 use crate::walk::transactions::of_row;
 
@@ -91,7 +91,7 @@ impl StoreReader for PostgresReader {
         let Self(postgres) = self;
         let page = sqlx::query_as(include_str!("sql/history_page.sql"));
         let page = postgres.rows(page.bind(&after.0).bind(&after.1).bind(most)).await?;
-        Ok(Some(page.into_iter().map(keyed_event).collect()))
+        Ok(Some(page.into_iter().map(record_with_key).collect()))
     }
 
     async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {

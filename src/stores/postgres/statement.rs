@@ -66,7 +66,7 @@ impl Postgres {
             let column = query.persistent(false).fetch_all(&mut *transaction).await?;
             transaction.commit().await.map(|()| column)
         };
-        self.asked(asked).await
+        self.ask(asked).await
     }
 
     /// How many rows a statement touched.
@@ -76,6 +76,6 @@ impl Postgres {
             let done = query.persistent(false).execute(&mut *transaction).await?;
             transaction.commit().await.map(|()| done.rows_affected())
         };
-        self.asked(asked).await
+        self.ask(asked).await
     }
 }

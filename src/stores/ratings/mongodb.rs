@@ -83,7 +83,7 @@ fn document(rating: &Rating) -> Document {
     doc! {"count": count(rating.count()), "average": rating.average(), "histogram": stars.collect::<Document>()}
 }
 
-fn rated_of(subject: &Document) -> Option<(String, Rated)> {
+fn read_rated(subject: &Document) -> Option<(String, Rated)> {
     let id = subject.get_str("_id").ok()?.to_owned();
     let histogram = subject.get_document(RATING).ok()?.get_document("histogram").ok()?;
     let mut rating = Rating::default();
@@ -160,7 +160,7 @@ impl Ratings for MongoRatings {
     async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let rated = doc! {"_id": {"$in": subjects}, RATING_SEQ: {"$exists": true}};
         let found = self.all_of(self.subjects, rated, doc! {RATING: 1, RATING_SEQ: 1}).await?;
-        let mut ratings: HashMap<String, Rated> = found.iter().filter_map(rated_of).collect();
+        let mut ratings: HashMap<String, Rated> = found.iter().filter_map(read_rated).collect();
         Ok(subjects.iter().map(|subject| ratings.remove(subject)).collect())
     }
 

@@ -43,7 +43,7 @@ impl PostgresRatings {
     }
 }
 
-fn rated_of((subject, seq, histogram): (String, i64, Vec<i64>)) -> (String, Rated) {
+fn read_rated((subject, seq, histogram): (String, i64, Vec<i64>)) -> (String, Rated) {
     let mut rating = Rating::default();
     for (stars, count) in (1..).zip(histogram) {
         rating.add(stars, u64::try_from(count).unwrap_or_default());
@@ -96,7 +96,7 @@ impl Ratings for PostgresRatings {
     async fn load(&self, subjects: &[String]) -> Result<Vec<Option<Rated>>, Failure> {
         let held = sqlx::query_as(HELD).bind(self.index).bind(possible(subjects));
         let held: Vec<(String, i64, Vec<i64>)> = self.postgres.rows(held).await?;
-        let held: HashMap<String, Rated> = held.into_iter().map(rated_of).collect();
+        let held: HashMap<String, Rated> = held.into_iter().map(read_rated).collect();
         Ok(subjects.iter().map(|subject| held.get(subject).cloned()).collect())
     }
 

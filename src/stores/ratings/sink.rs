@@ -73,7 +73,11 @@ impl FollowUp for Counted {
 }
 
 /// The writes that the store holds now, or something newer.
-pub(crate) fn written_ids<'a, W>(writes: &[&'a W], verdicts: &[Verdict], id: impl Fn(&'a W) -> &'a str) -> Vec<String> {
+pub(crate) fn list_written<'a, W>(
+    writes: &[&'a W],
+    verdicts: &[Verdict],
+    id: impl Fn(&'a W) -> &'a str,
+) -> Vec<String> {
     let all = writes.iter().zip(verdicts);
     let settled = all.filter(|(_, verdict)| match verdict {
         Verdict::Applied => true,
@@ -95,7 +99,7 @@ impl Sink<Upsert> for RatingsSink {
 
     async fn write(&self, writes: &[&Upsert]) -> Result<Vec<Verdict>, Failure> {
         let verdicts = self.sink.write(writes).await?;
-        let settled = written_ids(writes, &verdicts, Upsert::id);
+        let settled = list_written(writes, &verdicts, Upsert::id);
         let subjects = self.counted.ratings.subjects(&settled).await.map_err(nobodys_fault)?;
         self.follow_ups.run(&subjects).await?;
         Ok(verdicts)
@@ -128,7 +132,7 @@ impl StoreReader for RatingsReader {
         self.reader.remove(seen).await
     }
 
-    async fn derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
+    async fn check_derived(&self, mend: bool) -> Result<Vec<String>, Failure> {
         let mut wrong = wrong_subjects(&self.counted.ratings).await?;
         if let Some(cache) = &self.counted.cache {
             let cached = self.counted.find_cached_otherwise(cache).await?;

@@ -191,8 +191,8 @@ impl BatchEffects {
             EventData::PostDeleted(data) => {
                 self.rows.row(posts, &[("post_id", &data.post_id)], event).first("deleted_at");
             }
-            EventData::PostLiked(data) => self.liked(event, &data.post_id, &data.user_id, true),
-            EventData::PostUnliked(data) => self.liked(event, &data.post_id, &data.user_id, false),
+            EventData::PostLiked(data) => self.like(event, &data.post_id, &data.user_id, true),
+            EventData::PostUnliked(data) => self.like(event, &data.post_id, &data.user_id, false),
             EventData::CommentCreated(data) => {
                 self.rows.row(posts, &[("post_id", &data.post_id)], event);
                 self.rows
@@ -205,13 +205,13 @@ impl BatchEffects {
                 let key = [("post_id", &data.post_id), ("user_id", &data.user_id)];
                 self.rows.row(ReactionTable::Purchases, &key, event).first("first_at");
             }
-            _ => return self.opened(event),
+            _ => return self.access(event),
         }
         true
     }
 
     /// Whom a creator's posts for subscribers are open to.
-    fn opened(&mut self, event: &Event) -> bool {
+    fn access(&mut self, event: &Event) -> bool {
         const TABLE: ReactionTable = ReactionTable::Access;
         match &event.data {
             EventData::SubscriptionCreated(data) => {
@@ -244,7 +244,7 @@ impl BatchEffects {
         true
     }
 
-    fn liked(&mut self, event: &Event, post: &Id, user: &Id, liked: bool) {
+    fn like(&mut self, event: &Event, post: &Id, user: &Id, liked: bool) {
         // A stub, so that the post's counters are there.
         self.rows.row(ReactionTable::Posts, &[("post_id", post)], event);
         self.rows

@@ -15,7 +15,7 @@ pub struct EmittedEvent {
 }
 
 /// The id of what follows from a source by an effect: the same whenever it follows again.
-pub(super) fn derived_id(source: &str, effect: &str) -> Result<Id, Invalid> {
+pub(super) fn derive_id(source: &str, effect: &str) -> Result<Id, Invalid> {
     let mut hash = Sha256::new();
     for part in [source, effect] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -32,7 +32,7 @@ impl EmittedEvent {
         aggregate: &'static str,
         data: impl Into<EventData>,
     ) -> Result<Self, Invalid> {
-        let id = derived_id(source.id.as_str(), effect)?;
+        let id = derive_id(source.id.as_str(), effect)?;
         let event = Event { id, version: EventVersion::V2, time: source.time, data: data.into() };
         Ok(Self { event, source: source.id.clone(), aggregate })
     }
@@ -46,7 +46,7 @@ impl EmittedEvent {
         data: impl Into<EventData>,
     ) -> Option<Self> {
         let time = Timestamp::from_millis(micros.div_euclid(1_000))?;
-        let event = Event { id: derived_id(subject, effect).ok()?, version: EventVersion::V2, time, data: data.into() };
+        let event = Event { id: derive_id(subject, effect).ok()?, version: EventVersion::V2, time, data: data.into() };
         Some(Self { event, source: Id::new(subject).ok()?, aggregate })
     }
 

@@ -116,7 +116,7 @@ impl FileWorker {
             note.bind(said).persistent(false).execute(&mut *transaction).await?;
             transaction.commit().await.map(|()| true)
         };
-        if self.postgres.asked(said).await? {
+        if self.postgres.ask(said).await? {
             self.signal.tell(&self.postgres).await;
         }
         Ok(())

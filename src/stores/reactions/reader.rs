@@ -25,7 +25,7 @@ impl MarkReader {
         Self { postgres, group, files }
     }
 
-    async fn unpublished(&self) -> Result<Vec<String>, Failure> {
+    async fn find_unpublished(&self) -> Result<Vec<String>, Failure> {
         let waiting = Outbox::new(self.postgres.clone()).waiting().await?;
         let parked = (waiting.parked > 0).then(|| format!("{} events of the outbox are parked", waiting.parked));
         let late =
@@ -72,7 +72,7 @@ impl StoreReader for MarkReader {
         Err(unread())
     }
 
-    async fn marked(&self, ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
+    async fn find_marked(&self, ids: &[String]) -> Result<Option<HashSet<String>>, Failure> {
         let query = sqlx::query_scalar("SELECT event_id FROM marks WHERE consumer = $1 AND event_id = ANY ($2)");
         let marked = self.postgres.scalars(query.bind(self.group.as_str()).bind(ids)).await?;
         Ok(Some(marked.into_iter().collect()))
@@ -84,13 +84,13 @@ impl StoreReader for MarkReader {
 
     async fn loose_ends(&self) -> Result<Vec<String>, Failure> {
         match self.group {
-            ReactionGroup::Subscription => self.unpublished().await,
+            ReactionGroup::Subscription => self.find_unpublished().await,
             ReactionGroup::Media => self.files().await,
             ReactionGroup::Payment | ReactionGroup::Content => Ok(Vec::new()),
         }
     }
 
-    async fn marked_since(&self) -> Result<i64, Failure> {
+    async fn mark_horizon(&self) -> Result<i64, Failure> {
         let since = self.postgres.scalars(sqlx::query_scalar("SELECT recorded_ms FROM horizon")).await?;
         Ok(since.first().copied().unwrap_or(i64::MIN))
     }

@@ -148,7 +148,7 @@ impl Relay {
         let (mut published, mut parked) = (Vec::new(), Vec::new());
         let mut failed = None;
         for (row, sent) in claim.rows.iter().zip(sent) {
-            match sent.map_err(|error| (refused(&error), error)) {
+            match sent.map_err(|error| (judge_send(&error), error)) {
                 Ok(_) => published.push(row.id.as_str()),
                 Err((RefusedSend::Row, error)) => parked.push((row.id.as_str(), error.to_string())),
                 Err((RefusedSend::Topic, _)) => {
@@ -187,7 +187,7 @@ enum RefusedSend {
     Now,
 }
 
-fn refused(error: &ProducerError) -> RefusedSend {
+fn judge_send(error: &ProducerError) -> RefusedSend {
     let ProducerError::Unacknowledged { error: KafkaError::MessageProduction(code), .. } = error else {
         return RefusedSend::Now;
     };

@@ -98,7 +98,7 @@ impl Sink<ReactionWrite> for ReactionSink {
 
     async fn write(&self, writes: &[&ReactionWrite]) -> Result<Vec<Verdict>, Failure> {
         let events: Vec<&DigestedEvent> = writes.iter().map(|write| &write.digested).collect();
-        let applied = self.postgres.asked(apply(&self.postgres, self.group, &events, self.emission)).await?;
+        let applied = self.postgres.ask(apply(&self.postgres, self.group, &events, self.emission)).await?;
         self.count(&applied);
         // Files are few, so a look too many costs nothing.
         if self.group == ReactionGroup::Media {
@@ -111,7 +111,7 @@ impl Sink<ReactionWrite> for ReactionSink {
     }
 
     async fn probe(&self) -> Result<(), Failure> {
-        self.postgres.asked(async { self.postgres.begin().await?.commit().await }).await
+        self.postgres.ask(async { self.postgres.begin().await?.commit().await }).await
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Sqlite, persons_tables};
 use crate::stores::erased::is_erased;
 use crate::stores::reader::{
     Column, EventKey, ObservedVersion, StoreReader, StoredDocument, StoredVersion, Visit, document_content, in_order,
-    keyed_event, record_of_history, text_content,
+    record_of_history, record_with_key, text_content,
 };
 use crate::walk::transactions::{of_row, of_source};
 
@@ -148,7 +148,7 @@ impl StoreReader for SqliteReader {
         }
         let page = sqlx::query_as(include_str!("sql/history_page.sql"));
         let page = page.bind(&after.0).bind(&after.1).bind(most).fetch_all(&self.sqlite.pool).await;
-        Ok(Some(page.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(keyed_event).collect()))
+        Ok(Some(page.map_err(|error| self.sqlite.judge(&error))?.into_iter().map(record_with_key).collect()))
     }
 
     async fn remove(&self, seen: &[ObservedVersion]) -> Result<u64, Failure> {

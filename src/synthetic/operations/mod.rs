@@ -38,7 +38,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = Operati
 ///
 /// # Errors
 /// As [`events()`].
-pub fn expected_rows(options: &GeneratorOptions) -> Result<HashMap<(&'static str, u64), ExpectedRow>, OptionsError> {
+pub fn expect_rows(options: &GeneratorOptions) -> Result<HashMap<(&'static str, u64), ExpectedRow>, OptionsError> {
     let mut rows: HashMap<(&'static str, u64), ExpectedRow> = HashMap::new();
     for event in events(options)?.filter(|event| !event.duplicate) {
         let Some(state) = event.state else { continue };

@@ -128,7 +128,7 @@ impl EventTemplate for OperationTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> OperationMessage {
         let row = RowConstants::of(rng.random_range(0..1_000_000), rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| malformed_message(&row, micros, rng));
+        let payload = (kind == SyntheticKind::Malformed).then(|| write_malformed(&row, micros, rng));
         let key = format!("{}:{}", row.entity, row.id);
         OperationMessage { kind, id: String::new(), key, payload, micros, state: None, duplicate: false }
     }
@@ -139,7 +139,7 @@ impl EventTemplate for OperationTemplate {
 }
 
 /// A message that no consumer can apply.
-fn malformed_message(row: &RowConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
+fn write_malformed(row: &RowConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
     let data = json!({"id": row.id(), "name": row.word});
     let mut good = operation("CREATE", row, data, micros);
     let (place, wrong) = match rng.random_range(0..5_u8) {

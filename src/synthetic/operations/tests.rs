@@ -41,7 +41,7 @@ fn sound_operations_are_decoded_and_their_ids_are_their_own() {
 
 #[test]
 fn what_is_expected_is_the_fold_of_the_operations() {
-    let rows = expected_rows(&options()).unwrap();
+    let rows = expect_rows(&options()).unwrap();
     assert_eq!(rows.len(), 400);
     assert_eq!(rows.values().filter(|row| row.deleted).count(), 80);
     assert!(rows.values().all(|row| row.deleted || row.columns.len() >= 2));

@@ -63,7 +63,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = ReviewM
 ///
 /// # Errors
 /// As [`events()`].
-pub fn expected_reviews(options: &GeneratorOptions) -> Result<ExpectedReviews, OptionsError> {
+pub fn expect_reviews(options: &GeneratorOptions) -> Result<ExpectedReviews, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     let reviews = newest(states, |state| state.version);
     let mut ratings: HashMap<String, ExpectedRating> = HashMap::new();

@@ -121,7 +121,7 @@ impl EventTemplate for ReviewTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> ReviewMessage {
         let review = self.draw(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| malformed_message(&review, micros, rng));
+        let payload = (kind == SyntheticKind::Malformed).then(|| write_malformed(&review, micros, rng));
         ReviewMessage { kind, id: String::new(), key: review.id, payload, micros, state: None, duplicate: false }
     }
 
@@ -138,7 +138,7 @@ fn envelope(event_type: &str, data: &Value, micros: i64) -> Value {
 }
 
 /// A message that no consumer can make a document of.
-fn malformed_message(review: &ReviewConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
+fn write_malformed(review: &ReviewConstants, micros: i64, rng: &mut ChaCha8Rng) -> String {
     let mut good = envelope("review.created", &review.data(&review.opinion(0, 0), micros, micros), micros);
     let (place, wrong) = match rng.random_range(0..6_u8) {
         0 => return good.to_string().trim_end_matches('}').to_owned(),

@@ -25,7 +25,7 @@ fn the_counts_are_exact() {
     for options in [options(0), options(1), rich(3000), GeneratorOptions { delete_ratio: 1.0, ..rich(300) }] {
         let counts = options.counts().unwrap();
         assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
-        let expected = expected_reviews(&options).unwrap();
+        let expected = expect_reviews(&options).unwrap();
         assert_eq!(expected.reviews.len() as u64, counts.creates);
         assert_eq!(expected.reviews.values().filter(|review| !review.deleted).count() as u64, counts.documents());
         assert_eq!(expected.ratings.values().map(|rating| rating.count).sum::<u64>(), counts.documents());
@@ -71,7 +71,7 @@ fn the_model_is_what_the_decoded_events_come_to() {
             }
         }
         let mut stars: HashMap<String, Vec<u64>> = HashMap::new();
-        let expected = expected_reviews(&options).unwrap();
+        let expected = expect_reviews(&options).unwrap();
         assert_eq!(reviews.len(), expected.reviews.len());
         for (id, (version, review)) in reviews {
             let model = &expected.reviews[&id];
@@ -95,14 +95,14 @@ fn the_model_is_what_the_decoded_events_come_to() {
 
 #[test]
 fn few_creators_have_most_reviews_and_most_are_good() {
-    let ratings = expected_reviews(&options(10_000)).unwrap().ratings;
+    let ratings = expect_reviews(&options(10_000)).unwrap().ratings;
     assert!((90..=100).contains(&ratings.len()));
     let first: u64 = (1..=20).map(|creator| ratings[&format!("cr_{creator:06}")].count).sum();
     assert!((4_000..7_000).contains(&first), "{first}");
     let good: u64 = ratings.values().map(|rating| rating.histogram[3] + rating.histogram[4]).sum();
     assert!((7_500..8_100).contains(&good), "{good}");
     assert!(ratings.values().map(|rating| rating.histogram[0]).sum::<u64>() > 500);
-    assert_eq!(expected_reviews(&GeneratorOptions { users: Some(3), ..options(200) }).unwrap().ratings.len(), 3);
+    assert_eq!(expect_reviews(&GeneratorOptions { users: Some(3), ..options(200) }).unwrap().ratings.len(), 3);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub fn events(options: &GeneratorOptions) -> Result<impl Iterator<Item = UserMes
 ///
 /// # Errors
 /// As [`events()`].
-pub fn expected_people(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, OptionsError> {
+pub fn expect_people(options: &GeneratorOptions) -> Result<HashMap<String, ExpectedPerson>, OptionsError> {
     let states = events(options)?.filter_map(|event| Some((event.id, event.state?)));
     Ok(newest(states, |state| state.version))
 }

@@ -180,7 +180,7 @@ impl EventTemplate for UserTemplate {
 
     fn useless(&self, kind: SyntheticKind, micros: i64, rng: &mut ChaCha8Rng) -> UserMessage {
         let person = Person::random(rng);
-        let payload = (kind == SyntheticKind::Malformed).then(|| malformed_message(&person, micros / 1_000, rng));
+        let payload = (kind == SyntheticKind::Malformed).then(|| write_malformed(&person, micros / 1_000, rng));
         UserMessage { kind, id: String::new(), key: person.id, payload, micros, state: None, duplicate: false }
     }
 
@@ -202,7 +202,7 @@ fn webhook(event_type: &str, data: &Value, millis: i64) -> Value {
 }
 
 /// A message that no consumer can make a document of.
-fn malformed_message(person: &Person, millis: i64, rng: &mut ChaCha8Rng) -> String {
+fn write_malformed(person: &Person, millis: i64, rng: &mut ChaCha8Rng) -> String {
     let mut state = ExpectedPerson::default();
     person.describe(&mut state, 0, 0);
     let mut good = webhook("user.created", &person.data(&state, 0, millis, millis), millis);

@@ -61,7 +61,7 @@ fn the_counts_are_exact() {
     for options in many.into_iter().chain([rich(3000), GeneratorOptions { update_ratio: 3.0, ..rich(100) }]) {
         let counts = options.counts().unwrap();
         assert_eq!(tally(all(&options).iter().map(|event| (event.kind, event.duplicate))), counts);
-        let expected = expected_people(&options).unwrap();
+        let expected = expect_people(&options).unwrap();
         assert_eq!(expected.len() as u64, counts.creates);
         assert_eq!(expected.values().filter(|state| !state.deleted).count() as u64, counts.documents());
     }
@@ -115,17 +115,14 @@ fn the_model_is_what_the_decoded_events_come_to() {
                 *known = as_expected(&message);
             }
         }
-        assert_eq!(folded, expected_people(&options).unwrap());
+        assert_eq!(folded, expect_people(&options).unwrap());
     }
 }
 
 #[test]
 fn users_memberships_and_sessions_have_their_shares() {
     let mut shares: HashMap<&str, u64> = HashMap::new();
-    expected_people(&options(2000))
-        .unwrap()
-        .values()
-        .for_each(|state| *shares.entry(state.collection).or_default() += 1);
+    expect_people(&options(2000)).unwrap().values().for_each(|state| *shares.entry(state.collection).or_default() += 1);
     let shares = ["users", "organizationMemberships", "userSessions"].map(|collection| shares[collection]);
     assert_eq!(shares, [1400, 300, 300]);
 }
@@ -164,7 +161,7 @@ fn a_late_event_is_older_and_says_something_else() {
 #[test]
 fn users_differ_in_what_they_have() {
     let users: Vec<_> =
-        expected_people(&rich(3000)).unwrap().into_values().filter(|state| state.collection == "users").collect();
+        expect_people(&rich(3000)).unwrap().into_values().filter(|state| state.collection == "users").collect();
     let living = || users.iter().filter(|user| !user.deleted);
     assert!(living().any(|user| user.email.is_none() && !user.email_verified));
     assert!(living().any(|user| user.email.is_some() && !user.email_verified));

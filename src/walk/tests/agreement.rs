@@ -133,7 +133,7 @@ fn piece_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 #[test]
 fn what_enrichment_adds_is_known_to_the_walk() {
-    let details: std::collections::BTreeSet<_> = enrichers::added_details().collect();
+    let details: std::collections::BTreeSet<_> = enrichers::strategy_details().collect();
     assert_eq!(details, transactions::ADDED.into(), "verify would call what a strategy adds altered");
     let mut options = crate::synthetic::GeneratorOptions::new(1, "2023-11-01T00:00:00Z".parse().unwrap());
     (options.count, options.users, options.update_ratio) = (600, Some(20), 0.2);

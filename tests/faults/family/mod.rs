@@ -140,15 +140,15 @@ impl Family {
     /// By the models of the generators, not by the program's own reckoning. Streams share creators and nothing else.
     pub fn expected(&self) -> Expected {
         let mut all = reviews::ExpectedReviews::default();
-        for one in self.streams.iter().map(|options| reviews::expected_reviews(options).unwrap()) {
+        for one in self.streams.iter().map(|options| reviews::expect_reviews(options).unwrap()) {
             all.reviews.extend(one.reviews);
             for (creator, rating) in one.ratings {
                 add(all.ratings.entry(creator).or_default(), rating);
             }
         }
         Expected {
-            transactions: self.streams.iter().flat_map(|options| options.expected_documents().unwrap()).collect(),
-            people: self.streams.iter().flat_map(|options| users::expected_people(options).unwrap()).collect(),
+            transactions: self.streams.iter().flat_map(|options| options.expect_documents().unwrap()).collect(),
+            people: self.streams.iter().flat_map(|options| users::expect_people(options).unwrap()).collect(),
             reviews: all,
         }
     }

@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
         self.entries.is_empty()
     }
 
-    pub fn dropped_count(&self) -> usize {
+    pub fn count_dropped(&self) -> usize {
         self.dropped
     }
 
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The names that stand more than once.
-    pub fn repeated_names(&self) -> HashSet<&str> {
+    pub fn find_repeated(&self) -> HashSet<&str> {
         let mut seen = HashSet::with_capacity(self.entries.len());
         self.entries.iter().map(|(key, _)| key.as_ref()).filter(|name| !seen.insert(*name)).collect()
     }

@@ -38,9 +38,9 @@ pub(super) async fn rows(
 }
 
 fn select(dialect: Dialect, table: &TableShape, keys: &[&[SqlValue]]) -> Statement {
-    let key = table.bound(&table.key);
-    let names = table.columns.iter().map(|column| dialect.quoted(&column.bound.name));
-    let name = dialect.quoted(&table.name);
+    let key = table.columns_at(&table.key);
+    let names = table.columns.iter().map(|column| dialect.quote(&column.bound.name));
+    let name = dialect.quote(&table.name);
     match dialect {
         Dialect::Mysql => {
             let texts: Vec<String> = names.map(|name| format!("CAST({name} AS CHAR)")).collect();
@@ -50,7 +50,7 @@ fn select(dialect: Dialect, table: &TableShape, keys: &[&[SqlValue]]) -> Stateme
         }
         Dialect::Postgres => {
             let texts: Vec<String> = names.map(|name| format!("t.{name}::text")).collect();
-            let (rows, is) = (rows_of(key.len()), dialect.matched(&key));
+            let (rows, is) = (rows_of(key.len()), dialect.match_rows(&key));
             let sql = format!("SELECT {} FROM {name} AS t JOIN {rows} ON {is}", texts.join(", "));
             let column = |at: usize| {
                 let value = |key: &&[SqlValue]| key.get(at).and_then(|value| Some(value.text()?.into_owned()));

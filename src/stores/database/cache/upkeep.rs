@@ -86,12 +86,12 @@ impl CacheWriter {
     }
 
     /// These were applied, and the transaction has ended.
-    pub(in super::super) async fn written(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
+    pub(in super::super) async fn tell_written(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
         self.tell(&written::rows(&self.store, operations).await?).await
     }
 
     /// The row with this key, in each of its spellings, was written by somebody else than an operation.
-    pub(in super::super) async fn mended(
+    pub(in super::super) async fn tell_mended(
         &self,
         table: &Arc<TableShape>,
         keys: &[Vec<SqlValue>],
@@ -249,12 +249,12 @@ impl CacheWriter {
     /// Begins to look, once; ends when nobody else holds it.
     pub fn watch(self: &Arc<Self>, check: Duration, reconnect: Duration) {
         if !self.watched.swap(true, Ordering::Relaxed) {
-            tokio::spawn(watched(Arc::downgrade(self), check, reconnect));
+            tokio::spawn(watch(Arc::downgrade(self), check, reconnect));
         }
     }
 }
 
-async fn watched(writer: Weak<CacheWriter>, check: Duration, reconnect: Duration) {
+async fn watch(writer: Weak<CacheWriter>, check: Duration, reconnect: Duration) {
     loop {
         let open = |known: &Arc<CacheWriter>| !known.closed.load(Ordering::Relaxed);
         let Some(known) = writer.upgrade().filter(open) else { return };

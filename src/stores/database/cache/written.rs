@@ -43,7 +43,7 @@ impl CacheHook {
 
     async fn tell(&self, operations: &[&ResolvedOperation<'_>]) -> Result<(), SqlError> {
         match &self.0 {
-            Some(cache) => cache.written(operations).await,
+            Some(cache) => cache.tell_written(operations).await,
             None => Ok(()),
         }
     }

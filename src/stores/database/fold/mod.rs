@@ -30,11 +30,11 @@ use crate::config::EntityTable;
 use crate::stores::folded::{
     FoldOptions, FoldedRecords, FoldedRows, HeldVisit, OperationTrace, RecordPlace, RowFinding, WantedOperations,
 };
-use held_pages::{held_key, page};
-use operation_effects::spilled;
+use held_pages::{key_of, page};
+use operation_effects::row_entry;
 use row_caches::CachedSuspect;
 use row_state::SpilledEntry;
-use value_match::shared_name;
+use value_match::common_name;
 
 /// Compares the tables of the entities with operations.
 pub(super) struct OperationFold {
@@ -62,7 +62,7 @@ impl OperationFold {
 
     /// Until when marks may have been purged, in microseconds since 1970.
     async fn horizon(&self) -> Result<Option<i64>, SqlError> {
-        marks::purged_before(&self.store).await
+        marks::read_horizon(&self.store).await
     }
 
     /// The time of the first look, less than which no transaction lasts.
@@ -98,10 +98,10 @@ impl OperationFold {
             let mut after = None;
             loop {
                 let rows = page(&self.store, &table, after.as_deref()).await?;
-                let Some(last) = rows.last().map(|row| held_key(&table, row)) else { break };
+                let Some(last) = rows.last().map(|row| key_of(&table, row)) else { break };
                 for row in rows {
-                    let name = shared_name(&table, &held_key(&table, &row));
-                    visit(spilled(name, &SpilledEntry::Held(row)));
+                    let name = common_name(&table, &key_of(&table, &row));
+                    visit(row_entry(name, &SpilledEntry::Held(row)));
                 }
                 after = Some(last);
             }
@@ -125,7 +125,7 @@ impl FoldedRows for OperationFold {
         found.await.map_err(SqlError::failure)
     }
 
-    async fn held(&self, visit: HeldVisit<'_>) -> Result<(), Failure> {
+    async fn read_rows(&self, visit: HeldVisit<'_>) -> Result<(), Failure> {
         self.read_tables(visit).await.map_err(SqlError::failure)
     }
 
@@ -142,6 +142,6 @@ impl FoldedRows for OperationFold {
     }
 
     async fn trace(&self, records: &[Record], wanted: &WantedOperations) -> Result<Vec<OperationTrace>, Failure> {
-        self.wanted_among(records, wanted).await
+        self.trace_wanted(records, wanted).await
     }
 }

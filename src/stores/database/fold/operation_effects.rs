@@ -13,7 +13,7 @@ use super::super::operation::{OperationWrite, ResolvedOperation, RowWrite};
 use super::super::resolver::{Unresolved, resolve};
 use super::OperationFold;
 use super::row_state::{SpilledEntry, WrittenEntry};
-use super::value_match::{shared_name, typed};
+use super::value_match::{common_name, value_of};
 use crate::stores::folded::{FoldedRecords, RecordPlace, RowEntry, UnappliedOperation};
 
 /// What became of an operation.
@@ -46,7 +46,7 @@ pub(super) fn is_purged(record: &Record, horizon: Option<i64>) -> bool {
 }
 
 /// The marks of these operations, by their marks in hexadecimal.
-pub(super) async fn marked(
+pub(super) async fn look_up_marks(
     fold: &OperationFold,
     writes: impl Iterator<Item = &OperationWrite>,
 ) -> Result<HashMap<String, Marked>, SqlError> {
@@ -90,11 +90,11 @@ impl OperationFold {
                 Err(_) if later || letters.contains(&place_of(record)) => {}
                 Err(error) => {
                     let why = format!("it cannot be read ({}), and it has no letter", error.reason);
-                    found.unapplied.push(unapplied(record, None, why));
+                    found.unapplied.push(describe_unapplied(record, None, why));
                 }
             }
         }
-        let marked = marked(self, read.iter().map(|one| &one.write)).await?;
+        let marked = look_up_marks(self, read.iter().map(|one| &one.write)).await?;
         for one in &read {
             let mark = marked.get(&hex::encode(&one.write.mark));
             let is_letter = letters.contains(&place_of(one.record));
@@ -103,7 +103,11 @@ impl OperationFold {
                 // It may be applied any time now.
                 OperationStanding::Unapplied(_) if later => self.add(one, mark, false, later, &mut found).await?,
                 OperationStanding::Unapplied(why) => {
-                    found.unapplied.push(unapplied(one.record, one.write.operation_id(), self.with_entity(one, why)));
+                    found.unapplied.push(describe_unapplied(
+                        one.record,
+                        one.write.operation_id(),
+                        self.with_entity(one, why),
+                    ));
                 }
                 OperationStanding::Settled => {}
             }
@@ -131,7 +135,7 @@ impl OperationFold {
         let Some(table) = table else {
             if !later {
                 let why = "its entity has no table, so that what it wrote cannot be looked at".to_owned();
-                found.unapplied.push(unapplied(one.record, one.write.operation_id(), why));
+                found.unapplied.push(describe_unapplied(one.record, one.write.operation_id(), why));
             }
             return Ok(());
         };
@@ -140,7 +144,7 @@ impl OperationFold {
             Err(_) if later => return Ok(()),
             Err(Unresolved::Unknown(why) | Unresolved::Never(why)) => {
                 let why = format!("it does not fit the table as it is now: {}", why.why);
-                let told = unapplied(one.record, one.write.operation_id(), why);
+                let told = describe_unapplied(one.record, one.write.operation_id(), why);
                 found.unapplied.push(UnappliedOperation { unexplained: true, ..told });
                 return Ok(());
             }
@@ -149,8 +153,8 @@ impl OperationFold {
         for row in &resolved.rows {
             match key_of(&table, row, made) {
                 Some(key) => {
-                    let entry = written(one.record, &resolved, row, &key, marked, later);
-                    found.entries.push(spilled(shared_name(&table, &key), &SpilledEntry::Written(entry)));
+                    let entry = entry_of(one.record, &resolved, row, &key, marked, later);
+                    found.entries.push(row_entry(common_name(&table, &key), &SpilledEntry::Written(entry)));
                 }
                 None => drop(self.nameless.lock().insert(table.name.clone())),
             }
@@ -165,10 +169,10 @@ fn key_of(table: &TableShape, row: &RowWrite, made: Option<&str>) -> Option<Vec<
         return Some(row.key.clone());
     }
     let column = table.key.first().and_then(|place| table.columns.get(*place))?;
-    Some(vec![typed(column, Some(made?))])
+    Some(vec![value_of(column, Some(made?))])
 }
 
-fn written(
+fn entry_of(
     record: &Record,
     operation: &ResolvedOperation<'_>,
     row: &RowWrite,
@@ -194,12 +198,12 @@ fn written(
 }
 
 /// An entry as it is spilled.
-pub(super) fn spilled(row: String, entry: &SpilledEntry) -> RowEntry {
+pub(super) fn row_entry(row: String, entry: &SpilledEntry) -> RowEntry {
     // Texts and numbers are always JSON.
     RowEntry { row, entry: serde_json::to_vec(entry).unwrap_or_default() }
 }
 
-fn unapplied(record: &Record, id: Option<&str>, why: String) -> UnappliedOperation {
+fn describe_unapplied(record: &Record, id: Option<&str>, why: String) -> UnappliedOperation {
     let at = place_of(record);
     let id = id.map_or_else(|| format!("{}/{}/{}", at.0, at.1, at.2), str::to_owned);
     UnappliedOperation { at, id, why, unexplained: false }

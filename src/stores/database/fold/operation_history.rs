@@ -13,9 +13,9 @@ use super::super::operation::OperationWrite;
 use super::super::resolver::row_keys;
 use super::OperationFold;
 use super::held_pages::is_same_key;
-use super::operation_effects::{is_purged, marked, place_of};
+use super::operation_effects::{is_purged, look_up_marks, place_of};
 use super::row_comparison::id_of;
-use super::value_match::{shared_name, typed};
+use super::value_match::{common_name, value_of};
 use crate::stores::folded::{OperationState, OperationTrace, WantedOperations};
 
 /// A row that is looked for.
@@ -26,14 +26,14 @@ struct WantedRow {
 
 impl OperationFold {
     /// As [`crate::stores::folded::FoldedRows::trace`].
-    pub(super) async fn wanted_among(
+    pub(super) async fn trace_wanted(
         &self,
         records: &[Record],
         wanted: &WantedOperations,
     ) -> Result<Vec<OperationTrace>, Failure> {
         let row = match wanted {
             WantedOperations::Id(_) => None,
-            WantedOperations::Row { entity, key } => Some(self.wanted_row(entity, key).await?),
+            WantedOperations::Row { entity, key } => Some(self.find_row(entity, key).await?),
         };
         let found = async {
             let mut read = Vec::new();
@@ -49,21 +49,21 @@ impl OperationFold {
                     read.push((record, operation, write, is_it));
                 }
             }
-            let marks = marked(self, read.iter().map(|(_, _, write, _)| write)).await?;
+            let marks = look_up_marks(self, read.iter().map(|(_, _, write, _)| write)).await?;
             let horizon = self.horizon().await?;
             let key = row.as_ref().map(|row| id_of(&row.key));
             let trace = |(record, operation, write, is_it): (&Record, DatabaseOperation<'_>, OperationWrite, bool)| {
                 let mark = marks.get(&hex::encode(&write.mark));
                 let made = mark.and_then(|mark| mark.made.clone());
                 let is_it = is_it || (made.is_some() && made == key);
-                is_it.then(|| traced(record, &operation, &write, mark, is_purged(record, horizon)))
+                is_it.then(|| trace_of(record, &operation, &write, mark, is_purged(record, horizon)))
             };
             Ok::<_, SqlError>(read.into_iter().filter_map(trace).collect())
         };
         found.await.map_err(SqlError::failure)
     }
 
-    async fn wanted_row(&self, entity: &str, key: &str) -> Result<WantedRow, Failure> {
+    async fn find_row(&self, entity: &str, key: &str) -> Result<WantedRow, Failure> {
         let unknown = || Failure::misconfigured("the entity has no table: name it as in `entity`, such as User:42");
         let table = self.catalogue.table(entity, None).await.map_err(SqlError::failure)?.ok_or_else(unknown)?;
         let columns: Vec<_> = table.key.iter().filter_map(|place| table.columns.get(*place)).collect();
@@ -72,7 +72,7 @@ impl OperationFold {
             let why = format!("the key of {} has {} parts, joined by colons", table.name, columns.len());
             return Err(Failure::misconfigured(why));
         }
-        let key = columns.iter().zip(parts).map(|(column, part)| typed(column, Some(part))).collect();
+        let key = columns.iter().zip(parts).map(|(column, part)| value_of(column, Some(part))).collect();
         Ok(WantedRow { table, key })
     }
 
@@ -82,8 +82,8 @@ impl OperationFold {
             return Ok((false, false));
         }
         let keys = row_keys(operation, &row.table);
-        let name = shared_name(&row.table, &row.key);
-        for key in keys.iter().filter(|key| shared_name(&row.table, key) == name) {
+        let name = common_name(&row.table, &row.key);
+        for key in keys.iter().filter(|key| common_name(&row.table, key) == name) {
             if *key == row.key || is_same_key(&self.store, &row.table, key, &row.key).await? {
                 return Ok((true, false));
             }
@@ -92,7 +92,7 @@ impl OperationFold {
     }
 }
 
-fn traced(
+fn trace_of(
     record: &Record,
     operation: &DatabaseOperation<'_>,
     write: &OperationWrite,

@@ -51,7 +51,7 @@ impl OperationFold {
         }
         for some in asked.chunks(AT_ONCE) {
             let names: Vec<&str> = some.iter().map(|(name, ..)| name.as_str()).collect();
-            let values = self.cached(&names).await?;
+            let values = self.read_cached(&names).await?;
             for ((name, table, key, held), value) in some.iter().zip(values) {
                 if let Some(why) = value.and_then(|value| difference(table, *held, &value)) {
                     let (table, key, cached_under) = ((*table).clone(), (*key).clone(), name.clone());
@@ -62,7 +62,7 @@ impl OperationFold {
         Ok(())
     }
 
-    async fn cached(&self, names: &[&str]) -> Result<Vec<Option<String>>, Failure> {
+    async fn read_cached(&self, names: &[&str]) -> Result<Vec<Option<String>>, Failure> {
         let Some(cache) = &self.cache else { return Ok(vec![None; names.len()]) };
         let away = |error| Failure::unavailable(format!("Redis does not tell what it keeps of rows: {error}"));
         cache.values(names).await.map_err(away)
@@ -82,7 +82,7 @@ impl OperationFold {
         for CachedSuspect { table, key, cached_under, why } in open {
             let mut mended = false;
             if let Some(cache) = self.cache.as_ref().filter(|_| mend) {
-                cache.mended(&table, std::slice::from_ref(&key)).await.map_err(SqlError::failure)?;
+                cache.tell_mended(&table, std::slice::from_ref(&key)).await.map_err(SqlError::failure)?;
                 mended = true;
             }
             let entity = self.entities_of(&table.name).next().map_or(table.name.as_str(), String::as_str);
@@ -96,7 +96,7 @@ impl OperationFold {
         let mut still = Vec::new();
         for some in open.chunks(AT_ONCE) {
             let names: Vec<&str> = some.iter().map(|suspect| suspect.cached_under.as_str()).collect();
-            let values = self.cached(&names).await?;
+            let values = self.read_cached(&names).await?;
             for (suspect, value) in some.iter().zip(values) {
                 let Some(value) = value else { continue };
                 let held = self.row_now(suspect).await.map_err(SqlError::failure)?;

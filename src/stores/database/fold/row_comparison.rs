@@ -14,9 +14,9 @@ use super::super::operation::row_hash;
 use super::super::resolver::name_of;
 use super::super::session::SqlTransaction;
 use super::OperationFold;
-use super::held_pages::{held_key, holds, is_same_key, one};
+use super::held_pages::{holds, is_same_key, key_of, one};
 use super::row_state::{FoldedRow, HeldRow, RowJudgement, SpilledEntry, WrittenEntry, fold, judge};
-use super::value_match::typed;
+use super::value_match::value_of;
 use crate::stores::folded::{FoldOptions, RowDifference, RowFinding};
 
 /// All that is known of one row.
@@ -31,7 +31,7 @@ pub(super) struct RowClass {
 impl RowClass {
     /// The key as it is held, else as it was written first.
     pub(super) fn key(&self, table: &TableShape) -> Vec<SqlValue> {
-        let held = self.held.as_ref().map(|row| held_key(table, row));
+        let held = self.held.as_ref().map(|row| key_of(table, row));
         held.or_else(|| self.spellings.first().cloned()).unwrap_or_default()
     }
 }
@@ -72,10 +72,10 @@ impl OperationFold {
         let mut classes: Vec<RowClass> = Vec::new();
         for entry in entries {
             let key = match &entry {
-                SpilledEntry::Held(row) => held_key(table, row),
+                SpilledEntry::Held(row) => key_of(table, row),
                 SpilledEntry::Written(written) => {
                     let columns = table.key.iter().filter_map(|place| table.columns.get(*place));
-                    columns.zip(&written.key).map(|(column, part)| typed(column, part.as_deref())).collect()
+                    columns.zip(&written.key).map(|(column, part)| value_of(column, part.as_deref())).collect()
                 }
             };
             let place = self.class_of(table, &mut classes, key).await?;
@@ -121,7 +121,7 @@ impl OperationFold {
             return Ok(None);
         }
         let mut transaction = self.store.begin().await?;
-        let Some(judgement) = self.judged_now(&mut transaction, table, class, row, false).await? else {
+        let Some(judgement) = self.judge_now(&mut transaction, table, class, row, false).await? else {
             return Ok(None);
         };
         drop(transaction);
@@ -145,7 +145,7 @@ impl OperationFold {
     }
 
     /// How the row differs now; `None` where an operation has written it since the first look.
-    pub(super) async fn judged_now(
+    pub(super) async fn judge_now(
         &self,
         transaction: &mut SqlTransaction,
         table: &TableShape,
@@ -184,7 +184,7 @@ impl OperationFold {
         let column = table.column(name).and_then(|place| table.columns.get(place));
         let Some(column) = column.filter(|column| column.kind == ColumnKind::Other) else { return Ok(false) };
         for wanted in row.states.iter().filter_map(|state| state.columns.get(name)) {
-            let wanted = typed(column, wanted.as_deref());
+            let wanted = value_of(column, wanted.as_deref());
             if holds(transaction, self.store.dialect(), table, key, column, &wanted).await? {
                 return Ok(true);
             }

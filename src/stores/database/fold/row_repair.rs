@@ -10,7 +10,7 @@ use super::super::session::SqlTransaction;
 use super::OperationFold;
 use super::row_comparison::RowClass;
 use super::row_state::{FoldedRow, RowJudgement, RowState};
-use super::value_match::typed;
+use super::value_match::value_of;
 
 /// Tries of a repair that others are in the way of.
 const RESTARTS: u32 = 5;
@@ -44,7 +44,7 @@ impl OperationFold {
             }
         };
         if let (Ok(()), Some(cache)) = (&mended, &self.cache) {
-            cache.mended(table, &class.spellings).await?;
+            cache.tell_mended(table, &class.spellings).await?;
         }
         Ok(mended)
     }
@@ -57,7 +57,7 @@ impl OperationFold {
         state: &RowState,
     ) -> Result<Result<(), NotMended>, SqlError> {
         let mut transaction = self.store.begin().await?;
-        let Some(judgement) = self.judged_now(&mut transaction, table, class, row, true).await? else {
+        let Some(judgement) = self.judge_now(&mut transaction, table, class, row, true).await? else {
             return Ok(Err("a newer operation has written it meanwhile".to_owned()));
         };
         match judgement {
@@ -69,7 +69,7 @@ impl OperationFold {
             RowJudgement::Missing => self.insert(&mut transaction, table, class, state).await?,
             RowJudgement::Altered(names) => self.update(&mut transaction, table, class, state, &names).await?,
             RowJudgement::Resurrected => {
-                let (key, bound) = (class.key(table), table.bound(&table.key));
+                let (key, bound) = (class.key(table), table.columns_at(&table.key));
                 let statement = self.store.dialect().delete(&table.name, &bound, &[&key]);
                 transaction.execute(&statement, false).await?;
             }
@@ -91,16 +91,16 @@ impl OperationFold {
         for (place, part) in table.key.iter().zip(&state.key) {
             let Some(column) = table.columns.get(*place) else { continue };
             places.push(*place);
-            values.push(typed(column, part.as_deref()));
+            values.push(value_of(column, part.as_deref()));
         }
         for (name, text) in &state.columns {
             let Some(place) = table.column(name).filter(|place| !table.key.contains(place)) else { continue };
             let Some(column) = table.columns.get(place) else { continue };
             places.push(place);
-            values.push(typed(column, text.as_deref()));
+            values.push(value_of(column, text.as_deref()));
         }
         debug_assert!(class.spellings.iter().any(|key| values.starts_with(key)));
-        let statement = self.store.dialect().insert(&table.name, &table.bound(&places), &[&values], None);
+        let statement = self.store.dialect().insert(&table.name, &table.columns_at(&places), &[&values], None);
         transaction.execute(&statement, false).await.map(drop)
     }
 
@@ -115,12 +115,12 @@ impl OperationFold {
         let places: Vec<usize> = names.iter().filter_map(|name| table.column(name)).collect();
         let value = |place: &usize| {
             let column = table.columns.get(*place)?;
-            Some(typed(column, state.columns.get(&column.bound.name)?.as_deref()))
+            Some(value_of(column, state.columns.get(&column.bound.name)?.as_deref()))
         };
         let values: Vec<SqlValue> = places.iter().filter_map(value).collect();
         let key = class.key(table);
         let rows = [(key.as_slice(), values.as_slice())];
-        let (bound, columns) = (table.bound(&table.key), table.bound(&places));
+        let (bound, columns) = (table.columns_at(&table.key), table.columns_at(&places));
         transaction.execute(&self.store.dialect().update(&table.name, &bound, &columns, &rows), false).await.map(drop)
     }
 }

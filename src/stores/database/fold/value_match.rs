@@ -30,7 +30,7 @@ pub(super) fn matches(column: &TableColumn, wanted: Option<&str>, held: Option<&
 }
 
 /// A text of the database, or one that was kept, as the value that is bound for it.
-pub(super) fn typed(column: &TableColumn, text: Option<&str>) -> SqlValue {
+pub(super) fn value_of(column: &TableColumn, text: Option<&str>) -> SqlValue {
     let Some(text) = text else { return SqlValue::Null };
     let plain = || SqlValue::Text(text.to_owned());
     match &column.kind {
@@ -43,7 +43,7 @@ pub(super) fn typed(column: &TableColumn, text: Option<&str>) -> SqlValue {
 }
 
 /// A name that all spellings of a row's key share, and maybe other rows: the database says which are one.
-pub(super) fn shared_name(table: &TableShape, key: &[SqlValue]) -> String {
+pub(super) fn common_name(table: &TableShape, key: &[SqlValue]) -> String {
     let folds = |column: &TableColumn| column.folded || matches!(column.kind, ColumnKind::Other | ColumnKind::Float);
     let folded = table.key.iter().map(|place| table.columns.get(*place).is_some_and(folds));
     row_name(&table.name, &canonical(key.iter().zip(folded)))
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_text_of_the_database_is_bound_as_an_operation_binds_it() {
         let time = column(ColumnKind::DateTime { digits: 3 }, "datetime");
-        assert_eq!(typed(&time, Some("2023-11-13 11:55:43.2+00")), SqlValue::Text("2023-11-13 11:55:43.200".into()));
-        assert_eq!(typed(&column(ColumnKind::Decimal(None), "decimal"), Some("10.00")), SqlValue::Text("10".into()));
-        assert_eq!(typed(&column(ColumnKind::Boolean, "bool"), Some("t")), SqlValue::Boolean(true));
+        assert_eq!(value_of(&time, Some("2023-11-13 11:55:43.2+00")), SqlValue::Text("2023-11-13 11:55:43.200".into()));
+        assert_eq!(value_of(&column(ColumnKind::Decimal(None), "decimal"), Some("10.00")), SqlValue::Text("10".into()));
+        assert_eq!(value_of(&column(ColumnKind::Boolean, "bool"), Some("t")), SqlValue::Boolean(true));
     }
 }
