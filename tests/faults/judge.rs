@@ -328,8 +328,7 @@ fn verified(arena: &Arena) -> Judged {
     })
 }
 
-/// What `verify` says of a system; of a log that was cut it may say nothing, and of so many events of files that they may explain
-/// what it finds.
+/// What `verify` says of a system. A log that was cut may leave it unable to tell, and so many events of files may be unexplained.
 pub fn verify(world: &World, system: &str, log_was_cut: bool, filed: usize) -> Judged {
     let output = world.output(&["verify", system, "--json"]);
     let text = String::from_utf8_lossy(&output.stdout);
