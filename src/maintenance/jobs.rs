@@ -12,6 +12,7 @@ use pipeline::state::{StateEntry, body, encode, kind};
 use serde::{Deserialize, Serialize};
 
 use super::backfill::SourceIdentity;
+use crate::run::blocking::blocking;
 
 const JOB: &str = "job";
 
@@ -180,6 +181,14 @@ impl JobBook {
     pub fn read(state: &StateTopic) -> Result<Self, StateError> {
         let mut book = Self::default();
         state.read(|key, value| book.apply(key, value)).map(|()| book)
+    }
+
+    /// As [`JobBook::read`], for whoever waits for it.
+    ///
+    /// # Errors
+    /// Why the topic could not be read.
+    pub(super) async fn fetch(state: StateTopic) -> Result<Self, String> {
+        blocking(std::convert::identity::<String>, move || Self::read(&state).map_err(|error| error.to_string())).await
     }
 
     fn apply(&mut self, key: Option<&Bytes>, value: Option<&Bytes>) -> Result<(), String> {

@@ -15,13 +15,13 @@ use crate::run::blocking::blocking;
 use crate::systems::{Definition, transactions, transactions_audit};
 
 /// How a topic is named among the sources.
-const KAFKA: &str = "kafka:";
+pub(super) const KAFKA: &str = "kafka:";
 
 /// How a file is named by an address.
 const FILE: &str = "file://";
 
 /// The history of the audit.
-const AUDIT: &str = "audit:";
+pub(super) const AUDIT: &str = "audit:";
 
 /// The parts of these sources, each once, in the order of their names.
 pub(super) async fn parts(

@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use chrono::DateTime;
 use serde_json::{Value, json};
 
+use super::named_sources::{AUDIT, KAFKA};
 use super::{BackfillArgs, choice, named_sources, setup};
 use crate::cli::CommandFailure;
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::maintenance::backfill::{
 use crate::maintenance::jobs::VersionRange;
 use crate::run::blocking::blocking;
 use crate::run::consumer::engine_options;
-use crate::systems::Definition;
+use crate::systems::{Definition, Setup};
 
 /// What names the sources as they were read.
 pub(super) type Identities = Vec<(String, SourceIdentity)>;
@@ -29,7 +30,7 @@ pub(super) fn refuse(args: &BackfillArgs) -> Result<(), CommandFailure> {
     }
     let choice = &args.choice;
     let chosen = choice.ids.is_some() || choice.from.is_some() || choice.to.is_some();
-    let whole = |source: &String| source != STDIN && !source.starts_with("kafka:") && source != "audit:";
+    let whole = |source: &String| source != STDIN && !source.starts_with(KAFKA) && source != AUDIT;
     let why = match () {
         () if args.as_of.is_none() => "--prune is for whole snapshots of documents: say of what time, with --as-of",
         () if chosen || !choice.fields.is_empty() || !choice.partitions.is_empty() => {
@@ -65,7 +66,7 @@ pub(super) struct Pruning<'a> {
 }
 
 impl Pruning<'_> {
-    async fn snapshot(&self, known: &Identities) -> Result<Snapshot, CommandFailure> {
+    async fn snapshot(&self, setup: &Setup, known: &Identities) -> Result<Snapshot, CommandFailure> {
         let reading = choice::reading(self.args, self.system)?;
         let Some((_, time)) = reading.bare.clone() else { return Err(CommandFailure::internal("no time")) };
         let as_of = DateTime::parse_from_rfc3339(&time).map_err(|error| CommandFailure::internal(error.to_string()))?;
@@ -74,14 +75,13 @@ impl Pruning<'_> {
         if identities(&parts) != *known {
             return Err(CommandFailure::again("the sources have changed meanwhile: nothing is pruned; run it again"));
         }
-        let binding = setup(self.system, self.config)?.bound.binding;
-        Snapshot::read(parts, binding, as_of.to_utc(), self.system.versions).await.map_err(failure)
+        Snapshot::read(parts, setup.bound.binding.clone(), as_of.to_utc(), self.system.versions).await.map_err(failure)
     }
 
     /// What would be deleted.
     pub(super) async fn look(&self, known: &Identities) -> Result<Sample, CommandFailure> {
         let setup = setup(self.system, self.config)?;
-        let snapshot = self.snapshot(known).await?;
+        let snapshot = self.snapshot(&setup, known).await?;
         Ok(snapshot.find_absent(&setup).await.map_err(failure)?.0)
     }
 
@@ -94,13 +94,13 @@ impl Pruning<'_> {
         let setup = setup(self.system, self.config)?;
         let deletion = self.system.deletion;
         let deletion = deletion.ok_or_else(|| CommandFailure::usage("this system has no event that deletes"))?;
-        let snapshot = self.snapshot(known).await?;
-        let (found, _) = snapshot.find_absent(&setup).await.map_err(failure)?;
+        let snapshot = self.snapshot(&setup, known).await?;
+        let (found, first) = snapshot.find_absent(&setup).await.map_err(failure)?;
         let mut deleted = 0;
         if found.count > 0 && (self.args.yes || ask(&found).await?) {
             VersionRange::widen(&mut progress.versions.lock(), snapshot.versions());
             let options = engine_options(self.config, &setup.group.id);
-            deleted = snapshot.delete_absent(&setup, deletion, &options).await.map_err(failure)?;
+            deleted = snapshot.delete_absent(&setup, deletion, &options, first).await.map_err(failure)?;
         }
         Ok(Pruned { found, deleted })
     }

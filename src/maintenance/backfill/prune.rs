@@ -90,7 +90,8 @@ impl Snapshot {
         Ok((sample, first))
     }
 
-    /// Deletes them, where the store holds nothing newer meanwhile; gives how many.
+    /// Deletes the first that were found, and whatever there is behind them, where the store holds nothing newer meanwhile; gives how
+    /// many.
     ///
     /// # Errors
     /// Why not all of them were deleted.
@@ -99,10 +100,10 @@ impl Snapshot {
         setup: &Setup,
         deletion: Deletion,
         options: &EngineOptions,
+        mut ids: Vec<String>,
     ) -> Result<u64, PruneError> {
         let mut deleted = 0;
         loop {
-            let (_, ids) = self.find_absent(setup).await?;
             let records: Vec<Record> =
                 (0_i64..).zip(&ids).map(|(offset, id)| self.record(deletion, offset, id)).collect();
             let replayed = replay(setup, options.clone(), records).await?;
@@ -114,6 +115,7 @@ impl Snapshot {
             if ids.len() < PASS || replayed.tally.applied == 0 {
                 return Ok(deleted);
             }
+            ids = self.find_absent(setup).await?.1;
         }
     }
 

@@ -96,9 +96,7 @@ impl ExplainLog {
 
     /// The jobs that are known.
     pub(super) async fn jobs(&self) -> Result<JobBook, ExplainError> {
-        let state = self.state.clone();
-        let failure = |error: pipeline::kafka::StateError| ExplainError::Kafka(error.to_string());
-        blocking(ExplainError::Kafka, move || JobBook::read(&state).map_err(failure)).await
+        JobBook::fetch(self.state.clone()).await.map_err(ExplainError::Kafka)
     }
 
     /// Reads everything, and keeps what is about the document.

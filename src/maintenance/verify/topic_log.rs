@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipeline::dead_letters::topic_of;
-use pipeline::kafka::{Ranges, StateError, StateTopic, Topic, inspect, ranges, read_ranges, read_topic, standings};
+use pipeline::kafka::{Ranges, StateTopic, Topic, inspect, ranges, read_ranges, read_topic, standings};
 use pipeline::system::Decoded;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
@@ -71,8 +71,7 @@ impl VerifyLog {
     /// The jobs that are known.
     pub(super) async fn jobs(&self, config: &Config) -> Result<JobBook, VerifyError> {
         let state = StateTopic::new(&self.client, &config.kafka.state_topic);
-        let failure = |error: StateError| VerifyError::Kafka(error.to_string());
-        blocking(VerifyError::Kafka, move || JobBook::read(&state).map_err(failure)).await
+        JobBook::fetch(state).await.map_err(VerifyError::Kafka)
     }
 
     pub(super) fn offsets(&self) -> u64 {
