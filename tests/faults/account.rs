@@ -21,6 +21,13 @@ pub enum Sent {
     Null,
 }
 
+impl Sent {
+    /// Whether it is an event of a document whose versions alone tell which wins. Of equal versions it is the log.
+    pub fn is_sound_in_any_order(&self) -> bool {
+        matches!(self, Self::Event { id, .. } if !id.starts_with("hand-"))
+    }
+}
+
 /// A record to send.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -44,10 +51,9 @@ impl Account {
         }
     }
 
-    /// The payloads of the events of documents, in an order of their own. Of equal versions the log tells which wins, so they are left out.
+    /// The payloads of what may be written in any order, in an order of their own.
     pub fn events(&self) -> impl Iterator<Item = String> {
-        let sound = |sent: &Sent| matches!(sent, Sent::Event { id, .. } if !id.starts_with("hand-"));
-        let events = self.by_payload.iter().filter(|(_, sent)| sound(sent));
+        let events = self.by_payload.iter().filter(|(_, sent)| sent.is_sound_in_any_order());
         let mut payloads: Vec<String> =
             events.filter_map(|(payload, _)| String::from_utf8(payload.clone()).ok()).collect();
         payloads.sort();

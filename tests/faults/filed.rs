@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use serde_json::Value;
 use testkit::program::{Running, printed};
 
-use crate::account::{Message, Sent, stream};
+use crate::account::{Message, stream};
 use crate::arena::Arena;
 
 /// Events that a file alone has.
@@ -33,12 +33,8 @@ impl Filed {
 /// Starts a backfill of a file: a part of what was sent up to now, and events of other documents, in any order. The account knows
 /// both.
 pub fn begin(arena: &mut Arena, rng: &mut StdRng) {
-    let sound = |message: &Message| match &message.sent {
-        // Of equal versions it is the log that tells which wins.
-        Sent::Event { id, .. } => !id.starts_with("hand-"),
-        _ => false,
-    };
-    let own: Vec<Message> = stream(SEEDS + rng.random_range(0..SEEDS), SHARE).into_iter().filter(sound).collect();
+    let events = stream(SEEDS + rng.random_range(0..SEEDS), SHARE).into_iter();
+    let own: Vec<Message> = events.filter(|message| message.sent.is_sound_in_any_order()).collect();
     let mut lines: Vec<String> = own.iter().filter_map(|message| message.payload.clone()).collect();
     lines.extend(arena.account.events().filter(|_| rng.random_bool(0.5)));
     lines.shuffle(rng);
@@ -55,6 +51,10 @@ pub fn finish(arena: &mut Arena) {
     running.kill();
     let output = arena.output(&arena.filed.args().each_ref().map(String::as_str));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(printed(&output)["finished"], Value::Bool(true));
+    let summary = printed(&output);
+    assert_eq!(summary["finished"], Value::Bool(true));
+    if summary["lines"].as_u64() > Some(0) {
+        arena.note("backfills resumed");
+    }
     arena.filed.messages.extend(own);
 }
