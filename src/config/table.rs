@@ -107,10 +107,10 @@ pub const VARIABLES: &[Variable] = &[
     var("elasticsearch.gzip", &["ELASTICSEARCH_GZIP"], "Compress requests.").or("false"),
 
     var("redis.url", &["REDIS_URL"], "Where marks of processed messages are kept; rediss:// for TLS. Empty or `none`: in memory only.").or("redis://localhost:6379/0").secret().empty_is_a_value(),
-    var("redis.host", &["REDIS_HOST"], "The host. It counts where neither this place nor a stronger one sets REDIS_URL."),
-    var("redis.port", &["REDIS_PORT"], "The port. It counts where neither this place nor a stronger one sets REDIS_URL."),
-    var("redis.password", &["REDIS_PASSWORD"], "The password. It counts where neither this place nor a stronger one sets REDIS_URL.").secret(),
-    var("redis.db", &["REDIS_DB"], "The database number. It counts where neither this place nor a stronger one sets REDIS_URL."),
+    var("redis.host", &["REDIS_HOST"], "The host. Ignored where REDIS_URL is set in the same place or a stronger one."),
+    var("redis.port", &["REDIS_PORT"], "The port. Ignored where REDIS_URL is set in the same place or a stronger one."),
+    var("redis.password", &["REDIS_PASSWORD"], "The password. Ignored where REDIS_URL is set in the same place or a stronger one.").secret(),
+    var("redis.db", &["REDIS_DB"], "The database number. Ignored where REDIS_URL is set in the same place or a stronger one."),
     var("redis.ca_cert", &["REDIS_CA_CERT"], "The certificate authority of a rediss:// server: a path, or the PEM text itself."),
 
     var("mongodb.url", &["MONGODB_URL", "DATABASE_URL_ONLINE"], "The MongoDB database of transactions-mongo, users and ratings, and of the version store of Algolia: mongodb:// or mongodb+srv://.").secret(),
