@@ -1,4 +1,4 @@
-//! One stage of the work on a number of records, for `scripts/instructions`, which counts what happens inside `measured`.
+//! One stage of the work on a number of records, for `scripts/instructions`, which counts what happens inside `measure`.
 //!
 //! `instructions STAGE RECORDS`; the same records every time.
 

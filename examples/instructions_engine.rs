@@ -1,5 +1,5 @@
 //! The whole engine between a feed in memory and a sink that takes everything, for `scripts/instructions`, which counts what
-//! happens inside `measured`.
+//! happens inside `measure`.
 //!
 //! `instructions_engine pipeline RECORDS`; the same records every time, on one thread.
 

@@ -1,6 +1,16 @@
 //! Owns accent folding, so that `cafe` finds `Café` on engines without a folding filter.
 
+use std::sync::LazyLock;
+
 use unicode_normalization::UnicodeNormalization;
+
+/// Letters of European languages: Latin-1, Latin Extended-A and -B.
+const LATIN: std::ops::Range<u32> = 0xa0..0x250;
+/// What each becomes, where that is ASCII alone.
+static FOLDED: LazyLock<Vec<Option<String>>> = LazyLock::new(|| {
+    let folded = |code| char::from_u32(code).map(|letter| strip(letter.encode_utf8(&mut [0; 4])));
+    LATIN.map(|code| folded(code).filter(|plain| plain.is_ascii())).collect()
+});
 
 /// The word without accents; `None` when that changes nothing.
 ///
@@ -10,6 +20,33 @@ pub(crate) fn fold(word: &str) -> Option<String> {
     if word.is_ascii() {
         return None;
     }
+    if let Some(plain) = fold_latin(word) {
+        return Some(plain);
+    }
+    let plain = strip(word);
+    if plain.is_ascii() {
+        return Some(plain);
+    }
+    // Composed again, or Hangul and kana would differ from the word only in form.
+    let folded: String = plain.nfc().collect();
+    (folded != word).then_some(folded)
+}
+
+/// The word folded letter by letter, where each letter becomes ASCII by itself: nothing is left that could be reordered.
+fn fold_latin(word: &str) -> Option<String> {
+    let mut plain = String::with_capacity(word.len());
+    for c in word.chars() {
+        match u32::from(c).checked_sub(LATIN.start) {
+            None if c.is_ascii() => plain.push(c),
+            None => return None,
+            Some(place) => plain.push_str(FOLDED.get(place as usize)?.as_deref()?),
+        }
+    }
+    Some(plain)
+}
+
+/// Decomposed, without combining marks, and with plain spellings.
+fn strip(word: &str) -> String {
     let mut plain = String::with_capacity(word.len());
     for c in word.nfkd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)) {
         match plain_spelling(c) {
@@ -17,12 +54,7 @@ pub(crate) fn fold(word: &str) -> Option<String> {
             None => plain.push(c),
         }
     }
-    if plain.is_ascii() {
-        return Some(plain);
-    }
-    // Composed again, or Hangul and kana would differ from the word only in form.
-    let folded: String = plain.nfc().collect();
-    (folded != word).then_some(folded)
+    plain
 }
 
 /// Letters that have no decomposition in Unicode but a usual plain spelling.
@@ -55,7 +87,27 @@ fn plain_spelling(c: char) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn letters_are_folded_alike_alone_and_in_a_word(word in "[a-c\u{a0}-\u{24f}\u{300}-\u{303}ẞ]{1,6}") {
+            let whole = strip(&word);
+            if let Some(latin) = fold_latin(&word) {
+                prop_assert_eq!(latin, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn accented_latin_letters_take_the_short_way() {
+        for word in ["Café", "Müller", "Łódź", "Straße"] {
+            assert_eq!(fold_latin(word), fold(word), "{word}");
+            assert!(fold_latin(word).is_some(), "{word}");
+        }
+    }
 
     #[test]
     fn folds_accents_and_nothing_else() {

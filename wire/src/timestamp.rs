@@ -50,23 +50,21 @@ impl Timestamp {
     /// Writes RFC 3339 in UTC with six fractional digits, or nine where the producer gave finer ones.
     pub fn write_rfc3339(self, out: &mut Vec<u8>) {
         let Some(time) = DateTime::from_timestamp(self.seconds, self.nanos) else { return };
-        let mut put = |value: u32, width: u32, then: Option<u8>| {
-            for place in (0..width).rev() {
-                out.push(b'0' + (value / 10_u32.pow(place) % 10) as u8);
-            }
-            out.extend(then);
-        };
-        put(time.year().unsigned_abs(), 4, Some(b'-'));
-        put(time.month(), 2, Some(b'-'));
-        put(time.day(), 2, Some(b'T'));
-        put(time.hour(), 2, Some(b':'));
-        put(time.minute(), 2, Some(b':'));
-        put(time.second(), 2, Some(b'.'));
-        if self.nanos.is_multiple_of(1_000) {
-            put(self.nanos / 1_000, 6, Some(b'Z'));
-        } else {
-            put(self.nanos, 9, Some(b'Z'));
+        let year = digits::<4>(time.year().unsigned_abs());
+        let [month, day, hour, minute, second] =
+            [time.month(), time.day(), time.hour(), time.minute(), time.second()].map(digits::<2>);
+        for (part, then) in
+            [(&year[..], b'-'), (&month, b'-'), (&day, b'T'), (&hour, b':'), (&minute, b':'), (&second, b'.')]
+        {
+            out.extend_from_slice(part);
+            out.push(then);
         }
+        if self.nanos.is_multiple_of(1_000) {
+            out.extend_from_slice(&digits::<6>(self.nanos / 1_000));
+        } else {
+            out.extend_from_slice(&digits::<9>(self.nanos));
+        }
+        out.push(b'Z');
     }
 
     /// Reads what stands in a field, with what stands there: a string's content, a number's digits, an array's text. `None`
@@ -230,6 +228,16 @@ impl Cursor<'_> {
         };
         (hours <= 23 && minutes <= 59 && self.0.is_empty()).then(|| sign * i64::from(hours * 3_600 + minutes * 60))
     }
+}
+
+/// The last decimal digits of a number, with zeros before it.
+fn digits<const N: usize>(mut value: u32) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += (value % 10) as u8;
+        value /= 10;
+    }
+    digits
 }
 
 #[cfg(test)]

@@ -25,9 +25,26 @@ const MAX_NAMES: usize = 64;
 /// Words in the order they were added.
 pub(crate) struct SearchContent {
     text: String,
-    /// Where each word stands in the text: start and end.
-    words: Vec<(usize, usize)>,
+    words: Vec<Word>,
     limit: usize,
+}
+
+/// A word of the text.
+struct Word {
+    /// Alike for words that differ in the case of ASCII letters alone.
+    sketch: u32,
+    start: usize,
+    end: usize,
+}
+
+impl Word {
+    /// The length of a word and its first, middle and last byte: most words that differ do so here.
+    fn sketch(word: &str) -> u32 {
+        let bytes = word.as_bytes();
+        let at = |place: usize| bytes.get(place).map_or(0, |byte| u32::from(byte | 0x20));
+        let length = bytes.len();
+        (length as u32 & 0xff) << 24 | at(0) << 16 | at(length / 2) << 8 | at(length.saturating_sub(1))
+    }
 }
 
 impl SearchContent {
@@ -62,13 +79,13 @@ impl SearchContent {
 
     /// Adds a text's words, without punctuation around them; the parts of `snake_case` words as well.
     pub(crate) fn add(&mut self, text: &str) {
-        for word in without_card_numbers(beginning(text)).split_whitespace() {
-            let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        for_each_word(&without_card_numbers(beginning(text)), |word| {
+            let word = trim_punctuation(word);
             self.add_word(word);
-            if word.contains('_') {
+            if word.bytes().any(|byte| byte == b'_') {
                 word.split('_').for_each(|part| self.add_word(part));
             }
-        }
+        });
     }
 
     /// Adds one word as it is, and its folded form when that differs.
@@ -81,7 +98,8 @@ impl SearchContent {
 
     fn push(&mut self, word: &str) {
         let fits = word.len() <= MAX_WORD_BYTES && self.text.len() + 1 + word.len() <= self.limit;
-        if word.is_empty() || !fits || self.holds(word) {
+        let sketch = Word::sketch(word);
+        if word.is_empty() || !fits || self.holds(sketch, word) {
             return;
         }
         if !self.text.is_empty() {
@@ -89,20 +107,43 @@ impl SearchContent {
         }
         let start = self.text.len();
         self.text.push_str(word);
-        self.words.push((start, self.text.len()));
+        self.words.push(Word { sketch, start, end: self.text.len() });
     }
 
-    fn holds(&self, word: &str) -> bool {
+    fn holds(&self, sketch: u32, word: &str) -> bool {
         let text = self.text.as_bytes();
-        self.words.iter().any(|&(start, end)| {
-            end - start == word.len()
-                && text.get(start..end).is_some_and(|known| known.eq_ignore_ascii_case(word.as_bytes()))
+        let mut alike = self.words.iter().filter(|known| known.sketch == sketch);
+        alike.any(|known| {
+            text.get(known.start..known.end).is_some_and(|known| known.eq_ignore_ascii_case(word.as_bytes()))
         })
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// The words between white space.
+fn for_each_word(text: &str, mut take: impl FnMut(&str)) {
+    if !text.is_ascii() {
+        return text.split_whitespace().for_each(take);
+    }
+    // The same for ASCII, without a look at characters.
+    let mut start = 0;
+    for (at, byte) in text.bytes().chain([b' ']).enumerate() {
+        if matches!(byte, b'\t'..=b'\r' | b' ') {
+            text.get(start..at).filter(|word| !word.is_empty()).into_iter().for_each(&mut take);
+            start = at + 1;
+        }
+    }
+}
+
+/// The word without ASCII punctuation around it.
+fn trim_punctuation(word: &str) -> &str {
+    let is_letter = |byte: &u8| !byte.is_ascii_punctuation();
+    let start = word.as_bytes().iter().position(is_letter).unwrap_or(word.len());
+    let end = word.as_bytes().iter().rposition(is_letter).map_or(start, |last| last + 1);
+    word.get(start..end).unwrap_or_default()
 }
 
 /// The text up to the last whole word within [`MAX_FIELD_BYTES`].
@@ -142,6 +183,8 @@ fn is_name(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -150,6 +193,31 @@ mod tests {
         content.add("SQ *Café Müller café cafe");
         content.add("card_payment");
         assert_eq!(content.as_str(), "SQ Café Cafe Müller Muller card_payment card payment");
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_those_between_white_space(text in "[ \\t\\x0b\\x0c\\x1c\\r\\na-c_.é\u{85}\u{a0}-]{0,40}") {
+            let mut words = Vec::new();
+            for_each_word(&text, |word| words.push(word.to_owned()));
+            prop_assert_eq!(&words, &text.split_whitespace().collect::<Vec<_>>());
+            for word in words {
+                prop_assert_eq!(trim_punctuation(&word), word.trim_matches(|c: char| c.is_ascii_punctuation()));
+            }
+        }
+
+        #[test]
+        fn a_word_stands_once_whatever_the_case_of_its_letters(words in prop::collection::vec("[a-cA-C@`é]{1,4}", 0..20)) {
+            let mut content = SearchContent::new(MAX_BYTES);
+            words.iter().for_each(|word| content.push(word));
+            let mut expected: Vec<&str> = Vec::new();
+            for word in &words {
+                if !expected.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+                    expected.push(word);
+                }
+            }
+            prop_assert_eq!(content.as_str(), expected.join(" "));
+        }
     }
 
     #[test]

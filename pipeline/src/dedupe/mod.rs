@@ -4,17 +4,18 @@
 //! only saves work: a mark is made after success alone, a record that was ever offered before (at or below the highest
 //! offset marked under an earlier assignment) is never skipped, and trouble with the store means "fresh".
 
+mod recent;
 pub mod redis_marks;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
+use crate::dedupe::recent::RecentMarks;
 use crate::engine::batcher::Span;
 use crate::mutant;
 use crate::record::{Epoch, TopicPartition};
@@ -88,8 +89,7 @@ struct Horizon {
 
 #[derive(Debug)]
 struct Window {
-    /// Mark to the assignment under which it was made.
-    recent: LruCache<Mark, Epoch, FxBuildHasher>,
+    recent: RecentMarks,
     horizons: FxHashMap<TopicPartition, Horizon>,
 }
 
@@ -100,9 +100,9 @@ pub struct Dedupe {
 }
 
 impl Dedupe {
-    /// `window` marks are kept in memory (about 65 bytes each).
+    /// About `window` marks are kept in memory, in at most 100 bytes each.
     pub fn new(window: NonZeroUsize, store: Option<Arc<dyn MarkStore>>) -> Self {
-        let window = Window { recent: LruCache::with_hasher(window, FxBuildHasher), horizons: FxHashMap::default() };
+        let window = Window { recent: RecentMarks::new(window), horizons: FxHashMap::default() };
         Self { window: Mutex::new(window), store }
     }
 
@@ -151,9 +151,9 @@ impl Dedupe {
     /// Whether memory knows the candidate as a copy of a record of the same assignment.
     pub(crate) fn contains(&self, spans: &[Span], candidate: &Candidate) -> bool {
         let (Some(span), Some(mark)) = (spans.get(candidate.span), candidate.mark) else { return false };
-        let mut window = self.window();
+        let window = self.window();
         let before = window.horizons.get(&span.at).filter(|h| h.epoch == span.epoch).map_or(-1, |h| h.before);
-        candidate.offset > before && window.recent.get(&mark).is_some_and(|epoch| *epoch == span.epoch)
+        candidate.offset > before && window.recent.get(mark) == Some(span.epoch)
     }
 
     /// Remembers successes in memory, so that later records of the same batch can be told.
@@ -161,7 +161,7 @@ impl Dedupe {
         let mut window = self.window();
         for candidate in successes {
             if let (Some(span), Some(mark)) = (spans.get(candidate.span), candidate.mark) {
-                window.recent.put(mark, span.epoch);
+                window.recent.insert(mark, span.epoch);
             }
         }
     }

@@ -15,17 +15,23 @@ use crate::offsets::offset_tracker::Seq;
 use crate::sink::SinkLimits;
 use crate::system::Identity;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Holder {
     seq: Seq,
     wave: usize,
-    done: CancellationToken,
 }
 
 /// Which batch holds which document and version.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    holders: Mutex<FxHashMap<u64, Holder>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    holders: FxHashMap<u64, Holder>,
+    /// Of each batch in flight: cancelled when it is done.
+    done: FxHashMap<Seq, CancellationToken>,
 }
 
 /// Which records of a batch may not share a request.
@@ -73,8 +79,8 @@ pub(crate) struct Registration<'a> {
 }
 
 impl InFlight {
-    fn holders(&self) -> MutexGuard<'_, FxHashMap<u64, Holder>> {
-        self.holders.lock()
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock()
     }
 
     /// Registers the records of a batch, in log order. To be called in the order in which batches begin.
@@ -90,7 +96,9 @@ impl InFlight {
         let mut registered = Vec::with_capacity(records.size_hint().0);
         let mut places = Vec::with_capacity(records.size_hint().0);
         let mut runs: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut holders = self.holders();
+        let mut held = self.held();
+        let Held { holders, done: batches } = &mut *held;
+        holders.reserve(registered.capacity());
         let (in_line, step) = (matches!(apart, Apart::Runs | Apart::Batches), usize::from(apart != Apart::Batches));
         for (keys, span) in records {
             let keys = keys.as_ref();
@@ -100,7 +108,7 @@ impl InFlight {
             for key in keys {
                 match holders.entry(*key) {
                     Entry::Vacant(entry) => {
-                        entry.insert(Holder { seq, wave: place.wave, done: done.clone() });
+                        entry.insert(Holder { seq, wave: place.wave });
                     }
                     Entry::Occupied(_) if mutant!(EqualVersionsRace) => {}
                     Entry::Occupied(mut entry) if entry.get().seq == seq => {
@@ -109,8 +117,8 @@ impl InFlight {
                     }
                     Entry::Occupied(mut entry) => {
                         place.wave = place.wave.max(1);
-                        let earlier = entry.insert(Holder { seq, wave: place.wave, done: done.clone() });
-                        place.after.push(earlier.done);
+                        let earlier = entry.insert(Holder { seq, wave: place.wave });
+                        place.after.extend(batches.get(&earlier.seq).cloned());
                     }
                 }
             }
@@ -124,16 +132,18 @@ impl InFlight {
             registered.extend_from_slice(keys);
             places.push(place);
         }
-        drop(holders);
+        batches.insert(seq, done.clone());
+        drop(held);
         (Registration { in_flight: self, seq, keys: registered, _done: done.drop_guard() }, places)
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        let mut holders = self.in_flight.holders();
+        let mut held = self.in_flight.held();
+        held.done.remove(&self.seq);
         for key in &self.keys {
-            if let Entry::Occupied(entry) = holders.entry(*key)
+            if let Entry::Occupied(entry) = held.holders.entry(*key)
                 && entry.get().seq == self.seq
             {
                 entry.remove();
@@ -240,7 +250,7 @@ mod tests {
         let (second, places) = in_flight.register(Seq(1), Apart::Documents, keys(&[&["d"], &["c", "b"]]).into_iter());
         assert_eq!(places.iter().map(|place| (place.wave, place.after.len())).collect::<Vec<_>>(), [(0, 0), (1, 2)]);
         drop((first, second));
-        assert!(in_flight.holders().is_empty());
+        assert!(in_flight.held().holders.is_empty());
     }
 
     #[test]
@@ -248,7 +258,7 @@ mod tests {
         let in_flight = InFlight::default();
         let records = [identity("a", 1), identity("a", 1), identity("c", 7)];
         drop(in_flight.register(Seq(0), Apart::EqualVersions, in_span(&records, Apart::EqualVersions)));
-        assert!(in_flight.holders().is_empty());
+        assert!(in_flight.held().holders.is_empty());
         let (_again, places) = in_flight.register(Seq(1), Apart::Documents, in_span(&records, Apart::Documents));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 0]);
     }

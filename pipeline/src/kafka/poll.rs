@@ -242,11 +242,18 @@ impl KafkaFeed {
             self.confirm_membership();
             return Ok(());
         }
+        let mut now = Instant::now();
         for _ in 0..RUN {
-            let now = Instant::now();
-            let wait = self.batcher.due_at().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
             let served = self.consumer.context().count_served();
-            match self.consumer.poll(wait) {
+            // Most messages wait in the client's queue, and reading the clock costs more than taking one.
+            let (mut message, mut wait) = (self.consumer.poll(Duration::ZERO), Duration::ZERO);
+            if message.is_none() && self.consumer.context().count_served() == served {
+                now = Instant::now();
+                wait = self.batcher.due_at().map_or(POLL, |due| due.saturating_duration_since(now).min(POLL));
+                message = self.consumer.poll(wait);
+                now = Instant::now();
+            }
+            match message {
                 Some(Ok(message)) => {
                     let full = take(
                         &mut self.assignment,
@@ -254,6 +261,7 @@ impl KafkaFeed {
                         &mut self.monitor,
                         &self.topics,
                         &message,
+                        now,
                         self.stopping,
                     );
                     self.in_hand.extend(full);

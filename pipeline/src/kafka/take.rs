@@ -10,13 +10,14 @@ use super::fetched_message::record_of;
 use super::monitor::Monitor;
 use crate::engine::batcher::{Batch, Batcher};
 
-/// Moves a message into the batcher.
+/// Moves a message into the batcher. `now` may be some milliseconds old: reading the clock costs more than taking a message.
 pub(super) fn take(
     assignment: &mut Assignment,
     batcher: &mut Batcher,
     monitor: &mut Monitor,
     topics: &[Arc<str>],
     message: &BorrowedMessage<'_>,
+    now: Instant,
     stopping: bool,
 ) -> Option<Batch> {
     let topic = topics.iter().find(|topic| &***topic == message.topic())?;
@@ -27,5 +28,5 @@ pub(super) fn take(
     if record.time_ms().is_none() {
         monitor.timeless(&record.at.topic);
     }
-    batcher.push(record, held.epoch, Instant::now())
+    batcher.push(record, held.epoch, now)
 }

@@ -46,7 +46,8 @@ async fn answer(request: Request) -> Response {
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let path = parts.uri.path();
     if path.ends_with("/_bulk") {
-        return match plain(&parts.headers, body).and_then(|body| bulk(&body)) {
+        let alias = path.trim_matches('/').split('/').next().unwrap_or_default();
+        return match plain(&parts.headers, body).and_then(|body| bulk(&body, &first_index(alias))) {
             Some(answer) => reply(200, answer),
             None => reply(400, refusal(400, "parse_exception").to_string()),
         };
@@ -78,34 +79,37 @@ fn plain(headers: &HeaderMap, body: Bytes) -> Option<Bytes> {
     Some(plain.into())
 }
 
-const TAKEN: &str = r#"{"index":{"status":201}}"#;
-const DELETED: &str = r#"{"delete":{"status":200}}"#;
 const CONFLICT: &str = r#"{"index":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"the condition does not hold"}}}"#;
 
 /// One status an action, in the shape that the program's `filter_path` leaves; `None` for what are no bulk lines.
-fn bulk(body: &[u8]) -> Option<String> {
+fn bulk(body: &[u8], index: &str) -> Option<String> {
+    let taken = format!(r#"{{"index":{{"_index":"{index}","status":201}}}}"#);
+    let deleted = format!(r#"{{"delete":{{"_index":"{index}","status":200}}}}"#);
     let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut items = Vec::new();
+    let (mut items, mut errors) = (Vec::new(), false);
     while let Some(action) = lines.next() {
         let conditional = memchr::memmem::find(action, b"\"if_seq_no\"").is_some();
         if action.starts_with(br#"{"delete""#) {
-            items.push(DELETED);
+            items.push(&*deleted);
             continue;
         }
         if !action.starts_with(br#"{"index""#) && !action.starts_with(br#"{"create""#) {
             return None;
         }
         lines.next()?;
-        items.push(if conditional { CONFLICT } else { TAKEN });
+        errors |= conditional;
+        items.push(if conditional { CONFLICT } else { &taken });
     }
-    let errors = items.contains(&CONFLICT);
     Some(format!(r#"{{"errors":{errors},"items":[{}]}}"#, items.join(",")))
+}
+
+fn first_index(alias: &str) -> String {
+    format!("{alias}-000001")
 }
 
 /// What is asked at the start, and by `doctor`.
 fn call(method: &Method, path: &str) -> (u16, Value) {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let first = |alias: &str| format!("{alias}-000001");
     match (method.as_str(), parts.as_slice()) {
         ("GET", [""]) => (200, json!({"name": "null", "version": {"number": "9.2.0"}})),
         ("GET", ["_cluster", "health"]) => (200, json!({"status": "green", "number_of_nodes": 1})),
@@ -113,10 +117,10 @@ fn call(method: &Method, path: &str) -> (u16, Value) {
         ("GET", ["_alias", alias]) => {
             let written =
                 json!({"is_write_index": true, "filter": {"bool": {"must_not": {"term": {"_deleted": true}}}}});
-            (200, json!({first(alias): {"aliases": {*alias: written}}}))
+            (200, json!({first_index(alias): {"aliases": {*alias: written}}}))
         }
-        ("GET", [index, "_mapping"]) => (200, json!({first(index): {"mappings": {}}})),
-        ("GET", [index, "_settings"]) => (200, json!({first(index): {"settings": {}}})),
+        ("GET", [index, "_mapping"]) => (200, json!({first_index(index): {"mappings": {}}})),
+        ("GET", [index, "_settings"]) => (200, json!({first_index(index): {"settings": {}}})),
         ("POST", [.., "_refresh"]) => (200, json!({"_shards": {"total": 1, "successful": 1, "failed": 0}})),
         ("PUT" | "POST", _) => (200, json!({"acknowledged": true, "shards_acknowledged": true})),
         _ => (404, refusal(404, "resource_not_found_exception")),

@@ -4,6 +4,7 @@
 //! version and source in it.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -123,11 +124,10 @@ impl Documents {
         // Writing a string into memory cannot fail.
         serde_json::to_writer(&mut *buffer, id).ok();
         let id = id_start..buffer.len();
-        let rest = match mutant!(VersionsLeftOff) {
-            true => "}}".to_owned(),
-            false => format!(r#","version":{version},"version_type":"{}"}}}}"#, self.version_type),
-        };
-        buffer.extend_from_slice(rest.as_bytes());
+        if !mutant!(VersionsLeftOff) {
+            write!(buffer, r#","version":{version},"version_type":"{}""#, self.version_type).ok();
+        }
+        buffer.extend_from_slice(b"}}");
         buffer.push(b'\n');
         let source_start = buffer.len();
         source(buffer);

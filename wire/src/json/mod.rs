@@ -20,7 +20,12 @@ pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// As [`string`], of a string's text with its quotes.
 pub fn content(text: &str) -> Option<Cow<'_, str>> {
     let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr(b'\\', inner.as_bytes()).is_none() {
+    // A call costs more than a look at a short text.
+    let escaped = match inner.len() {
+        0..=32 => inner.bytes().fold(false, |escaped, b| escaped | (b == b'\\')),
+        _ => memchr(b'\\', inner.as_bytes()).is_some(),
+    };
+    if !escaped {
         return Some(Cow::Borrowed(inner));
     }
     // Only a lone surrogate makes a string unreadable that was read before.
