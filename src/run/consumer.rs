@@ -29,7 +29,7 @@ use crate::stores::follow_up::FollowUps;
 use crate::stores::target::{Closing, ClosingStep, Prepare, SetupError, StaticFuture};
 use crate::systems::{ConsumerGroup, Setup};
 
-/// Marks of recent records kept in memory, about 65 bytes each.
+/// Marks of recent records kept in memory, in 26 MB at most.
 const DEDUPE_WINDOW: NonZeroUsize = NonZeroUsize::new(500_000).unwrap();
 /// How often a service that is not there is asked again before anything is read.
 const PREPARE_AGAIN: Duration = Duration::from_secs(2);
