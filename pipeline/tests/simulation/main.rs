@@ -10,6 +10,7 @@ mod directed_group;
 mod directed_ladder;
 mod directed_park;
 mod directed_store;
+mod directed_tuned;
 mod judge;
 mod keyed;
 mod member;
