@@ -25,9 +25,8 @@ impl AdaptiveSettings {
     /// `None`: what is configured stays as it is.
     pub(super) fn read(settings: &Settings, size: usize, in_flight: usize) -> Result<Option<Self>, ConfigError> {
         let on = settings.require("engine.adaptive")?.parse("true or false", values::switch)?;
-        let most = |key, expected, limit| {
-            settings.require(key)?.parse(expected, move |text: &str| number(text, 1..=limit))
-        };
+        let most =
+            |key, expected, limit| settings.require(key)?.parse(expected, move |text: &str| number(text, 1..=limit));
         let max_batch_size = most("engine.adaptive_max_batch_size", "a number from 1 to 100000", 100_000)?.max(size);
         let max_in_flight = most("engine.adaptive_max_in_flight", "a number from 1 to 1024", 1_024)?.max(in_flight);
         Ok(on.then_some(Self { max_batch_size, max_in_flight }))
@@ -61,7 +60,10 @@ mod tests {
         let records = |n| NonZeroU64::new(n).map(MaxRate::Records);
         let bytes = |n| NonZeroU64::new(n).map(MaxRate::Bytes);
         assert_eq!((of_text("5000"), of_text(" 1 ")), (records(5_000), records(1)));
-        assert_eq!((of_text("20MB"), of_text("20 MiB"), of_text("512b")), (bytes(20_000_000), bytes(20 << 20), bytes(512)));
+        assert_eq!(
+            (of_text("20MB"), of_text("20 MiB"), of_text("512b")),
+            (bytes(20_000_000), bytes(20 << 20), bytes(512))
+        );
         for wrong in ["0", "0MB", "-1", "1.5", "fast", "MB", ""] {
             assert_eq!(of_text(wrong), None, "{wrong}");
         }

@@ -60,12 +60,7 @@ impl Delivery {
 
     pub fn standing(&self) -> DeliveryStanding {
         let state = self.state.lock();
-        DeliveryStanding {
-            cell: state.tuner.cell(),
-            bytes: state.bytes,
-            reason: state.reason,
-            changes: state.changes,
-        }
+        DeliveryStanding { cell: state.tuner.cell(), bytes: state.bytes, reason: state.reason, changes: state.changes }
     }
 
     /// Bytes of records in flight, of so many at most.
@@ -83,11 +78,8 @@ impl Delivery {
     pub(crate) fn observe(&self, rate: Option<f64>) -> bool {
         let rejected = self.rejected.swap(0, Ordering::Relaxed);
         let mut state = self.state.lock();
-        let window = TunerWindow {
-            rate: rate.unwrap_or_default(),
-            rejected,
-            pressed: std::mem::take(&mut state.pressed),
-        };
+        let window =
+            TunerWindow { rate: rate.unwrap_or_default(), rejected, pressed: std::mem::take(&mut state.pressed) };
         let Some(reason) = state.tuner.observe(window) else { return false };
         (state.reason, state.changes) = (reason, state.changes + 1);
         let DeliveryCell { size, number } = state.tuner.cell();

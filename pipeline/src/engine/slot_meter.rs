@@ -133,7 +133,8 @@ mod tests {
             meter.note_open(Seq(seq));
             let took = Duration::from_millis(500);
             let tally = Tally::default();
-            let finished = FinishedBatch { seq: Seq(seq), bytes: 1_000, records: 9, parked: 0, tally, took, climb: false };
+            let finished =
+                FinishedBatch { seq: Seq(seq), bytes: 1_000, records: 9, parked: 0, tally, took, climb: false };
             meter.finish(now, &finished);
             meter.note(now, 2, waiting);
             seq += 1;

@@ -58,14 +58,15 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(parts: EngineParts, feed: Feed, options: EngineOptions) -> Self {
-        let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
+        let mut writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
+        writer.delivery = options.delivery.clone();
         let meter = options.delivery.clone().map(|delivery| SlotMeter::new(delivery, Instant::now()));
         let park = parts.binding.ladder().map(Park::new);
         let cx = BatchContext {
             park,
             binding: parts.binding,
             group: options.group.clone(),
-            writer: Arc::new(writer.telling(options.delivery.clone())),
+            writer: Arc::new(writer),
             dedupe: Dedupe::new(options.dedupe_window, parts.marks),
             dead_letters: parts.dead_letters,
             in_flight: InFlight::default(),
@@ -178,7 +179,8 @@ impl Engine {
     /// Bytes that are free for what begins.
     fn room(&self) -> usize {
         let parks = if self.cx.park.is_some() { self.options.max_bytes / 2 } else { 0 };
-        let most = self.meter.as_ref().map_or(self.options.max_bytes, |meter| meter.limit_bytes(self.options.max_bytes));
+        let most =
+            self.meter.as_ref().map_or(self.options.max_bytes, |meter| meter.limit_bytes(self.options.max_bytes));
         most.saturating_sub(parks + self.bytes)
     }
 

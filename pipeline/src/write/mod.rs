@@ -60,18 +60,13 @@ pub(crate) struct Writer {
     judge: Judge,
     rng: Mutex<StdRng>,
     /// What is told of requests that were asked to wait.
-    delivery: Option<Arc<Delivery>>,
+    pub delivery: Option<Arc<Delivery>>,
 }
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn Binding>, policy: RetryPolicy, status: Arc<Status>, seed: u64) -> Self {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
         Self { store, policy, status, judge: Judge::default(), rng, delivery: None }
-    }
-
-    /// Tells this of requests that are asked to wait.
-    pub(crate) fn telling(self, delivery: Option<Arc<Delivery>>) -> Self {
-        Self { delivery, ..self }
     }
 
     /// Whether something waits for a person to say go on.

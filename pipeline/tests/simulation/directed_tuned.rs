@@ -27,7 +27,7 @@ async fn a_store_that_is_the_limit_gets_more_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_comes_slowly_moves_nothing() {
     let world = world(plain(3, 300));
-    let member = start(&world, 1, Setup { poll_ms: 200, ..tuned() }).await;
+    let member = start(&world, 1, Setup { poll_ms: 2_000, ..tuned() }).await;
     let delivery = member.delivery.clone().unwrap();
     finish(&world, member).await;
     assert_eq!(delivery.standing().changes, 0, "{:?}", delivery.standing());

@@ -64,9 +64,7 @@ mod tests {
 
     #[test]
     fn the_node_with_the_least_room_counts() {
-        let node = |limit: u64, current: u64| {
-            serde_json::json!({"indexing_pressure": {"memory": {"limit_in_bytes": limit, "current": {"all_in_bytes": current}}}})
-        };
+        let node = |limit: u64, current: u64| serde_json::json!({"indexing_pressure": {"memory": {"limit_in_bytes": limit, "current": {"all_in_bytes": current}}}});
         let body = serde_json::json!({"nodes": {"a": node(100, 10), "b": node(500, 450), "c": node(0, 0)}}).to_string();
         assert_eq!(of_nodes(body.as_bytes()), Some(Pressure { limit: 500, current: 450 }));
         assert_eq!(of_nodes(b"{}"), None);

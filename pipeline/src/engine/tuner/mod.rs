@@ -175,9 +175,15 @@ impl Tuner {
 
     /// Takes in a window. Returns why the cell is another one now.
     pub fn observe(&mut self, window: TunerWindow) -> Option<TunerReason> {
+        let before = self.cell();
+        self.take(window).filter(|_| self.cell() != before)
+    }
+
+    fn take(&mut self, window: TunerWindow) -> Option<TunerReason> {
         if window.rejected > 0 || window.pressed {
             let reason = if window.rejected > 0 { TunerReason::Rejected } else { TunerReason::Pressure };
-            return self.give_way().then_some(reason);
+            self.give_way();
+            return Some(reason);
         }
         if window.rate <= 0.0 {
             return None;
@@ -189,9 +195,8 @@ impl Tuner {
         }
     }
 
-    /// Takes one from the number, or from the size where there is one batch. Returns whether that changed anything.
-    fn give_way(&mut self) -> bool {
-        let before = self.cell();
+    /// Takes one from the number, or from the size where there is one batch; what is tried is given up.
+    fn give_way(&mut self) {
         let grew = self.trial.take().is_some_and(|(direction, _)| direction.grows());
         let DeliveryCell { size, number } = self.kept;
         if !grew && number > self.bounds.least.number {
@@ -200,7 +205,6 @@ impl Tuner {
             self.kept.size = ((size as f64 * DECREASE) as usize).max(self.bounds.least.size);
         }
         (self.base, self.best, self.looks, self.wary) = (None, 0.0, Mean::default(), WARY);
-        self.cell() != before
     }
 
     /// A window with what is kept.
@@ -245,6 +249,11 @@ impl Tuner {
         begins
     }
 
+    /// Whether it found the best, and only looks now and then.
+    fn is_calm(&self) -> bool {
+        self.failed + 1 >= DIRECTIONS.len() && self.step <= STEPS.1
+    }
+
     /// The next direction; after all failed a smaller step, and after the smallest a rest.
     fn pass(&mut self) {
         self.turn = (self.turn + 1) % DIRECTIONS.len();
@@ -278,10 +287,12 @@ impl Tuner {
     fn judge(&mut self, direction: Direction, cell: DeliveryCell, base: f64, rate: f64) -> Option<TunerReason> {
         let mean = self.looks.add(rate);
         let clear = (mean / base - 1.0).abs() >= CLEAR;
-        if !clear && self.looks.count < LOOKS {
+        if !clear && self.looks.count < LOOKS + u32::from(self.is_calm()) {
             return None;
         }
-        let better = if direction.grows() { mean >= base * (1.0 + GAIN) } else { mean >= self.best * (1.0 - LEVEL) };
+        // At rest a false gain costs more than a small one is worth.
+        let gain = if self.is_calm() { 2.0 * GAIN } else { GAIN };
+        let better = if direction.grows() { mean >= base * (1.0 + gain) } else { mean >= self.best * (1.0 - LEVEL) };
         self.trial = None;
         if !better {
             self.pass();
