@@ -86,6 +86,7 @@ async fn run(records: Vec<Record>) -> u64 {
         retry: RetryPolicy { attempts: 3, delay: Duration::from_millis(1), max_delay: Duration::from_secs(1) },
         dedupe_window: NonZeroUsize::new(500_000).unwrap(),
         seed: 1,
+        delivery: None,
     };
     let source = async move {
         let limits = BatchLimits { records: 500, bytes: 8 << 20, age: Duration::from_secs(86_400) };

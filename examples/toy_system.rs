@@ -207,6 +207,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         retry: RetryPolicy { attempts: 3, delay: Duration::from_millis(10), max_delay: Duration::from_secs(1) },
         dedupe_window: WINDOW,
         seed: 1,
+        delivery: None,
     };
     let at = TopicPartition::new("books", 0);
     let frontier = intake.frontier.clone();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::park::lane::Ladder;
 use crate::record::Record;
-use crate::sink::{Content, Failure, Reject, Sink, SinkLimits, Verdict, Waiting, Write};
+use crate::sink::{Content, Failure, Pressure, Reject, Sink, SinkLimits, Verdict, Waiting, Write};
 use crate::system::{Decoded, System};
 
 /// A system and its store, as the engine and the commands hold them.
@@ -50,6 +50,14 @@ pub trait Binding: Send + Sync {
     /// # Errors
     /// Why the store takes no write.
     async fn probe(&self) -> Result<(), Failure>;
+
+    /// As [`Sink::pressure`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn pressure(&self) -> Result<Option<Pressure>, Failure> {
+        Ok(None)
+    }
 }
 
 /// The decoded records of a batch.
@@ -165,6 +173,10 @@ impl<S: System> Binding for TypedBinding<S> {
 
     async fn probe(&self) -> Result<(), Failure> {
         self.sink.probe().await
+    }
+
+    async fn pressure(&self) -> Result<Option<Pressure>, Failure> {
+        self.sink.pressure().await
     }
 }
 

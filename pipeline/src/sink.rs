@@ -29,6 +29,15 @@ pub enum Order {
     Any,
 }
 
+/// What the node of a store that has the least room holds of writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pressure {
+    /// Bytes from which on it turns writes away.
+    pub limit: u64,
+    /// Bytes that it holds now, of all who write.
+    pub current: u64,
+}
+
 /// What went wrong, in words for a person; never holds payload values or secrets.
 pub type Why = Cow<'static, str>;
 
@@ -215,6 +224,14 @@ pub trait Sink<W: Write>: Send + Sync + 'static {
     /// # Errors
     /// Why it is not.
     async fn probe(&self) -> Result<(), Failure>;
+
+    /// How much of its room for writes is taken; `None`: the store has no such thing.
+    ///
+    /// # Errors
+    /// Why it does not tell: where it is away it is asked again, else it is not.
+    async fn pressure(&self) -> Result<Option<Pressure>, Failure> {
+        Ok(None)
+    }
 
     /// As `probe`, the way that this write goes: under its own id, so that it meets the same shard.
     ///

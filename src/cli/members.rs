@@ -17,6 +17,7 @@ use super::CommandFailure;
 use crate::config::Config;
 use crate::run::consumer::{Consumer, ConsumerError, ConsumerView, RunOptions, RunSummary};
 use crate::run::http::{Continued, Health, ReasonLine};
+use crate::run::tuned::{show_delivery, show_rate};
 use crate::stores::follow_up::Refusal;
 use crate::systems::{self, Chosen, ConsumerGroup, Definition};
 
@@ -148,8 +149,14 @@ impl Health for Systems {
             let reasons: Vec<ReasonLine> = shown.status.standing().into_iter().map(ReasonLine::from).collect();
             let outcomes = outcomes(*shown.tally.borrow());
             let mut detail = json!({"ready": reasons.is_empty(), "reasons": reasons, "outcomes": outcomes});
-            if let (Some(detail), Some(follow_ups)) = (detail.as_object_mut(), &shown.follow_ups) {
-                detail.insert("refused_follow_ups".to_owned(), list_refusals(&follow_ups.standing()));
+            let more = [
+                ("refused_follow_ups", shown.follow_ups.map(|follow_ups| list_refusals(&follow_ups.standing()))),
+                ("delivery", shown.delivery.map(|delivery| show_delivery(&delivery))),
+                ("rate", shown.rate.map(|rate| show_rate(&rate))),
+            ];
+            let more = more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+            if let Some(detail) = detail.as_object_mut() {
+                detail.extend(more);
             }
             (system.name.to_owned(), detail)
         };

@@ -10,6 +10,7 @@ mod algolia;
 mod cached_rows;
 mod client_cert;
 mod databases;
+mod delivery_settings;
 mod file;
 mod found;
 mod kafka;
@@ -40,6 +41,7 @@ pub use algolia::Algolia;
 pub use cached_rows::{CacheMode, CacheSettings};
 pub use client_cert::ClientCert;
 pub use databases::{Database, IndexStore};
+pub use delivery_settings::{AdaptiveSettings, MaxRate};
 use found::FoundSetting;
 pub use kafka::{Kafka, Properties};
 pub use mongodb::Mongodb;
@@ -86,6 +88,10 @@ pub struct Config {
     pub memory_budget: usize,
     /// Batches written at the same time.
     pub max_in_flight: usize,
+    /// `None`: deliveries are not tuned.
+    pub adaptive: Option<AdaptiveSettings>,
+    /// Of each system; `None`: as fast as can be.
+    pub max_rate: Option<MaxRate>,
     pub elasticsearch: Elasticsearch,
     /// `None`: switched off.
     pub redis: Option<Redis>,
@@ -174,7 +180,8 @@ impl Config {
 
     /// Connections to a database that is written to: one a batch, and one for probes.
     pub fn connections(&self) -> u32 {
-        u32::try_from(self.max_in_flight + 1).unwrap_or(u32::MAX)
+        let most = self.adaptive.map_or(self.max_in_flight, |adaptive| adaptive.max_in_flight);
+        u32::try_from(most + 1).unwrap_or(u32::MAX)
     }
 
     /// The same for each of several systems in one process, which share the memory.
@@ -197,6 +204,8 @@ impl Config {
         let database = Database::read(settings, &mut ignored)?;
         let redis = Redis::read(settings, &mut ignored, &mut unheard)?;
         Ok(Self {
+            adaptive: AdaptiveSettings::read(settings, batch.size, max_in_flight)?,
+            max_rate: MaxRate::read(settings)?,
             systems: settings.require("run.systems")?.parse("names of systems, separated by commas", |text| {
                 Some(values::list(text)).filter(|names| !names.is_empty())
             })?,

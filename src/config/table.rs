@@ -95,6 +95,10 @@ pub const VARIABLES: &[Variable] = &[
 
     var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB.").or("256MiB"),
     var("engine.max_in_flight", &["CONSUMER_MAX_IN_FLIGHT"], "Batches written at the same time, at most.").or("4"),
+    var("engine.adaptive", &["CONSUMER_ADAPTIVE"], "Whether the size of batches and their number in flight are tuned to the store while running; CONSUMER_BATCH_SIZE and CONSUMER_MAX_IN_FLIGHT are where that begins.").or("false"),
+    var("engine.adaptive_max_batch_size", &["CONSUMER_ADAPTIVE_MAX_BATCH_SIZE"], "Records in a batch, at most, where it is tuned; never less than CONSUMER_BATCH_SIZE.").or("5000"),
+    var("engine.adaptive_max_in_flight", &["CONSUMER_ADAPTIVE_MAX_IN_FLIGHT"], "Batches written at the same time, at most, where that is tuned; never less than CONSUMER_MAX_IN_FLIGHT.").or("8"),
+    var("engine.max_rate", &["CONSUMER_MAX_RATE"], "What each system of a process passes on in a second, at most: a number of records such as 5000, or bytes such as 20MB or 20MiB. Not set: as much as the store takes."),
 
     var("elasticsearch.url", &["ELASTICSEARCH_URL"], "The nodes, separated by commas.").or("http://localhost:9200"),
     var("elasticsearch.index", &["ELASTICSEARCH_INDEX"], "The alias that is written to.").or("transactions"),

@@ -31,6 +31,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.batch.size, config.batch.timeout), (10, Duration::from_secs(5)));
     assert_eq!((config.retries.attempts, config.retries.delay), (3, Duration::from_secs(1)));
     assert_eq!((config.memory_budget, config.max_in_flight), (256 << 20, 4));
+    assert_eq!((config.adaptive, config.max_rate), (None, None));
     assert_eq!(config.elasticsearch.urls[0].as_str(), "http://localhost:9200/");
     assert_eq!(config.elasticsearch.index, "transactions");
     assert_eq!(config.topic("transactions"), "transactions");
@@ -115,6 +116,10 @@ fn wrong_values_name_the_variable_and_what_was_expected() {
         ("CONSUMER_HEARTBEAT_INTERVAL", "30000"),
         ("MEMORY_BUDGET", "1MiB"),
         ("CONSUMER_MAX_IN_FLIGHT", "0"),
+        ("CONSUMER_ADAPTIVE", "a bit"),
+        ("CONSUMER_ADAPTIVE_MAX_BATCH_SIZE", "0"),
+        ("CONSUMER_ADAPTIVE_MAX_IN_FLIGHT", "2000"),
+        ("CONSUMER_MAX_RATE", "0"),
         ("MAX_RETRY_ATTEMPTS", "-1"),
         ("TOPIC_REPLICATION", "0"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
@@ -135,6 +140,18 @@ fn wrong_values_name_the_variable_and_what_was_expected() {
 fn a_batch_never_exceeds_its_share_of_the_budget() {
     let config = config(&[("MEMORY_BUDGET", "16MiB"), ("CONSUMER_BATCH_BYTES", "64MiB")]).unwrap();
     assert_eq!(config.batch.bytes, 4 << 20);
+}
+
+#[test]
+fn tuning_never_has_less_room_than_where_it_begins() {
+    let tuned = |variables: &[(&str, &str)]| {
+        let config = config(&[&[("CONSUMER_ADAPTIVE", "on")], variables].concat()).unwrap();
+        let adaptive = config.adaptive.unwrap();
+        (adaptive.max_batch_size, adaptive.max_in_flight, config.connections())
+    };
+    assert_eq!(tuned(&[]), (5_000, 8, 9));
+    assert_eq!(tuned(&[("CONSUMER_BATCH_SIZE", "6000"), ("CONSUMER_MAX_IN_FLIGHT", "10")]), (6_000, 10, 11));
+    assert_eq!(tuned(&[("CONSUMER_ADAPTIVE_MAX_IN_FLIGHT", "6")]).1, 6);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pipeline::Status;
+use pipeline::engine::pacer::Pacer;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -43,15 +44,14 @@ struct Setting {
 #[derive(Debug)]
 pub struct Throttle {
     setting: watch::Sender<Setting>,
-    /// When the next record may pass.
-    due: Mutex<Option<Instant>>,
+    pacer: Mutex<Pacer>,
     status: Arc<Status>,
 }
 
 impl Throttle {
     pub fn new(rate: Option<NonZeroU32>, status: Arc<Status>) -> Self {
         let setting = watch::Sender::new(Setting { rate, paused: false, lag: LiveLag::Unwatched });
-        Self { setting, due: Mutex::default(), status }
+        Self { setting, pacer: Mutex::default(), status }
     }
 
     /// Sets the rate, in records a second; none: as many as can be.
@@ -97,23 +97,18 @@ impl Throttle {
                 continue;
             }
             self.status.clear(PART);
-            let now = Instant::now();
-            let Some(rate) = setting.rate else {
-                *self.due.lock() = None;
-                return;
-            };
-            let due = self.due.lock().map_or(now, |due| due.max(now));
+            let Some(rate) = setting.rate else { return self.pacer.lock().forget() };
+            let due = Instant::from_std(self.pacer.lock().due(Instant::now().into_std()));
             tokio::select! {
                 biased;
                 // Of a changed rate, what was waited for so far is not taken off: it is a moment.
                 changed = changes.changed() => {
                     changed.ok();
-                    *self.due.lock() = None;
+                    self.pacer.lock().forget();
                 }
                 () = sleep_until(due) => {
                     let takes = Duration::from_secs_f64(records as f64 / f64::from(rate.get()));
-                    *self.due.lock() = Some(due + takes);
-                    return;
+                    return self.pacer.lock().pass(takes, due.into_std());
                 }
             }
         }

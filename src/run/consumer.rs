@@ -9,8 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pipeline::dedupe::MarkStore;
 use pipeline::engine::batcher::BatchLimits;
+use pipeline::engine::delivery::Delivery;
 use pipeline::kafka::{
-    FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, StateTopic, ensure_dead_letter_topics, fit_largest_message,
+    FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, RateLimiter, StateTopic, ensure_dead_letter_topics,
+    fit_largest_message,
 };
 use pipeline::{
     Engine, EngineError, EngineOptions, EngineParts, Proceed, RedisMarks, RetryPolicy, Status, Tally, feed,
@@ -25,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::Config;
 use crate::run::blocking::blocking;
 use crate::run::pace::{Pace, PaceMeter};
+use crate::run::tuned;
 use crate::stores::follow_up::FollowUps;
 use crate::stores::target::{Closing, ClosingStep, Prepare, SetupError, StaticFuture};
 use crate::systems::{ConsumerGroup, Setup};
@@ -77,6 +80,10 @@ pub struct ConsumerView {
     pub tally: watch::Receiver<Tally>,
     /// What is done after records were stored, with what was refused of it.
     pub follow_ups: Option<Arc<FollowUps>>,
+    /// Where the store is tuned to.
+    pub delivery: Option<Arc<Delivery>>,
+    /// Where a rate was set.
+    pub rate: Option<Arc<RateLimiter>>,
 }
 
 /// A consumer that is ready to run.
@@ -109,9 +116,15 @@ impl Consumer {
             marks: marks(config, &setup.group.id, &setup.bound.target)?,
             status: status.clone(),
         };
-        let engine = Engine::new(parts, feed, engine_options(config, &setup.group.id));
+        let (delivery, rate) = (tuned::delivery(name, config), tuned::rate(name, config));
+        let options = EngineOptions { delivery: delivery.clone(), ..engine_options(config, &setup.group.id) };
+        let engine = Engine::new(parts, feed, options);
         let (proceed, tally) = (engine.proceed(), engine.tally());
-        let feed_options = feed_options(config, setup.group, run.once);
+        let feed_options = FeedOptions {
+            delivery: delivery.clone(),
+            rate: rate.clone(),
+            ..feed_options(config, setup.group, run.once)
+        };
         let replication = config.kafka.topic_replication.map(i32::from);
         let (stop, shared, prepare) = (run.stop.child_token(), status.clone(), setup.bound.prepare);
         let (close, target, topics) = (setup.bound.close, setup.bound.target, feed_options.topics.clone());
@@ -138,7 +151,7 @@ impl Consumer {
                 None => driven.await,
             }
         };
-        let shown = ConsumerView { status, proceed, tally, follow_ups };
+        let shown = ConsumerView { status, proceed, tally, follow_ups, delivery, rate };
         Ok(Self { name, topics, target, shown, task: Box::pin(task) })
     }
 }
@@ -251,6 +264,7 @@ pub(crate) fn engine_options(config: &Config, group: &str) -> EngineOptions {
         },
         dedupe_window: DEDUPE_WINDOW,
         seed: since.as_nanos() as u64,
+        delivery: None,
     }
 }
 
@@ -273,5 +287,7 @@ fn feed_options(config: &Config, group: ConsumerGroup, once: bool) -> FeedOption
         prefetch_bytes: quarter,
         stuck: config.kafka.stuck,
         once,
+        delivery: None,
+        rate: None,
     }
 }

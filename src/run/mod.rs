@@ -7,5 +7,6 @@ pub mod http;
 mod pace;
 pub mod telemetry;
 pub mod trouble;
+pub(crate) mod tuned;
 
 pub use pace::Pace;

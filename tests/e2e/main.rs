@@ -13,6 +13,7 @@
     reason = "in a test a panic is the answer"
 )]
 
+mod adaptive;
 mod audit;
 mod backfill;
 mod bad_input;

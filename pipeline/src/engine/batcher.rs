@@ -79,6 +79,11 @@ impl Batcher {
         Self { limits, batch: Batch::default(), begun: None, last: 0 }
     }
 
+    /// Has batches cut at so many records from now on.
+    pub fn set_records(&mut self, records: usize) {
+        self.limits.records = records;
+    }
+
     /// Adds a record; returns the batch when it is full by count or bytes.
     pub fn push(&mut self, record: Record, epoch: Epoch, now: Instant) -> Option<Batch> {
         self.extend(&record.at, epoch, record.offset, record.offset + 1, now);

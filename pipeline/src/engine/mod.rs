@@ -3,13 +3,17 @@
 pub(crate) mod batch;
 pub(crate) mod batch_item;
 pub mod batcher;
+pub mod delivery;
 pub(crate) mod finished_batch;
 pub(crate) mod inflight;
 pub(crate) mod ongoing;
 mod options;
+pub mod pacer;
 mod proceed;
 mod queue;
+mod slot_meter;
 mod slots;
+pub mod tuner;
 
 pub use options::{EngineError, EngineOptions, EngineParts};
 pub use proceed::Proceed;

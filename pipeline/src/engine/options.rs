@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 use crate::binding::Binding;
 use crate::dead_letters::DeadLetters;
 use crate::dedupe::MarkStore;
+use crate::engine::delivery::Delivery;
 use crate::status::Status;
 use crate::write::RetryPolicy;
 
@@ -26,6 +27,8 @@ pub struct EngineOptions {
     pub dedupe_window: NonZeroUsize,
     /// Seeds the jitter of the pauses.
     pub seed: u64,
+    /// What chooses the number in flight instead; `None`: it stays.
+    pub delivery: Option<Arc<Delivery>>,
 }
 
 /// The outside parts of an engine.

@@ -47,6 +47,10 @@ impl BatchQueue {
         None
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
     /// How large the batch at a place is.
     pub(super) fn bytes_at(&self, place: usize) -> usize {
         self.batches.get(place).map_or(0, |batch| batch.bytes)

@@ -19,6 +19,7 @@ use crate::engine::inflight::InFlight;
 use crate::engine::options::{EngineError, EngineOptions, EngineParts};
 use crate::engine::proceed::Proceed;
 use crate::engine::queue::BatchQueue;
+use crate::engine::slot_meter::SlotMeter;
 use crate::feed::{Feed, Revocation};
 use crate::mutant;
 use crate::offsets::offset_tracker::{Frontier, OffsetTracker, Seq};
@@ -51,11 +52,15 @@ pub struct Engine {
     last_turn: oneshot::Receiver<()>,
     revoking: Option<(Revocation, Instant)>,
     tally: watch::Sender<Tally>,
+    /// With a delivery that is tuned.
+    meter: Option<SlotMeter>,
 }
 
 impl Engine {
     pub fn new(parts: EngineParts, feed: Feed, options: EngineOptions) -> Self {
-        let writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
+        let mut writer = Writer::new(parts.binding.clone(), options.retry, parts.status.clone(), options.seed);
+        writer.delivery = options.delivery.clone();
+        let meter = options.delivery.clone().map(|delivery| SlotMeter::new(delivery, Instant::now()));
         let park = parts.binding.ladder().map(Park::new);
         let cx = BatchContext {
             park,
@@ -85,6 +90,7 @@ impl Engine {
             last_turn,
             revoking: None,
             tally: watch::Sender::default(),
+            meter,
         }
     }
 
@@ -102,7 +108,16 @@ impl Engine {
     ///
     /// # Errors
     /// When a batch panics. The feed must then end without committing more.
-    pub async fn run(mut self) -> Result<Tally, EngineError> {
+    pub async fn run(self) -> Result<Tally, EngineError> {
+        let Some(delivery) = self.options.delivery.clone() else { return self.turn_over().await };
+        let store = self.cx.binding.clone();
+        tokio::select! {
+            ended = self.turn_over() => ended,
+            never = delivery.tend(&*store) => match never {},
+        }
+    }
+
+    async fn turn_over(mut self) -> Result<Tally, EngineError> {
         let mut ended = false;
         loop {
             let yields = self.climbed && self.next().is_some();
@@ -118,6 +133,9 @@ impl Engine {
                 && self.cx.park.as_ref().is_none_or(Park::is_empty)
             {
                 return Ok(*self.tally.borrow());
+            }
+            if let Some(meter) = &mut self.meter {
+                meter.note(Instant::now(), self.tasks.len(), self.queue.len());
             }
             let deadline = self.revoking.as_ref().map(|(_, deadline)| *deadline);
             tokio::select! {
@@ -161,7 +179,9 @@ impl Engine {
     /// Bytes that are free for what begins.
     fn room(&self) -> usize {
         let parks = if self.cx.park.is_some() { self.options.max_bytes / 2 } else { 0 };
-        self.options.max_bytes.saturating_sub(parks + self.bytes)
+        let most =
+            self.meter.as_ref().map_or(self.options.max_bytes, |meter| meter.limit_bytes(self.options.max_bytes));
+        most.saturating_sub(parks + self.bytes)
     }
 
     /// Whether what is parked takes its half: then nothing begins, and no more is read.
@@ -175,7 +195,8 @@ impl Engine {
     }
 
     fn permits(&self) -> bool {
-        self.tasks.len() < self.options.max_in_flight.get()
+        let most = self.meter.as_ref().map_or(self.options.max_in_flight.get(), SlotMeter::number);
+        self.tasks.len() < most
     }
 
     /// Whether nothing that goes on keeps something of these partitions from beginning: where order is asked for, whatever is of them;
@@ -228,6 +249,7 @@ impl Engine {
             return;
         }
         let seq = self.offsets.open(batch.spans.clone());
+        self.meter.iter_mut().for_each(|meter| meter.note_open(seq));
         if mutant!(CommitBeforeWrite) {
             self.note_settled(seq);
         }
@@ -252,6 +274,7 @@ impl Engine {
         self.records -= (finished.records - finished.parked) as u64;
         self.tally.send_modify(|tally| tally.merge(finished.tally));
         report(self.cx.binding.system(), &finished);
+        self.meter.iter_mut().for_each(|meter| meter.finish(Instant::now(), &finished));
         if finished.climb {
             self.climbing.retain(|(seq, _)| *seq != finished.seq);
             self.publish();

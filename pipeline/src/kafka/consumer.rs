@@ -1,12 +1,15 @@
 //! What the consumer is given: its options, and the configuration that the rules ask for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Offset};
 use thiserror::Error;
 
+use super::rate_limiter::RateLimiter;
 use crate::engine::batcher::BatchLimits;
+use crate::engine::delivery::Delivery;
 use crate::record::TopicPartition;
 
 /// What a Kafka feed reads and how.
@@ -27,9 +30,24 @@ pub struct FeedOptions {
     pub stuck: Option<Duration>,
     /// Stop when the group has committed what was in the log at the start.
     pub once: bool,
+    /// What chooses the size of batches instead of `limits`; `None`: it stays.
+    pub delivery: Option<Arc<Delivery>>,
+    /// What holds batches back; `None`: nothing does.
+    pub rate: Option<Arc<RateLimiter>>,
 }
 
 impl FeedOptions {
+    /// When a batch is cut.
+    pub(super) fn batch_limits(&self) -> BatchLimits {
+        self.rate.as_ref().map_or(self.limits, |rate| rate.fit(self.limits))
+    }
+
+    /// Records in a batch, where so many were chosen.
+    pub(super) fn fit_records(&self, records: usize) -> usize {
+        let limits = BatchLimits { records, ..self.limits };
+        self.rate.as_ref().map_or(limits, |rate| rate.fit(limits)).records
+    }
+
     /// How long the engine may take to finish what is being revoked.
     pub(super) fn grace(&self) -> Duration {
         grace(self.session_timeout)
@@ -140,6 +158,8 @@ mod tests {
             prefetch_bytes: 1,
             stuck: None,
             once: false,
+            delivery: None,
+            rate: None,
         };
         let mut client = ClientConfig::new();
         client.set("sasl.password", "hunter2");

@@ -29,6 +29,14 @@ use crate::status::Status;
 /// How often the client is asked for its position at most.
 const POSITIONS: Duration = Duration::from_millis(500);
 
+/// What keeps records from flowing that is nobody's fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowState {
+    pub paused: bool,
+    /// The rate that was set holds a batch back.
+    pub held: bool,
+}
+
 /// Watches one consumer.
 #[derive(Debug)]
 pub(super) struct Monitor {
@@ -79,7 +87,7 @@ impl Monitor {
         &mut self,
         consumer: &Arc<BaseConsumer<FeedContext>>,
         assignment: &Assignment,
-        paused: bool,
+        flow: FlowState,
     ) -> Option<Remedy> {
         let statistics = consumer.context().take_statistics()?;
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
@@ -91,8 +99,12 @@ impl Monitor {
         let steady = self.steady.look(statistics.cgrp.as_ref(), now, &self.status);
         self.rights.look(assignment, steady, consumer.context().take_commit(), &self.status);
         let behind = self.lag.look(consumer, &statistics, assignment, &self.status);
-        self.stalls.look(assignment, &behind, now, &self.status);
-        if paused || !steady || self.oversize.stands() {
+        match flow.held {
+            // At the rate that was set, records of a partition wait their turn for as long as that takes.
+            true => self.stalls.forget(&self.status),
+            false => self.stalls.look(assignment, &behind, now, &self.status),
+        }
+        if flow.paused || !steady || self.oversize.stands() {
             self.stuck.forget();
             return None;
         }

@@ -34,9 +34,7 @@ use crate::state::{Loss, LossBook, LossKey};
 use crate::status::Status;
 
 /// The longest poll, which bounds how late a finished batch is noticed.
-const POLL: Duration = Duration::from_millis(50);
-/// How long a batch waits for room before the partitions are paused.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_millis(50);
 /// Messages taken in a row before the rest of the loop is looked after.
 const RUN: usize = 500;
 
@@ -99,7 +97,7 @@ impl KafkaFeed {
             membership: GroupMembership::new(options.session_timeout),
             _followed: followed.drop_guard(),
             topics: options.topics.iter().map(|topic| Arc::from(topic.as_str())).collect(),
-            batcher: Batcher::new(options.limits),
+            batcher: Batcher::new(options.batch_limits()),
             monitor: Monitor::new(client, &options, status.clone()),
             goal: options.once.then(|| Goal::new(&options.topics)),
             committer: Committer::new(consumer.clone(), options.answer_limit()),
@@ -193,48 +191,6 @@ impl KafkaFeed {
         }
     }
 
-    /// Offers the batch in hand, waiting a little; pauses when the engine has had no room for long, and resumes when it has.
-    fn offer(&mut self) {
-        if self.batcher.due_at().is_some_and(|due| due <= Instant::now()) {
-            self.in_hand.extend(self.batcher.cut());
-        }
-        while let Some(batch) = self.in_hand.pop_front() {
-            let batches = self.intake.batches.clone();
-            let wait = if self.paused { Duration::ZERO } else { POLL };
-            let room = self.runtime.block_on(async { tokio::time::timeout(wait, batches.reserve()).await });
-            match room {
-                Ok(Ok(room)) => {
-                    room.send(batch);
-                    self.waiting = None;
-                }
-                Ok(Err(_)) => return,
-                Err(_) => {
-                    self.in_hand.push_front(batch);
-                    let since = *self.waiting.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= PATIENCE && !self.paused {
-                        self.pause(true);
-                    }
-                    return;
-                }
-            }
-        }
-        if self.paused {
-            self.pause(false);
-        }
-    }
-
-    fn pause(&mut self, pause: bool) {
-        let all = self.assignment.list();
-        let done = if pause { self.consumer.pause(&all) } else { self.consumer.resume(&all) };
-        match done {
-            Ok(()) => self.paused = pause,
-            Err(error) => tracing::warn!(%error, pause, "Partitions could not be paused or resumed"),
-        }
-        self.monitor.forget_ends();
-        self.assignment.forget_ends();
-        tracing::debug!(pause, "Partitions paused or resumed");
-    }
-
     /// Polls until a batch is in hand, a run of messages was taken, or there is nothing more.
     fn poll(&mut self) -> Result<(), FeedError> {
         // With a batch in hand and not yet paused, waiting for room is all there is to do.
@@ -309,7 +265,7 @@ impl KafkaFeed {
 
     /// Looks after itself, about each second.
     fn mend(&mut self) -> Result<(), FeedError> {
-        match self.monitor.look(&self.consumer, &self.assignment, self.paused) {
+        match self.monitor.look(&self.consumer, &self.assignment, self.flow()) {
             Some(Remedy::Reassign(partitions)) if !self.stopping => self.reassign(&partitions),
             Some(Remedy::GiveUp(at)) if !self.stopping => {
                 Err(FeedError::Stuck(at, self.options.stuck.unwrap_or_default()))

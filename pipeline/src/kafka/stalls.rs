@@ -58,6 +58,12 @@ impl Stalls {
             }
         }
     }
+
+    /// Nothing has to go on now: time begins anew.
+    pub(super) fn forget(&mut self, status: &Status) {
+        self.0.clear();
+        status.clear("progress");
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::binding::{Binding, Writes};
 use crate::engine::batcher::Span;
+use crate::engine::delivery::Delivery;
 use crate::mutant;
 use crate::offsets::leases::Leases;
 use crate::offsets::offset_tracker::Seq;
@@ -58,12 +59,14 @@ pub(crate) struct Writer {
     status: Arc<Status>,
     judge: Judge,
     rng: Mutex<StdRng>,
+    /// What is told of requests that were asked to wait.
+    pub delivery: Option<Arc<Delivery>>,
 }
 
 impl Writer {
     pub(crate) fn new(store: Arc<dyn Binding>, policy: RetryPolicy, status: Arc<Status>, seed: u64) -> Self {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        Self { store, policy, status, judge: Judge::default(), rng }
+        Self { store, policy, status, judge: Judge::default(), rng, delivery: None }
     }
 
     /// Whether something waits for a person to say go on.
@@ -187,6 +190,9 @@ impl Writer {
     async fn again(&self, mut group: Group, mut failure: Failure, run: &mut WriteRun<'_>) {
         metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => failure.kind.name())
             .increment(1);
+        if let (Some(delivery), FailureKind::Unavailable) = (&self.delivery, failure.kind) {
+            delivery.note_rejection();
+        }
         let alone = group.items.len() == 1;
         // The halves of what is in order would go out of it.
         let halves = !alone && !self.store.orders_keys();

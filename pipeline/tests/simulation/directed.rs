@@ -47,6 +47,7 @@ pub fn setup() -> Setup {
         seed: 1,
         ladder: None,
         orders_keys: false,
+        adaptive: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod directed_group;
 mod directed_ladder;
 mod directed_park;
 mod directed_store;
+mod directed_tuned;
 mod judge;
 mod keyed;
 mod member;
@@ -42,7 +43,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Each has to happen at least once in so many seeds.
-const HAPPENED: [(&str, u64); 20] = [
+const HAPPENED: [(&str, u64); 21] = [
     ("crash", 2),
     ("restart", 4),
     ("revoked", 4),
@@ -63,10 +64,11 @@ const HAPPENED: [(&str, u64); 20] = [
     ("marks unread", 2),
     ("marks lost", 2),
     ("duplicate", 1),
+    ("tuned", 2),
 ];
 
 /// Each has to happen at least once in so many seeds with a store that puts keys off.
-const HAPPENED_WHILE_PARKED: [(&str, u64); 8] = [
+const HAPPENED_WHILE_PARKED: [(&str, u64); 9] = [
     ("crash", 2),
     ("restart", 4),
     ("revoked", 2),
@@ -75,6 +77,7 @@ const HAPPENED_WHILE_PARKED: [(&str, u64); 8] = [
     ("put off", 1),
     ("given up", 2),
     ("lost response", 1),
+    ("tuned", 3),
 ];
 
 /// Runs seeds, or the one that is asked for, and says which fail.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use pipeline::dedupe::Mark;
 use pipeline::engine::batcher::{BatchLimits, Batcher};
+use pipeline::engine::delivery::Delivery;
+use pipeline::engine::tuner::{DeliveryCell, TunerBounds};
 use pipeline::feed;
 use pipeline::sink::SinkLimits;
 use pipeline::{
@@ -34,6 +36,16 @@ pub struct Setup {
     pub ladder: Option<Ladder>,
     /// The store takes several writes of one key in a request.
     pub orders_keys: bool,
+    /// Size and number of batches are tuned.
+    pub adaptive: bool,
+}
+
+impl Setup {
+    fn bounds(&self) -> TunerBounds {
+        let start = DeliveryCell { size: self.batch.records, number: self.max_in_flight };
+        let most = DeliveryCell { size: start.size * 4, number: start.number + 2 };
+        TunerBounds { start, least: DeliveryCell { size: 1, number: 1 }, most }
+    }
 }
 
 pub struct Member {
@@ -44,6 +56,7 @@ pub struct Member {
     offered: Arc<AtomicU64>,
     pub proceed: Arc<dyn Proceed>,
     pub status: Arc<Status>,
+    pub delivery: Option<Arc<Delivery>>,
     pub disturbed: bool,
 }
 
@@ -57,13 +70,14 @@ impl Member {
         let (commands, told) = mpsc::channel(8);
         let status = Arc::new(Status::default());
         let cuts = shared();
+        let delivery = setup.adaptive.then(|| Arc::new(Delivery::new("sim", setup.bounds())));
         let sink = SimSink {
             world: world.clone(),
             limits: setup.sink,
             by_key: setup.ladder.is_some(),
             orders_keys: setup.orders_keys,
             leases: intake.leases.clone(),
-            max_in_flight: setup.max_in_flight,
+            max_in_flight: if setup.adaptive { setup.bounds().most.number } else { setup.max_in_flight },
             running: AtomicUsize::new(0),
             cuts: cuts.clone(),
             sent: shared(),
@@ -82,6 +96,7 @@ impl Member {
             retry: RetryPolicy { attempts: 3, delay: Duration::from_millis(100), max_delay: Duration::from_secs(5) },
             dedupe_window: NonZeroUsize::new(setup.window).unwrap(),
             seed: setup.seed,
+            delivery: delivery.clone(),
         };
         let engine = Engine::new(parts, feed, options);
         let proceed = engine.proceed();
@@ -91,6 +106,7 @@ impl Member {
             run,
             intake,
             batcher: Batcher::new(setup.batch),
+            delivery: delivery.clone(),
             hand: None,
             commands: told,
             cuts,
@@ -107,6 +123,7 @@ impl Member {
             offered,
             proceed,
             status,
+            delivery,
             disturbed: false,
         }
     }
@@ -154,6 +171,9 @@ impl Member {
                 Tally::default()
             }
         };
+        for _ in 0..self.delivery.map_or(0, |delivery| delivery.standing().changes) {
+            self.world.count("tuned");
+        }
         let offered = self.offered.load(Ordering::Relaxed);
         self.world.note(|| format!("stopped: {tally}, {} abandoned of {offered}", tally.abandoned));
         let counted = tally.total() + tally.abandoned;

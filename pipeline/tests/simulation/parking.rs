@@ -93,6 +93,7 @@ fn shape(seed: u64, trace: bool) -> Parking {
         seed,
         ladder: Some(ladder),
         orders_keys,
+        adaptive: seed.is_multiple_of(3),
     };
     Parking { world, setup, run: 0, member: None, keys }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pipeline::engine::batcher::{Batch, BatchLimits, Batcher};
+use pipeline::engine::delivery::Delivery;
 use pipeline::feed::{Intake, Revocation};
 use pipeline::offsets::offset_tracker::Frontier;
 use pipeline::{Epoch, TopicPartition};
@@ -35,6 +36,7 @@ pub struct Source {
     pub run: u64,
     pub intake: Intake,
     pub batcher: Batcher,
+    pub delivery: Option<Arc<Delivery>>,
     pub hand: Option<Batch>,
     pub commands: mpsc::Receiver<Told>,
     pub cuts: Shared<BTreeMap<(TopicPartition, i64), u64>>,
@@ -65,6 +67,9 @@ impl Source {
                 }
             }
             self.intake.leases.note_poll();
+            if let Some(delivery) = &self.delivery {
+                self.batcher.set_records(delivery.cell().size);
+            }
             if self.hand.is_none() {
                 self.fetch();
             }

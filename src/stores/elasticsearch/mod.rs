@@ -7,6 +7,7 @@ mod inspect;
 mod install;
 mod nodes;
 mod persons_documents;
+mod pressure;
 mod reader;
 mod sink;
 

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use pipeline::sink::{Failure, FailureKind, Sink, SinkLimits, Verdict};
+use pipeline::sink::{Failure, FailureKind, Pressure, Sink, SinkLimits, Verdict};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::client::{BULK_TIMEOUT, ElasticsearchClient, PROBE_TIMEOUT};
 use super::document::{Document, body};
 use super::errors::{Bulk, count_applied, judge_request};
-use super::install;
+use super::{install, pressure};
 
 /// Writes a body may hold; more brings no throughput and longer tails.
 const MAX_ITEMS: usize = 5_000;
@@ -137,6 +137,10 @@ impl Sink<Document> for ElasticsearchSink {
 
     async fn probe(&self) -> Result<(), Failure> {
         self.take_nothing("millrace-probe").await
+    }
+
+    async fn pressure(&self) -> Result<Option<Pressure>, Failure> {
+        pressure::pressure(&self.client).await
     }
 
     async fn probe_of(&self, document: &Document) -> Result<(), Failure> {
