@@ -1,10 +1,12 @@
 //! The program itself as a subject: a process of its own that reads the topic to its end.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde::Deserialize;
 use tokio::process::Command;
 
+use super::watched::WatchedProgram;
 use crate::cli::CommandFailure;
 use crate::systems::transactions;
 
@@ -32,19 +34,39 @@ pub(super) struct Busy {
 }
 
 impl Program {
-    /// Runs it with these variables on top of its environment.
+    fn command(
+        &self,
+        variables: &[(&'static str, String)],
+        how: &str,
+    ) -> Result<std::process::Command, CommandFailure> {
+        let own = std::env::current_exe()
+            .map_err(|error| CommandFailure::internal(format!("cannot find this program: {error}")))?;
+        let mut command = std::process::Command::new(own);
+        if let Some(file) = &self.file {
+            command.arg("--config").arg(file);
+        }
+        command.args(["run", transactions::NAME, how]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+
+    /// Starts it with these variables, until it is stopped; what it finishes is watched.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub(super) fn watch(&self, variables: &[(&'static str, String)]) -> Result<WatchedProgram, CommandFailure> {
+        let mut command = self.command(variables, "--headway")?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        WatchedProgram::new(&mut command)
+    }
+
+    /// Runs it to the end of the topic, with these variables on top of its environment.
     ///
     /// # Errors
     /// It could not be started, failed, or did not get to the end of the topic.
     pub(super) async fn run(&self, variables: &[(&'static str, String)]) -> Result<Busy, CommandFailure> {
-        let own = std::env::current_exe()
-            .map_err(|error| CommandFailure::internal(format!("cannot find this program: {error}")))?;
-        let mut command = Command::new(own);
-        if let Some(file) = &self.file {
-            command.arg("--config").arg(file);
-        }
-        command.args(["run", transactions::NAME, "--once"]);
-        command.envs(variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
+        let mut command = Command::from(self.command(variables, "--once")?);
+        command.kill_on_drop(true);
         let output = command
             .output()
             .await
