@@ -31,7 +31,10 @@ impl Latencies {
     }
 
     pub(super) fn add(&mut self, micros: u64) {
-        self.0.saturating_record(micros);
+        // Where the range cannot grow further, the time counts as the longest.
+        if self.0.record(micros).is_err() {
+            self.0.saturating_record(micros);
+        }
     }
 
     pub(super) fn distribution(&self) -> LatencyDistribution {

@@ -18,7 +18,7 @@ use super::watched::WatchedProgram;
 use super::workbench::Workbench;
 use crate::cli::headway::{Headway, wall_micros};
 use crate::cli::{CommandFailure, block_on};
-use crate::config::Config;
+use crate::config::{BatchSettings, Config};
 use crate::synthetic::GeneratorOptions;
 
 /// Shares of the capacity that are measured.
@@ -28,6 +28,8 @@ const CALM: f64 = 0.25;
 const BURST: f64 = 10.0;
 /// The first of each flow does not count.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// The least that a rate is tried for, in the times of a batch: fewer, and a lag that swings could be one that grows.
+const SWINGS: u32 = 8;
 /// A rate is given up when so many seconds of it wait.
 const HOPELESS: f64 = 5.0;
 /// How long it may take until the lag of a burst is gone.
@@ -65,7 +67,7 @@ pub(super) fn measure_loads(
     let config = bench.configure(&settings)?;
     let program = bench.watch(settings)?;
     let traffic = Traffic::new(&config, &bench.topic, plan.events.events()?, plan.backlog)?;
-    let mut live = LiveLoads { bench, plan, bar, program, traffic, tail: config.batch.timeout };
+    let mut live = LiveLoads { bench, plan, bar, program, traffic, batch: config.batch };
     live.program.await_finished(plan.backlog)?;
     let backlog_rate = rate_of(&live.program.take_moves());
     let search = live.search(backlog_rate.unwrap_or(SLOW))?;
@@ -95,8 +97,7 @@ struct LiveLoads<'a> {
     bar: &'a ProgressBar,
     program: WatchedProgram,
     traffic: Traffic,
-    /// How long a flow goes on behind what counts.
-    tail: Duration,
+    batch: BatchSettings,
 }
 
 impl LiveLoads<'_> {
@@ -109,8 +110,13 @@ impl LiveLoads<'_> {
         Ok(search)
     }
 
+    /// How long a batch is filled at a rate: so long the lag rises before it falls.
+    fn swing(&self, rate: f64) -> Duration {
+        self.batch.timeout.min(Duration::from_secs_f64(self.batch.size as f64 / rate))
+    }
+
     fn try_rate(&mut self, rate: f64) -> Result<TriedRate, CommandFailure> {
-        let flow = Flow { rate, time: WARM_UP + self.plan.time / 2 };
+        let flow = Flow { rate, time: WARM_UP + (self.plan.time / 2).max(self.swing(rate) * SWINGS) };
         let (mut samples, mut hopeless) = (Vec::new(), None);
         let program = &self.program;
         self.traffic.send(flow, |elapsed, total| {
@@ -160,12 +166,13 @@ impl LiveLoads<'_> {
         Ok(rows)
     }
 
-    fn window(&self) -> MeasuredWindow {
-        MeasuredWindow { from: WARM_UP, to: WARM_UP + self.plan.time, tail: self.tail }
+    fn window(&self, rate: f64) -> MeasuredWindow {
+        MeasuredWindow { from: WARM_UP, to: WARM_UP + self.plan.time, tail: self.swing(rate) }
     }
 
     fn load(&mut self, round: u32, share: f64, capacity: f64) -> Result<LatencyRow, CommandFailure> {
-        let (rate, window) = (capacity * share, self.window());
+        let rate = capacity * share;
+        let window = self.window(rate);
         let begun = self.traffic.send(window.flow(rate), |_, _| ControlFlow::Continue(()))?;
         let (mut sent, finishes) = self.settle()?;
         sent.retain(|record| window.holds(Duration::from_micros(record.intended.saturating_sub(begun))));
@@ -175,7 +182,8 @@ impl LiveLoads<'_> {
     }
 
     fn bare(&self, round: u32, share: f64, capacity: f64, ready: &[Record]) -> Result<LatencyRow, CommandFailure> {
-        let (rate, window) = (capacity * share, self.window());
+        let rate = capacity * share;
+        let window = self.window(rate);
         let config = self.bench.configure(&self.bench.settings(&format!("paced{round}-{:.0}", share * 100.0)))?;
         let (latency, time) = block_on(super::paced::write(&config, ready, window.flow(rate), window))?;
         Ok(LatencyRow { latency, ..LatencyRow::new(round, BenchSubject::BareWrites, share, rate, time) })
@@ -187,7 +195,7 @@ impl LiveLoads<'_> {
         let rate = capacity * CALM;
         let program = &self.program;
         let mut calm = 0;
-        let before = Flow { rate, time: WARM_UP + self.tail + self.plan.time };
+        let before = Flow { rate, time: WARM_UP + self.plan.time };
         self.traffic.send(before, |elapsed, total| {
             // What waits for the first batch to be cut is no lag of the program's.
             if elapsed > WARM_UP {

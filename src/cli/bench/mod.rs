@@ -173,6 +173,9 @@ fn choose(args: &BenchArgs) -> Result<Vec<BenchSubject>, CommandFailure> {
     let all = if args.scenario.is_live() { &BenchSubject::LIVE[..] } else { &BenchSubject::ALL };
     let is_chosen = |subject: &BenchSubject| args.subjects.is_empty() || args.subjects.contains(subject);
     let chosen: Vec<BenchSubject> = all.iter().copied().filter(is_chosen).collect();
+    if args.scenario.is_live() && args.compare.is_some() {
+        return Err(CommandFailure::usage("--compare compares rates, and live traffic has latencies"));
+    }
     if args.scenario.is_live() && !chosen.contains(&BenchSubject::Program) {
         let name = args.scenario.name();
         return Err(CommandFailure::usage(format!("--scenario {name} measures the program: add --subject program")));
@@ -307,5 +310,6 @@ mod tests {
         assert_eq!(chosen("--scenario burst --subject program").unwrap(), [BenchSubject::Program]);
         let why = chosen("--scenario steady --subject null-store").unwrap_err();
         assert!(why.message.contains("add --subject program"), "{why}");
+        assert!(chosen("--scenario burst --compare x.json").is_err());
     }
 }
