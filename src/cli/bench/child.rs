@@ -1,12 +1,10 @@
 //! The program itself as a subject: a process of its own that reads the topic to its end.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::watched::WatchedProgram;
 use crate::cli::CommandFailure;
 use crate::systems::transactions;
 
@@ -34,7 +32,11 @@ pub(super) struct Busy {
 }
 
 impl Program {
-    fn command(
+    /// The process, with these variables on top of its environment.
+    ///
+    /// # Errors
+    /// The program does not find itself.
+    pub(super) fn command(
         &self,
         variables: &[(&'static str, String)],
         how: &str,
@@ -48,16 +50,6 @@ impl Program {
         command.args(["run", transactions::NAME, how]);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         Ok(command)
-    }
-
-    /// Starts it with these variables, until it is stopped; what it finishes is watched.
-    ///
-    /// # Errors
-    /// It could not be started.
-    pub(super) fn watch(&self, variables: &[(&'static str, String)]) -> Result<WatchedProgram, CommandFailure> {
-        let mut command = self.command(variables, "--headway")?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        WatchedProgram::new(&mut command)
     }
 
     /// Runs it to the end of the topic, with these variables on top of its environment.

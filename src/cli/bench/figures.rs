@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
 use super::latency_table::LatencyMeasured;
+use super::spread::{Spread, group_digits};
 use super::subjects::{BenchRow, BenchSubject, Measured, Verified};
 use crate::cli::CommandFailure;
 
@@ -31,25 +32,6 @@ pub(super) struct BenchReport {
     /// Of live traffic; the rates above are empty then.
     #[serde(default)]
     pub latency: Option<LatencyMeasured>,
-}
-
-/// A middle and how far the values lie apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub median: f64,
-    pub least: f64,
-    pub most: f64,
-}
-
-impl Spread {
-    /// `None` of no value.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
-        Some(Self { median: f64::midpoint(*low, *high), least, most })
-    }
 }
 
 impl BenchReport {
@@ -171,19 +153,6 @@ impl BenchReport {
     }
 }
 
-/// A whole number with commas between its thousands.
-pub(super) fn group_digits(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -227,8 +196,6 @@ pub(super) mod tests {
         let rates = report.rates(BenchSubject::Program).unwrap();
         assert_eq!((rates.median, rates.least, rates.most), (16_000.0, 10_000.0, 18_000.0));
         assert_eq!(report.ratio(BenchSubject::Program, BenchSubject::BareWrites).unwrap().median, 0.8);
-        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
-        assert_eq!(Spread::of([]), None);
         assert!(report.lines().iter().any(|line| line.contains("reaches 0.80")), "{:?}", report.lines());
         assert!(report.lines().iter().any(|line| line.starts_with("Each of 3 runs was verified")));
     }
@@ -240,11 +207,5 @@ pub(super) mod tests {
         report.measured.rows[1].verified = Some(Verified { missing: 1, ..Verified::default() });
         assert_eq!(report.invalid(), 1);
         assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: of 1 runs")), "{:?}", report.lines());
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let shown = [0.0, 999.4, 1_000.0, 1_234_567.0].map(group_digits);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 }

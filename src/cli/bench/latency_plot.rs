@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{Spread, group_digits};
 use super::latency_table::LatencyMeasured;
+use super::spread::{Spread, group_digits};
 use super::subjects::BenchSubject;
 
 /// Where the bars begin, and how much room the longest has.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::capacity::TriedRate;
 use super::child::Busy;
-use super::figures::{Spread, group_digits};
 use super::latency::LatencyDistribution;
+use super::spread::{Spread, group_digits};
 use super::subjects::{BenchSubject, Verified};
 
 /// What a burst came to.
@@ -152,19 +152,19 @@ fn line(load: &[&LatencyRow]) -> Option<String> {
         first.subject.title().to_owned(),
         name,
         group_digits(first.rate),
-        shown(|times| times.p50_ms, stored),
-        shown(|times| times.p99_ms, stored),
-        shown(|times| times.max_ms, stored),
-        shown(|times| times.p99_ms, published),
+        shown(|times| times.p50_ms, to_store),
+        shown(|times| times.p99_ms, to_store),
+        shown(|times| times.max_ms, to_store),
+        shown(|times| times.p99_ms, to_kafka),
     ];
     Some(columns(&cells) + mark)
 }
 
-fn stored(row: &LatencyRow) -> Option<&LatencyDistribution> {
+fn to_store(row: &LatencyRow) -> Option<&LatencyDistribution> {
     Some(&row.latency)
 }
 
-fn published(row: &LatencyRow) -> Option<&LatencyDistribution> {
+fn to_kafka(row: &LatencyRow) -> Option<&LatencyDistribution> {
     row.publishing.as_ref()
 }
 

@@ -120,7 +120,7 @@ impl LiveLoads<'_> {
         let (mut samples, mut hopeless) = (Vec::new(), None);
         let program = &self.program;
         self.traffic.send(flow, |elapsed, total| {
-            let (seconds, lag) = (elapsed.as_secs_f64(), total.saturating_sub(program.finished()) as f64);
+            let (seconds, lag) = (elapsed.as_secs_f64(), total.saturating_sub(program.count()) as f64);
             if elapsed >= WARM_UP {
                 samples.push((seconds, lag));
             }
@@ -199,14 +199,14 @@ impl LiveLoads<'_> {
         self.traffic.send(before, |elapsed, total| {
             // What waits for the first batch to be cut is no lag of the program's.
             if elapsed > WARM_UP {
-                calm = calm.max(total.saturating_sub(program.finished()));
+                calm = calm.max(total.saturating_sub(program.count()));
             }
             ControlFlow::Continue(())
         })?;
         let mut most = 0;
         let flow = Flow { rate: rate * BURST, time: self.plan.time / 5 };
         let mut look = |total: u64| {
-            let lag = total.saturating_sub(program.finished());
+            let lag = total.saturating_sub(program.count());
             most = most.max(lag);
             lag
         };

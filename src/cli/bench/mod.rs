@@ -15,6 +15,7 @@ mod loads;
 mod null_store;
 mod paced;
 mod plot;
+mod spread;
 mod traffic;
 mod watched;
 mod workbench;

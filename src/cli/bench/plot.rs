@@ -3,8 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{BenchReport, Spread, group_digits};
+use super::figures::BenchReport;
 use super::latency_plot;
+use super::spread::{Spread, group_digits};
 use super::subjects::BenchSubject;
 use crate::cli::CommandFailure;
 

@@ -27,15 +27,15 @@ const NAP: Duration = Duration::from_micros(500);
 const SAMPLE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default)]
-struct Acknowledged(Arc<Mutex<(Vec<SentRecord>, Option<KafkaError>)>>);
+struct DeliveryReports(Arc<Mutex<(Vec<SentRecord>, Option<KafkaError>)>>);
 
-impl ClientContext for Acknowledged {
+impl ClientContext for DeliveryReports {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", facility, "{message}");
     }
 }
 
-impl ProducerContext for Acknowledged {
+impl ProducerContext for DeliveryReports {
     /// When the record was to be sent.
     type DeliveryOpaque = Box<u64>;
 
@@ -110,8 +110,8 @@ impl MeasuredWindow {
 /// A producer, and the events that it sends.
 pub(super) struct Traffic {
     topic: String,
-    producer: ThreadedProducer<Acknowledged>,
-    acknowledged: Acknowledged,
+    producer: ThreadedProducer<DeliveryReports>,
+    acknowledged: DeliveryReports,
     events: SyntheticEvents,
     /// Records of the topic, as far as they were to be there.
     total: u64,
@@ -130,7 +130,7 @@ impl Traffic {
         let mut client = config.kafka.client_config();
         client.set("enable.idempotence", "true").set("partitioner", "murmur2_random");
         client.set("message.timeout.ms", DELIVERY.as_millis().to_string());
-        let acknowledged = Acknowledged::default();
+        let acknowledged = DeliveryReports::default();
         let producer = ThreadedProducer::from_config_and_context(&client, acknowledged.clone())
             .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))?;
         Ok(Self { topic: topic.to_owned(), producer, acknowledged, events, total, open: 0 })

@@ -3,7 +3,7 @@
 //! A thread of its own reads what it says. It guarantees that the process is gone when this is dropped.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdin, Command};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,14 +23,14 @@ const STOP: Duration = Duration::from_secs(60);
 
 /// What was heard so far.
 #[derive(Debug, Default)]
-struct Heard {
+struct HeardMoves {
     moves: Vec<Headway>,
     next: std::collections::BTreeMap<i32, i64>,
     ended: bool,
     summary: Option<ProgramSummary>,
 }
 
-impl Heard {
+impl HeardMoves {
     fn hear(&mut self, line: &str) {
         match serde_json::from_str::<Headway>(line) {
             Ok(headway) => {
@@ -46,7 +46,7 @@ impl Heard {
 pub(super) struct WatchedProgram {
     child: Child,
     stdin: Option<ChildStdin>,
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<HeardMoves>>,
     hearing: Option<JoinHandle<()>>,
 }
 
@@ -61,7 +61,7 @@ impl Drop for WatchedProgram {
 impl WatchedProgram {
     pub(super) fn new(command: &mut Command) -> Result<Self, CommandFailure> {
         let failed = |error| CommandFailure::internal(format!("cannot start the program: {error}"));
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let mut program = Self { child, stdin, heard: Arc::default(), hearing: None };
         let heard = program.heard.clone();
@@ -75,7 +75,7 @@ impl WatchedProgram {
     }
 
     /// Records finished so far; the log begins at offset 0 and has no gaps.
-    pub(super) fn finished(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.heard.lock().next.values().sum::<i64>().max(0) as u64
     }
 
@@ -89,13 +89,13 @@ impl WatchedProgram {
     /// # Errors
     /// It ended, or finishes nothing for a minute.
     pub(super) fn await_finished(&self, records: u64) -> Result<(), CommandFailure> {
-        let mut last = (self.finished(), Instant::now());
+        let mut last = (self.count(), Instant::now());
         while last.0 < records {
             if self.heard.lock().ended {
                 return Err(CommandFailure::again("the program ended while it was measured"));
             }
             std::thread::sleep(LOOK);
-            let finished = self.finished();
+            let finished = self.count();
             if finished > last.0 {
                 last = (finished, Instant::now());
             } else if last.1.elapsed() > SILENCE {
@@ -139,9 +139,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> WatchedProgram {
-        use std::process::Stdio;
-        let mut command = Command::new("sh");
-        WatchedProgram::new(command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap()
+        WatchedProgram::new(Command::new("sh").args(["-c", script])).unwrap()
     }
 
     #[test]
@@ -153,7 +151,7 @@ mod tests {
         program.await_finished(9).unwrap();
         let moves = program.take_moves();
         assert_eq!(moves.last(), Some(&Headway { at: 9, next: [(0, 5)].into() }), "{moves:?}");
-        assert_eq!((moves.len(), program.take_moves().len(), program.finished()), (2, 0, 9));
+        assert_eq!((moves.len(), program.take_moves().len(), program.count()), (2, 0, 9));
         assert_eq!(program.stop().unwrap().unwrap().records, 9);
     }
 

@@ -59,9 +59,9 @@ impl Workbench {
     /// Starts the program with these settings, until it is stopped.
     ///
     /// # Errors
-    /// As [`Program::watch`].
+    /// It could not be started.
     pub(super) fn watch(&self, settings: Vec<(&'static str, String)>) -> Result<WatchedProgram, CommandFailure> {
-        self.program.watch(&variables(settings))
+        WatchedProgram::new(&mut self.program.command(&variables(settings), "--headway")?)
     }
 
     /// Takes away the topics and the indices; the marks in Redis go by themselves within a day.
