@@ -12,6 +12,7 @@ pub mod erase;
 pub mod events;
 pub mod explain;
 mod failure;
+mod headway;
 pub mod jobs;
 mod leaving;
 pub mod losses;
@@ -113,6 +114,9 @@ pub struct RunArgs {
     /// Events of reactions change the state alone: they lead to no others, and to no file that is deleted
     #[arg(long)]
     pub no_emit: bool,
+    /// Print how far each partition is finished, whenever that changes, and stop at the end of stdin; `bench` asks for it
+    #[arg(long, hide = true)]
+    pub headway: bool,
 }
 
 fn no_emit() -> Override {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::members::{Member, all, consumers, health, outcomes, remind};
-use super::{CommandFailure, RunArgs, leaving};
+use super::{CommandFailure, RunArgs, headway, leaving};
 use crate::config::{Config, LogFormat};
 use crate::run::clock::peak_memory;
 use crate::run::consumer::{self, RunOptions, RunSummary};
@@ -41,6 +41,7 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), CommandFailure> {
         drop(std::io::stderr().write_all(first_lines(routes, addr).as_bytes()));
     }
 
+    let _telling = args.headway.then(|| headway::tell(&consumers, &options.stop)).transpose()?;
     let shown = consumers.iter().map(Member::current).collect();
     let _reminding = AbortOnDropHandle::new(tokio::spawn(remind(shown)));
     let (ended, failed) = all(consumers, !args.once, &options.stop).await;
@@ -48,9 +49,9 @@ pub async fn run(args: RunArgs, config: Config) -> Result<(), CommandFailure> {
     // The consumers' answer is the one that counts.
     http.await.ok();
     let mut short = None;
-    for (name, finished, took) in ended.into_iter().filter(|_| args.once) {
+    for (name, finished, took) in ended.into_iter().filter(|_| args.once || args.headway) {
         super::print_json(&summary(name, finished, took))?;
-        if !finished.reached_end {
+        if args.once && !finished.reached_end {
             let stopped = format!("{name}: stopped before the end of the log; what is left is read by the next run");
             short = Some(CommandFailure::again(stopped));
         }

@@ -14,6 +14,7 @@ use pipeline::kafka::{
     FeedError, FeedOptions, KafkaDeadLetters, KafkaFeed, RateLimiter, StateTopic, ensure_dead_letter_topics,
     fit_largest_message,
 };
+use pipeline::offsets::offset_tracker::Frontier;
 use pipeline::{
     Engine, EngineError, EngineOptions, EngineParts, Proceed, RedisMarks, RetryPolicy, Status, Tally, feed,
 };
@@ -78,6 +79,8 @@ pub struct ConsumerView {
     pub proceed: Arc<dyn Proceed>,
     /// The counts so far.
     pub tally: watch::Receiver<Tally>,
+    /// How far each partition is finished.
+    pub frontier: watch::Receiver<Frontier>,
     /// What is done after records were stored, with what was refused of it.
     pub follow_ups: Option<Arc<FollowUps>>,
     /// Where the store is tuned to.
@@ -108,6 +111,7 @@ impl Consumer {
         let status = Arc::new(Status::of(name));
         status.raise("start", "waiting for the services");
         let (intake, feed) = feed::channel(config.kafka.session_timeout);
+        let frontier = intake.frontier.clone();
         let parts = EngineParts {
             binding: setup.bound.binding,
             dead_letters: Arc::new(
@@ -151,7 +155,7 @@ impl Consumer {
                 None => driven.await,
             }
         };
-        let shown = ConsumerView { status, proceed, tally, follow_ups, delivery, rate };
+        let shown = ConsumerView { status, proceed, tally, frontier, follow_ups, delivery, rate };
         Ok(Self { name, topics, target, shown, task: Box::pin(task) })
     }
 }

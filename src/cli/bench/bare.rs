@@ -80,7 +80,7 @@ pub(super) fn consume(client: &ClientConfig, topic: &str) -> Result<(u64, Spent)
 }
 
 /// Nobody waits for anything: there is no ladder here.
-struct NoLadder;
+pub(super) struct NoLadder;
 
 impl Waiting for NoLadder {
     fn may_wait(&self, _write: usize, _class: &str) -> bool {
@@ -151,14 +151,25 @@ async fn send(
     let requests = stream::iter(writes.chunks(cell.request)).map(|request| enriched.writes.send(request, &NoLadder));
     let answered: Result<Vec<Vec<Verdict>>, _> = requests.buffer_unordered(cell.in_flight).try_collect().await;
     watch.stop();
-    let refused = |why: &str| CommandFailure::again(format!("the store does not take the bare writes: {why}"));
-    for verdict in answered.map_err(|failure| refused(&failure.why))?.iter().flatten() {
-        match verdict {
-            Verdict::Applied | Verdict::Superseded => {}
-            Verdict::Retry(failure) => return Err(refused(&failure.why)),
-            Verdict::Reject(reject) => return Err(refused(&reject.why)),
-            _ => return Err(refused("it asks to wait")),
-        }
+    for verdicts in answered.map_err(|failure| refuse(&failure.why))? {
+        check(&verdicts)?;
     }
     Ok(writes.len() as u64)
+}
+
+pub(super) fn refuse(why: &str) -> CommandFailure {
+    CommandFailure::again(format!("the store does not take the bare writes: {why}"))
+}
+
+/// Whether the store took all writes of a request.
+pub(super) fn check(verdicts: &[Verdict]) -> Result<(), CommandFailure> {
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Applied | Verdict::Superseded => {}
+            Verdict::Retry(failure) => return Err(refuse(&failure.why)),
+            Verdict::Reject(reject) => return Err(refuse(&reject.why)),
+            _ => return Err(refuse("it asks to wait")),
+        }
+    }
+    Ok(())
 }

@@ -32,19 +32,33 @@ pub(super) struct Busy {
 }
 
 impl Program {
-    /// Runs it with these variables on top of its environment.
+    /// The process, with these variables on top of its environment.
+    ///
+    /// # Errors
+    /// The program does not find itself.
+    pub(super) fn command(
+        &self,
+        variables: &[(&'static str, String)],
+        how: &str,
+    ) -> Result<std::process::Command, CommandFailure> {
+        let own = std::env::current_exe()
+            .map_err(|error| CommandFailure::internal(format!("cannot find this program: {error}")))?;
+        let mut command = std::process::Command::new(own);
+        if let Some(file) = &self.file {
+            command.arg("--config").arg(file);
+        }
+        command.args(["run", transactions::NAME, how]);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+
+    /// Runs it to the end of the topic, with these variables on top of its environment.
     ///
     /// # Errors
     /// It could not be started, failed, or did not get to the end of the topic.
     pub(super) async fn run(&self, variables: &[(&'static str, String)]) -> Result<Busy, CommandFailure> {
-        let own = std::env::current_exe()
-            .map_err(|error| CommandFailure::internal(format!("cannot find this program: {error}")))?;
-        let mut command = Command::new(own);
-        if let Some(file) = &self.file {
-            command.arg("--config").arg(file);
-        }
-        command.args(["run", transactions::NAME, "--once"]);
-        command.envs(variables.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
+        let mut command = Command::from(self.command(variables, "--once")?);
+        command.kill_on_drop(true);
         let output = command
             .output()
             .await

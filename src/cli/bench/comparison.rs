@@ -46,7 +46,11 @@ pub(super) fn print(before: &BenchReport, now: &BenchReport) -> Result<bool, Com
     }
     let mut slower = false;
     for subject in [BenchSubject::NullStore, BenchSubject::Program] {
-        let compared = compare(&rates(before, subject), &rates(now, subject));
+        let (old, new) = (rates(before, subject), rates(now, subject));
+        if old.is_empty() || new.is_empty() {
+            continue;
+        }
+        let compared = compare(&old, &new);
         print_line(&format!("{}: {}", subject.title(), sentence(compared)))?;
         slower |= matches!(compared, Comparison::Slower(_));
     }
@@ -57,6 +61,7 @@ pub(super) fn print(before: &BenchReport, now: &BenchReport) -> Result<bool, Com
 fn difference(before: &BenchReport, now: &BenchReport) -> Option<String> {
     let (mut one, other) = (before.environment.clone(), &now.environment);
     one.millrace.clone_from(&other.millrace);
+    one.revision.clone_from(&other.revision);
     if one != *other {
         return Some("they ran in different environments (see `environment` in the files)".to_owned());
     }

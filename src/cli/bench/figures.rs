@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
+use super::latency_table::LatencyMeasured;
+use super::spread::{Spread, group_digits};
 use super::subjects::{BenchRow, BenchSubject, Measured, Verified};
 use crate::cli::CommandFailure;
 
@@ -27,25 +29,9 @@ pub(super) struct BenchReport {
     pub workload: Workload,
     pub environment: Environment,
     pub measured: Measured,
-}
-
-/// A middle and how far the values lie apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub median: f64,
-    pub least: f64,
-    pub most: f64,
-}
-
-impl Spread {
-    /// `None` of no value.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let (low, high) = (values.get((values.len() - 1) / 2)?, values.get(values.len() / 2)?);
-        Some(Self { median: f64::midpoint(*low, *high), least, most })
-    }
+    /// Of live traffic; the rates above are empty then.
+    #[serde(default)]
+    pub latency: Option<LatencyMeasured>,
 }
 
 impl BenchReport {
@@ -68,7 +54,8 @@ impl BenchReport {
 
     /// Rows whose figures do not count, because what was written is not right.
     pub(super) fn invalid(&self) -> usize {
-        self.measured.rows.iter().filter(|row| row.verified.is_some_and(|verified| !verified.is_clean())).count()
+        let rates = self.measured.rows.iter().filter(|row| row.verified.is_some_and(|verified| !verified.is_clean()));
+        rates.count() + self.latency.as_ref().map_or(0, LatencyMeasured::invalid)
     }
 
     pub(super) fn as_json(&self) -> Result<String, CommandFailure> {
@@ -85,21 +72,35 @@ impl BenchReport {
                 group_digits(*records as f64)
             ),
             String::new(),
-            format!("{:<42} {:>9} {:>19}  {:>9}  {:>7}", "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/M", "PEAK MB"),
         ];
+        match &self.latency {
+            Some(latency) => lines.extend(latency.lines()),
+            None => lines.extend(self.rate_lines()),
+        }
+        lines.push(self.verdict());
+        lines.push(String::new());
+        lines.push(self.place());
+        lines
+    }
+
+    fn rate_lines(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "{:<42} {:>9} {:>19}  {:>9}  {:>7}",
+            "SUBJECT", "RECORDS/S", "LEAST–MOST", "CPU S/M", "PEAK MB"
+        )];
         lines.extend(BenchSubject::ALL.into_iter().filter_map(|subject| self.line(subject)));
         lines.push(String::new());
         let Measured { bare_request, bare_in_flight, .. } = self.measured;
-        lines.push(format!("The ready-made writes went in requests of {bare_request}, {bare_in_flight} at a time."));
+        if self.rows(BenchSubject::BareWrites).next().is_some() {
+            lines
+                .push(format!("The ready-made writes went in requests of {bare_request}, {bare_in_flight} at a time."));
+        }
         if let Some(ratio) = self.ratio(BenchSubject::Program, BenchSubject::BareWrites) {
             lines.push(format!(
                 "millrace reaches {:.2} of what Elasticsearch takes of ready-made writes ({:.2}–{:.2}).",
                 ratio.median, ratio.least, ratio.most
             ));
         }
-        lines.push(self.verdict());
-        lines.push(String::new());
-        lines.push(self.place());
         lines
     }
 
@@ -123,7 +124,10 @@ impl BenchReport {
     fn verdict(&self) -> String {
         let mut sum = Verified::default();
         let mut runs = 0;
-        for verified in self.measured.rows.iter().filter_map(|row| row.verified) {
+        let rates = self.measured.rows.iter().filter_map(|row| row.verified);
+        // All rows under live traffic are of one run of the program.
+        let live = self.latency.iter().filter_map(|latency| latency.rows.iter().find_map(|row| row.verified));
+        for verified in rates.chain(live) {
             runs += 1;
             sum.missing += verified.missing;
             sum.stale += verified.stale;
@@ -132,9 +136,10 @@ impl BenchReport {
         }
         let Verified { missing, stale, twice, other } = sum;
         let found = format!("missing {missing}, stale {stale}, twice {twice}, other findings {other}");
-        match self.invalid() {
-            0 => format!("Each of {runs} runs was verified: {found}."),
-            rows => format!("NOT VALID: {rows} of {runs} runs left differences: {found}."),
+        match (runs, sum.is_clean()) {
+            (0, _) => "No run wrote what could be verified.".to_owned(),
+            (_, true) => format!("Each of {runs} runs was verified: {found}."),
+            (_, false) => format!("NOT VALID: of {runs} runs some left differences: {found}."),
         }
     }
 
@@ -146,19 +151,6 @@ impl BenchReport {
              {max_in_flight} in flight"
         )
     }
-}
-
-/// A whole number with commas between its thousands.
-pub(super) fn group_digits(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -195,7 +187,7 @@ pub(super) mod tests {
             seed: 1,
         };
         let measured = Measured { bare_request: 1_000, bare_in_flight: 4, rows };
-        BenchReport { workload, environment: Environment::default(), measured }
+        BenchReport { workload, environment: Environment::default(), measured, latency: None }
     }
 
     #[test]
@@ -204,8 +196,6 @@ pub(super) mod tests {
         let rates = report.rates(BenchSubject::Program).unwrap();
         assert_eq!((rates.median, rates.least, rates.most), (16_000.0, 10_000.0, 18_000.0));
         assert_eq!(report.ratio(BenchSubject::Program, BenchSubject::BareWrites).unwrap().median, 0.8);
-        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
-        assert_eq!(Spread::of([]), None);
         assert!(report.lines().iter().any(|line| line.contains("reaches 0.80")), "{:?}", report.lines());
         assert!(report.lines().iter().any(|line| line.starts_with("Each of 3 runs was verified")));
     }
@@ -216,12 +206,6 @@ pub(super) mod tests {
         assert_eq!(report.invalid(), 0);
         report.measured.rows[1].verified = Some(Verified { missing: 1, ..Verified::default() });
         assert_eq!(report.invalid(), 1);
-        assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: 1 of 1 runs")), "{:?}", report.lines());
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        let shown = [0.0, 999.4, 1_000.0, 1_234_567.0].map(group_digits);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: of 1 runs")), "{:?}", report.lines());
     }
 }

@@ -4,16 +4,27 @@
 //! at the end. It guarantees that a rate of the program counts only where `verify` finds nothing in what it wrote.
 
 mod bare;
+mod capacity;
 mod child;
 mod comparison;
 mod environment;
+mod latency;
+mod latency_plot;
+mod latency_table;
+mod loads;
 mod null_store;
+mod paced;
 mod plot;
+mod spread;
+mod traffic;
+mod watched;
+mod workbench;
 
 mod figures;
 mod subjects;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::Utc;
 use clap::{Args, ValueEnum};
@@ -25,27 +36,38 @@ use super::{CommandFailure, block_on, leaving, print_line as print};
 use crate::run::telemetry;
 use crate::synthetic::GeneratorOptions;
 use figures::{BenchReport, Workload};
+use latency_table::LatencyMeasured;
+use loads::{LoadPlan, live_events, measure_loads};
 pub use null_store::NullStore;
-use subjects::{Subjects, Workbench};
+use subjects::{BenchSubject, Measured, Subjects};
+use workbench::Workbench;
 
 /// `millrace bench`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   millrace bench --json before.json
-  millrace bench --compare before.json")]
+  millrace bench --compare before.json
+  millrace bench --subject program --subject bare-writes
+  millrace bench --scenario steady --rounds 1 --json latency.json")]
 pub struct BenchArgs {
-    /// Events in the topic
+    /// Events in the topic before anything is read
     #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     pub events: u64,
     /// Partitions of the topic
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pub partitions: i32,
-    /// Rounds; in each, every subject is measured once
+    /// Rounds; in each, every subject, or every load of a live scenario, is measured once
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
     /// What the topic holds
     #[arg(long, value_enum, default_value_t = Scenario::Backlog)]
     pub scenario: Scenario,
+    /// Measure this alone; may be given several times [default: all; steady and burst have program and bare-writes alone]
+    #[arg(long = "subject", value_enum, value_name = "SUBJECT")]
+    subjects: Vec<BenchSubject>,
+    /// How long each load of steady and burst is measured; a burst lasts a fifth of it
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
     /// Own events in place of synthetic ones: a file with one JSON object a line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["events", "scenario"])]
     pub corpus: Option<PathBuf>,
@@ -75,6 +97,10 @@ pub enum Scenario {
     Skew,
     /// The same, and one event in a hundred cannot be read
     Bad,
+    /// Latency under live traffic: 25, 50 and 80 % of what the program takes without a growing lag, which is searched for first
+    Steady,
+    /// Live traffic of 25 %, a burst of ten times that, and how long it is felt
+    Burst,
 }
 
 impl Scenario {
@@ -86,7 +112,7 @@ impl Scenario {
             ..GeneratorOptions::new(seed, Utc::now())
         };
         let options = match self {
-            Self::Backlog => plain,
+            Self::Backlog | Self::Steady | Self::Burst => plain,
             Self::Dups => GeneratorOptions { duplicate_ratio: 0.2, ..plain },
             Self::Skew => GeneratorOptions { users: Some(3), ..plain },
             Self::Bad => GeneratorOptions { malformed_ratio: 0.01, ..plain },
@@ -95,12 +121,19 @@ impl Scenario {
         GeneratorOptions { count: (events as f64 / more / (1.0 + options.duplicate_ratio)).ceil() as u64, ..options }
     }
 
+    /// Whether events are sent while the program is measured.
+    fn is_live(self) -> bool {
+        matches!(self, Self::Steady | Self::Burst)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Backlog => "backlog",
             Self::Dups => "dups",
             Self::Skew => "skew",
             Self::Bad => "bad",
+            Self::Steady => "steady",
+            Self::Burst => "burst",
         }
     }
 }
@@ -111,26 +144,15 @@ impl Scenario {
 /// Findings, when a result is not valid or the run is slower than the one compared with; or a service does not answer.
 pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Result<(), CommandFailure> {
     let before = args.compare.as_deref().map(comparison::read).transpose()?;
+    let chosen = choose(args)?;
     let bench = Workbench::new(file, log_level)?;
     telemetry::init(&bench.config.log)?;
     leaving::at_once()?;
-    let workload = publish(args, &bench)?;
-    let style = ProgressStyle::with_template("{msg:44} [{bar:30}] {pos}/{len}");
-    let bar = ProgressBar::new(u64::from(args.rounds) * Subjects::EACH);
-    bar.set_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
-    let measured = block_on(async {
-        let mut subjects = Subjects::new(&bench, workload.records, bar.clone()).await?;
-        for round in 0..args.rounds {
-            subjects.round(round).await?;
-        }
-        Ok((environment::look(&bench.config).await, subjects.into_measured()))
-    });
-    bar.finish_and_clear();
+    let measured = measure(args, &bench, chosen);
     // What was made is taken away, whatever came of it.
     let cleaned = bench.clean();
-    let (environment, measured) = measured?;
+    let report = measured?;
     cleaned?;
-    let report = BenchReport { workload, environment, measured };
     report.lines().iter().try_for_each(|line| print(line))?;
     if let Some(path) = &args.json {
         write(path, report.as_json()?.as_bytes())?;
@@ -145,6 +167,68 @@ pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Re
         (0, true) => Err(CommandFailure::findings("slower than the run compared with")),
         (rows, _) => Err(CommandFailure::findings(format!("{rows} results are not valid: verify found differences"))),
     }
+}
+
+/// The subjects that are measured, in their order.
+fn choose(args: &BenchArgs) -> Result<Vec<BenchSubject>, CommandFailure> {
+    let all = if args.scenario.is_live() { &BenchSubject::LIVE[..] } else { &BenchSubject::ALL };
+    let is_chosen = |subject: &BenchSubject| args.subjects.is_empty() || args.subjects.contains(subject);
+    let chosen: Vec<BenchSubject> = all.iter().copied().filter(is_chosen).collect();
+    if args.scenario.is_live() && args.compare.is_some() {
+        return Err(CommandFailure::usage("--compare compares rates, and live traffic has latencies"));
+    }
+    if args.scenario.is_live() && !chosen.contains(&BenchSubject::Program) {
+        let name = args.scenario.name();
+        return Err(CommandFailure::usage(format!("--scenario {name} measures the program: add --subject program")));
+    }
+    Ok(chosen)
+}
+
+/// Fills the topic, and measures.
+fn measure(args: &BenchArgs, bench: &Workbench, chosen: Vec<BenchSubject>) -> Result<BenchReport, CommandFailure> {
+    let workload = publish(args, bench)?;
+    let live = args.corpus.is_none() && args.scenario.is_live();
+    let steps = match args.scenario {
+        Scenario::Steady if live => loads::SHARES.len(),
+        Scenario::Burst if live => 1,
+        _ => chosen.len(),
+    };
+    let style = ProgressStyle::with_template("{msg:44} [{bar:30}] {pos}/{len}");
+    let bar = ProgressBar::new(u64::from(args.rounds) * steps as u64);
+    bar.set_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
+    let measured = if live {
+        measure_live(args, bench, &chosen, &workload, &bar).map(|latency| (Measured::default(), Some(latency)))
+    } else {
+        block_on(async {
+            let mut subjects = Subjects::new(bench, chosen, workload.records, bar.clone()).await?;
+            for round in 0..args.rounds {
+                subjects.round(round).await?;
+            }
+            Ok((subjects.into_measured(), None))
+        })
+    };
+    bar.finish_and_clear();
+    let (measured, latency) = measured?;
+    let environment = block_on(async { Ok(environment::look(&bench.config).await) })?;
+    Ok(BenchReport { workload, environment, measured, latency })
+}
+
+fn measure_live(
+    args: &BenchArgs,
+    bench: &Workbench,
+    chosen: &[BenchSubject],
+    workload: &Workload,
+    bar: &ProgressBar,
+) -> Result<LatencyMeasured, CommandFailure> {
+    let plan = LoadPlan {
+        backlog: workload.records,
+        rounds: args.rounds,
+        time: Duration::from_secs(args.seconds),
+        burst: args.scenario == Scenario::Burst,
+        bare: chosen.contains(&BenchSubject::BareWrites),
+        events: live_events(&args.scenario.options(args.events, args.seed)),
+    };
+    measure_loads(bench, &plan, bar)
 }
 
 fn write(path: &Path, text: &[u8]) -> Result<(), CommandFailure> {
@@ -207,5 +291,26 @@ mod tests {
             let counts = scenario.options(10_000, 1).counts().unwrap();
             assert!((9_990..=10_010).contains(&counts.records()), "{scenario:?}: {}", counts.records());
         }
+    }
+
+    #[test]
+    fn subjects_are_chosen_in_their_order_and_live_traffic_needs_the_program() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        let chosen = |words: &str| {
+            let line: Line = clap::Parser::parse_from(["bench"].into_iter().chain(words.split_whitespace()));
+            choose(&line.args)
+        };
+        assert_eq!(chosen("").unwrap(), BenchSubject::ALL);
+        let two = [BenchSubject::BareWrites, BenchSubject::Program];
+        assert_eq!(chosen("--subject program --subject bare-writes").unwrap(), two);
+        assert_eq!(chosen("--scenario steady").unwrap(), two);
+        assert_eq!(chosen("--scenario burst --subject program").unwrap(), [BenchSubject::Program]);
+        let why = chosen("--scenario steady --subject null-store").unwrap_err();
+        assert!(why.message.contains("add --subject program"), "{why}");
+        assert!(chosen("--scenario burst --compare x.json").is_err());
     }
 }

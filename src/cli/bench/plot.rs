@@ -3,7 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::figures::{BenchReport, Spread, group_digits};
+use super::figures::BenchReport;
+use super::latency_plot;
+use super::spread::{Spread, group_digits};
 use super::subjects::BenchSubject;
 use crate::cli::CommandFailure;
 
@@ -26,7 +28,11 @@ pub(super) fn draw(report: &BenchReport) -> Result<String, CommandFailure> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        paint(report, &area).map_err(|why| CommandFailure::internal(format!("the picture cannot be drawn: {why}")))?;
+        let painted = match &report.latency {
+            Some(latency) => latency_plot::paint(latency, &report.workload.scenario, &place_of(report), &area),
+            None => paint(report, &area),
+        };
+        painted.map_err(|why| CommandFailure::internal(format!("the picture cannot be drawn: {why}")))?;
     }
     Ok(text)
 }
@@ -79,12 +85,18 @@ fn place_of(report: &BenchReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::figures::tests::report_of;
+    use super::super::subjects::Verified;
     use super::*;
 
     #[test]
     fn the_picture_names_what_was_measured() {
         let drawn = draw(&report_of(&[16_000, 17_000])).unwrap();
         assert!(drawn.starts_with("<svg") && drawn.trim_end().ends_with("</svg>"));
+        let live = Some(super::super::latency_table::tests::measured(Verified::default()));
+        let drawn_live = draw(&BenchReport { latency: live, ..report_of(&[]) }).unwrap();
+        for words in ["capacity 10,000 records/s", "55 – 110", "35 – 70"] {
+            assert!(drawn_live.contains(words), "{words}");
+        }
         for words in [BenchSubject::Program.title(), BenchSubject::BareWrites.title(), "16,500", "backlog"] {
             assert!(drawn.contains(words), "{words}");
         }

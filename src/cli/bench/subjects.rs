@@ -1,28 +1,23 @@
-//! What is measured, and the topic, groups and indices that it is measured on.
+//! What is measured, and the rates of a backlog.
 
-use std::path::Path;
-
+use clap::ValueEnum;
 use indicatif::ProgressBar;
-use pipeline::dead_letters::topic_of;
 use pipeline::sink::Order;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Cell, GRID};
-use super::child::{Busy, Program};
+use super::child::Busy;
 use super::null_store::NullStore;
-use crate::cli::{CommandFailure, block_on};
-use crate::config::table::VARIABLES;
-use crate::config::{Config, Override};
+use super::workbench::Workbench;
+use crate::cli::CommandFailure;
+use crate::config::Config;
 use crate::maintenance::verify::{DifferenceName, Finding, Listener, VerifyOptions, VerifyStep, verify};
 use crate::run::blocking::blocking;
 use crate::run::clock::Spent;
-use crate::stores::elasticsearch::{ElasticsearchClient, remove_index};
 use crate::systems::transactions;
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum BenchSubject {
     /// Kafka's client, which reads and looks at nothing.
@@ -37,6 +32,9 @@ pub(super) enum BenchSubject {
 
 impl BenchSubject {
     pub(super) const ALL: [Self; 4] = [Self::Consumption, Self::NullStore, Self::BareWrites, Self::Program];
+
+    /// What is measured under live traffic.
+    pub(super) const LIVE: [Self; 2] = [Self::BareWrites, Self::Program];
 
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -106,7 +104,7 @@ impl BenchRow {
 }
 
 /// The rows of all rounds, and how the bare writes were sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Measured {
     /// Writes in a request of the bare writes, and requests at the same time.
     pub bare_request: usize,
@@ -114,127 +112,29 @@ pub(super) struct Measured {
     pub rows: Vec<BenchRow>,
 }
 
-/// Where it is measured: names that nobody else has.
-pub(super) struct Workbench {
-    pub config: Config,
-    pub topic: String,
-    program: Program,
-    log_level: String,
-    /// Indices that were made.
-    made: parking_lot::Mutex<Vec<String>>,
-}
-
-impl Workbench {
-    pub(super) fn new(file: Option<&Path>, log_level: Option<&str>) -> Result<Self, CommandFailure> {
-        let topic = format!("millrace-bench-{:08x}", rand::random::<u32>());
-        let log_level = log_level.unwrap_or("warn").to_owned();
-        let config = Config::load(file, overrides(&settings(&topic, &topic, &log_level)))?;
-        let program = Program { file: file.map(Path::to_owned) };
-        Ok(Self { config, topic, program, log_level, made: parking_lot::Mutex::default() })
-    }
-
-    /// The settings of one run: a group and an index of its own.
-    fn settings(&self, run: &str) -> Vec<(&'static str, String)> {
-        let name = format!("{}-{run}", self.topic);
-        self.made.lock().push(name.clone());
-        settings(&self.topic, &name, &self.log_level)
-    }
-
-    fn configure(&self, settings: &[(&'static str, String)]) -> Result<Config, CommandFailure> {
-        Ok(Config::load(self.program.file.as_deref(), overrides(settings))?)
-    }
-
-    /// Takes away the topics and the indices; the marks in Redis go by themselves within a day.
-    ///
-    /// # Errors
-    /// What could not be deleted.
-    pub(super) fn clean(&self) -> Result<(), CommandFailure> {
-        let topics = [self.topic.clone(), topic_of(&self.topic), state_of(&self.topic)];
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let indices = self.made.lock().clone();
-        block_on(async {
-            let client = ElasticsearchClient::new(&self.config.elasticsearch)?;
-            let mut left = Vec::new();
-            for index in &indices {
-                if let Err(failure) = remove_index(&client, index).await {
-                    left.push(format!("index {index}: {}", failure.why));
-                }
-            }
-            let admin: Result<AdminClient<DefaultClientContext>, _> = self.config.kafka.client_config().create();
-            match admin {
-                Ok(admin) => left.extend(delete_topics(&admin, &names).await),
-                Err(error) => left.push(error.to_string()),
-            }
-            match left.is_empty() {
-                true => Ok(()),
-                false => Err(CommandFailure::unavailable(format!("could not be deleted: {}", left.join("; ")))),
-            }
-        })
-    }
-}
-
-/// Deletes topics; a sentence for each that is left.
-async fn delete_topics(admin: &AdminClient<DefaultClientContext>, topics: &[&str]) -> Vec<String> {
-    use rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition as Gone;
-    match admin.delete_topics(topics, &AdminOptions::new()).await {
-        Err(error) => vec![error.to_string()],
-        Ok(answers) => {
-            let failed = answers.into_iter().filter_map(Result::err).filter(|(_, code)| *code != Gone);
-            failed.map(|(topic, code)| format!("topic {topic}: {code}")).collect()
-        }
-    }
-}
-
-fn state_of(topic: &str) -> String {
-    format!("{topic}.state")
-}
-
-/// What keeps a run from everything else that there is: its group and its index have a name of their own, and projections stay
-/// off.
-fn settings(topic: &str, name: &str, log_level: &str) -> Vec<(&'static str, String)> {
-    vec![
-        ("transactions.topic", topic.to_owned()),
-        ("transactions.group", name.to_owned()),
-        ("elasticsearch.index", name.to_owned()),
-        ("kafka.state_topic", state_of(topic)),
-        ("transactions.store", "elasticsearch".to_owned()),
-        ("transactions.audit", "false".to_owned()),
-        ("transactions.mongo", "false".to_owned()),
-        ("transactions.algolia", "false".to_owned()),
-        ("http.addr", "127.0.0.1".to_owned()),
-        ("http.port", "0".to_owned()),
-        ("log.level", log_level.to_owned()),
-    ]
-}
-
-fn overrides(settings: &[(&'static str, String)]) -> Vec<Override> {
-    settings.iter().map(|(key, value)| Override { key, flag: "bench", value: value.clone() }).collect()
-}
-
-/// The same as variables of a process.
-fn variables(settings: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
-    let name = |key: &str| VARIABLES.iter().find(|variable| variable.key == key).map(|variable| variable.name());
-    settings.into_iter().filter_map(|(key, value)| Some((name(key)?, value))).collect()
-}
-
 /// Measures the subjects in turn.
 pub(super) struct Subjects<'a> {
     bench: &'a Workbench,
+    chosen: Vec<BenchSubject>,
     records: u64,
     bar: ProgressBar,
     measured: Measured,
 }
 
 impl<'a> Subjects<'a> {
-    /// Steps of the progress bar in a round.
-    pub(super) const EACH: u64 = BenchSubject::ALL.len() as u64;
     /// Records of the topic that a cell of the grid is tried with.
     const TRIAL: u64 = 20_000;
 
     /// Finds how the store takes ready-made writes best.
-    pub(super) async fn new(bench: &'a Workbench, records: u64, bar: ProgressBar) -> Result<Self, CommandFailure> {
+    pub(super) async fn new(
+        bench: &'a Workbench,
+        chosen: Vec<BenchSubject>,
+        records: u64,
+        bar: ProgressBar,
+    ) -> Result<Self, CommandFailure> {
         let mut best: Option<(f64, Cell)> = None;
-        for (number, cell) in GRID.into_iter().enumerate() {
+        let grid = if chosen.contains(&BenchSubject::BareWrites) { &GRID[..] } else { &[] };
+        for (number, &cell) in grid.iter().enumerate() {
             bar.set_message(format!("looking for the best requests: {} × {}", cell.request, cell.in_flight));
             let row = bare_writes(bench, &format!("grid{number}"), cell, Self::TRIAL).await?;
             if best.is_none_or(|(rate, _)| row.rate() > rate) {
@@ -243,7 +143,7 @@ impl<'a> Subjects<'a> {
         }
         let cell = best.map_or(GRID[0], |(_, cell)| cell);
         let measured = Measured { bare_request: cell.request, bare_in_flight: cell.in_flight, rows: Vec::new() };
-        Ok(Self { bench, records, bar, measured })
+        Ok(Self { bench, chosen, records, bar, measured })
     }
 
     pub(super) fn into_measured(self) -> Measured {
@@ -251,7 +151,7 @@ impl<'a> Subjects<'a> {
     }
 
     pub(super) async fn round(&mut self, round: u32) -> Result<(), CommandFailure> {
-        for subject in BenchSubject::ALL {
+        for subject in self.chosen.clone() {
             self.bar.set_message(format!("round {}: {}", round + 1, subject.title()));
             let row = self.measure(round, subject).await?;
             self.measured.rows.push(row);
@@ -282,17 +182,16 @@ impl<'a> Subjects<'a> {
 
     async fn null_store(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let store = NullStore::start(0).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
-        let name = format!("{}-null{round}", self.bench.topic);
-        let mut settings = settings(&self.bench.topic, &name, &self.bench.log_level);
+        let mut settings = self.bench.settings_without_index(&format!("null{round}"));
         settings.push(("elasticsearch.url", store.url()));
-        let busy = self.bench.program.run(&variables(settings)).await?;
+        let busy = self.bench.run(settings).await?;
         Ok(BenchRow::program(round, BenchSubject::NullStore, &busy, None))
     }
 
     async fn program(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let settings = self.bench.settings(&format!("run{round}"));
         let config = self.bench.configure(&settings)?;
-        let busy = self.bench.program.run(&variables(settings)).await?;
+        let busy = self.bench.run(settings).await?;
         let verified = verify_all(&config).await?;
         Ok(BenchRow::program(round, BenchSubject::Program, &busy, Some(verified)))
     }
@@ -316,7 +215,7 @@ impl Listener for Deaf {
     fn at(&mut self, _: VerifyStep) {}
 }
 
-async fn verify_all(config: &Config) -> Result<Verified, CommandFailure> {
+pub(super) async fn verify_all(config: &Config) -> Result<Verified, CommandFailure> {
     let options = VerifyOptions {
         memory: 128 << 20,
         wait: std::time::Duration::from_secs(60),
