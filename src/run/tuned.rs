@@ -48,6 +48,6 @@ pub(crate) fn show_rate(rate: &RateLimiter) -> Value {
     json!({
         "records_per_second": records,
         "bytes_per_second": bytes,
-        "held_back_seconds": (rate.held().as_secs_f64() * 1000.0).round() / 1000.0,
+        "held_back_seconds": (rate.holding_time().as_secs_f64() * 1000.0).round() / 1000.0,
     })
 }

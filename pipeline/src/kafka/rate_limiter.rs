@@ -52,7 +52,7 @@ impl RateLimiter {
     }
 
     /// How long batches were held back, in all.
-    pub fn held(&self) -> Duration {
+    pub fn holding_time(&self) -> Duration {
         self.holding.lock().held
     }
 
@@ -143,7 +143,7 @@ mod tests {
             let limiter = RateLimiter::new("s", limit);
             let took = seconds(&limiter, &batch, 71);
             assert!((9.8..10.1).contains(&took), "{took}");
-            assert!((limiter.held().as_secs_f64() - took).abs() < 0.3, "{:?}", limiter.held());
+            assert!((limiter.holding_time().as_secs_f64() - took).abs() < 0.3, "{:?}", limiter.holding_time());
         }
     }
 
@@ -168,6 +168,6 @@ mod tests {
         limiter.release();
         assert!(!limiter.is_holding());
         limiter.hold(now + Duration::from_secs(60));
-        assert_eq!(limiter.held(), Duration::ZERO);
+        assert_eq!(limiter.holding_time(), Duration::ZERO);
     }
 }

@@ -128,6 +128,10 @@ impl Writer {
             Ok(verdicts) => Some(Failure::unavailable(format!("{} verdicts for {sent} writes", verdicts.len()))),
             Err(failure) => Some(failure),
         };
+        if let (Some(delivery), Some(FailureKind::Unavailable)) = (&self.delivery, failure.as_ref().map(|why| why.kind))
+        {
+            delivery.note_rejection();
+        }
         match failure {
             None => self.status.clear_by(run.seq.0, self.store.store()),
             Some(failure) => self.again(group, failure, run).await,
@@ -190,9 +194,6 @@ impl Writer {
     async fn again(&self, mut group: Group, mut failure: Failure, run: &mut WriteRun<'_>) {
         metrics::counter!("millrace_write_failures_total", "sink" => self.store.store(), "kind" => failure.kind.name())
             .increment(1);
-        if let (Some(delivery), FailureKind::Unavailable) = (&self.delivery, failure.kind) {
-            delivery.note_rejection();
-        }
         let alone = group.items.len() == 1;
         // The halves of what is in order would go out of it.
         let halves = !alone && !self.store.orders_keys();

@@ -64,7 +64,7 @@ const HAPPENED: [(&str, u64); 21] = [
     ("marks unread", 2),
     ("marks lost", 2),
     ("duplicate", 1),
-    ("tuned", 2),
+    ("tuned", 4),
 ];
 
 /// Each has to happen at least once in so many seeds with a store that puts keys off.
@@ -77,7 +77,7 @@ const HAPPENED_WHILE_PARKED: [(&str, u64); 9] = [
     ("put off", 1),
     ("given up", 2),
     ("lost response", 1),
-    ("tuned", 3),
+    ("tuned", 4),
 ];
 
 /// Runs seeds, or the one that is asked for, and says which fail.

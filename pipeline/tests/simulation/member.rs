@@ -46,6 +46,18 @@ impl Setup {
         let most = DeliveryCell { size: start.size * 4, number: start.number + 2 };
         TunerBounds { start, least: DeliveryCell { size: 1, number: 1 }, most }
     }
+
+    fn options(&self) -> EngineOptions {
+        EngineOptions {
+            group: "group".into(),
+            max_in_flight: NonZeroUsize::new(self.max_in_flight).unwrap(),
+            max_bytes: 100_000,
+            retry: RetryPolicy { attempts: 3, delay: Duration::from_millis(100), max_delay: Duration::from_secs(5) },
+            dedupe_window: NonZeroUsize::new(self.window).unwrap(),
+            seed: self.seed,
+            delivery: None,
+        }
+    }
 }
 
 pub struct Member {
@@ -89,16 +101,7 @@ impl Member {
             marks: setup.marks.then(|| Arc::new(SimMarks(world.clone())) as _),
             status: status.clone(),
         };
-        let options = EngineOptions {
-            group: "group".into(),
-            max_in_flight: NonZeroUsize::new(setup.max_in_flight).unwrap(),
-            max_bytes: 100_000,
-            retry: RetryPolicy { attempts: 3, delay: Duration::from_millis(100), max_delay: Duration::from_secs(5) },
-            dedupe_window: NonZeroUsize::new(setup.window).unwrap(),
-            seed: setup.seed,
-            delivery: delivery.clone(),
-        };
-        let engine = Engine::new(parts, feed, options);
+        let engine = Engine::new(parts, feed, EngineOptions { delivery: delivery.clone(), ..setup.options() });
         let proceed = engine.proceed();
         let offered = Arc::new(AtomicU64::new(0));
         let source = Source {

@@ -169,12 +169,13 @@ impl Tuner {
     }
 
     /// The best that was found so far.
-    pub fn kept(&self) -> DeliveryCell {
+    #[cfg(test)]
+    fn best_cell(&self) -> DeliveryCell {
         self.kept
     }
 
     /// Takes in a window. Returns why the cell is another one now.
-    pub fn observe(&mut self, window: TunerWindow) -> Option<TunerReason> {
+    pub(crate) fn observe(&mut self, window: TunerWindow) -> Option<TunerReason> {
         let before = self.cell();
         self.take(window).filter(|_| self.cell() != before)
     }

@@ -94,10 +94,10 @@ fn reached(noise: f64) -> Vec<(f64, f64)> {
             let (mut rng, bounds) = (StdRng::seed_from_u64(seed), bounds(size, number));
             let mut tuner = Tuner::new(bounds);
             work(&mut tuner, &store, &mut rng, noise, 30.0);
-            let first = store.rate(tuner.kept()) / store.best(bounds);
+            let first = store.rate(tuner.best_cell()) / store.best(bounds);
             let slower = store.slower();
             work(&mut tuner, &slower, &mut rng, noise, 30.0);
-            all.push((first, slower.rate(tuner.kept()) / slower.best(bounds)));
+            all.push((first, slower.rate(tuner.best_cell()) / slower.best(bounds)));
         }
     }
     all
@@ -143,10 +143,10 @@ fn on_a_plateau_it_stays_and_takes_the_smaller() {
         let mut tuner = Tuner::new(bounds);
         for _ in 0..20 {
             work(&mut tuner, &store, &mut rng, 0.03, 30.0);
-            let share = store.rate(tuner.kept()) / store.best(bounds);
-            assert!(share > 0.95, "{share} with {:?}", tuner.kept());
+            let share = store.rate(tuner.best_cell()) / store.best(bounds);
+            assert!(share > 0.95, "{share} with {:?}", tuner.best_cell());
         }
-        sizes.push(tuner.kept().size * tuner.kept().number);
+        sizes.push(tuner.best_cell().size * tuner.best_cell().number);
     }
     sizes.sort_unstable();
     assert!(sizes[10] < 2_000, "in most runs less than half is in flight of what was at the start: {sizes:?}");
@@ -160,7 +160,7 @@ fn a_store_that_turns_away_gets_as_much_as_it_takes() {
         work(&mut tuner, &store, &mut rng, 0.03, 30.0);
         for _ in 0..10 {
             work(&mut tuner, &store, &mut rng, 0.03, 10.0);
-            assert!(tuner.kept().number <= 3, "{:?}", tuner.kept());
+            assert!(tuner.best_cell().number <= 3, "{:?}", tuner.best_cell());
         }
     }
 }
@@ -187,8 +187,8 @@ fn it_follows_a_store_that_becomes_faster() {
         let mut tuner = Tuner::new(bounds);
         work(&mut tuner, &ModelStore { cap: 8_000.0, ..store.slower() }, &mut rng, 0.03, 60.0);
         work(&mut tuner, &store, &mut rng, 0.03, 120.0);
-        let share = store.rate(tuner.kept()) / store.best(bounds);
-        assert!(share > 0.85, "{share} with {:?}", tuner.kept());
+        let share = store.rate(tuner.best_cell()) / store.best(bounds);
+        assert!(share > 0.85, "{share} with {:?}", tuner.best_cell());
     }
 }
 
@@ -197,15 +197,15 @@ fn where_one_batch_is_turned_away_it_gets_smaller() {
     let mut tuner = Tuner::new(bounds(1_000, 2));
     let busy = TunerWindow { rate: 0.0, rejected: 1, pressed: false };
     assert_eq!(
-        (tuner.observe(busy), tuner.kept()),
+        (tuner.observe(busy), tuner.best_cell()),
         (Some(TunerReason::Rejected), DeliveryCell { size: 1_000, number: 1 })
     );
     assert_eq!(
-        (tuner.observe(busy), tuner.kept()),
+        (tuner.observe(busy), tuner.best_cell()),
         (Some(TunerReason::Rejected), DeliveryCell { size: 900, number: 1 })
     );
     let pressed = TunerWindow { rate: 5.0, rejected: 0, pressed: true };
-    assert_eq!((tuner.observe(pressed), tuner.kept().size), (Some(TunerReason::Pressure), 810));
+    assert_eq!((tuner.observe(pressed), tuner.best_cell().size), (Some(TunerReason::Pressure), 810));
 }
 
 #[test]
@@ -228,7 +228,7 @@ proptest! {
         let bounds = bounds(size, number);
         let mut tuner = Tuner::new(bounds);
         for (rate, rejected, pressed) in windows {
-            let (before, kept) = (tuner.cell(), tuner.kept());
+            let (before, kept) = (tuner.cell(), tuner.best_cell());
             // One window in ten has something turned away.
             let rejected = rejected.saturating_sub(17);
             let window = TunerWindow { rate, rejected, pressed: pressed == 0 };
