@@ -24,11 +24,11 @@ struct Holder {
 /// Which batch holds which document and version.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    held: Mutex<Held>,
+    holdings: Mutex<Holdings>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Holdings {
     holders: FxHashMap<u64, Holder>,
     /// Of each batch in flight: cancelled when it is done.
     done: FxHashMap<Seq, CancellationToken>,
@@ -79,8 +79,8 @@ pub(crate) struct Registration<'a> {
 }
 
 impl InFlight {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
+    fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        self.holdings.lock()
     }
 
     /// Registers the records of a batch, in log order. To be called in the order in which batches begin.
@@ -96,8 +96,8 @@ impl InFlight {
         let mut registered = Vec::with_capacity(records.size_hint().0);
         let mut places = Vec::with_capacity(records.size_hint().0);
         let mut runs: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut held = self.held();
-        let Held { holders, done: batches } = &mut *held;
+        let mut holdings = self.holdings();
+        let Holdings { holders, done: batches } = &mut *holdings;
         holders.reserve(registered.capacity());
         let (in_line, step) = (matches!(apart, Apart::Runs | Apart::Batches), usize::from(apart != Apart::Batches));
         for (keys, span) in records {
@@ -133,17 +133,17 @@ impl InFlight {
             places.push(place);
         }
         batches.insert(seq, done.clone());
-        drop(held);
+        drop(holdings);
         (Registration { in_flight: self, seq, keys: registered, _done: done.drop_guard() }, places)
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        let mut held = self.in_flight.held();
-        held.done.remove(&self.seq);
+        let mut holdings = self.in_flight.holdings();
+        holdings.done.remove(&self.seq);
         for key in &self.keys {
-            if let Entry::Occupied(entry) = held.holders.entry(*key)
+            if let Entry::Occupied(entry) = holdings.holders.entry(*key)
                 && entry.get().seq == self.seq
             {
                 entry.remove();
@@ -250,7 +250,7 @@ mod tests {
         let (second, places) = in_flight.register(Seq(1), Apart::Documents, keys(&[&["d"], &["c", "b"]]).into_iter());
         assert_eq!(places.iter().map(|place| (place.wave, place.after.len())).collect::<Vec<_>>(), [(0, 0), (1, 2)]);
         drop((first, second));
-        assert!(in_flight.held().holders.is_empty());
+        assert!(in_flight.holdings().holders.is_empty());
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         let in_flight = InFlight::default();
         let records = [identity("a", 1), identity("a", 1), identity("c", 7)];
         drop(in_flight.register(Seq(0), Apart::EqualVersions, in_span(&records, Apart::EqualVersions)));
-        assert!(in_flight.held().holders.is_empty());
+        assert!(in_flight.holdings().holders.is_empty());
         let (_again, places) = in_flight.register(Seq(1), Apart::Documents, in_span(&records, Apart::Documents));
         assert_eq!(places.iter().map(|place| place.wave).collect::<Vec<_>>(), [0, 1, 0]);
     }
