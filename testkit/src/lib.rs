@@ -19,6 +19,7 @@ pub mod contents;
 pub mod database;
 pub mod double;
 pub mod hold;
+pub mod made_topics;
 pub mod model;
 pub mod null_server;
 pub mod program;

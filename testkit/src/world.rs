@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::contents::{find_alteration, payloads, sent_transaction};
 use crate::hold::Hold;
+use crate::made_topics::make_topics;
 use crate::program::{Running, printed};
 use crate::services::{elasticsearch, eventually, variable};
 
@@ -182,8 +183,7 @@ impl World {
         // As many copies as the cluster makes by default: one of a single broker.
         let new = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
-        let made = block_on(self.admin().create_topics([&new], &AdminOptions::new()));
-        made.unwrap().into_iter().for_each(|made| assert!(made.is_ok(), "{made:?}"));
+        make_topics(&self.client(), &[new]);
     }
 
     /// Deletes what the first partition holds below this offset.

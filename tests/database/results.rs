@@ -2,6 +2,7 @@
 
 use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use serde_json::{Value, json};
+use testkit::made_topics::make_topics;
 use testkit::services::eventually;
 use testkit::world::block_on;
 
@@ -15,9 +16,7 @@ fn told(engine: Engine, name: &str, bytes: &str) -> Buffer {
     let mut buffer = Buffer::new(engine, name);
     let topic = format!("{}.results", buffer.world.name);
     let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", bytes);
-    for made in block_on(buffer.world.admin().create_topics([&new], &AdminOptions::new())).unwrap() {
-        made.unwrap();
-    }
+    make_topics(&buffer.world.client(), &[new]);
     buffer.world.set("DATABASE_RESULTS_TOPIC", &topic);
     buffer
 }

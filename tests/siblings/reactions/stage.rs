@@ -9,6 +9,7 @@ use pipeline::kafka::read_topic;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
+use testkit::made_topics::make_topics;
 use testkit::program::Running;
 use testkit::services::variable;
 use testkit::world::{World, block_on};
@@ -129,8 +130,7 @@ impl Stage {
                     .set("min.insync.replicas", if self.copies > 1 { "2" } else { "1" })
             })
             .collect();
-        let made = block_on(self.world.admin().create_topics(&new, &AdminOptions::new())).unwrap();
-        made.into_iter().for_each(|made| drop(made.unwrap()));
+        make_topics(&self.world.client(), &new);
     }
 
     /// Sends events to their topics; those with an odd place without a key, so that they lie on any partition.
