@@ -152,6 +152,7 @@ fn holds(store: &StoreState) -> String {
     };
     match store.history {
         None => format!("{state}{kept}"),
+        Some(1) => format!("{state}{kept}; 1 event in its history"),
         Some(events) => format!("{state}{kept}; {events} events in its history"),
     }
 }
