@@ -16,9 +16,10 @@ fn shown(running: &Running, part: &str) -> Value {
 #[test]
 fn a_store_is_tuned_to_and_a_rate_holds_back_without_losing_a_record() {
     let mut world = World::new(PROGRAM, "adaptive");
-    world.set("CONSUMER_BATCH_SIZE", "10");
+    // So slow to begin with that the topic lasts for longer than the first changes take.
+    world.set("CONSUMER_BATCH_SIZE", "1");
     world.set("CONSUMER_BATCH_TIMEOUT", "0.5");
-    world.set("CONSUMER_MAX_IN_FLIGHT", "2");
+    world.set("CONSUMER_MAX_IN_FLIGHT", "1");
     let count = scaled(20_000).to_string();
     let report = world.publish(&["--count", &count, "--update-ratio", "0.2", "--users", "500"]);
     let expected = options_of(&report, |options| (options.update_ratio, options.users) = (0.2, Some(500)));
@@ -40,9 +41,9 @@ fn a_store_is_tuned_to_and_a_rate_holds_back_without_losing_a_record() {
     world.set("CONSUMER_MAX_RATE", "1GiB");
     let running = world.start();
     let delivery = eventually("a change of the delivery", || {
-        Some(shown(&running, "delivery")).filter(|delivery| delivery["changes"].as_u64() > Some(3))
+        Some(shown(&running, "delivery")).filter(|delivery| delivery["changes"].as_u64() > Some(2))
     });
-    assert!(delivery["reason"] != "start" && delivery["batch_size"].as_u64() > Some(10), "{delivery}");
+    assert!(delivery["reason"] != "start" && delivery["batch_size"].as_u64() > Some(1), "{delivery}");
     assert!(delivery["in_flight_bytes"].as_u64() > Some(1 << 20), "the store tells its limit: {delivery}");
     let probes = r#"millrace_adaptive_changes_total{system="transactions",reason="probe"}"#;
     assert!(running.metric(probes) >= Some(1.0));
