@@ -5,8 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic};
 use rdkafka::client::DefaultClientContext;
 
-use crate::services::eventually;
-use crate::world::block_on;
+use crate::services::{block_on, eventually};
 
 /// Makes topics, and waits until each of their partitions answers.
 pub fn make_topics(client: &ClientConfig, new: &[NewTopic<'_>]) {

@@ -70,6 +70,10 @@ pub fn services(verb: &str, name: &str) {
     assert!(done.status.success(), "services {verb} {name}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
 /// Asks until the answer is there, for two minutes at most.
 pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     eventually_within(Duration::from_secs(120), what, ask)

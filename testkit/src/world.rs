@@ -21,6 +21,7 @@ use crate::contents::{find_alteration, payloads, sent_transaction};
 use crate::hold::Hold;
 use crate::made_topics::make_topics;
 use crate::program::{Running, printed};
+pub use crate::services::block_on;
 use crate::services::{elasticsearch, eventually, variable};
 
 const PARTITIONS: i32 = 6;
@@ -343,8 +344,4 @@ pub fn options_of(report: &Value, change: impl FnOnce(&mut GeneratorOptions)) ->
     options.count = report["creates"].as_u64().unwrap();
     change(&mut options);
     options
-}
-
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
