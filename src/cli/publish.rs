@@ -16,7 +16,7 @@ use crate::config::{Config, Override};
 use crate::synthetic::{Counts, GeneratorOptions, SyntheticRecord};
 use crate::systems::SYSTEMS;
 use crate::systems::definition::{Definition, Generator};
-pub(super) use publisher::Publisher;
+pub(super) use publisher::{DELIVERY, Publisher, producer, set_delivery};
 
 /// `millrace publish`
 #[derive(Clone, Debug, Args)]

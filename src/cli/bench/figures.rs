@@ -123,12 +123,13 @@ impl BenchReport {
 
     fn verdict(&self) -> String {
         let mut sum = Verified::default();
-        let mut runs = 0;
+        let (mut runs, mut differing) = (0, 0);
         let rates = self.measured.rows.iter().filter_map(|row| row.verified);
         // All rows under live traffic are of one run of the program.
         let live = self.latency.iter().filter_map(|latency| latency.rows.iter().find_map(|row| row.verified));
         for verified in rates.chain(live) {
             runs += 1;
+            differing += u32::from(!verified.is_clean());
             sum.missing += verified.missing;
             sum.stale += verified.stale;
             sum.twice += verified.twice;
@@ -136,10 +137,10 @@ impl BenchReport {
         }
         let Verified { missing, stale, twice, other } = sum;
         let found = format!("missing {missing}, stale {stale}, twice {twice}, other findings {other}");
-        match (runs, sum.is_clean()) {
+        match (runs, differing) {
             (0, _) => "No run wrote what could be verified.".to_owned(),
-            (_, true) => format!("Each of {runs} runs was verified: {found}."),
-            (_, false) => format!("NOT VALID: of {runs} runs some left differences: {found}."),
+            (_, 0) => format!("Each of {runs} runs was verified: {found}."),
+            _ => format!("NOT VALID: {differing} of {runs} runs left differences: {found}."),
         }
     }
 
@@ -206,6 +207,6 @@ pub(super) mod tests {
         assert_eq!(report.invalid(), 0);
         report.measured.rows[1].verified = Some(Verified { missing: 1, ..Verified::default() });
         assert_eq!(report.invalid(), 1);
-        assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: of 1 runs")), "{:?}", report.lines());
+        assert!(report.lines().iter().any(|line| line.starts_with("NOT VALID: 1 of 1 runs")), "{:?}", report.lines());
     }
 }

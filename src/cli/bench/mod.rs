@@ -62,7 +62,7 @@ pub struct BenchArgs {
     /// What the topic holds
     #[arg(long, value_enum, default_value_t = Scenario::Backlog)]
     pub scenario: Scenario,
-    /// Measure this alone; may be given several times [default: all; steady and burst have program and bare-writes alone]
+    /// Measure this alone; may be given several times [default: all; steady has program and bare-writes alone, burst program]
     #[arg(long = "subject", value_enum, value_name = "SUBJECT")]
     subjects: Vec<BenchSubject>,
     /// How long each load of steady and burst is measured; a burst lasts a fifth of it
@@ -187,16 +187,15 @@ fn choose(args: &BenchArgs) -> Result<Vec<BenchSubject>, CommandFailure> {
 /// Fills the topic, and measures.
 fn measure(args: &BenchArgs, bench: &Workbench, chosen: Vec<BenchSubject>) -> Result<BenchReport, CommandFailure> {
     let workload = publish(args, bench)?;
-    let live = args.corpus.is_none() && args.scenario.is_live();
     let steps = match args.scenario {
-        Scenario::Steady if live => loads::SHARES.len(),
-        Scenario::Burst if live => 1,
+        Scenario::Steady => loads::SHARES.len(),
+        Scenario::Burst => 1,
         _ => chosen.len(),
     };
     let style = ProgressStyle::with_template("{msg:44} [{bar:30}] {pos}/{len}");
     let bar = ProgressBar::new(u64::from(args.rounds) * steps as u64);
     bar.set_style(style.map_err(|error| CommandFailure::internal(error.to_string()))?);
-    let measured = if live {
+    let measured = if args.scenario.is_live() {
         measure_live(args, bench, &chosen, &workload, &bar).map(|latency| (Measured::default(), Some(latency)))
     } else {
         block_on(async {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -16,11 +16,10 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use super::latency::SentRecord;
 use crate::cli::CommandFailure;
 use crate::cli::headway::wall_micros;
+use crate::cli::publish::{DELIVERY, producer, set_delivery};
 use crate::config::Config;
 use crate::synthetic::SyntheticEvents;
 
-/// How long the last messages may take to be acknowledged.
-const DELIVERY: Duration = Duration::from_secs(60);
 /// Between two looks at the clock where nothing is due.
 const NAP: Duration = Duration::from_micros(500);
 /// Between two samples of the lag.
@@ -128,11 +127,9 @@ impl Traffic {
         total: u64,
     ) -> Result<Self, CommandFailure> {
         let mut client = config.kafka.client_config();
-        client.set("enable.idempotence", "true").set("partitioner", "murmur2_random");
-        client.set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        set_delivery(&mut client);
         let acknowledged = DeliveryReports::default();
-        let producer = ThreadedProducer::from_config_and_context(&client, acknowledged.clone())
-            .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))?;
+        let producer = producer(&client, acknowledged.clone())?;
         Ok(Self { topic: topic.to_owned(), producer, acknowledged, events, total, open: 0 })
     }
 

@@ -22,7 +22,7 @@ use crate::synthetic::SyntheticEvent;
 /// How long brokers may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(8);
 /// How long a message may take to be acknowledged.
-const DELIVERY: Duration = Duration::from_secs(60);
+pub(in crate::cli) const DELIVERY: Duration = Duration::from_secs(60);
 
 /// What was delivered and what was not; shared with librdkafka's callbacks.
 #[derive(Clone, Default)]
@@ -72,8 +72,20 @@ impl ProducerContext for Deliveries {
 /// librdkafka's own default, before compression.
 const BATCH_BYTES: u64 = 1_000_000;
 
-fn producer(config: &ClientConfig, deliveries: &Deliveries) -> Result<ThreadedProducer<Deliveries>, CommandFailure> {
-    ThreadedProducer::from_config_and_context(config, deliveries.clone())
+/// Has every event delivered once and in the order of its key, to the partition that the other producers choose.
+pub(in crate::cli) fn set_delivery(client: &mut ClientConfig) {
+    client.set("enable.idempotence", "true");
+    // A user's events go where those of the other producers go.
+    client.set("partitioner", "murmur2_random");
+    client.set("message.timeout.ms", DELIVERY.as_millis().to_string());
+}
+
+/// A producer that tells this of its deliveries.
+pub(in crate::cli) fn producer<C: ProducerContext + 'static>(
+    config: &ClientConfig,
+    deliveries: C,
+) -> Result<ThreadedProducer<C>, CommandFailure> {
+    ThreadedProducer::from_config_and_context(config, deliveries)
         .map_err(|error| CommandFailure::config(format!("the Kafka settings are not accepted: {error}")))
 }
 
@@ -105,12 +117,9 @@ impl<'a> Publisher<'a> {
                 tuned.set(name, value);
             }
         }
-        tuned.set("enable.idempotence", "true");
-        // A user's events go where those of the other producers go.
-        tuned.set("partitioner", "murmur2_random");
-        tuned.set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        set_delivery(&mut tuned);
         let deliveries = Deliveries::default();
-        let producer = producer(&tuned, &deliveries)?;
+        let producer = producer(&tuned, deliveries.clone())?;
         Ok(Self { topics, kafka: &config.kafka, client, tuned, producer, deliveries })
     }
 
@@ -120,7 +129,7 @@ impl<'a> Publisher<'a> {
         let fits = self.topics.iter().map(|topic| fit_batch(&self.client, topic, bytes)).min().unwrap_or(bytes);
         if fits < bytes {
             self.tuned.set("batch.size", fits.to_string());
-            self.producer = producer(&self.tuned, &self.deliveries)?;
+            self.producer = producer(&self.tuned, self.deliveries.clone())?;
         }
         Ok(())
     }

@@ -60,10 +60,9 @@ impl ElasticsearchSink {
     }
 
     /// Nothing that was written counts while the alias stands for several indices: a newer version may be in another.
-    async fn went_to_the_only_index(&self, body: &[u8]) -> Result<(), Failure> {
+    async fn went_to_the_only_index(&self, body: &[u8], known: Option<&str>) -> Result<(), Failure> {
         let placed: Placed<'_> = serde_json::from_slice(body).unwrap_or_default();
-        let known = self.index.lock().await.clone();
-        let elsewhere = |name: &&str| *name != self.alias && known.as_deref() != Some(*name);
+        let elsewhere = |name: &&str| *name != self.alias && known != Some(*name);
         let Some(name) = placed.names().find(elsewhere) else { return Ok(()) };
         let answer = self.client.call(Method::Get, &format!("/_alias/{}", self.alias), None).await?;
         match install::indices(&answer.body).as_slice() {
@@ -126,11 +125,11 @@ impl Sink<Document> for ElasticsearchSink {
             return Err(failure);
         }
         let known = self.index.lock().await.clone();
-        if let Some(count) = known.and_then(|index| count_applied(&answer.body, &index)) {
+        if let Some(count) = known.as_deref().and_then(|index| count_applied(&answer.body, index)) {
             return Ok(vec![Verdict::Applied; count]);
         }
         let bulk = Bulk::read(&answer.body)?;
-        self.went_to_the_only_index(&answer.body).await?;
+        self.went_to_the_only_index(&answer.body, known.as_deref()).await?;
         let no_write_index = bulk.may_lack_write_index() && !self.has_write_index().await?;
         Ok(bulk.verdicts(&self.alias, no_write_index))
     }
