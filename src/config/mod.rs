@@ -15,6 +15,7 @@ mod file;
 mod found;
 mod kafka;
 mod meant;
+mod memory_budget;
 mod mongodb;
 mod operations;
 #[cfg(test)]
@@ -192,9 +193,7 @@ impl Config {
     }
 
     fn read(settings: &Settings) -> Result<Self, ConfigError> {
-        let memory_budget = settings.require("engine.memory_budget")?.parse("a size of at least 16MiB", |text| {
-            values::bytes(text).filter(|size| *size >= 16 << 20).and_then(|size| usize::try_from(size).ok())
-        })?;
+        let memory_budget = memory_budget::read(settings)?;
         let max_in_flight = settings
             .require("engine.max_in_flight")?
             .parse("a number from 1 to 1024", |text| number(text, 1..=1024))?;

@@ -93,7 +93,7 @@ pub const VARIABLES: &[Variable] = &[
     var("retry.attempts", &["MAX_RETRY_ATTEMPTS"], "How often a record is tried again that fails while others pass; then it is a dead letter. Rejects are not tried again, and outages without limit. One variable for all systems; the default of database is another.").or("3"),
     var("retry.delay_ms", &["RETRY_DELAY_MS"], "Milliseconds before the first retry. One variable for all systems; the default of database is another.").or("1000"),
 
-    var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB.").or("256MiB"),
+    var("engine.memory_budget", &["MEMORY_BUDGET"], "Bytes of records held from fetch to write, such as 256MiB; at least 16MiB. Not set, where the control group has a memory limit: a quarter of that, if it is less than the default.").or("256MiB"),
     var("engine.max_in_flight", &["CONSUMER_MAX_IN_FLIGHT"], "Batches written at the same time, at most.").or("4"),
     var("engine.adaptive", &["CONSUMER_ADAPTIVE"], "Whether the size of batches and their number in flight are tuned to the store while running; CONSUMER_BATCH_SIZE and CONSUMER_MAX_IN_FLIGHT are where that begins.").or("false"),
     var("engine.adaptive_max_batch_size", &["CONSUMER_ADAPTIVE_MAX_BATCH_SIZE"], "Records in a batch, at most, where it is tuned; never less than CONSUMER_BATCH_SIZE.").or("5000"),
