@@ -1,4 +1,5 @@
-//! Secrets are planted in every setting that may hold one; none of them is ever shown, by us or by a library.
+//! Secrets are planted in the settings that may hold one, but for those of `NOT_PLANTED`; none of them is ever shown, by us or
+//! by a library.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

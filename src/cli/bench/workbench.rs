@@ -64,7 +64,7 @@ impl Workbench {
         WatchedProgram::new(&mut self.program.command(&variables(settings), "--headway")?)
     }
 
-    /// Takes away the topics and the indices; the marks in Redis go by themselves within a day.
+    /// Takes away the topics and the indices; the marks in Redis go by themselves within two days.
     ///
     /// # Errors
     /// What could not be deleted.

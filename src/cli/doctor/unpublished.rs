@@ -29,7 +29,7 @@ pub(super) async fn look(config: &Config) -> Vec<Diagnosis> {
     // Before the first run the tables are not there.
     if let Ok(waiting) = Outbox::new(postgres.clone()).waiting().await {
         if waiting.parked > 0 {
-            let what = format!("Kafka does not take {} events of the outbox", waiting.parked);
+            let what = format!("events of the outbox that Kafka does not take: {}", waiting.parked);
             let advice = "look at why of outbox; mend the topic, then set parked_at to null where they are to go again";
             findings.push(Diagnosis::fault(PART, what, advice));
         }

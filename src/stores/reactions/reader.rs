@@ -27,7 +27,7 @@ impl MarkReader {
 
     async fn find_unpublished(&self) -> Result<Vec<String>, Failure> {
         let waiting = Outbox::new(self.postgres.clone()).waiting().await?;
-        let parked = (waiting.parked > 0).then(|| format!("{} events of the outbox are parked", waiting.parked));
+        let parked = (waiting.parked > 0).then(|| format!("parked events of the outbox: {}", waiting.parked));
         let late =
             waiting.is_late().then(|| format!("an event of the outbox waits for {:.0} s", waiting.oldest_seconds));
         Ok(parked.into_iter().chain(late).collect())

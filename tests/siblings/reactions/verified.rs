@@ -35,7 +35,7 @@ fn what_is_missing_is_named_and_mended_and_what_is_loose_is_named() {
     let (found, code) = stage.verify(&[]);
     assert_eq!(code, 1);
     let loose = [
-        "derived 1 events of the outbox are parked",
+        "derived parked events of the outbox: 1",
         "derived the file a/orphan.jpg is of no media",
         "derived the file m1.jpg is not there",
     ];
