@@ -56,6 +56,13 @@ impl Subscriptions {
     }
 }
 
+impl Subscriptions {
+    /// Whose setting `NAME.topic` names this topic.
+    pub(crate) fn find_name(&self, topic: &str) -> Option<&'static str> {
+        self.topics.iter().find(|(_, named)| *named == topic).map(|(name, _)| *name)
+    }
+}
+
 impl Config {
     /// What `NAME.topic` says; empty where there is no such setting.
     pub fn topic(&self, name: &str) -> String {

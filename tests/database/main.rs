@@ -21,6 +21,7 @@ mod explained;
 mod flow;
 mod lines;
 mod looked_at;
+mod measured;
 mod model;
 mod outage;
 mod parked;

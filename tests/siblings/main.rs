@@ -16,6 +16,7 @@
 mod contributions;
 mod erase;
 mod events;
+mod measured_stores;
 mod outage;
 mod payloads;
 mod reactions;

@@ -1,11 +1,12 @@
 //! The ceilings: Kafka alone, read by its client and thrown away; the store alone, sent writes that were made beforehand.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pipeline::kafka::{ranges, read_ranges};
-use pipeline::sink::{Verdict, Waiting};
+use pipeline::sink::{SinkLimits, Verdict, Waiting};
 use pipeline::system::Decoded;
 use pipeline::{Binding, Record};
 use rdkafka::ClientConfig;
@@ -32,13 +33,15 @@ pub(super) struct Cell {
     pub in_flight: usize,
 }
 
-/// What is tried before the rounds; the best is the store's ceiling.
-pub(super) const GRID: [Cell; 5] = [
+/// What is tried before the rounds; the best is the store's ceiling. Those with one request at a time are for all stores.
+pub(super) const GRID: [Cell; 7] = [
     Cell { request: 500, in_flight: 4 },
     Cell { request: 1_000, in_flight: 2 },
     Cell { request: 1_000, in_flight: 4 },
     Cell { request: 2_000, in_flight: 4 },
     Cell { request: 5_000, in_flight: 2 },
+    Cell { request: 1_000, in_flight: 1 },
+    Cell { request: 5_000, in_flight: 1 },
 ];
 
 /// Reads the topic from its start to its end, and looks at nothing. Blocks the thread.
@@ -147,14 +150,40 @@ async fn send(
         batch.as_slice().iter().enumerate().filter(|(_, decoded)| is_new(decoded)).map(|(number, _)| number).collect();
     let enriched = batch.enrich(&chosen).await;
     let writes: Vec<usize> = (0..enriched.writes.len()).collect();
+    let document_of = |record: &usize| match batch.as_slice().get(*record) {
+        Some(Decoded::Event(identity, ())) => &*identity.document,
+        _ => "",
+    };
+    let documents: Vec<&str> = enriched.records.iter().map(document_of).collect();
+    let cuts = cut(&documents, cell.request, binding.limits());
     watch.start();
-    let requests = stream::iter(writes.chunks(cell.request)).map(|request| enriched.writes.send(request, &NoLadder));
-    let answered: Result<Vec<Vec<Verdict>>, _> = requests.buffer_unordered(cell.in_flight).try_collect().await;
+    let requests = stream::iter(cuts).map(|cut| writes.get(cut).unwrap_or_default());
+    let sent = requests.map(|request| enriched.writes.send(request, &NoLadder));
+    let answered: Result<Vec<Vec<Verdict>>, _> = sent.buffer_unordered(cell.in_flight).try_collect().await;
     watch.stop();
     for verdicts in answered.map_err(|failure| refuse(&failure.why))? {
         check(&verdicts)?;
     }
     Ok(writes.len() as u64)
+}
+
+/// Cuts writes into requests of a size, in their order, by what the store takes at once.
+fn cut(documents: &[&str], size: usize, limits: SinkLimits) -> Vec<Range<usize>> {
+    let most = size.min(limits.items).max(1);
+    let (mut cuts, mut first, mut seen) = (Vec::new(), 0, HashSet::new());
+    for (number, document) in documents.iter().enumerate() {
+        let is_new = seen.insert(*document) || !limits.one_write_a_document;
+        if number - first == most || !is_new {
+            cuts.push(first..number);
+            first = number;
+            seen.clear();
+            seen.insert(*document);
+        }
+    }
+    if first < documents.len() {
+        cuts.push(first..documents.len());
+    }
+    cuts
 }
 
 pub(super) fn refuse(why: &str) -> CommandFailure {
@@ -172,4 +201,19 @@ pub(super) fn check(verdicts: &[Verdict]) -> Result<(), CommandFailure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_holds_a_document_once_where_the_store_takes_it_once() {
+        let limits = |items, one_write_a_document| SinkLimits { items, bytes: 1, ordered: false, one_write_a_document };
+        let documents = ["a", "b", "a", "a", "c", "d", "e"];
+        assert_eq!(cut(&documents, 3, limits(100, false)), [0..3, 3..6, 6..7]);
+        assert_eq!(cut(&documents, 3, limits(100, true)), [0..2, 2..3, 3..6, 6..7]);
+        assert_eq!(cut(&documents, 3, limits(2, false)), [0..2, 2..4, 4..6, 6..7]);
+        assert!(cut(&[], 3, limits(2, true)).is_empty());
+    }
 }

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::cli::CommandFailure;
-use crate::systems::transactions;
 
 /// How to start it.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     /// The configuration file that the person named.
     pub file: Option<PathBuf>,
+    /// The system that it runs.
+    pub system: &'static str,
 }
 
 /// What it says at the end, as far as it is read here.
@@ -47,7 +48,7 @@ impl Program {
         if let Some(file) = &self.file {
             command.arg("--config").arg(file);
         }
-        command.args(["run", transactions::NAME, how]);
+        command.args(["run", self.system, how]);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }

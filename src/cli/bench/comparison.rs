@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::figures::BenchReport;
+use super::figures::{BenchReport, Workload};
 use super::subjects::{BenchRow, BenchSubject};
 use crate::cli::{CommandFailure, print_line};
 
@@ -51,7 +51,7 @@ pub(super) fn print(before: &BenchReport, now: &BenchReport) -> Result<bool, Com
             continue;
         }
         let compared = compare(&old, &new);
-        print_line(&format!("{}: {}", subject.title(), sentence(compared)))?;
+        print_line(&format!("{}: {}", subject.title(&now.workload.store), sentence(compared)))?;
         slower |= matches!(compared, Comparison::Slower(_));
     }
     Ok(slower)
@@ -66,7 +66,8 @@ fn difference(before: &BenchReport, now: &BenchReport) -> Option<String> {
         return Some("they ran in different environments (see `environment` in the files)".to_owned());
     }
     let (one, other) = (&before.workload, &now.workload);
-    let same = (&one.scenario, one.records, one.partitions) == (&other.scenario, other.records, other.partitions);
+    let what = |load: &Workload| (load.system.clone(), load.scenario.clone(), load.records, load.partitions);
+    let same = what(one) == what(other);
     (!same).then(|| "they did not read the same (see `workload` in the files)".to_owned())
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::own_place::OwnPlace;
 use crate::config::Config;
 use crate::run::consumer::redis;
 use crate::stores::elasticsearch::{ElasticsearchClient, inspect};
@@ -31,6 +32,8 @@ pub(super) struct Environment {
     pub build: String,
     pub librdkafka: String,
     pub elasticsearch: String,
+    /// Of the store that is written to, which is Elasticsearch or another.
+    pub store_version: String,
     /// What the first index is made of: the first half of the SHA-256 of the index template.
     pub mapping: String,
     /// Empty: dedupe remembers in memory alone.
@@ -43,13 +46,15 @@ pub(super) struct Environment {
 }
 
 /// Looks around.
-pub(super) async fn look(config: &Config) -> Environment {
+pub(super) async fn look(config: &Config, place: OwnPlace) -> Environment {
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let (cpuinfo, meminfo) = (file("/proc/cpuinfo"), file("/proc/meminfo"));
     let limit = |name: &str| Some(file(name)).filter(|text| !text.is_empty() && !text.starts_with("max"));
     let limits = [("cpu", limit("/sys/fs/cgroup/cpu.max")), ("memory", limit("/sys/fs/cgroup/memory.max"))];
     let limits: Vec<String> =
         limits.into_iter().filter_map(|(name, limit)| Some(format!("{name} {}", limit?))).collect();
+    let elasticsearch = if place == OwnPlace::Index { elasticsearch(config).await } else { String::new() };
+    let store_version = if place == OwnPlace::Index { elasticsearch.clone() } else { place.version(config).await };
     Environment {
         cpu: field(&cpuinfo, "model name").to_owned(),
         cores: std::thread::available_parallelism().map_or(0, usize::from),
@@ -62,7 +67,8 @@ pub(super) async fn look(config: &Config) -> Environment {
         revision: option_env!("MILLRACE_REVISION").unwrap_or_default().to_owned(),
         build: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
         librdkafka: rdkafka::util::get_rdkafka_version().1,
-        elasticsearch: elasticsearch(config).await,
+        elasticsearch,
+        store_version,
         mapping: hex::encode(Sha256::digest(transactions::TEMPLATE).get(..16).unwrap_or_default()),
         redis: redis_version(config).await,
         batch_size: config.batch.size,

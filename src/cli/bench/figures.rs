@@ -4,13 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
 use super::latency_table::LatencyMeasured;
+use super::own_place::OwnPlace;
 use super::spread::{Spread, group_digits};
 use super::subjects::{BenchRow, BenchSubject, Measured, Verified};
 use crate::cli::CommandFailure;
+use crate::systems;
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Workload {
+    #[serde(default = "transactions")]
+    pub system: String,
+    /// What it writes to.
+    #[serde(default = "elasticsearch")]
+    pub store: String,
     pub scenario: String,
     /// The topic, which is deleted by now; the indices and groups had names that begin with it.
     pub topic: String,
@@ -21,6 +28,14 @@ pub(super) struct Workload {
     pub partitions: i32,
     pub rounds: u32,
     pub seed: u64,
+}
+
+fn transactions() -> String {
+    systems::transactions::NAME.to_owned()
+}
+
+fn elasticsearch() -> String {
+    OwnPlace::Index.store().to_owned()
 }
 
 /// Everything that is known of a run.
@@ -64,11 +79,11 @@ impl BenchReport {
 
     /// For a person.
     pub(super) fn lines(&self) -> Vec<String> {
-        let Workload { scenario, records, bytes, partitions, rounds, .. } = &self.workload;
+        let Workload { system, scenario, records, bytes, partitions, rounds, .. } = &self.workload;
         let size = bytes / (*records).max(1);
         let mut lines = vec![
             format!(
-                "{scenario}: {} records of {size} bytes, {partitions} partitions, {rounds} rounds",
+                "{system}, {scenario}: {} records of {size} bytes, {partitions} partitions, {rounds} rounds",
                 group_digits(*records as f64)
             ),
             String::new(),
@@ -97,8 +112,8 @@ impl BenchReport {
         }
         if let Some(ratio) = self.ratio(BenchSubject::Program, BenchSubject::BareWrites) {
             lines.push(format!(
-                "millrace reaches {:.2} of what Elasticsearch takes of ready-made writes ({:.2}–{:.2}).",
-                ratio.median, ratio.least, ratio.most
+                "millrace reaches {:.2} of what {} takes of ready-made writes ({:.2}–{:.2}).",
+                ratio.median, self.workload.store, ratio.least, ratio.most
             ));
         }
         lines
@@ -113,7 +128,7 @@ impl BenchReport {
         };
         Some(format!(
             "{:<42} {:>9} {:>19}  {:>9}  {:>7}",
-            subject.title(),
+            subject.title(&self.workload.store),
             group_digits(rates.median),
             format!("{}–{}", group_digits(rates.least), group_digits(rates.most)),
             shown(cpu, 2),
@@ -145,10 +160,11 @@ impl BenchReport {
     }
 
     fn place(&self) -> String {
-        let Environment { cpu, cores, elasticsearch, redis, build, batch_size, max_in_flight, .. } = &self.environment;
+        let Environment { cpu, cores, store_version, redis, build, batch_size, max_in_flight, .. } = &self.environment;
+        let store = &self.workload.store;
         let redis = if redis.is_empty() { "no Redis".to_owned() } else { format!("Redis {redis}") };
         format!(
-            "{cpu}, {cores} cores; Elasticsearch {elasticsearch}, {redis}; {build} build, batches of {batch_size}, \
+            "{cpu}, {cores} cores; {store} {store_version}, {redis}; {build} build, batches of {batch_size}, \
              {max_in_flight} in flight"
         )
     }
@@ -179,6 +195,8 @@ pub(super) mod tests {
             rows.push(row(round, BenchSubject::Program, *rate));
         }
         let workload = Workload {
+            system: transactions(),
+            store: elasticsearch(),
             scenario: "backlog".to_owned(),
             topic: "t".to_owned(),
             records: 200_000,

@@ -4,7 +4,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::latency_table::LatencyMeasured;
+use super::latency_table::{LIVE_STORE, LatencyMeasured};
 use super::spread::{Spread, group_digits};
 use super::subjects::BenchSubject;
 
@@ -48,7 +48,7 @@ pub(super) fn paint(
         let middle = top + BAR / 2;
         let ours = row.subject == BenchSubject::Program;
         let color = if ours { RGBColor(31, 119, 180) } else { RGBColor(170, 170, 170) };
-        let name = format!("{}, {:.0} %", row.subject.title(), row.share * 100.0);
+        let name = format!("{}, {:.0} %", row.subject.title(LIVE_STORE), row.share * 100.0);
         area.draw_text(&name, &words(16).pos(Pos::new(HPos::Right, VPos::Center)), (LEFT - 10, middle))?;
         area.draw(&Rectangle::new([(LEFT, top), (at(half), top + BAR)], color.filled()))?;
         area.draw(&PathElement::new(vec![(at(half), middle), (at(most), middle)], BLACK))?;

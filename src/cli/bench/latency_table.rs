@@ -10,6 +10,9 @@ use super::latency::LatencyDistribution;
 use super::spread::{Spread, group_digits};
 use super::subjects::{BenchSubject, Verified};
 
+/// What live traffic is written to.
+pub(super) const LIVE_STORE: &str = "Elasticsearch";
+
 /// What a burst came to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct BurstFigures {
@@ -149,7 +152,7 @@ fn line(load: &[&LatencyRow]) -> Option<String> {
     let mark = if load.iter().all(|row| row.is_valid()) { "" } else { " NOT VALID" };
     let name = if first.burst.is_some() { "burst".to_owned() } else { format!("{:.0} %", first.share * 100.0) };
     let cells = [
-        first.subject.title().to_owned(),
+        first.subject.title(LIVE_STORE),
         name,
         group_digits(first.rate),
         shown(|times| times.p50_ms, to_store),
@@ -216,8 +219,11 @@ pub(super) mod tests {
             line.trim_start_matches(name).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(lines[0], "Capacity: 10,000 records/s (0 rates were tried).");
-        assert_eq!(line(BenchSubject::Program.title()), ["50", "%", "5,000", "55.0", "110.0", "220.0", "–"]);
-        assert_eq!(line(BenchSubject::BareWrites.title()), ["50", "%", "5,000", "35.0", "70.0", "140.0", "–"]);
+        assert_eq!(line(&BenchSubject::Program.title(LIVE_STORE)), ["50", "%", "5,000", "55.0", "110.0", "220.0", "–"]);
+        assert_eq!(
+            line(&BenchSubject::BareWrites.title(LIVE_STORE)),
+            ["50", "%", "5,000", "35.0", "70.0", "140.0", "–"]
+        );
     }
 
     #[test]

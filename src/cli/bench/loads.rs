@@ -63,7 +63,7 @@ pub(super) fn measure_loads(
     bar: &ProgressBar,
 ) -> Result<LatencyMeasured, CommandFailure> {
     bar.set_message("the backlog");
-    let settings = bench.settings("live");
+    let settings = block_on(bench.settings("live"))?;
     let config = bench.configure(&settings)?;
     let program = bench.watch(settings)?;
     let traffic = Traffic::new(&config, &bench.topic, plan.events.events()?, plan.backlog)?;
@@ -76,7 +76,7 @@ pub(super) fn measure_loads(
     let rows = live.rounds(capacity, &config)?;
     bar.set_message("verifying");
     let busy = live.program.stop()?;
-    let verified = block_on(verify_all(&config))?;
+    let verified = block_on(verify_all(bench.system, &config))?;
     Ok(LatencyMeasured::new(capacity, backlog_rate, search.into_tried(), rows, verified, busy.as_ref()))
 }
 
@@ -184,7 +184,8 @@ impl LiveLoads<'_> {
     fn bare(&self, round: u32, share: f64, capacity: f64, ready: &[Record]) -> Result<LatencyRow, CommandFailure> {
         let rate = capacity * share;
         let window = self.window(rate);
-        let config = self.bench.configure(&self.bench.settings(&format!("paced{round}-{:.0}", share * 100.0)))?;
+        let settings = block_on(self.bench.settings(&format!("paced{round}-{:.0}", share * 100.0)))?;
+        let config = self.bench.configure(&settings)?;
         let (latency, time) = block_on(super::paced::write(&config, ready, window.flow(rate), window))?;
         Ok(LatencyRow { latency, ..LatencyRow::new(round, BenchSubject::BareWrites, share, rate, time) })
     }

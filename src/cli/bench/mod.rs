@@ -1,7 +1,7 @@
 //! `millrace bench`: how fast this machine lets the program be, beside what its Kafka and its store do without it.
 //!
-//! Everything is measured in one run, in rounds that take turns, on a topic, groups and indices of its own, which are deleted
-//! at the end. It guarantees that a rate of the program counts only where `verify` finds nothing in what it wrote.
+//! Everything is measured in one run, in rounds that take turns, on a topic, groups and places in the store of its own, which are
+//! deleted at the end. It guarantees that a rate of the program counts only where `verify` finds nothing in what it wrote.
 
 mod bare;
 mod capacity;
@@ -13,8 +13,10 @@ mod latency_plot;
 mod latency_table;
 mod loads;
 mod null_store;
+mod own_place;
 mod paced;
 mod plot;
+mod scenario;
 mod spread;
 mod traffic;
 mod watched;
@@ -26,19 +28,20 @@ mod subjects;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::Utc;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
 
 use super::publish::Publisher;
 use super::{CommandFailure, block_on, leaving, print_line as print};
 use crate::run::telemetry;
-use crate::synthetic::GeneratorOptions;
+use crate::synthetic::SyntheticRecord;
+use crate::systems::definition::{Definition, Generator};
+use crate::systems::{self, transactions};
 use figures::{BenchReport, Workload};
 use latency_table::LatencyMeasured;
 use loads::{LoadPlan, live_events, measure_loads};
 pub use null_store::NullStore;
+pub use scenario::Scenario;
 use subjects::{BenchSubject, Measured, Subjects};
 use workbench::Workbench;
 
@@ -48,6 +51,7 @@ use workbench::Workbench;
   millrace bench --json before.json
   millrace bench --compare before.json
   millrace bench --subject program --subject bare-writes
+  millrace bench --system users
   millrace bench --scenario steady --rounds 1 --json latency.json")]
 pub struct BenchArgs {
     /// Events in the topic before anything is read
@@ -59,10 +63,13 @@ pub struct BenchArgs {
     /// Rounds; in each, every subject, or every load of a live scenario, is measured once
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: u32,
+    /// The system that is measured, with its store [possible: transactions, transactions-audit, transactions-mongo, users, ratings, database]
+    #[arg(long, default_value = transactions::NAME, value_name = "SYSTEM")]
+    pub system: String,
     /// What the topic holds
     #[arg(long, value_enum, default_value_t = Scenario::Backlog)]
     pub scenario: Scenario,
-    /// Measure this alone; may be given several times [default: all; steady has program and bare-writes alone, burst program]
+    /// Measure this alone; may be given several times [default: all; null-store is Elasticsearch's alone; steady has program and bare-writes, burst program]
     #[arg(long = "subject", value_enum, value_name = "SUBJECT")]
     subjects: Vec<BenchSubject>,
     /// How long each load of steady and burst is measured; a burst lasts a fifth of it
@@ -85,59 +92,6 @@ pub struct BenchArgs {
     pub compare: Option<PathBuf>,
 }
 
-/// What the topic holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Scenario {
-    /// Creates, a quarter as many updates, and some deletes, all there before anything is read
-    Backlog,
-    /// The same, and each fifth event sent a second time
-    Dups,
-    /// The same, of three users alone: most partitions stay empty
-    Skew,
-    /// The same, and one event in a hundred cannot be read
-    Bad,
-    /// Latency under live traffic: 25, 50 and 80 % of what the program takes without a growing lag, which is searched for first
-    Steady,
-    /// Live traffic of 25 %, a burst of ten times that, and how long it is felt
-    Burst,
-}
-
-impl Scenario {
-    fn options(self, events: u64, seed: u64) -> GeneratorOptions {
-        let plain = GeneratorOptions {
-            update_ratio: 0.25,
-            delete_ratio: 0.02,
-            users: Some(10_000),
-            ..GeneratorOptions::new(seed, Utc::now())
-        };
-        let options = match self {
-            Self::Backlog | Self::Steady | Self::Burst => plain,
-            Self::Dups => GeneratorOptions { duplicate_ratio: 0.2, ..plain },
-            Self::Skew => GeneratorOptions { users: Some(3), ..plain },
-            Self::Bad => GeneratorOptions { malformed_ratio: 0.01, ..plain },
-        };
-        let more = 1.0 + options.update_ratio + options.delete_ratio + options.malformed_ratio;
-        GeneratorOptions { count: (events as f64 / more / (1.0 + options.duplicate_ratio)).ceil() as u64, ..options }
-    }
-
-    /// Whether events are sent while the program is measured.
-    fn is_live(self) -> bool {
-        matches!(self, Self::Steady | Self::Burst)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Backlog => "backlog",
-            Self::Dups => "dups",
-            Self::Skew => "skew",
-            Self::Bad => "bad",
-            Self::Steady => "steady",
-            Self::Burst => "burst",
-        }
-    }
-}
-
 /// Measures, prints, writes the files that were asked for, and compares.
 ///
 /// # Errors
@@ -145,23 +99,29 @@ impl Scenario {
 pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Result<(), CommandFailure> {
     let before = args.compare.as_deref().map(comparison::read).transpose()?;
     let chosen = choose(args)?;
-    let bench = Workbench::new(file, log_level)?;
+    let bench = Workbench::new(systems::find(&args.system)?, file, log_level)?;
     telemetry::init(&bench.config.log)?;
     leaving::at_once()?;
     let measured = measure(args, &bench, chosen);
     // What was made is taken away, whatever came of it.
     let cleaned = bench.clean();
     let report = measured?;
-    cleaned?;
+    let judged = tell(args, &report, before.as_ref());
+    // Figures are not lost because something could not be deleted.
+    cleaned.and(judged)
+}
+
+/// Prints the figures, writes the files that were asked for, and compares.
+fn tell(args: &BenchArgs, report: &BenchReport, before: Option<&BenchReport>) -> Result<(), CommandFailure> {
     report.lines().iter().try_for_each(|line| print(line))?;
     if let Some(path) = &args.json {
         write(path, report.as_json()?.as_bytes())?;
     }
     if let Some(path) = &args.svg {
-        write(path, plot::draw(&report)?.as_bytes())?;
+        write(path, plot::draw(report)?.as_bytes())?;
     }
     let invalid = report.invalid();
-    let slower = before.map(|before| comparison::print(&before, &report)).transpose()?.unwrap_or(false);
+    let slower = before.map(|before| comparison::print(before, report)).transpose()?.unwrap_or(false);
     match (invalid, slower) {
         (0, false) => Ok(()),
         (0, true) => Err(CommandFailure::findings("slower than the run compared with")),
@@ -171,9 +131,21 @@ pub fn run(args: &BenchArgs, file: Option<&Path>, log_level: Option<&str>) -> Re
 
 /// The subjects that are measured, in their order.
 fn choose(args: &BenchArgs) -> Result<Vec<BenchSubject>, CommandFailure> {
-    let all = if args.scenario.is_live() { &BenchSubject::LIVE[..] } else { &BenchSubject::ALL };
+    let all = match args.system.as_str() {
+        _ if args.scenario.is_live() => &BenchSubject::LIVE[..],
+        transactions::NAME => &BenchSubject::ALL,
+        _ => &BenchSubject::OF_ANY_STORE,
+    };
     let is_chosen = |subject: &BenchSubject| args.subjects.is_empty() || args.subjects.contains(subject);
     let chosen: Vec<BenchSubject> = all.iter().copied().filter(is_chosen).collect();
+    if args.scenario.is_live() && args.system != transactions::NAME {
+        return Err(CommandFailure::usage(
+            "live traffic is made for transactions alone: leave out --system or --scenario",
+        ));
+    }
+    if chosen.is_empty() {
+        return Err(CommandFailure::usage("a store that holds nothing takes the place of Elasticsearch alone"));
+    }
     if args.scenario.is_live() && args.compare.is_some() {
         return Err(CommandFailure::usage("--compare compares rates, and live traffic has latencies"));
     }
@@ -208,7 +180,7 @@ fn measure(args: &BenchArgs, bench: &Workbench, chosen: Vec<BenchSubject>) -> Re
     };
     bar.finish_and_clear();
     let (measured, latency) = measured?;
-    let environment = block_on(async { Ok(environment::look(&bench.config).await) })?;
+    let environment = block_on(async { Ok(environment::look(&bench.config, bench.place).await) })?;
     Ok(BenchReport { workload, environment, measured, latency })
 }
 
@@ -256,8 +228,10 @@ fn publish(args: &BenchArgs, bench: &Workbench) -> Result<Workload, CommandFailu
             }
         }
         None => {
-            for event in args.scenario.options(args.events, args.seed).events()? {
-                put(&event.key, event.payload.as_deref())?;
+            let options = args.scenario.options(args.events, args.seed);
+            let most = usize::try_from(args.events).unwrap_or(usize::MAX);
+            for SyntheticRecord { key, payload, .. } in generator_of(bench.system)?(&options)?.take(most) {
+                put(&key, payload.as_deref())?;
             }
         }
     }
@@ -267,7 +241,17 @@ fn publish(args: &BenchArgs, bench: &Workbench) -> Result<Workload, CommandFailu
     }
     let scenario = args.corpus.as_ref().map_or(args.scenario.name(), |_| "corpus").to_owned();
     let (topic, partitions, rounds, seed) = (bench.topic.clone(), args.partitions, args.rounds, args.seed);
-    Ok(Workload { scenario, topic, records, bytes, partitions, rounds, seed })
+    let (system, store) = (bench.system.name.to_owned(), bench.place.store().to_owned());
+    Ok(Workload { system, store, scenario, topic, records, bytes, partitions, rounds, seed })
+}
+
+/// What makes events for a system; of a projection, what makes its primary's.
+fn generator_of(system: &Definition) -> Result<Generator, CommandFailure> {
+    let makes = match &system.projection {
+        Some(projection) => systems::find(projection.of)?.generator,
+        None => system.generator,
+    };
+    makes.ok_or_else(|| CommandFailure::usage(format!("no events are made for {}", system.name)))
 }
 
 /// The key of an event of somebody's own: its user, wherever it stands.
@@ -283,14 +267,6 @@ fn key_of(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_scenario_has_about_the_events_that_were_asked_for() {
-        for scenario in Scenario::value_variants() {
-            let counts = scenario.options(10_000, 1).counts().unwrap();
-            assert!((9_990..=10_010).contains(&counts.records()), "{scenario:?}: {}", counts.records());
-        }
-    }
 
     #[test]
     fn subjects_are_chosen_in_their_order_and_live_traffic_needs_the_program() {

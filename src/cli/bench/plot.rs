@@ -44,7 +44,8 @@ fn paint(
     area.fill(&WHITE)?;
     let words = |size: i32| ("sans-serif", size).into_font().color(&BLACK);
     let title = format!(
-        "Records a second: {}, {} records",
+        "Records a second: {}, {}, {} records",
+        report.workload.system,
         report.workload.scenario,
         group_digits(report.workload.records as f64)
     );
@@ -60,14 +61,15 @@ fn paint(
         let ours = matches!(subject, BenchSubject::NullStore | BenchSubject::Program);
         let color = if ours { RGBColor(31, 119, 180) } else { RGBColor(170, 170, 170) };
         let right = words(18).pos(Pos::new(HPos::Right, VPos::Center));
-        area.draw_text(subject.title(), &right, (LEFT - 10, middle))?;
+        area.draw_text(&subject.title(&report.workload.store), &right, (LEFT - 10, middle))?;
         area.draw(&Rectangle::new([(LEFT, top), (place(rates.median), top + BAR)], color.filled()))?;
         area.draw(&PathElement::new(vec![(place(rates.least), middle), (place(rates.most), middle)], BLACK))?;
         let left = words(18).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw_text(&group_digits(rates.median), &left, (place(rates.most) + 8, middle))?;
     }
     if let Some(ratio) = report.ratio(BenchSubject::Program, BenchSubject::BareWrites) {
-        let said = format!("millrace reaches {:.2} of what Elasticsearch takes of ready-made writes", ratio.median);
+        let store = &report.workload.store;
+        let said = format!("millrace reaches {:.2} of what {store} takes of ready-made writes", ratio.median);
         area.draw_text(&said, &words(18), (20, SIZE.1 as i32 - 26))?;
     }
     area.present()?;
@@ -97,7 +99,7 @@ mod tests {
         for words in ["capacity 10,000 records/s", "55 – 110", "35 – 70"] {
             assert!(drawn_live.contains(words), "{words}");
         }
-        for words in [BenchSubject::Program.title(), BenchSubject::BareWrites.title(), "16,500", "backlog"] {
+        for words in ["millrace into Elasticsearch", "ready-made writes into Elasticsearch", "16,500", "backlog"] {
             assert!(drawn.contains(words), "{words}");
         }
     }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::maintenance::verify::{DifferenceName, Finding, Listener, VerifyOptions, VerifyStep, verify};
 use crate::run::blocking::blocking;
 use crate::run::clock::Spent;
-use crate::systems::transactions;
+use crate::systems::definition::Definition;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -22,26 +22,30 @@ use crate::systems::transactions;
 pub(super) enum BenchSubject {
     /// Kafka's client, which reads and looks at nothing.
     Consumption,
-    /// The program, with a store that takes everything at once.
+    /// The program, with a store that takes everything at once; of Elasticsearch alone.
     NullStore,
-    /// Elasticsearch, sent the program's writes, which were made beforehand.
+    /// The store, sent the program's writes, which were made beforehand.
     BareWrites,
-    /// The program, with Elasticsearch.
+    /// The program, with its store.
     Program,
 }
 
 impl BenchSubject {
     pub(super) const ALL: [Self; 4] = [Self::Consumption, Self::NullStore, Self::BareWrites, Self::Program];
 
+    /// What is measured with any store.
+    pub(super) const OF_ANY_STORE: [Self; 3] = [Self::Consumption, Self::BareWrites, Self::Program];
+
     /// What is measured under live traffic.
     pub(super) const LIVE: [Self; 2] = [Self::BareWrites, Self::Program];
 
-    pub(super) fn title(self) -> &'static str {
+    /// For a person; `store` is the store's name.
+    pub(super) fn title(self, store: &str) -> String {
         match self {
-            Self::Consumption => "Kafka read by its client alone",
-            Self::NullStore => "millrace into a store that holds nothing",
-            Self::BareWrites => "ready-made writes into Elasticsearch",
-            Self::Program => "millrace into Elasticsearch",
+            Self::Consumption => "Kafka read by its client alone".to_owned(),
+            Self::NullStore => "millrace into a store that holds nothing".to_owned(),
+            Self::BareWrites => format!("ready-made writes into {store}"),
+            Self::Program => format!("millrace into {store}"),
         }
     }
 }
@@ -71,7 +75,7 @@ pub(super) struct BenchRow {
     pub seconds: f64,
     pub cpu_seconds: Option<f64>,
     pub peak_memory_bytes: Option<u64>,
-    /// Of what was written to Elasticsearch by the program.
+    /// Of what was written by the program; none of a system whose rows come of operations.
     pub verified: Option<Verified>,
 }
 
@@ -133,8 +137,10 @@ impl<'a> Subjects<'a> {
         bar: ProgressBar,
     ) -> Result<Self, CommandFailure> {
         let mut best: Option<(f64, Cell)> = None;
-        let grid = if chosen.contains(&BenchSubject::BareWrites) { &GRID[..] } else { &[] };
-        for (number, &cell) in grid.iter().enumerate() {
+        let is_tried = chosen.contains(&BenchSubject::BareWrites);
+        let alone = |cell: &Cell| bench.place.takes_any_order() || cell.in_flight == 1;
+        let grid = GRID.iter().filter(|cell| is_tried && alone(cell));
+        for (number, &cell) in grid.enumerate() {
             bar.set_message(format!("looking for the best requests: {} × {}", cell.request, cell.in_flight));
             let row = bare_writes(bench, &format!("grid{number}"), cell, Self::TRIAL).await?;
             if best.is_none_or(|(rate, _)| row.rate() > rate) {
@@ -152,7 +158,7 @@ impl<'a> Subjects<'a> {
 
     pub(super) async fn round(&mut self, round: u32) -> Result<(), CommandFailure> {
         for subject in self.chosen.clone() {
-            self.bar.set_message(format!("round {}: {}", round + 1, subject.title()));
+            self.bar.set_message(format!("round {}: {}", round + 1, subject.title(self.bench.place.store())));
             let row = self.measure(round, subject).await?;
             self.measured.rows.push(row);
             self.bar.inc(1);
@@ -182,24 +188,25 @@ impl<'a> Subjects<'a> {
 
     async fn null_store(&self, round: u32) -> Result<BenchRow, CommandFailure> {
         let store = NullStore::start(0).await.map_err(|error| CommandFailure::internal(error.to_string()))?;
-        let mut settings = self.bench.settings_without_index(&format!("null{round}"));
+        let mut settings = self.bench.settings_without_place(&format!("null{round}"));
         settings.push(("elasticsearch.url", store.url()));
         let busy = self.bench.run(settings).await?;
         Ok(BenchRow::program(round, BenchSubject::NullStore, &busy, None))
     }
 
     async fn program(&self, round: u32) -> Result<BenchRow, CommandFailure> {
-        let settings = self.bench.settings(&format!("run{round}"));
+        let settings = self.bench.settings(&format!("run{round}")).await?;
         let config = self.bench.configure(&settings)?;
         let busy = self.bench.run(settings).await?;
-        let verified = verify_all(&config).await?;
-        Ok(BenchRow::program(round, BenchSubject::Program, &busy, Some(verified)))
+        let system = self.bench.system;
+        let verified = if system.documents { Some(verify_all(system, &config).await?) } else { None };
+        Ok(BenchRow::program(round, BenchSubject::Program, &busy, verified))
     }
 }
 
 async fn bare_writes(bench: &Workbench, run: &str, cell: Cell, most: u64) -> Result<BenchRow, CommandFailure> {
-    let config = bench.configure(&bench.settings(run))?;
-    let setup = transactions::DEFINITION.setup(&config, Order::Log)?;
+    let config = bench.configure(&bench.settings(run).await?)?;
+    let setup = bench.system.setup(&config, Order::Log)?;
     (setup.bound.prepare)().await?;
     let client = config.kafka.client_config();
     let written = bare::write(&client, &bench.topic, &*setup.bound.binding, cell, most).await?;
@@ -215,14 +222,14 @@ impl Listener for Deaf {
     fn at(&mut self, _: VerifyStep) {}
 }
 
-pub(super) async fn verify_all(config: &Config) -> Result<Verified, CommandFailure> {
+pub(super) async fn verify_all(system: &'static Definition, config: &Config) -> Result<Verified, CommandFailure> {
     let options = VerifyOptions {
         memory: 128 << 20,
         wait: std::time::Duration::from_secs(60),
         repair: false,
         delete_phantoms: false,
     };
-    let report = verify(&transactions::DEFINITION, config, options, &mut Deaf)
+    let report = verify(system, config, options, &mut Deaf)
         .await
         .map_err(|error| CommandFailure::again(format!("what was written could not be verified: {error}")))?;
     let mut verified = Verified::default();

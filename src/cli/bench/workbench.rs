@@ -1,4 +1,4 @@
-//! Where it is measured: a topic, groups and indices that nobody else has, and that are taken away at the end.
+//! Where it is measured: a topic, groups and places in the store that nobody else has, taken away at the end.
 
 use std::path::Path;
 
@@ -7,45 +7,70 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 
 use super::child::{Busy, Program};
+use super::own_place::OwnPlace;
 use super::watched::WatchedProgram;
 use crate::cli::{CommandFailure, block_on};
 use crate::config::table::VARIABLES;
 use crate::config::{Config, Override};
-use crate::stores::elasticsearch::{ElasticsearchClient, remove_index};
+use crate::systems::definition::Definition;
+use crate::systems::{database, ratings};
 
 /// Where it is measured: names that nobody else has.
 pub(super) struct Workbench {
+    pub system: &'static Definition,
     pub config: Config,
     pub topic: String,
+    pub place: OwnPlace,
     program: Program,
-    log_level: String,
-    /// Indices that were made.
+    /// What all runs have in common.
+    common: Vec<(&'static str, String)>,
+    /// What sets the group.
+    group: &'static str,
+    /// Runs with a place of their own in the store.
     made: parking_lot::Mutex<Vec<String>>,
 }
 
 impl Workbench {
-    pub(super) fn new(file: Option<&Path>, log_level: Option<&str>) -> Result<Self, CommandFailure> {
+    pub(super) fn new(
+        system: &'static Definition,
+        file: Option<&Path>,
+        log_level: Option<&str>,
+    ) -> Result<Self, CommandFailure> {
         let topic = format!("millrace-bench-{:08x}", rand::random::<u32>());
-        let log_level = log_level.unwrap_or("warn").to_owned();
-        let config = Config::load(file, overrides(&settings(&topic, &topic, &log_level)))?;
-        let program = Program { file: file.map(Path::to_owned) };
-        Ok(Self { config, topic, program, log_level, made: parking_lot::Mutex::default() })
+        let own = Config::load(file, overrides(&basics(&topic, log_level.unwrap_or("warn"))))?;
+        let place = OwnPlace::of(system, &own)?;
+        let (read, group) = subscription(system, &own)?;
+        let mut common = basics(&topic, log_level.unwrap_or("warn"));
+        common.push((read, topic.clone()));
+        if [ratings::NAME, database::NAME].contains(&system.name) {
+            // What they cache has the keys that others read.
+            common.push(("redis.url", "none".to_owned()));
+        }
+        if own.operations.results.is_some() {
+            common.push(("database.results_topic", results_of(&topic)));
+        }
+        let config = Config::load(file, overrides(&common))?;
+        let program = Program { file: file.map(Path::to_owned), system: system.name };
+        Ok(Self { system, config, topic, place, program, common, group, made: parking_lot::Mutex::default() })
     }
 
-    /// The settings of one run: a group and an index of its own.
-    pub(super) fn settings(&self, run: &str) -> Vec<(&'static str, String)> {
+    /// The settings of one run: a group and a place in the store of its own, which is made.
+    pub(super) async fn settings(&self, run: &str) -> Result<Vec<(&'static str, String)>, CommandFailure> {
         let name = format!("{}-{run}", self.topic);
         self.made.lock().push(name.clone());
-        settings(&self.topic, &name, &self.log_level)
+        self.place.make(&self.config, &name).await?;
+        Ok([self.settings_without_place(run), self.place.settings(&self.config, &name)].concat())
+    }
+
+    /// The settings of a run that leaves nothing in the store.
+    pub(super) fn settings_without_place(&self, run: &str) -> Vec<(&'static str, String)> {
+        let mut settings = self.common.clone();
+        settings.push((self.group, format!("{}-{run}", self.topic)));
+        settings
     }
 
     pub(super) fn configure(&self, settings: &[(&'static str, String)]) -> Result<Config, CommandFailure> {
         Ok(Config::load(self.program.file.as_deref(), overrides(settings))?)
-    }
-
-    /// The settings of a run that leaves nothing in Elasticsearch.
-    pub(super) fn settings_without_index(&self, run: &str) -> Vec<(&'static str, String)> {
-        settings(&self.topic, &format!("{}-{run}", self.topic), &self.log_level)
     }
 
     /// Runs the program with these settings to the end of the topic.
@@ -64,21 +89,18 @@ impl Workbench {
         WatchedProgram::new(&mut self.program.command(&variables(settings), "--headway")?)
     }
 
-    /// Takes away the topics and the indices; the marks in Redis go by themselves within two days.
+    /// Takes away the topics, and the places in the store; the marks in Redis go by themselves within two days.
     ///
     /// # Errors
     /// What could not be deleted.
     pub(super) fn clean(&self) -> Result<(), CommandFailure> {
-        let topics = [self.topic.clone(), topic_of(&self.topic), state_of(&self.topic)];
+        let topics = [self.topic.clone(), topic_of(&self.topic), state_of(&self.topic), results_of(&self.topic)];
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let indices = self.made.lock().clone();
+        let made = self.made.lock().clone();
         block_on(async {
-            let client = ElasticsearchClient::new(&self.config.elasticsearch)?;
             let mut left = Vec::new();
-            for index in &indices {
-                if let Err(failure) = remove_index(&client, index).await {
-                    left.push(format!("index {index}: {}", failure.why));
-                }
+            for run in &made {
+                left.extend(self.place.remove(&self.config, run).await.err().map(|failure| failure.message));
             }
             let admin: Result<AdminClient<DefaultClientContext>, _> = self.config.kafka.client_config().create();
             match admin {
@@ -91,6 +113,18 @@ impl Workbench {
             }
         })
     }
+}
+
+/// The settings that name the topic of a system and its group.
+fn subscription(system: &Definition, config: &Config) -> Result<(&'static str, &'static str), CommandFailure> {
+    let key = |key: String| VARIABLES.iter().map(|variable| variable.key).find(|known| *known == key);
+    let group = key(format!("{}.group", system.projection.as_ref().map_or(system.name, |projection| projection.of)));
+    let topic = match system.topics(config).as_slice() {
+        [topic] => config.subscriptions.find_name(topic).and_then(|name| key(format!("{name}.topic"))),
+        _ => None,
+    };
+    let why = || CommandFailure::usage(format!("bench cannot measure {}: it reads several topics", system.name));
+    topic.zip(group).ok_or_else(why)
 }
 
 /// Deletes topics; a sentence for each that is left.
@@ -109,13 +143,14 @@ fn state_of(topic: &str) -> String {
     format!("{topic}.state")
 }
 
-/// What keeps a run from everything else that there is: its group and its index have a name of their own, and projections stay
-/// off.
-fn settings(topic: &str, name: &str, log_level: &str) -> Vec<(&'static str, String)> {
+fn results_of(topic: &str) -> String {
+    format!("{topic}.results")
+}
+
+/// What keeps a run from everything else that there is, beside the names of its topic, its group and its place; projections
+/// stay off.
+fn basics(topic: &str, log_level: &str) -> Vec<(&'static str, String)> {
     vec![
-        ("transactions.topic", topic.to_owned()),
-        ("transactions.group", name.to_owned()),
-        ("elasticsearch.index", name.to_owned()),
         ("kafka.state_topic", state_of(topic)),
         ("transactions.store", "elasticsearch".to_owned()),
         ("transactions.audit", "false".to_owned()),

@@ -149,6 +149,14 @@ impl OperationStore {
         asked.await.map_err(SqlError::failure)
     }
 
+    /// Runs a statement without values that gives nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<(), Failure> {
+        self.run(&[sql]).await.map_err(SqlError::failure)
+    }
+
     /// Runs statements that give nothing, one by one, outside a transaction.
     pub(super) async fn run(&self, statements: &[&str]) -> Result<(), SqlError> {
         for sql in statements {

@@ -56,6 +56,19 @@ impl Mongo {
         Self { settings: settings.clone(), database: Arc::default() }
     }
 
+    /// Another database of the same server, as the same user.
+    pub(crate) fn in_database(&self, name: &str) -> Self {
+        Self::new(&Mongodb { database: name.to_owned(), ..self.settings.clone() })
+    }
+
+    /// Removes the database with all that is in it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn remove(&self) -> Result<(), Failure> {
+        self.write(doc! {"dropDatabase": 1}).await.map(drop)
+    }
+
     /// Hosts and database, for messages.
     pub fn address(&self) -> &str {
         &self.settings.address
