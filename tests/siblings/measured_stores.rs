@@ -29,7 +29,7 @@ fn measure(siblings: &Siblings, system: &str, store: &str) -> String {
 #[test]
 fn systems_on_mongodb_are_measured_in_databases_of_their_own() {
     let siblings = Siblings::new(PROGRAM, "bench-mongodb");
-    for system in ["users", "ratings", "transactions-mongo"] {
+    for system in ["users", "ratings"] {
         let made = measure(&siblings, system, "MongoDB");
         let databases = siblings.ask(async |database| database.client().list_database_names().await.unwrap());
         assert!(!databases.iter().any(|name| name.starts_with(&made)), "{system}: {databases:?}");
