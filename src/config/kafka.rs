@@ -150,6 +150,8 @@ impl Kafka {
     /// What every client needs: brokers, client id, security, and the properties passed through.
     pub fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
+        // Else the end of a request may wait until the broker has acknowledged its beginning: up to 40 ms.
+        config.set("socket.nagle.disable", "true");
         for (name, value) in &self.properties.0 {
             config.set(name, value);
         }

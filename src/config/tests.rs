@@ -159,6 +159,9 @@ fn properties_pass_through_save_those_that_could_lose_data() {
     let kafka = with_properties("\"fetch.wait.max.ms\" = 50\nsocket.keepalive.enable = true").unwrap().kafka;
     assert_eq!(kafka.client_config().get("fetch.wait.max.ms"), Some("50"));
     assert_eq!(kafka.client_config().get("socket.keepalive.enable"), Some("true"));
+    assert_eq!(kafka.client_config().get("socket.nagle.disable"), Some("true"));
+    let held_back = with_properties("\"socket.nagle.disable\" = false").unwrap().kafka;
+    assert_eq!(held_back.client_config().get("socket.nagle.disable"), Some("false"));
     for name in ["enable.auto.commit", "auto.offset.reset", "group.id", "acks", "bootstrap.servers", "topic.blacklist"]
     {
         let error = with_properties(&format!("\"{name}\" = 'x'")).unwrap_err().to_string();
