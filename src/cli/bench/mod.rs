@@ -50,7 +50,6 @@ use workbench::Workbench;
 #[command(after_help = "Examples:
   millrace bench --json before.json
   millrace bench --compare before.json
-  millrace bench --subject program --subject bare-writes
   millrace bench --system users
   millrace bench --scenario steady --rounds 1 --json latency.json")]
 pub struct BenchArgs {
@@ -143,15 +142,15 @@ fn choose(args: &BenchArgs) -> Result<Vec<BenchSubject>, CommandFailure> {
             "live traffic is made for transactions alone: leave out --system or --scenario",
         ));
     }
-    if chosen.is_empty() {
-        return Err(CommandFailure::usage("a store that holds nothing takes the place of Elasticsearch alone"));
-    }
     if args.scenario.is_live() && args.compare.is_some() {
         return Err(CommandFailure::usage("--compare compares rates, and live traffic has latencies"));
     }
     if args.scenario.is_live() && !chosen.contains(&BenchSubject::Program) {
         let name = args.scenario.name();
         return Err(CommandFailure::usage(format!("--scenario {name} measures the program: add --subject program")));
+    }
+    if chosen.is_empty() {
+        return Err(CommandFailure::usage("a store that holds nothing takes the place of Elasticsearch alone"));
     }
     Ok(chosen)
 }
@@ -287,5 +286,9 @@ mod tests {
         let why = chosen("--scenario steady --subject null-store").unwrap_err();
         assert!(why.message.contains("add --subject program"), "{why}");
         assert!(chosen("--scenario burst --compare x.json").is_err());
+        let all = [BenchSubject::Consumption, BenchSubject::BareWrites, BenchSubject::Program];
+        assert_eq!(chosen("--system users").unwrap(), all);
+        assert!(chosen("--system users --scenario steady").is_err());
+        assert!(chosen("--system users --subject null-store").unwrap_err().message.contains("Elasticsearch alone"));
     }
 }
