@@ -41,7 +41,10 @@ fn systems_on_mongodb_are_measured_in_databases_of_their_own() {
 #[test]
 fn the_audit_is_measured_in_a_schema_of_its_own() {
     let mut siblings = Siblings::new(PROGRAM, "bench-audit");
-    siblings.world.set("DATABASE_URL", &variable("DATABASE_URL"));
+    // The address may come from a file, as a secret does.
+    let file = siblings.world.dir.join("database_url");
+    std::fs::write(&file, variable("DATABASE_URL")).unwrap();
+    siblings.world.set("DATABASE_URL_FILE", file.to_str().unwrap());
     let made = measure(&siblings, "transactions-audit", "PostgreSQL");
     let left: Vec<String> = block_on(async {
         let mut connection = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();

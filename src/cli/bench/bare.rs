@@ -33,7 +33,8 @@ pub(super) struct Cell {
     pub in_flight: usize,
 }
 
-/// What is tried before the rounds; the best is the store's ceiling. Those with one request at a time are for all stores.
+/// What is tried before the rounds; the best is the store's ceiling. Those with one request at a time are for
+/// stores whose writes may not pass one another.
 pub(super) const GRID: [Cell; 7] = [
     Cell { request: 500, in_flight: 4 },
     Cell { request: 1_000, in_flight: 2 },

@@ -49,7 +49,10 @@ impl Program {
             command.arg("--config").arg(file);
         }
         command.args(["run", self.system, how]);
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        for (name, value) in variables {
+            // A secret may come from a file, and not from both.
+            command.env(name, value).env_remove(format!("{name}_FILE"));
+        }
         Ok(command)
     }
 

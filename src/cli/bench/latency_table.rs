@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::capacity::TriedRate;
 use super::child::Busy;
 use super::latency::LatencyDistribution;
+use super::own_place::OwnPlace;
 use super::spread::{Spread, group_digits};
 use super::subjects::{BenchSubject, Verified};
 
 /// What live traffic is written to.
-pub(super) const LIVE_STORE: &str = "Elasticsearch";
+pub(super) const LIVE_STORE: &str = OwnPlace::Index.store();
 
 /// What a burst came to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

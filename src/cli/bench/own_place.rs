@@ -52,7 +52,7 @@ impl OwnPlace {
     }
 
     /// The store, for a person.
-    pub(super) fn store(self) -> &'static str {
+    pub(super) const fn store(self) -> &'static str {
         match self {
             Self::Index => "Elasticsearch",
             Self::AuditSchema | Self::TableSchema => "PostgreSQL",
@@ -67,26 +67,31 @@ impl OwnPlace {
     }
 
     /// The settings that lead a run to its place.
-    pub(super) fn settings(self, config: &Config, name: &str) -> Vec<(&'static str, String)> {
+    ///
+    /// # Errors
+    /// The address of the store cannot be changed. Without its place a run would write where the settings lead.
+    pub(super) fn settings(self, config: &Config, name: &str) -> Result<Vec<(&'static str, String)>, CommandFailure> {
         let plain = plain(name);
-        match self {
-            Self::Index => vec![("elasticsearch.index", name.to_owned())],
+        let (key, led) = match self {
+            Self::Index => ("elasticsearch.index", Some(name.to_owned())),
             Self::AuditSchema => match &config.database {
-                Some(Database::Postgres { url, .. }) => vec![("database.url", in_schema(url, &plain))],
-                _ => Vec::new(),
+                Some(Database::Postgres { url, .. }) => ("database.url", in_schema(url, &plain)),
+                _ => ("database.url", None),
             },
             Self::MongoDatabase => {
-                let url = config.mongodb.as_ref().and_then(|mongodb| with_database(&mongodb.url, &plain));
-                vec![("mongodb.url", url.unwrap_or_default())]
+                ("mongodb.url", config.mongodb.as_ref().and_then(|mongodb| with_database(&mongodb.url, &plain)))
             }
-            Self::TableSchema | Self::TableDatabase => {
-                let url = match &config.operations.server {
-                    DatabaseServer::Postgres { url, .. } => in_schema(url, &plain),
-                    DatabaseServer::Mysql(server) => mysql_url(server, &plain).unwrap_or_default(),
-                };
-                vec![("database.consumer_url", url), ("database.create_tables", "true".to_owned())]
-            }
+            Self::TableSchema | Self::TableDatabase => match &config.operations.server {
+                DatabaseServer::Postgres { url, .. } => ("database.consumer_url", in_schema(url, &plain)),
+                DatabaseServer::Mysql(server) => ("database.consumer_url", mysql_url(server, &plain)),
+            },
+        };
+        let refuse = || CommandFailure::config(format!("the address in {key} cannot be led to a place for a run"));
+        let mut settings = vec![(key, led.ok_or_else(refuse)?)];
+        if matches!(self, Self::TableSchema | Self::TableDatabase) {
+            settings.push(("database.create_tables", "true".to_owned()));
         }
+        Ok(settings)
     }
 
     /// Makes the place, where the program does not make it by itself.
@@ -166,10 +171,10 @@ fn tables(config: &Config) -> Result<OperationStore, CommandFailure> {
 }
 
 /// The address with names looked for in this schema.
-fn in_schema(url: &SecretString, schema: &str) -> String {
-    let Ok(mut url) = Url::parse(url.expose_secret()) else { return String::new() };
+fn in_schema(url: &SecretString, schema: &str) -> Option<String> {
+    let mut url = Url::parse(url.expose_secret()).ok()?;
     url.query_pairs_mut().append_pair("options", &format!("-c search_path={schema}"));
-    url.to_string()
+    Some(url.to_string())
 }
 
 /// The address with another database, for the same users. See "Connection String URI Format" of MongoDB.
@@ -218,7 +223,7 @@ mod tests {
     fn led(system: &str, variables: &[(&str, &str)]) -> Config {
         let base = config(variables);
         let place = OwnPlace::of(systems::find(system).unwrap(), &base).unwrap();
-        let settings = place.settings(&base, "millrace-bench-1-run0");
+        let settings = place.settings(&base, "millrace-bench-1-run0").unwrap();
         let named =
             |key: &str| crate::config::table::VARIABLES.iter().find(|variable| variable.key == key).unwrap().name();
         let set: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (named(key), value.as_str())).collect();
@@ -241,6 +246,16 @@ mod tests {
                 assert_eq!(password.unwrap().expose_secret(), "p@");
             }
             other @ DatabaseServer::Postgres { .. } => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_its_place_a_run_is_refused() {
+        let base = config(&[("MONGODB_URL", "mongodb://a/x")]);
+        for place in [OwnPlace::AuditSchema, OwnPlace::TableDatabase] {
+            let base = if place == OwnPlace::AuditSchema { base.clone() } else { config(&[("DB_HOST", "no host")]) };
+            let refused = place.settings(&base, "millrace-bench-1-run0").unwrap_err();
+            assert!(refused.message.contains("cannot be led"), "{refused}");
         }
     }
 

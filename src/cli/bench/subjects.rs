@@ -138,8 +138,8 @@ impl<'a> Subjects<'a> {
     ) -> Result<Self, CommandFailure> {
         let mut best: Option<(f64, Cell)> = None;
         let is_tried = chosen.contains(&BenchSubject::BareWrites);
-        let alone = |cell: &Cell| bench.place.takes_any_order() || cell.in_flight == 1;
-        let grid = GRID.iter().filter(|cell| is_tried && alone(cell));
+        let fits = |cell: &Cell| bench.place.takes_any_order() == (cell.in_flight > 1);
+        let grid = GRID.iter().filter(|cell| is_tried && fits(cell));
         for (number, &cell) in grid.enumerate() {
             bar.set_message(format!("looking for the best requests: {} × {}", cell.request, cell.in_flight));
             let row = bare_writes(bench, &format!("grid{number}"), cell, Self::TRIAL).await?;

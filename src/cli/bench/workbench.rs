@@ -37,10 +37,10 @@ impl Workbench {
         log_level: Option<&str>,
     ) -> Result<Self, CommandFailure> {
         let topic = format!("millrace-bench-{:08x}", rand::random::<u32>());
-        let own = Config::load(file, overrides(&basics(&topic, log_level.unwrap_or("warn"))))?;
+        let mut common = basics(&topic, log_level.unwrap_or("warn"));
+        let own = Config::load(file, overrides(&common))?;
         let place = OwnPlace::of(system, &own)?;
         let (read, group) = subscription(system, &own)?;
-        let mut common = basics(&topic, log_level.unwrap_or("warn"));
         common.push((read, topic.clone()));
         if [ratings::NAME, database::NAME].contains(&system.name) {
             // What they cache has the keys that others read.
@@ -59,7 +59,7 @@ impl Workbench {
         let name = format!("{}-{run}", self.topic);
         self.made.lock().push(name.clone());
         self.place.make(&self.config, &name).await?;
-        Ok([self.settings_without_place(run), self.place.settings(&self.config, &name)].concat())
+        Ok([self.settings_without_place(run), self.place.settings(&self.config, &name)?].concat())
     }
 
     /// The settings of a run that leaves nothing in the store.
